@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * context_tc.h - what the stages ask of a packet, answered for TC (see context_xdp.h).
+ */
+#ifndef KEYFILTER_CONTEXT_TC_H
+#define KEYFILTER_CONTEXT_TC_H
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#define KF_CTX struct __sk_buff
+
+/* TC_ACT_UNSPEC lets the next program or filter on the hook have its say (tcx: TCX_NEXT). */
+#define KF_VERDICT_PASS TC_ACT_UNSPEC
+#define KF_VERDICT_DROP TC_ACT_SHOT
+
+static __always_inline __u32 kf_ctx_len(KF_CTX *ctx)
+{
+	return ctx->len;
+}
+
+static __always_inline __u32 kf_ctx_ifindex(KF_CTX *ctx)
+{
+	return ctx->ifindex;
+}
+
+static __always_inline long kf_ctx_load(KF_CTX *ctx, __u32 offset, void *to, __u32 len)
+{
+	return bpf_skb_load_bytes(ctx, offset, to, len);
+}
+
+static __always_inline long kf_ctx_store(KF_CTX *ctx, __u32 offset, void *from, __u32 len)
+{
+	return bpf_skb_store_bytes(ctx, offset, from, len, BPF_F_RECOMPUTE_CSUM);
+}
+
+#endif /* KEYFILTER_CONTEXT_TC_H */

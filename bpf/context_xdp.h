@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * context_xdp.h - what the stages ask of a packet, answered for XDP.
+ *
+ * The stages are written once and know a packet as KF_CTX and these functions; context_tc.h answers
+ * them for TC. Offsets count from the first byte of the frame. 0 or -errno.
+ */
+#ifndef KEYFILTER_CONTEXT_XDP_H
+#define KEYFILTER_CONTEXT_XDP_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#define KF_CTX		struct xdp_md
+#define KF_VERDICT_PASS XDP_PASS
+#define KF_VERDICT_DROP XDP_DROP
+
+/* Bytes of the frame, fragments of a multi-buffer frame included (Linux 5.18). */
+static __always_inline __u32 kf_ctx_len(KF_CTX *ctx)
+{
+	return bpf_xdp_get_buff_len(ctx);
+}
+
+static __always_inline __u32 kf_ctx_ifindex(KF_CTX *ctx)
+{
+	return ctx->ingress_ifindex;
+}
+
+static __always_inline long kf_ctx_load(KF_CTX *ctx, __u32 offset, void *to, __u32 len)
+{
+	return bpf_xdp_load_bytes(ctx, offset, to, len);
+}
+
+static __always_inline long kf_ctx_store(KF_CTX *ctx, __u32 offset, void *from, __u32 len)
+{
+	return bpf_xdp_store_bytes(ctx, offset, from, len);
+}
+
+#endif /* KEYFILTER_CONTEXT_XDP_H */

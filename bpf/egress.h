@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * egress.h - the backend's side of a flow.
+ *
+ * Proves handshakes (the SYN-ACK's numbers), tells how far the backend has acknowledged, when it
+ * answered and when the flow ended. Nothing is dropped here but a SYN-ACK that meets a flow of the
+ * same addresses in the middle of a judgement: TCP sends it again.
+ */
+#ifndef KEYFILTER_EGRESS_H
+#define KEYFILTER_EGRESS_H
+
+#include "flow.h"
+#include "service.h"
+
+/* The segment of a service, named as its client's packets would be. */
+static __always_inline bool kf_egress_read(KF_CTX *ctx, struct kf_packet *p)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	struct kf_cursor c = { .pos = data, .end = data_end };
+	struct kf_l3 l3 = {};
+	__be16 *ports;
+
+	if (kf_packet_l3(ctx, &c, data, &l3) != KF_L3_TCP)
+		return false;
+	ports = kf_packet_ports(data, data_end, &l3);
+	if (!ports)
+		return false;
+	p->key.server_port = bpf_ntohs(ports[0]);
+	p->key.client_port = bpf_ntohs(ports[1]);
+	if (!kf_service_find(l3.saddr, l3.ipv6, p->key.server_port, &p->service))
+		return false;
+	kf_address_copy(p->key.server, l3.saddr, l3.ipv6);
+	kf_address_copy(p->key.client, l3.daddr, l3.ipv6);
+	p->l4_offset = l3.l4_offset;
+	kf_packet_tcp((struct tcphdr *)ports, data_end, &l3, kf_ctx_len(ctx), p);
+	return !p->detail || p->detail == KF_DETAIL_URGENT;
+}
+
+/*
+ * The backend accepts a new connection, so an older one of the same addresses is dead to it: its
+ * flow must go, or bytes of the new one would pass as long read.
+ */
+static __always_inline int kf_egress_syn_ack(const struct kf_packet *p,
+					     const struct kf_config *config)
+{
+	struct kf_flow *flow = bpf_map_lookup_elem(&kf_flows, &p->key);
+	__u64 hash = kf_flow_hash(config->flow_secret, &p->key);
+	__u32 server_isn = p->seq + 1;
+	struct kf_embryo *embryo;
+
+	if (flow) {
+		if (flow->client_isn == p->ack && flow->server_isn == server_isn)
+			return KF_VERDICT_PASS; /* sent again */
+		if (!kf_flow_delete(flow, &p->key))
+			return KF_VERDICT_DROP;
+	}
+	embryo = kf_embryo_at(config, hash);
+	if (embryo)
+		kf_embryo_store(embryo, hash, kf_embryo_numbers(p->ack, server_isn));
+	return KF_VERDICT_PASS;
+}
+
+/* "HTTP/1.1 101": the status code stands at the ninth byte (RFC 9112 section 4). */
+static __always_inline void kf_egress_upgrade(KF_CTX *ctx, const struct kf_packet *p,
+					      struct kf_flow *flow)
+{
+	__u8 code[3];
+
+	if (p->payload_len < 12 || kf_ctx_load(ctx, p->payload_offset + 9, code, sizeof(code)))
+		return;
+	if (code[0] == '1' && code[1] == '0' && code[2] == '1')
+		flow->state = KF_FLOW_TUNNEL;
+	else if (code[0] != '1')
+		flow->state = KF_FLOW_HEAD;
+}
+
+static __always_inline void kf_egress_follow(KF_CTX *ctx, const struct kf_packet *p,
+					     struct kf_flow *flow)
+{
+	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
+		if (flow->state == KF_FLOW_UNSYNCED || kf_seq_before(flow->acked_seq, p->ack))
+			flow->acked_seq = p->ack;
+		flow->out_flags |= KF_FLOW_ACK_SEEN;
+	} else if (kf_seq_before(flow->acked_seq, p->ack)) {
+		flow->acked_seq = p->ack;
+	}
+	if (p->payload_len) {
+		if (flow->state == KF_FLOW_UPGRADING)
+			kf_egress_upgrade(ctx, p, flow);
+		else if (flow->state == KF_FLOW_UNSYNCED &&
+			 !(flow->out_flags & KF_FLOW_ANSWERED) &&
+			 !kf_seq_before(p->ack, flow->resume_seq))
+			flow->out_flags |= KF_FLOW_ANSWERED;
+	}
+	if (p->tcp_flags & KF_TCP_FIN) {
+		flow->fin_out_seq = p->seq + p->payload_len + 1;
+		flow->out_flags |= KF_FLOW_FIN_OUT;
+	}
+	if ((flow->flags & KF_FLOW_FIN_IN) && p->ack == flow->fin_in_seq) {
+		flow->out_flags |= KF_FLOW_ACKED_IN;
+		if (kf_flow_is_over(flow))
+			kf_flow_delete(flow, &p->key);
+	}
+}
+
+static __always_inline int kf_egress(KF_CTX *ctx)
+{
+	struct kf_scratch *scratch = kf_scratch_get(KF_EGRESS);
+	struct kf_config *config = kf_config_get();
+	struct kf_packet *p;
+	struct kf_flow *flow;
+
+	if (!scratch || !config || !kf_egress_read(ctx, &scratch->packet))
+		return KF_VERDICT_PASS;
+	p = &scratch->packet;
+	if ((p->tcp_flags & (KF_TCP_SYN | KF_TCP_ACK)) == (KF_TCP_SYN | KF_TCP_ACK))
+		return kf_egress_syn_ack(p, config);
+	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
+	if (!flow)
+		return KF_VERDICT_PASS;
+	kf_flow_touch(flow);
+	if (p->tcp_flags & KF_TCP_RST)
+		kf_flow_delete(flow, &p->key);
+	else if (p->tcp_flags & KF_TCP_ACK)
+		kf_egress_follow(ctx, p, flow);
+	return KF_VERDICT_PASS;
+}
+
+#endif /* KEYFILTER_EGRESS_H */

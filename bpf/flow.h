@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * flow.h - stage 4: which connection is this, and has its client really shaken hands?
+ *
+ * A flow is made when a client acknowledges the SYN-ACK that egress saw (kf_embryos), or when the
+ * local socket is established and has not received a byte yet. Either proves that the client receives
+ * what is sent to its address, so no address can be framed, and tells the client's first sequence
+ * number, so that no byte of the stream goes unread. Flows are never evicted: where the table is
+ * full new connections are refused. They end with the FINs acknowledged in both directions, with a
+ * RST from the backend, or by the controller's sweep.
+ *
+ * Elements of a preallocated hash are reused at once, so a pointer may turn into another flow's. The
+ * flow lock (busy) closes that: an element is deleted only while locked and stays locked, and who
+ * takes the lock compares the cookie.
+ */
+#ifndef KEYFILTER_FLOW_H
+#define KEYFILTER_FLOW_H
+
+#include <keyfilter/flowhash.h>
+#include <asm-generic/errno-base.h>
+#include <bpf/bpf_core_read.h>
+
+#include "maps.bpf.h"
+#include "packet.h"
+
+#define KF_TCP_ESTABLISHED 1
+
+/* The members of the kernel's struct tcp_sock that are read; CO-RE finds where they are. */
+struct tcp_sock {
+	__u64 bytes_received;
+	__u32 rcv_nxt;
+} __attribute__((preserve_access_index));
+
+/* Sequence numbers wrap: RFC 9293 section 3.4. */
+static __always_inline bool kf_seq_before(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) < 0;
+}
+
+static __always_inline bool kf_flow_lock(struct kf_flow *flow)
+{
+	return __sync_val_compare_and_swap(&flow->busy, 0, 1) == 0;
+}
+
+static __always_inline void kf_flow_unlock(struct kf_flow *flow)
+{
+	__sync_lock_test_and_set(&flow->busy, 0);
+}
+
+/* Deletes @flow unless a CPU is judging it now; then false. */
+static __always_inline bool kf_flow_delete(struct kf_flow *flow, const struct kf_flow_key *key)
+{
+	if (!kf_flow_lock(flow))
+		return false;
+	bpf_map_delete_elem(&kf_flows, key);
+	return true;
+}
+
+/* The clock of kf_flow.seen: about seconds. */
+static __always_inline __u32 kf_flow_now(void)
+{
+	return bpf_ktime_get_coarse_ns() >> 30;
+}
+
+static __always_inline void kf_flow_touch(struct kf_flow *flow)
+{
+	__u32 now = kf_flow_now();
+
+	if (flow->seen != now)
+		flow->seen = now;
+}
+
+static __always_inline struct kf_embryo *kf_embryo_at(const struct kf_config *config, __u64 hash)
+{
+	__u32 index = (hash >> 32) & config->embryo_mask;
+
+	return bpf_map_lookup_elem(&kf_embryos, &index);
+}
+
+/* Both numbers in one load, so that no half of another handshake is read. */
+static __always_inline __u64 kf_embryo_numbers(__u32 client_isn, __u32 server_isn)
+{
+	return (__u64)server_isn << 32 | client_isn;
+}
+
+static __always_inline void kf_embryo_store(struct kf_embryo *embryo, __u64 hash, __u64 numbers)
+{
+	*(volatile __u64 *)&embryo->cookie = 0;
+	*(volatile __u64 *)&embryo->client_isn = numbers;
+	*(volatile __u64 *)&embryo->cookie = hash;
+}
+
+/* The handshake that @p completes, or NULL. */
+static __always_inline struct kf_embryo *kf_embryo_find(const struct kf_config *config, __u64 hash,
+							const struct kf_packet *p,
+							__u32 *client_isn)
+{
+	struct kf_embryo *embryo = kf_embryo_at(config, hash);
+	__u64 numbers;
+
+	if (!embryo || *(volatile __u64 *)&embryo->cookie != hash)
+		return NULL;
+	numbers = *(volatile __u64 *)&embryo->client_isn;
+	if (*(volatile __u64 *)&embryo->cookie != hash || numbers >> 32 != p->ack)
+		return NULL;
+	*client_isn = numbers;
+	return embryo;
+}
+
+struct kf_socket {
+	__u32 rcv_nxt; /* what it expects next */
+	__u32 untouched; /* 1: it has not received a byte yet */
+};
+
+/*
+ * Where the backend's socket stands, if it is local and established. 0 where there is no such socket
+ * (a container behind a published port, for one).
+ */
+__noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socket *out)
+{
+	struct bpf_sock_tuple tuple;
+	struct tcp_sock *tp;
+	struct bpf_sock *sk;
+	int found = 0;
+	__u32 size;
+
+	if (!p || !out)
+		return 0;
+
+	if (p->ipv6) {
+		__builtin_memcpy(tuple.ipv6.saddr, p->key.client, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, p->key.server, 16);
+		tuple.ipv6.sport = bpf_htons(p->key.client_port);
+		tuple.ipv6.dport = bpf_htons(p->key.server_port);
+		size = sizeof(tuple.ipv6);
+	} else {
+		__builtin_memcpy(&tuple.ipv4.saddr, p->key.client + 12, 4);
+		__builtin_memcpy(&tuple.ipv4.daddr, p->key.server + 12, 4);
+		tuple.ipv4.sport = bpf_htons(p->key.client_port);
+		tuple.ipv4.dport = bpf_htons(p->key.server_port);
+		size = sizeof(tuple.ipv4);
+	}
+	sk = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	if (sk->state == KF_TCP_ESTABLISHED) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp) {
+			out->rcv_nxt = tp->rcv_nxt;
+			out->untouched = tp->bytes_received == 0;
+			found = 1;
+		}
+	}
+	bpf_sk_release(sk);
+	return found;
+}
+
+/* The client's first sequence number, as the socket tells it; for data that completes a handshake. */
+static __always_inline bool kf_socket_start(KF_CTX *ctx, struct kf_packet *p, __u32 *client_isn)
+{
+	struct kf_socket socket = {};
+
+	if (!p->payload_len || !kf_socket_state(ctx, p, &socket) || !socket.untouched)
+		return false;
+	*client_isn = socket.rcv_nxt;
+	return true;
+}
+
+/*
+ * Makes the flow that the ingress packet in this CPU's scratch proves. NULL with @reason where there is no proof (NO_FLOW) or no room (FLOWS_FULL).
+ */
+static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
+{
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_config *config = kf_config_get();
+	struct kf_embryo *embryo;
+	struct kf_packet *p;
+	struct kf_flow *fresh;
+	__u32 client_isn = 0;
+	__u64 hash;
+	long err;
+
+	*reason = KF_REASON_NO_FLOW;
+	if (!config || !scratch)
+		return NULL;
+	p = &scratch->packet;
+	hash = kf_flow_hash(config->flow_secret, &p->key);
+	embryo = kf_embryo_find(config, hash, p, &client_isn);
+	if (!embryo && !kf_socket_start(ctx, p, &client_isn))
+		return NULL;
+	fresh = &scratch->flow;
+	__builtin_memset(fresh, 0, sizeof(*fresh));
+	fresh->cookie = hash;
+	fresh->slot = KF_SLOT_NONE;
+	fresh->service = p->service;
+	fresh->client_isn = client_isn;
+	fresh->server_isn = p->ack;
+	fresh->resume_seq = client_isn;
+	fresh->judged_seq = client_isn;
+	fresh->acked_seq = client_isn;
+	fresh->seen = kf_flow_now();
+	err = bpf_map_update_elem(&kf_flows, &p->key, fresh, BPF_NOEXIST);
+	if (err == -E2BIG)
+		*reason = KF_REASON_FLOWS_FULL;
+	/* one handshake makes one flow: a second from the same numbers would read the stream anew */
+	if (!err && embryo)
+		embryo->cookie = 0;
+	return bpf_map_lookup_elem(&kf_flows, &p->key);
+}
+
+static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
+{
+	const __u8 in = KF_FLOW_FIN_IN | KF_FLOW_ACKED_OUT;
+	const __u8 out = KF_FLOW_FIN_OUT | KF_FLOW_ACKED_IN;
+
+	return (flow->flags & in) == in && (flow->out_flags & out) == out;
+}
+
+/* The end of a flow as the client's segments tell it. */
+static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct kf_packet *p)
+{
+	if (p->tcp_flags & KF_TCP_FIN) {
+		flow->fin_in_seq = p->seq + p->payload_len + 1;
+		flow->flags |= KF_FLOW_FIN_IN;
+	}
+	if ((flow->out_flags & KF_FLOW_FIN_OUT) && p->ack == flow->fin_out_seq) {
+		flow->flags |= KF_FLOW_ACKED_OUT;
+		if (kf_flow_is_over(flow))
+			kf_flow_delete(flow, &p->key);
+	}
+}
+
+/* A segment without data: SYN, ACK, FIN, RST. It can only complete a handshake or end a flow. */
+static __always_inline int kf_flow_control(KF_CTX *ctx, struct kf_packet *p)
+{
+	struct kf_flow *flow;
+	int reason;
+
+	if ((p->tcp_flags & (KF_TCP_SYN | KF_TCP_RST | KF_TCP_ACK)) != KF_TCP_ACK)
+		return KF_REASON_CONTROL;
+	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
+	if (flow) {
+		kf_flow_touch(flow);
+		kf_flow_follow_in(flow, p);
+	} else {
+		kf_flow_create(ctx, &reason);
+	}
+	return KF_REASON_CONTROL;
+}
+
+#endif /* KEYFILTER_FLOW_H */

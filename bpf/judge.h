@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * judge.h - the data of a flow: what passes at one look-up, and what has to be read.
+ *
+ * A segment that ends at or before resume_seq holds body bytes, or is a retransmission of bytes that
+ * the backend has acknowledged: it passes unread. One that begins after resume_seq is dropped, and
+ * TCP sends it again in order. All others are judged under the flow's lock (segment.h).
+ */
+#ifndef KEYFILTER_JUDGE_H
+#define KEYFILTER_JUDGE_H
+
+#include "segment.h"
+#include "service.h"
+
+/* In monitor mode nothing is dropped, so a flow that cannot be followed is picked up again later. */
+static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
+{
+	kf_head_release(flow);
+	flow->state = KF_FLOW_UNSYNCED;
+	flow->out_flags &= ~KF_FLOW_ANSWERED;
+	flow->flags &= ~KF_FLOW_SWAP;
+	flow->resume_seq = end;
+	flow->skip = 0;
+	return KF_REASON_ADOPTED;
+}
+
+/* Asks the local socket, where there is one, how far the backend has come. */
+static __always_inline void kf_flow_ask_socket(KF_CTX *ctx, struct kf_packet *p,
+					       struct kf_flow *flow)
+{
+	struct kf_socket socket = {};
+
+	if (kf_socket_state(ctx, p, &socket) && kf_seq_before(flow->acked_seq, socket.rcv_nxt))
+		flow->acked_seq = socket.rcv_nxt;
+}
+
+/*
+ * A segment that repeats judged bytes must repeat them exactly. 0, or the reason to drop it: UNACKED
+ * where it cuts a judged stretch in two and so cannot be compared.
+ */
+__noinline int kf_judged_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+{
+	__u32 end;
+
+	if (!p || !flow)
+		return KF_REASON_UNACKED;
+	end = p->seq + p->payload_len;
+	for (int i = 0; i < KF_JUDGED_MAX; i++) {
+		const struct kf_judged *judged = &flow->judged[i];
+		__u32 judged_end = judged->seq + judged->len;
+
+		if (!kf_judged_is_open(judged, flow->acked_seq))
+			continue;
+		if (!kf_seq_before(p->seq, judged_end) || !kf_seq_before(judged->seq, end))
+			continue;
+		if (kf_seq_before(judged->seq, p->seq) || kf_seq_before(end, judged_end))
+			return KF_REASON_UNACKED;
+		if (kf_digest_of(ctx, p->payload_offset + (judged->seq - p->seq), judged->len) !=
+		    judged->digest) {
+			p->detail = KF_DETAIL_OVERLAP_DIFFERS;
+			return KF_REASON_MALFORMED;
+		}
+	}
+	return 0;
+}
+
+static __always_inline struct kf_judged *kf_judged_next(struct kf_flow *flow)
+{
+	return &flow->judged[flow->judged_next & (KF_JUDGED_MAX - 1)];
+}
+
+/* Keeps the digest of the payload's judged bytes until the backend has them. */
+static __always_inline void kf_judged_keep(KF_CTX *ctx, const struct kf_packet *p,
+					   struct kf_flow *flow, const struct kf_walk *w)
+{
+	struct kf_judged *judged = kf_judged_next(flow);
+	__u32 len = w->judged - w->from;
+
+	if (w->judged <= w->from)
+		return;
+	judged->seq = p->seq + w->from;
+	judged->len = len;
+	if (len <= w->loaded && len <= KF_DIGEST_BLOCK)
+		judged->digest = kf_digest_scratch(len);
+	else
+		judged->digest = kf_digest_of(ctx, p->payload_offset + w->from, len);
+	flow->judged_next++;
+	flow->judged_seq = judged->seq + len;
+}
+
+/* The neutralised field, in every copy of the segment that the backend may take. 0 or a reason. */
+static __always_inline int kf_flow_swap(KF_CTX *ctx, const struct kf_packet *p, struct kf_flow *flow)
+{
+	__u32 at = flow->swap_seq - p->seq;
+	__u8 text[3], first;
+
+	if (!(flow->flags & KF_FLOW_SWAP))
+		return 0;
+	if (!kf_seq_before(flow->acked_seq, flow->swap_seq + 3)) {
+		flow->flags &= ~KF_FLOW_SWAP;
+		return 0;
+	}
+	if (!kf_seq_before(p->seq, flow->swap_seq + 3) ||
+	    !kf_seq_before(flow->swap_seq, p->seq + p->payload_len))
+		return 0;
+	if (at > p->payload_len || at + 3 > p->payload_len)
+		return KF_REASON_UNACKED;
+	if (kf_ctx_load(ctx, p->payload_offset + at, text, sizeof(text)))
+		return KF_REASON_UNACKED;
+	first = text[0];
+	text[0] = text[2];
+	text[2] = first;
+	if (kf_ctx_store(ctx, p->payload_offset + at, text, sizeof(text)))
+		return KF_REASON_UNACKED;
+	return 0;
+}
+
+/* The walk ended in a refusal. */
+static __always_inline void kf_judge_refused(const struct kf_packet *p, struct kf_flow *flow,
+					     const struct kf_walk *w, struct kf_outcome *out)
+{
+	out->reason = w->reason;
+	if (w->monitor) {
+		kf_flow_lose(flow, p->seq + p->payload_len);
+		return;
+	}
+	if (w->reason == KF_REASON_HEADS_FULL)
+		return; /* nothing wrong with it: TCP brings it again, there may be a place then */
+	kf_head_release(flow);
+	flow->state = KF_FLOW_REFUSED;
+	flow->reason = w->reason;
+	if (w->admitted && w->at) {
+		out->reason = KF_REASON_ADMITTED;
+		out->refusal = w->reason;
+		out->keep = w->at;
+	}
+}
+
+static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					  const struct kf_service *service, struct kf_outcome *out)
+{
+	struct kf_walk w = {
+		.from = flow->resume_seq - p->seq,
+		.slot = KF_SLOT_NONE,
+		.key_sources = service->key_sources,
+		.monitor = service->mode == KF_MODE_MONITOR,
+		.websocket = service->flags & KF_SERVICE_WEBSOCKET,
+	};
+
+	w.at = w.from;
+	w.judged = w.from;
+	kf_walk_run(ctx, p, flow, &w);
+	kf_judged_keep(ctx, p, flow, &w);
+	out->slot = w.slot;
+	if (w.reason && (!w.monitor || w.at < p->payload_len))
+		kf_judge_refused(p, flow, &w, out);
+	else if (w.reason)
+		out->reason = w.reason; /* monitor mode */
+	else if (w.admitted)
+		out->reason = KF_REASON_ADMITTED;
+	else if (w.partial)
+		out->reason = KF_REASON_HEAD_PARTIAL;
+	if (!w.reason && w.at < p->payload_len)
+		out->keep = w.at; /* the walk's steps are used up */
+}
+
+/* May this segment's repeated bytes stay? 0, or the reason to drop it. */
+static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p,
+					     struct kf_flow *flow, bool monitor)
+{
+	int reason;
+
+	if (!kf_seq_before(p->seq, flow->judged_seq) ||
+	    !kf_seq_before(flow->acked_seq, flow->judged_seq))
+		return 0;
+	reason = kf_judged_compare(ctx, p, flow);
+	if (reason == KF_REASON_UNACKED) {
+		kf_flow_ask_socket(ctx, p, flow);
+		reason = kf_judged_compare(ctx, p, flow);
+	}
+	if (reason == KF_REASON_MALFORMED && !monitor)
+		flow->state = KF_FLOW_REFUSED;
+	return reason;
+}
+
+/* Is there room for one more digest? */
+static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p,
+					  struct kf_flow *flow)
+{
+	if (!kf_judged_is_open(kf_judged_next(flow), flow->acked_seq))
+		return true;
+	kf_flow_ask_socket(ctx, p, flow);
+	return !kf_judged_is_open(kf_judged_next(flow), flow->acked_seq);
+}
+
+/* Under the flow's lock. */
+static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					    const struct kf_service *service, struct kf_outcome *out)
+{
+	bool monitor = service->mode == KF_MODE_MONITOR;
+	__u32 end = p->seq + p->payload_len;
+	int reason;
+
+	if (flow->skip && kf_seq_before(flow->resume_seq, end))
+		kf_flow_skip(flow, flow->skip);
+	reason = kf_judge_repeated(ctx, p, flow, monitor);
+	if (reason) {
+		out->reason = reason;
+		return;
+	}
+	if (kf_seq_before(flow->resume_seq, end)) {
+		if (!kf_judge_room(ctx, p, flow) && !monitor) {
+			out->reason = KF_REASON_UNACKED;
+			return;
+		}
+		kf_judge_walk(ctx, p, flow, service, out);
+	}
+	reason = kf_flow_swap(ctx, p, flow);
+	if (reason)
+		out->reason = reason;
+}
+
+/* A segment that has to be read, or compared. */
+__noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+			     struct kf_outcome *out)
+{
+	struct kf_config *config = kf_config_get();
+	struct kf_service *service;
+
+	if (!p || !flow || !out || !config)
+		return 0;
+	out->reason = KF_REASON_NO_FLOW;
+	service = kf_service_at(p->service);
+	if (!service)
+		return 0;
+	if (!kf_flow_lock(flow)) {
+		out->reason = KF_REASON_FLOW_BUSY;
+		return 0;
+	}
+	if (flow->cookie == kf_flow_hash(config->flow_secret, &p->key)) {
+		out->reason = KF_REASON_BODY;
+		kf_judge_locked(ctx, p, flow, service, out);
+	}
+	kf_flow_unlock(flow);
+	return 0;
+}
+
+/*
+ * A connection from before the attach. Its position in the stream is unknown until the backend has
+ * answered all it was sent: what the client sends next is a head, and judged.
+ */
+static __always_inline int kf_judge_unsynced(struct kf_flow *flow, const struct kf_packet *p)
+{
+	__u32 end = p->seq + p->payload_len;
+	__u32 start = p->seq;
+
+	if (!(flow->out_flags & KF_FLOW_ANSWERED)) {
+		flow->resume_seq = end;
+		return KF_REASON_ADOPTED;
+	}
+	if (flow->out_flags & KF_FLOW_ACK_SEEN) {
+		start = flow->acked_seq;
+		if (!kf_seq_before(start, end))
+			return KF_REASON_ADOPTED;
+	}
+	flow->resume_seq = start;
+	flow->judged_seq = start;
+	flow->acked_seq = start;
+	flow->state = KF_FLOW_HEAD;
+	return 0;
+}
+
+/* A segment with data. */
+static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p,
+					  const struct kf_service *service, struct kf_outcome *out)
+{
+	struct kf_flow *flow = bpf_map_lookup_elem(&kf_flows, &p->key);
+	__u32 end = p->seq + p->payload_len;
+	int reason = KF_REASON_NO_FLOW;
+
+	if (!flow)
+		flow = kf_flow_create(ctx, &reason);
+	out->reason = reason;
+	if (!flow || flow->state == KF_FLOW_CLOSED)
+		return;
+	kf_flow_touch(flow);
+	out->slot = flow->slot;
+	switch (flow->state) {
+	case KF_FLOW_REFUSED:
+		out->reason = KF_REASON_FLOW_REFUSED;
+		return;
+	case KF_FLOW_TUNNEL:
+		reason = kf_key_still(flow->slot, p->key.client);
+		out->reason = reason == KF_REASON_ADMITTED ? KF_REASON_TUNNEL : reason;
+		return;
+	case KF_FLOW_UNSYNCED:
+		out->reason = kf_judge_unsynced(flow, p);
+		if (out->reason)
+			return;
+	}
+	out->reason = KF_REASON_BODY;
+	if (!kf_seq_before(flow->resume_seq, end)) {
+		if (!kf_seq_before(p->seq, flow->judged_seq) ||
+		    !kf_seq_before(flow->acked_seq, flow->judged_seq))
+			return;
+	} else if (kf_seq_before(flow->resume_seq, p->seq) && !flow->skip) {
+		if (service->mode == KF_MODE_MONITOR)
+			kf_flow_lose(flow, end);
+		out->reason = KF_REASON_OUT_OF_ORDER;
+		return;
+	}
+	kf_judge_slow(ctx, p, flow, out);
+}
+
+#endif /* KEYFILTER_JUDGE_H */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * key.h - stages 6 and 7: from a request's key to a verdict.
+ *
+ * The key's tag leads to its slot; the slot says the rest. One load of status is the revocation. The
+ * slot's tag is compared, so that a slot given to another key meanwhile is not mistaken for this one.
+ */
+#ifndef KEYFILTER_KEY_H
+#define KEYFILTER_KEY_H
+
+#include <keyfilter/keyhash.h>
+
+#include "maps.bpf.h"
+#include "packet.h"
+
+static __always_inline bool kf_tag_equal(const __u8 *a, const __u8 *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return !((x[0] ^ y[0]) | (x[1] ^ y[1]));
+}
+
+static __always_inline bool kf_key_address_allowed(__u32 slot, const __u8 *client)
+{
+	struct kf_key_prefix prefix = { .prefix_len = 32 + 128, .slot = slot };
+
+	__builtin_memcpy(prefix.addr, client, sizeof(prefix.addr));
+	return bpf_map_lookup_elem(&kf_key_allow, &prefix) != NULL;
+}
+
+/* May the key of @slot be used now, from this address? KF_REASON_ADMITTED or why not. */
+static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index,
+					 const __u8 *client, __u64 now)
+{
+	switch (*(volatile __u32 *)&slot->status) {
+	case KF_KEY_ENABLED:
+		break;
+	case KF_KEY_DISABLED:
+		return KF_REASON_KEY_DISABLED;
+	default:
+		return KF_REASON_UNKNOWN_KEY;
+	}
+	if (now >= slot->expires_ns)
+		return KF_REASON_KEY_EXPIRED;
+	if ((slot->flags & KF_KEY_HAS_ALLOWLIST) && !kf_key_address_allowed(index, client))
+		return KF_REASON_IP_NOT_ALLOWED;
+	return KF_REASON_ADMITTED;
+}
+
+/* Judges the request whose head is in @buf; @index is the key's slot, where there is one. */
+static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8 *buf,
+					const __u8 *client, const struct kf_config *config,
+					__u32 *index)
+{
+	__u64 tag[2];
+	struct kf_slot *slot;
+	const __u8 *key;
+	__u32 *found;
+	__u64 now;
+	int reason;
+
+	if (!http1->key_len)
+		return KF_REASON_NO_KEY;
+	key = buf + kf_http1_bound(http1->key_off);
+	if (!kf_key_shape(key, http1->key_len))
+		return KF_REASON_UNKNOWN_KEY;
+	kf_keyhash_51(config->secret, key, (__u8 *)tag);
+	found = bpf_map_lookup_elem(&kf_tags, tag);
+	if (!found)
+		return KF_REASON_UNKNOWN_KEY;
+	slot = bpf_map_lookup_elem(&kf_slots, found);
+	if (!slot || !kf_tag_equal(slot->tag, (const __u8 *)tag))
+		return KF_REASON_UNKNOWN_KEY;
+	*index = *found;
+	now = bpf_ktime_get_boot_ns();
+	reason = kf_key_policy(slot, *index, client, now);
+	if (reason == KF_REASON_ADMITTED) {
+		__sync_fetch_and_add(&slot->requests_admitted, 1);
+		slot->last_used_ns = now;
+	} else {
+		__sync_fetch_and_add(&slot->requests_refused, 1);
+	}
+	return reason;
+}
+
+/* The same for a stream that runs already: by its slot. */
+static __always_inline int kf_key_still(__u32 index, const __u8 *client)
+{
+	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
+
+	if (!slot)
+		return KF_REASON_UNKNOWN_KEY;
+	return kf_key_policy(slot, index, client, bpf_ktime_get_boot_ns());
+}
+
+#endif /* KEYFILTER_KEY_H */

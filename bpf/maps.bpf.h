@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * maps.bpf.h - every map of the data path, defined once for both objects.
+ *
+ * The controller creates and pins them (userspace/daemon/maps.c) with the sizes of its settings; the
+ * programs are loaded against the pins. max_entries below are what a load without a controller gets
+ * (the packet tests). Only kf_flows is written by packets and sized by connections; it is
+ * preallocated, as nothing on the packet path allocates.
+ */
+#ifndef KEYFILTER_MAPS_BPF_H
+#define KEYFILTER_MAPS_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <keyfilter/abi.h>
+#include <keyfilter/http1.h>
+
+/*
+ * kf_heads: ARRAY. The first config.cpus places are scratch, one a CPU; those behind hold heads that
+ * come in pieces. One map for both, so that the reader is verified for one kind of pointer.
+ */
+struct kf_head {
+	__u64 owner; /* cookie of the flow; 0: free */
+	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; may be taken over after it */
+	__u32 len; /* bytes collected */
+	__u32 segments;
+	struct kf_http1 http1;
+	__u8 buf[KF_HTTP1_BUFFER];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct kf_config);
+} kf_config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
+	__type(value, struct kf_port);
+} kf_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, KF_SERVICES_MAX);
+	__type(key, struct kf_listener);
+	__type(value, __u32);
+} kf_listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KF_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct kf_service);
+} kf_services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KF_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct kf_counters);
+} kf_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, 16);
+	__type(value, struct kf_source);
+} kf_hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct kf_prefix);
+	__type(value, struct kf_source);
+} kf_prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, 16);
+	__type(value, __u32);
+} kf_tags SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct kf_slot);
+} kf_slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct kf_key_prefix);
+	__type(value, __u8);
+} kf_key_allow SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct kf_flow_key);
+	__type(value, struct kf_flow);
+} kf_flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct kf_embryo);
+} kf_embryos SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct kf_head);
+} kf_heads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} kf_events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kf_event_rate);
+} kf_event_rate SEC(".maps");
+
+/*
+ * @len, which is 1 to @most, in words that the verifier of Linux 6.1 follows: it learns no lower bound
+ * from a comparison with 0, and clang makes one comparison of two. @most is a power of two.
+ */
+static __always_inline __u32 kf_length(__u32 len, __u32 most)
+{
+	len -= 1;
+	KF_LAUNDER(len);
+	return (len & (most - 1)) + 1;
+}
+
+static __always_inline struct kf_config *kf_config_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&kf_config, &zero);
+}
+
+static __always_inline struct kf_head *kf_head_at(__u32 place)
+{
+	return bpf_map_lookup_elem(&kf_heads, &place);
+}
+
+static __always_inline struct kf_head *kf_head_scratch(void)
+{
+	return kf_head_at(bpf_get_smp_processor_id());
+}
+
+#endif /* KEYFILTER_MAPS_BPF_H */

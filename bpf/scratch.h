@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * scratch.h - what a CPU works on that does not fit the 512 bytes of BPF stack.
+ *
+ * One entry a CPU, overwritten by each packet. Ingress runs in softirq and is not interrupted by
+ * itself; egress may run in process context, with bottom halves off, and has an entry of its own.
+ * Private to each loaded object: never pinned, never read by the controller.
+ */
+#ifndef KEYFILTER_SCRATCH_H
+#define KEYFILTER_SCRATCH_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <keyfilter/abi.h>
+
+/* A TCP segment to or from a service. */
+struct kf_packet {
+	struct kf_flow_key key;
+	__u32 seq;
+	__u32 ack;
+	__u16 l3_offset;
+	__u16 l4_offset;
+	__u32 payload_offset;
+	__u32 payload_len;
+	__u8 tcp_flags;
+	__u8 detail; /* enum kf_detail: the segment is refused for this; 0: sound */
+	__u8 ipv6;
+	__u8 service; /* index, set by kf_service_find */
+};
+
+/* What was decided about it. */
+struct kf_outcome {
+	__u8 reason; /* enum kf_reason, counted */
+	__u8 refusal; /* of a request behind admitted ones; 0: none */
+	__u8 pad[2];
+	__u32 slot; /* KF_SLOT_NONE */
+	__u32 keep; /* payload bytes that pass; KF_KEEP_ALL */
+};
+
+#define KF_KEEP_ALL ((__u32)-1)
+
+struct kf_scratch {
+	struct kf_packet packet;
+	struct kf_outcome outcome;
+	struct kf_flow flow; /* one that is being made */
+};
+
+enum kf_direction { KF_INGRESS, KF_EGRESS, KF_DIRECTIONS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KF_DIRECTIONS);
+	__type(key, __u32);
+	__type(value, struct kf_scratch);
+} kf_scratch SEC(".maps");
+
+static __always_inline struct kf_scratch *kf_scratch_get(__u32 direction)
+{
+	return bpf_map_lookup_elem(&kf_scratch, &direction);
+}
+
+#endif /* KEYFILTER_SCRATCH_H */

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * segment.h - what a segment that covers resume_seq holds: heads, bodies, chunk framing, in turns.
+ *
+ * The walk goes from one byte that matters to the next. Each step reads a head, or a stretch of chunk
+ * framing, and leaves resume_seq at the next one; bodies are stepped over unread. It runs under the
+ * flow's lock. What was admitted stays admitted when a later request of the same segment is refused:
+ * the segment is cut there.
+ */
+#ifndef KEYFILTER_SEGMENT_H
+#define KEYFILTER_SEGMENT_H
+
+#include <keyfilter/chunk.h>
+
+#include "count.h"
+#include "digest.h"
+#include "flow.h"
+#include "head.h"
+#include "key.h"
+
+#define KF_STEPS     256 /* heads and chunks read in one go; TCP brings the rest again */
+#define KF_SKIP_ONCE (1u << 30) /* resume_seq runs ahead by no more, so that it cannot wrap */
+
+KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk),
+		 "struct kf_chunk outgrew its place in struct kf_flow");
+
+/*
+ * Where a walk stands. No pointers, so that the functions below can be global ones, which the
+ * verifier reads once each and not along every way that leads to them.
+ */
+struct kf_walk {
+	__u32 at; /* bytes of the payload behind us */
+	__u32 from; /* where the judged stretch began */
+	__u32 judged; /* where it ends */
+	__u32 loaded; /* the scratch holds this many bytes from `from` on */
+	__u32 slot; /* of the request judged last */
+	__u32 key_sources;
+	__u16 admitted;
+	__u8 reason; /* of the refusal that ended the walk; 0: none */
+	__u8 partial; /* a head goes on in the next segment */
+	__u8 monitor; /* refusals are noted and do not end it */
+	__u8 websocket;
+	__u8 pad[2];
+};
+
+/* Ends the walk at @at with a refusal. */
+static __always_inline int kf_walk_refuse(struct kf_walk *w, struct kf_packet *p, __u8 reason,
+					  __u8 detail)
+{
+	w->reason = reason;
+	p->detail = detail;
+	return 1;
+}
+
+static __always_inline __u32 kf_walk_left(const struct kf_walk *w, const struct kf_packet *p)
+{
+	return p->payload_len - w->at;
+}
+
+/* @len bytes from @at on have been read. */
+static __always_inline void kf_walk_read(struct kf_walk *w, const struct kf_packet *p,
+					 struct kf_flow *flow, __u32 len)
+{
+	w->at += len;
+	w->judged = w->at;
+	flow->resume_seq = p->seq + w->at;
+}
+
+/* Body bytes: nothing in them matters. */
+static __always_inline void kf_flow_skip(struct kf_flow *flow, __u64 len)
+{
+	__u32 now = len > KF_SKIP_ONCE ? KF_SKIP_ONCE : len;
+
+	flow->resume_seq += now;
+	flow->skip = len - now;
+}
+
+static __always_inline void kf_walk_skip(struct kf_walk *w, const struct kf_packet *p,
+					 struct kf_flow *flow, __u64 len)
+{
+	kf_flow_skip(flow, len);
+	w->at = len > kf_walk_left(w, p) ? p->payload_len : w->at + (__u32)len;
+}
+
+/*
+ * `Upgrade` that the service does not allow is made a field of another name by exchanging two bytes
+ * of it: the sum of the 16-bit words stays, so the checksum holds, complete or partial alike. False
+ * where the name has passed already, or an earlier exchange is not acknowledged yet.
+ */
+static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const struct kf_packet *p,
+					       struct kf_flow *flow, __u32 name_seq)
+{
+	if (w->monitor)
+		return true;
+	if (kf_seq_before(name_seq, p->seq))
+		return false;
+	if ((flow->flags & KF_FLOW_SWAP) && kf_seq_before(flow->acked_seq, flow->swap_seq + 3))
+		return false;
+	flow->swap_seq = name_seq;
+	flow->flags |= KF_FLOW_SWAP;
+	return true;
+}
+
+/* An admitted request: where does the next one begin? @prior bytes of it came in earlier segments. */
+static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
+					 struct kf_flow *flow, const struct kf_http1 *http1,
+					 __u32 prior)
+{
+	__u32 name_seq = p->seq + w->at - prior + http1->upgrade_name_off;
+
+	if (http1->upgrade == KF_UPGRADE_WEBSOCKET && w->websocket)
+		flow->state = KF_FLOW_UPGRADING;
+	else if (http1->upgrade != KF_UPGRADE_NONE && !kf_walk_neutralise(w, p, flow, name_seq))
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
+	w->admitted++;
+	kf_walk_read(w, p, flow, http1->head_len - prior);
+	if (http1->chunked) {
+		flow->state = KF_FLOW_CHUNKS;
+		kf_chunk_begin((struct kf_chunk *)flow->chunk);
+	} else {
+		kf_walk_skip(w, p, flow, http1->content_length);
+	}
+	return 0;
+}
+
+/*
+ * The head in @head is complete. Global, and apart from the reading of it: neither the verifier nor
+ * the stack has to hold both.
+ */
+__noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
+			       struct kf_head *head, __u32 prior)
+{
+	struct kf_counters *counters;
+	struct kf_config *config = kf_config_get();
+	int reason;
+
+	if (!p || !flow || !w || !head || !config)
+		return 1;
+	counters = kf_counters_of(p->service);
+	if (!counters)
+		return kf_walk_refuse(w, p, KF_REASON_NO_FLOW, 0);
+	w->slot = KF_SLOT_NONE;
+	reason = kf_key_judge(&head->http1, head->buf, p->key.client, config, &w->slot);
+	if (reason == KF_REASON_ADMITTED) {
+		counters->requests_admitted++;
+	} else {
+		counters->requests_refused++;
+		kf_walk_refuse(w, p, reason, 0);
+		if (!w->monitor)
+			return 1;
+		/* it passes all the same, and what follows is framed by it */
+	}
+	flow->slot = w->slot;
+	return kf_walk_admit(w, p, flow, &head->http1, prior);
+}
+
+/* What the reader made of the head in @head, of which @prior bytes came earlier. */
+static __always_inline int kf_walk_result(struct kf_walk *w, struct kf_packet *p,
+					  struct kf_flow *flow, struct kf_head *head, int result,
+					  __u32 prior)
+{
+	if (result == KF_HTTP1_REQUEST)
+		return kf_walk_request(p, flow, w, head, prior);
+	if (result == KF_HTTP1_TOO_LARGE)
+		return kf_walk_refuse(w, p, KF_REASON_HEAD_TOO_LARGE, 0);
+	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, head->http1.detail);
+}
+
+/* The head goes on in the next segment: @len bytes of it move to a place of their own. */
+__noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+			    struct kf_walk *w, __u32 len)
+{
+	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *head;
+
+	if (!p || !flow || !w || !scratch)
+		return 1;
+	head = kf_head_reserve(flow);
+	if (!head)
+		return kf_walk_refuse(w, p, KF_REASON_HEADS_FULL, 0);
+	head->http1 = scratch->http1;
+	head->segments = 1;
+	head->len = kf_head_load(ctx, p->payload_offset + w->at, head, 0, len, KF_HEAD_MAX);
+	kf_walk_read(w, p, flow, len);
+	w->partial = 1;
+	return 1;
+}
+
+/* A head begins. 1: the walk ends here. */
+__noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+				struct kf_walk *w)
+{
+	struct kf_head *head = kf_head_scratch();
+	__u32 offset, avail, len;
+	int result;
+
+	if (!p || !flow || !w || !head)
+		return 1;
+	offset = p->payload_offset + w->at;
+	avail = kf_walk_left(w, p);
+	kf_http1_begin(&head->http1, w->key_sources);
+	len = kf_head_load(ctx, offset, head, 0, avail, KF_HEAD_FIRST);
+	w->loaded = w->at == w->from ? len : 0;
+	result = kf_head_parse(head, len);
+	if (result == KF_HTTP1_INCOMPLETE && avail > len) {
+		len = kf_head_load(ctx, offset, head, 0, avail, KF_HEAD_MAX);
+		result = kf_head_parse(head, len);
+	}
+	if (result == KF_HTTP1_INCOMPLETE)
+		return kf_walk_keep(ctx, p, flow, w, len);
+	return kf_walk_result(w, p, flow, head, result, 0);
+}
+
+/* A head goes on. 1: the walk ends here. */
+__noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+				 struct kf_walk *w)
+{
+	struct kf_head *head;
+	__u32 prior, len;
+	int result;
+
+	if (!p || !flow || !w)
+		return 1;
+	head = kf_head_of(flow);
+	if (!head)
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_HEAD_TIMEOUT);
+	prior = head->len;
+	if (prior >= KF_HEAD_MAX)
+		return kf_walk_refuse(w, p, KF_REASON_HEAD_TOO_LARGE, 0);
+	len = kf_head_load(ctx, p->payload_offset + w->at, head, prior, kf_walk_left(w, p),
+			   KF_HEAD_MAX - prior);
+	result = kf_head_parse(head, prior + len);
+	if (result == KF_HTTP1_INCOMPLETE) {
+		if (++head->segments >= KF_HEAD_SEGMENTS)
+			return kf_walk_refuse(w, p, KF_REASON_MALFORMED,
+					      KF_DETAIL_TOO_MANY_SEGMENTS);
+		head->len = prior + len;
+		kf_walk_read(w, p, flow, len);
+		w->partial = 1;
+		return 1;
+	}
+	result = kf_walk_result(w, p, flow, head, result, prior);
+	kf_head_release(flow);
+	return result;
+}
+
+/* Chunk framing begins or goes on. 1: the walk ends here. */
+__noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+			      struct kf_walk *w)
+{
+	struct kf_head *scratch = kf_head_scratch();
+	__u32 consumed = 0, len;
+	struct kf_chunk *chunk;
+	__u8 detail = 0;
+	int result;
+
+	if (!p || !flow || !w || !scratch)
+		return 1;
+	chunk = (struct kf_chunk *)flow->chunk;
+	w->loaded = 0;
+	len = kf_head_load(ctx, p->payload_offset + w->at, scratch, 0, kf_walk_left(w, p),
+			   KF_HEAD_FIRST);
+	result = kf_chunk_parse(chunk, scratch->buf, len, &consumed, &detail);
+	if (result == KF_CHUNK_MALFORMED)
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, detail);
+	kf_walk_read(w, p, flow, consumed);
+	if (result == KF_CHUNK_SKIP)
+		kf_walk_skip(w, p, flow, chunk->skip);
+	else if (result == KF_CHUNK_END)
+		flow->state = KF_FLOW_HEAD;
+	return 0;
+}
+
+/* One step from a byte that matters to the next. 1: the walk ends. */
+static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					struct kf_walk *w)
+{
+	switch (flow->state) {
+	case KF_FLOW_HEAD:
+		if (flow->head)
+			return kf_walk_head_more(ctx, p, flow, w);
+		return kf_walk_head_new(ctx, p, flow, w);
+	case KF_FLOW_CHUNKS:
+		return kf_walk_chunks(ctx, p, flow, w);
+	default:
+		/* data behind a request to upgrade: the client waits for the 101 (RFC 9110 7.8) */
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_CONNECTION);
+	}
+}
+
+/* A plain loop, as bpf_loop() would cost one of the eight call frames. */
+static __always_inline void kf_walk_run(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					struct kf_walk *w)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < KF_STEPS; i++) {
+		if (w->at >= p->payload_len || kf_walk_step(ctx, p, flow, w))
+			break;
+	}
+}
+
+#endif /* KEYFILTER_SEGMENT_H */

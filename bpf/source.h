@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * source.h - stage 3: may this address talk to services at all?
+ *
+ * Exact addresses in a hash first, prefixes in a trie second, neither where the controller says that
+ * there are none. Deadlines are effective ones (see struct kf_source), so the first hit decides; they
+ * run out here, without the controller.
+ */
+#ifndef KEYFILTER_SOURCE_H
+#define KEYFILTER_SOURCE_H
+
+#include "maps.bpf.h"
+#include "packet.h"
+
+static __always_inline bool kf_source_in_force(__u64 until)
+{
+	return until == KF_NEVER || (until && bpf_ktime_get_boot_ns() < until);
+}
+
+static __always_inline struct kf_source *kf_source_find(const __u8 *addr, __u32 flags)
+{
+	struct kf_prefix prefix = { .prefix_len = 128 };
+	struct kf_source *source;
+
+	__builtin_memcpy(prefix.addr, addr, sizeof(prefix.addr));
+	if (flags & KF_CONFIG_HOSTS) {
+		source = bpf_map_lookup_elem(&kf_hosts, prefix.addr);
+		if (source)
+			return source;
+	}
+	return flags & KF_CONFIG_PREFIXES ? bpf_map_lookup_elem(&kf_prefixes, &prefix) : NULL;
+}
+
+/* The allow list stands above the deny list. */
+static __always_inline bool kf_source_is_denied(const struct kf_packet *p,
+						const struct kf_config *config)
+{
+	struct kf_source *source;
+
+	if (!(config->flags & (KF_CONFIG_HOSTS | KF_CONFIG_PREFIXES)))
+		return false;
+	source = kf_source_find(p->key.client, config->flags);
+	if (!source || kf_source_in_force(source->allow_until))
+		return false;
+	return kf_source_in_force(source->deny_until);
+}
+
+#endif /* KEYFILTER_SOURCE_H */

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * abi.h - what the kernel and the controller share.
+ *
+ * The keys, values and sizes of every pinned map, the reasons a packet is counted under, and the
+ * events. Both sides compile this file; nothing here is written a second time. Times are
+ * CLOCK_BOOTTIME nanoseconds unless a name says otherwise. Addresses are 16 bytes in network order,
+ * IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); ports are in host order unless a name ends in _be.
+ *
+ * Layout changelog (KF_ABI_VERSION):
+ *   1  first layout
+ */
+#ifndef KEYFILTER_ABI_H
+#define KEYFILTER_ABI_H
+
+#include <linux/types.h>
+
+#define KF_ABI_VERSION 1u
+#define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
+
+#define KF_NEVER ((__u64)-1) /* a time that does not come */
+
+#ifdef __cplusplus
+#define KF_STATIC_ASSERT(cond, text) static_assert(cond, text)
+#else
+#define KF_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
+#endif
+#define KF_ABI_SIZE(type, size) KF_STATIC_ASSERT(sizeof(type) == (size), #type " changed its size")
+#define KF_ABI_AT(type, member, offset)                                                            \
+	KF_STATIC_ASSERT(__builtin_offsetof(type, member) == (offset), #type "." #member " moved")
+
+/* ---- reasons ------------------------------------------------------------------------------- */
+
+/*
+ * Every packet to a service is counted under exactly one of these. X(symbol, name, class, status):
+ * class is what becomes of the packet in enforce mode; status the HTTP status that a refusal
+ * stands for, 0 where there is none.
+ */
+#define KF_REASONS(X)                                                                              \
+	X(CONTROL, "control", PASS, 0)                                                             \
+	X(ADMITTED, "admitted", PASS, 0)                                                           \
+	X(HEAD_PARTIAL, "head_partial", PASS, 0)                                                   \
+	X(BODY, "body", PASS, 0)                                                                   \
+	X(ADOPTED, "adopted", PASS, 0)                                                             \
+	X(TUNNEL, "tunnel", PASS, 0)                                                               \
+	X(NO_KEY, "no_key", REFUSE, 401)                                                           \
+	X(UNKNOWN_KEY, "unknown_key", REFUSE, 401)                                                 \
+	X(KEY_DISABLED, "key_disabled", REFUSE, 401)                                               \
+	X(KEY_EXPIRED, "key_expired", REFUSE, 401)                                                 \
+	X(IP_NOT_ALLOWED, "ip_not_allowed", REFUSE, 403)                                           \
+	X(PROTOCOL_NOT_ALLOWED, "protocol_not_allowed", REFUSE, 403)                               \
+	X(MODEL_NOT_ALLOWED, "model_not_allowed", REFUSE, 403)                                     \
+	X(KEY_EXHAUSTED, "key_exhausted", REFUSE, 429)                                             \
+	X(ACCOUNT_EXHAUSTED, "account_exhausted", REFUSE, 429)                                     \
+	X(RATE_LIMITED, "rate_limited", REFUSE, 429)                                               \
+	X(MALFORMED, "malformed", REFUSE, 400)                                                     \
+	X(HEAD_TOO_LARGE, "head_too_large", REFUSE, 431)                                           \
+	X(BODY_NOT_READABLE, "body_not_readable", REFUSE, 415)                                     \
+	X(SOURCE_DENIED, "source_denied", DROP, 0)                                                 \
+	X(SOURCE_PENALISED, "source_penalised", DROP, 0)                                           \
+	X(FLOW_REFUSED, "flow_refused", DROP, 0)                                                   \
+	X(OUT_OF_ORDER, "out_of_order", DROP, 0)                                                   \
+	X(NO_FLOW, "no_flow", DROP, 0)                                                             \
+	X(FLOW_BUSY, "flow_busy", DROP, 0)                                                         \
+	X(UNACKED, "unacked", DROP, 0)                                                             \
+	X(FLOWS_FULL, "flows_full", DROP, 0)                                                       \
+	X(HEADS_FULL, "heads_full", DROP, 0)
+
+enum kf_reason {
+#define X(symbol, name, class, status) KF_REASON_##symbol,
+	KF_REASONS(X)
+#undef X
+	KF_REASON_COUNT
+};
+
+#define KF_REASON_MAX 40 /* room in the counters; a new reason does not move a map */
+KF_STATIC_ASSERT(KF_REASON_COUNT <= KF_REASON_MAX, "too many reasons");
+
+enum kf_reason_class { KF_CLASS_PASS, KF_CLASS_REFUSE, KF_CLASS_DROP };
+
+/* ---- configuration: ARRAY of one, memory-mapped ----------------------------------------------- */
+
+#define KF_CONFIG_HOSTS	    0x1u /* kf_hosts has entries */
+#define KF_CONFIG_PREFIXES  0x2u /* kf_prefixes has entries */
+#define KF_CONFIG_LISTENERS 0x4u /* kf_listeners has entries */
+
+#define KF_DIGEST_WORDS 128 /* 1,024 bytes are digested at a time */
+
+struct kf_config {
+	__u64 magic; /* KF_ABI_MAGIC, once the controller has filled the map */
+	__u32 version; /* KF_ABI_VERSION */
+	__u32 flags; /* KF_CONFIG_* */
+	__u64 secret[2]; /* SipHash key of the tags */
+	__u64 flow_secret[8]; /* key of the universal hash over a flow's addresses */
+	__u32 cpus; /* the first this many entries of kf_heads are per-CPU scratch */
+	__u32 heads; /* places for partial heads behind them */
+	__u32 embryo_mask; /* entries of kf_embryos - 1; entries are a power of two */
+	__u32 event_rate; /* events per second and CPU; 0: none */
+	__u64 head_timeout_ns; /* a partial head older than this gives up its place */
+	__u64 reserved[4];
+	__u64 digest_secret[KF_DIGEST_WORDS]; /* key of the digest over judged bytes */
+};
+KF_ABI_SIZE(struct kf_config, 152 + 8 * KF_DIGEST_WORDS);
+
+/* ---- services ------------------------------------------------------------------------------- */
+
+#define KF_SERVICES_MAX 256
+
+/* kf_ports: ARRAY of 65536, by destination port. Zero: no service has this port. */
+struct kf_port {
+	__u16 any; /* 1 + index of the service on any address; 0: none */
+	__u16 listeners; /* how many kf_listeners entries name this port */
+};
+KF_ABI_SIZE(struct kf_port, 4);
+
+/* kf_listeners: HASH to a __u32 service index; services that name an address. */
+struct kf_listener {
+	__u8 addr[16];
+	__u16 port;
+	__u16 pad;
+};
+KF_ABI_SIZE(struct kf_listener, 20);
+
+enum kf_mode { KF_MODE_ENFORCE, KF_MODE_MONITOR };
+enum kf_refuse { KF_REFUSE_REPLY, KF_REFUSE_RESET, KF_REFUSE_DROP };
+
+#define KF_SERVICE_WEBSOCKET 0x1u /* Upgrade: websocket may pass */
+
+/* kf_services: ARRAY of KF_SERVICES_MAX. */
+struct kf_service {
+	__u8 live; /* 0: this index is free */
+	__u8 mode; /* enum kf_mode */
+	__u8 refuse; /* enum kf_refuse */
+	__u8 flags; /* KF_SERVICE_* */
+	__u32 key_sources; /* KF_KEY_* of http1.h */
+	__u64 reserved[3];
+};
+KF_ABI_SIZE(struct kf_service, 32);
+
+/* kf_counters: PERCPU_ARRAY of KF_SERVICES_MAX; packets and requests of one service. */
+struct kf_counters {
+	__u64 packets[KF_REASON_MAX]; /* by enum kf_reason: every packet exactly once */
+	__u64 requests_admitted; /* heads, several of which may share a packet */
+	__u64 requests_refused;
+};
+KF_ABI_SIZE(struct kf_counters, 8 * (KF_REASON_MAX + 2));
+
+/* ---- sources -------------------------------------------------------------------------------- */
+
+/* kf_prefixes: LPM_TRIE; prefix_len counts the bits of addr, so that IPv4 /8 is 96 + 8. */
+struct kf_prefix {
+	__u32 prefix_len;
+	__u8 addr[16];
+};
+KF_ABI_SIZE(struct kf_prefix, 20);
+
+/*
+ * Value of kf_hosts (HASH by 16-byte address: the /32 and /128 entries) and kf_prefixes. A look-up
+ * returns the longest match only, so the controller writes effective times: the latest of the entry
+ * itself and of every prefix that covers it. An allowed source is exempt from deny and penalty.
+ */
+struct kf_source {
+	__u64 allow_until; /* 0: not allowed, KF_NEVER: for good */
+	__u64 deny_until;
+};
+KF_ABI_SIZE(struct kf_source, 16);
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+enum kf_key_status { KF_KEY_FREE, KF_KEY_ENABLED, KF_KEY_DISABLED, KF_KEY_DELETED };
+
+#define KF_KEY_HAS_ALLOWLIST 0x1u /* kf_key_allow names the addresses it may come from */
+
+/*
+ * kf_slots: ARRAY, memory-mapped; found through kf_tags (HASH, 16-byte tag to __u32 slot). The
+ * controller writes the first half, the kernel the second. Revoking is one aligned store to status.
+ */
+struct kf_slot {
+	__u8 tag[16]; /* whose record this is; the kernel compares it */
+	__u32 status; /* enum kf_key_status */
+	__u32 flags; /* KF_KEY_HAS_ALLOWLIST */
+	__u64 expires_ns; /* refused from this nanosecond on; KF_NEVER */
+	__u64 reserved[4];
+	__u64 requests_admitted;
+	__u64 requests_refused;
+	__u64 last_used_ns; /* of the last admitted request; 0: never */
+	__u64 kernel_reserved[5];
+};
+KF_ABI_SIZE(struct kf_slot, 128);
+KF_ABI_AT(struct kf_slot, requests_admitted, 64);
+
+/* kf_key_allow: LPM_TRIE to __u8 1; prefix_len is 32 (the slot) + the bits of addr. */
+struct kf_key_prefix {
+	__u32 prefix_len;
+	__u32 slot;
+	__u8 addr[16];
+};
+KF_ABI_SIZE(struct kf_key_prefix, 24);
+
+/* ---- flows ---------------------------------------------------------------------------------- */
+
+/* Key of kf_flows (HASH, preallocated): as the client's packets name the connection. */
+struct kf_flow_key {
+	__u8 client[16];
+	__u8 server[16];
+	__u16 client_port;
+	__u16 server_port;
+	__u32 pad;
+};
+KF_ABI_SIZE(struct kf_flow_key, 40);
+
+enum kf_flow_state {
+	KF_FLOW_HEAD, /* a request head begins or goes on at resume_seq */
+	KF_FLOW_CHUNKS, /* chunk framing goes on at resume_seq */
+	KF_FLOW_REFUSED, /* no data passes any more */
+	KF_FLOW_UNSYNCED, /* position unknown; the first data after an answer must be a head */
+	KF_FLOW_UPGRADING, /* websocket was asked for; waits for the backend's 101 */
+	KF_FLOW_TUNNEL, /* belongs to its key, nothing more is read */
+	KF_FLOW_CLOSED, /* given up by the controller, about to be deleted */
+};
+
+/* kf_flow.flags, written by ingress */
+#define KF_FLOW_FIN_IN	  0x01u /* the client's FIN was seen; fin_in_seq */
+#define KF_FLOW_ACKED_OUT 0x02u /* the client acknowledged the backend's FIN */
+#define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
+
+/* kf_flow.out_flags, written by egress */
+#define KF_FLOW_FIN_OUT	 0x01u /* the backend's FIN was seen; fin_out_seq */
+#define KF_FLOW_ACKED_IN 0x02u /* the backend acknowledged the client's FIN */
+#define KF_FLOW_ANSWERED 0x04u /* unsynced: the backend has answered all that the client sent */
+#define KF_FLOW_ACK_SEEN 0x08u /* acked_seq is known */
+
+/*
+ * Bytes that were judged and that the backend has not acknowledged yet: a retransmission must carry
+ * the same ones, or what the backend reads is not what was judged.
+ */
+struct kf_judged {
+	__u32 seq;
+	__u32 len;
+	__u64 digest;
+};
+KF_ABI_SIZE(struct kf_judged, 16);
+
+#define KF_JUDGED_MAX 4
+
+struct kf_flow {
+	__u64 cookie; /* keyed hash of the flow's key: an element reused meanwhile is recognised */
+	__u32 busy; /* 1: a CPU judges this flow; also left 1 in deleted elements */
+	__u32 resume_seq; /* the next byte that matters */
+	__u64 skip; /* body bytes that follow resume_seq unread, where 2^30 were not enough */
+	__u32 judged_seq; /* end of the judged bytes: what starts here or later is not compared */
+	__u32 acked_seq; /* the backend has acknowledged up to here */
+	__u32 client_isn; /* first data byte of the client, of the backend: the SYNs' numbers + 1 */
+	__u32 server_isn;
+	__u32 swap_seq;
+	__u32 slot; /* key of the last admitted request; KF_SLOT_NONE */
+	__u32 head; /* place in kf_heads of a partial head; 0: none */
+	__u32 seen; /* CLOCK_MONOTONIC_COARSE >> 30, about seconds, of the last packet */
+	__u32 fin_in_seq; /* the number after the FIN */
+	__u32 fin_out_seq;
+	__u8 state; /* enum kf_flow_state */
+	__u8 flags;
+	__u8 out_flags;
+	__u8 reason; /* enum kf_reason of the refusal */
+	__u8 judged_next; /* place in judged[] to fill next */
+	__u8 service;
+	__u16 pad;
+	__u8 chunk[24]; /* struct kf_chunk of chunk.h */
+	struct kf_judged judged[KF_JUDGED_MAX];
+};
+KF_ABI_SIZE(struct kf_flow, 160);
+
+#define KF_SLOT_NONE ((__u32)-1)
+
+/*
+ * kf_embryos: ARRAY, by the keyed hash of the flow's key. What egress saw of a handshake: the
+ * client's segment that acknowledges server_isn has really received the SYN-ACK. A newer SYN-ACK
+ * overwrites an older one; no established flow lives here.
+ */
+struct kf_embryo {
+	__u64 cookie;
+	__u32 client_isn;
+	__u32 server_isn;
+};
+KF_ABI_SIZE(struct kf_embryo, 16);
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+/* kf_events: RINGBUF. One refusal, or one note about a flow. */
+struct kf_event {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	__u8 client[16];
+	__u8 server[16];
+	__u16 client_port;
+	__u16 server_port;
+	__u32 ifindex;
+	__u32 slot; /* KF_SLOT_NONE where no key was known */
+	__u8 reason; /* enum kf_reason */
+	__u8 detail; /* enum kf_detail of http1.h, of malformed */
+	__u8 service;
+	__u8 monitor; /* 1: counted and passed */
+};
+KF_ABI_SIZE(struct kf_event, 56);
+
+/* kf_event_rate: PERCPU_ARRAY of one; a token bucket, and what it and the full ring cost. */
+struct kf_event_rate {
+	__u64 refilled_ns;
+	__u64 tokens;
+	__u64 suppressed; /* over the rate */
+	__u64 lost; /* no room in the ring */
+};
+KF_ABI_SIZE(struct kf_event_rate, 32);
+
+/* ---- maps ----------------------------------------------------------------------------------- */
+
+/* Every pinned map, for the controller's loops: X(name). Defined in bpf/maps.bpf.h. */
+#define KF_MAPS(X)                                                                                 \
+	X(kf_config)                                                                               \
+	X(kf_ports)                                                                                \
+	X(kf_listeners)                                                                            \
+	X(kf_services)                                                                             \
+	X(kf_counters)                                                                             \
+	X(kf_hosts)                                                                                \
+	X(kf_prefixes)                                                                             \
+	X(kf_tags)                                                                                 \
+	X(kf_slots)                                                                                \
+	X(kf_key_allow)                                                                            \
+	X(kf_flows)                                                                                \
+	X(kf_embryos)                                                                              \
+	X(kf_heads)                                                                                \
+	X(kf_events)                                                                               \
+	X(kf_event_rate)
+
+/* Names of the programs in keyfilter_xdp.bpf.o and keyfilter_tc.bpf.o. */
+#define KF_PROGRAM_XDP	   "keyfilter_xdp"
+#define KF_PROGRAM_INGRESS "keyfilter_in"
+#define KF_PROGRAM_EGRESS  "keyfilter_out"
+
+#endif /* KEYFILTER_ABI_H */

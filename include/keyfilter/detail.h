@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * detail.h - why a request was called malformed, one name for each cause.
+ *
+ * The reason a client sees is `malformed` (design, section 6); the detail is what operators see in
+ * events and counters. Written by the readers (http1.h, chunk.h) and by the transport stages of the
+ * BPF pipeline, read by userspace. The numbers travel in events: append, never renumber.
+ */
+#ifndef KEYFILTER_DETAIL_H
+#define KEYFILTER_DETAIL_H
+
+/* X(enumerator suffix, name shown to operators) */
+#define KF_DETAILS(X)                                                                              \
+	X(NONE, "none")                                                                            \
+	/* bytes and lines */                                                                      \
+	X(BARE_LF, "bare_lf")                                                                      \
+	X(BARE_CR, "bare_cr")                                                                      \
+	X(CONTROL_BYTE, "control_byte")                                                            \
+	X(OBS_FOLD, "obs_fold")                                                                    \
+	X(SPACE_BEFORE_COLON, "space_before_colon")                                                \
+	X(FIELD_NAME, "field_name")                                                                \
+	X(FIELD_ALIAS, "field_alias")                                                              \
+	/* request line */                                                                         \
+	X(REQUEST_LINE, "request_line")                                                            \
+	X(TLS, "tls")                                                                              \
+	X(HTTP2_PREFACE, "http2_preface")                                                          \
+	X(METHOD_CONNECT, "method_connect")                                                        \
+	X(TARGET, "target")                                                                        \
+	X(TARGET_SEGMENT, "target_segment")                                                        \
+	X(TARGET_ENCODING, "target_encoding")                                                      \
+	X(QUERY, "query")                                                                          \
+	X(VERSION, "version")                                                                      \
+	/* fields that decide */                                                                   \
+	X(HOST, "host")                                                                            \
+	X(HOST_MISSING, "host_missing")                                                            \
+	X(HOST_TWICE, "host_twice")                                                                \
+	X(KEY_BYTES, "key_bytes")                                                                  \
+	X(KEY_TWICE, "key_twice")                                                                  \
+	X(KEYS_DISAGREE, "keys_disagree")                                                          \
+	X(LENGTH_TWICE, "length_twice")                                                            \
+	X(LENGTH_NOT_DIGITS, "length_not_digits")                                                  \
+	X(LENGTH_OVERFLOW, "length_overflow")                                                      \
+	X(LENGTH_AND_ENCODING, "length_and_encoding")                                              \
+	X(TRANSFER_ENCODING, "transfer_encoding")                                                  \
+	X(ENCODING_TWICE, "encoding_twice")                                                        \
+	X(EXPECT, "expect")                                                                        \
+	X(UPGRADE_TWICE, "upgrade_twice")                                                          \
+	X(CONNECTION, "connection")                                                                \
+	/* chunked bodies */                                                                       \
+	X(CHUNK_SIZE, "chunk_size")                                                                \
+	X(CHUNK_EXTENSION, "chunk_extension")                                                      \
+	X(CHUNK_DATA_END, "chunk_data_end")                                                        \
+	X(CHUNK_TRAILER, "chunk_trailer")                                                          \
+	X(CHUNK_TRAILER_FIELD, "chunk_trailer_field")                                              \
+	X(CHUNK_TRAILER_SIZE, "chunk_trailer_size")                                                \
+	/* transport: written by the pipeline, not by the readers */                               \
+	X(DATA_ON_SYN, "data_on_syn")                                                              \
+	X(URGENT, "urgent")                                                                        \
+	X(MPTCP, "mptcp")                                                                          \
+	X(FRAGMENT, "fragment")                                                                    \
+	X(OVERLAP_DIFFERS, "overlap_differs")                                                      \
+	X(TOO_MANY_REQUESTS, "too_many_requests")                                                  \
+	X(TOO_MANY_SEGMENTS, "too_many_segments")                                                  \
+	X(TCP_HEADER, "tcp_header")                                                                \
+	X(BAD_CHECKSUM, "bad_checksum")                                                            \
+	X(UPGRADE_SPLIT, "upgrade_split")                                                          \
+	X(HEAD_TIMEOUT, "head_timeout")
+
+enum kf_detail {
+#define KF_DETAIL_ENUMERATOR(suffix, name) KF_DETAIL_##suffix,
+	KF_DETAILS(KF_DETAIL_ENUMERATOR)
+#undef KF_DETAIL_ENUMERATOR
+	KF_DETAIL_COUNT
+};
+
+#ifndef __bpf__
+/* The name of @detail; "unknown" for a number of a newer layout. Static storage. */
+static inline const char *kf_detail_name(unsigned int detail)
+{
+	static const char *const names[] = {
+#define KF_DETAIL_NAME(suffix, name) name,
+		KF_DETAILS(KF_DETAIL_NAME)
+#undef KF_DETAIL_NAME
+	};
+
+	return detail < KF_DETAIL_COUNT ? names[detail] : "unknown";
+}
+#endif
+
+#endif /* KEYFILTER_DETAIL_H */

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * http1_field.h - field lines: where a name and a value begin and end, and which field it is.
+ *
+ * Called by http1.h, a step at a time. The common line, a name of A-Za-z0-9- up to 32 bytes and a
+ * value up to 64, takes one step; http1_value.h is asked only for the fields that decide. Sources:
+ * RFC 9112 section 5, RFC 9110 section 5.
+ */
+#ifndef KEYFILTER_HTTP1_FIELD_H
+#define KEYFILTER_HTTP1_FIELD_H
+
+#include "http1_char.h"
+#include "http1_state.h"
+#include "http1_value.h"
+#include "swar.h"
+
+/* ---- which field -------------------------------------------------------------------------------- */
+
+struct kf_http1_name {
+	__u64 word[3]; /* lower case, first byte lowest */
+	__u64 field; /* enum kf_http1_field */
+};
+
+/*
+ * A perfect hash: KF_HTTP1_NAME_HASH was searched for so that each name has a place of its own;
+ * http1_test.c checks that each is found where it stands.
+ */
+#define KF_HTTP1_NAME_HASH 0x7f1a355e526eb523ull
+
+#define KF_T KF_SWAR_TEXT
+static const struct kf_http1_name kf_http1_names[16] = {
+	[0] = { { KF_T('e', 'x', 'p', 'e', 'c', 't', 0, 0) }, KF_FIELD_EXPECT },
+	[2] = { { KF_T('x', '-', 'g', 'o', 'o', 'g', '-', 'a'),
+		  KF_T('p', 'i', '-', 'k', 'e', 'y', 0, 0) },
+		KF_FIELD_X_GOOG },
+	[4] = { { KF_T('c', 'o', 'n', 'n', 'e', 'c', 't', 'i'), KF_T('o', 'n', 0, 0, 0, 0, 0, 0) },
+		KF_FIELD_CONNECTION },
+	[5] = { { KF_T('a', 'u', 't', 'h', 'o', 'r', 'i', 'z'),
+		  KF_T('a', 't', 'i', 'o', 'n', 0, 0, 0) },
+		KF_FIELD_AUTHORIZATION },
+	[6] = { { KF_T('x', '-', 'a', 'p', 'i', '-', 'k', 'e'), 'y' }, KF_FIELD_X_API_KEY },
+	[9] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
+		  KF_T('e', 'n', 'c', 'o', 'd', 'i', 'n', 'g') },
+		KF_FIELD_CONTENT_ENCODING },
+	[10] = { { KF_T('t', 'r', 'a', 'n', 's', 'f', 'e', 'r'),
+		   KF_T('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n'), 'g' },
+		 KF_FIELD_TRANSFER_ENCODING },
+	[11] = { { KF_T('h', 'o', 's', 't', 0, 0, 0, 0) }, KF_FIELD_HOST },
+	[12] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
+		   KF_T('l', 'e', 'n', 'g', 't', 'h', 0, 0) },
+		 KF_FIELD_CONTENT_LENGTH },
+	[13] = { { KF_T('a', 'p', 'i', '-', 'k', 'e', 'y', 0) }, KF_FIELD_API_KEY },
+	[15] = { { KF_T('u', 'p', 'g', 'r', 'a', 'd', 'e', 0) }, KF_FIELD_UPGRADE },
+};
+#undef KF_T
+
+/* The field whose name, in lower case and padded with zeros, is these three words. */
+KF_INLINE __u32 kf_http1_lookup(__u64 first, __u64 second, __u64 third)
+{
+	const struct kf_http1_name *name;
+	__u64 slot = ((first ^ second) * KF_HTTP1_NAME_HASH) >> 60;
+
+	name = &kf_http1_names[slot & 15];
+	if (name->word[0] != first || name->word[1] != second || name->word[2] != third)
+		return KF_FIELD_NONE;
+	return (__u32)name->field;
+}
+
+/* ---- names byte by byte, for Connection's tokens and odd field names ---------------------------- */
+
+KF_INLINE void kf_http1_name_begin(struct kf_http1 *h)
+{
+	h->name[0] = h->name[1] = h->name[2] = h->name[3] = 0;
+	h->name_len = 0;
+	h->odd_name = 0;
+}
+
+KF_INLINE void kf_http1_name_add(struct kf_http1 *h, __u8 c)
+{
+	__u32 place = h->name_len;
+	__u8 folded = kf_http1_char_fold(c);
+
+	h->odd_name |= folded != (c | 0x20);
+	if (place >= 32)
+		return;
+	h->name[place >> 3 & 3] |= (__u64)folded << (place * 8 & 63);
+	h->name_len = place + 1;
+}
+
+KF_INLINE __u32 kf_http1_name_field(const struct kf_http1 *h)
+{
+	return h->name[3] ? KF_FIELD_NONE : kf_http1_lookup(h->name[0], h->name[1], h->name[2]);
+}
+
+/* ---- Connection (RFC 9110 section 7.6.1) -------------------------------------------------------- */
+
+/*
+ * A field named here is removed by the next hop, after we have judged the request by it: naming one
+ * that decides changes what the backend sees. `upgrade` and `close` are what the field is for.
+ */
+KF_INLINE long kf_http1_connection_token(struct kf_http1 *h)
+{
+	__u32 field;
+
+	if (!h->name_len)
+		return KF_HTTP1_ON;
+	field = kf_http1_name_field(h);
+	if (field != KF_FIELD_NONE && field != KF_FIELD_UPGRADE)
+		return kf_http1_fault(h, KF_DETAIL_CONNECTION);
+	if (field == KF_FIELD_UPGRADE)
+		h->connection_upgrade = 1;
+	if (h->name[0] == KF_SWAR_TEXT('c', 'l', 'o', 's', 'e', 0, 0, 0))
+		h->connection_close = 1;
+	if (h->name[0] == KF_SWAR_TEXT('k', 'e', 'e', 'p', '-', 'a', 'l', 'i') &&
+	    h->name[1] == KF_SWAR_TEXT('v', 'e', 0, 0, 0, 0, 0, 0))
+		h->connection_keep_alive = 1;
+	kf_http1_name_begin(h);
+	return KF_HTTP1_ON;
+}
+
+static long kf_http1_connection_step(unsigned int index, void *context)
+{
+	struct kf_http1_run *run = context;
+	struct kf_http1 *h = run->h;
+	__u8 c = kf_http1_byte(run->buf, h->value_off);
+
+	(void)index;
+	if (h->value_off >= h->value_end) {
+		kf_http1_connection_token(h);
+		return KF_HTTP1_STOP;
+	}
+	h->value_off++;
+	if (c == ',' || kf_http1_is_space(c))
+		return kf_http1_connection_token(h);
+	if (!kf_http1_char_is(c, KF_CHAR_TOKEN))
+		return kf_http1_fault(h, KF_DETAIL_CONNECTION);
+	kf_http1_name_add(h, c);
+	return KF_HTTP1_ON;
+}
+
+KF_INLINE long kf_http1_value_connection(struct kf_http1 *h, const __u8 *buf)
+{
+	struct kf_http1_run run = { .h = h, .buf = buf };
+	__u32 len = h->value_end - h->value_off;
+	__u64 word = kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER;
+	__u64 rest = kf_http1_word(buf, h->value_off + 8) | KF_HTTP1_LOWER;
+
+	/* what every client sends, at once */
+	if (len == 10 && word == KF_SWAR_TEXT('k', 'e', 'e', 'p', '-', 'a', 'l', 'i') &&
+	    (rest & kf_swar_low(2)) == KF_SWAR_TEXT('v', 'e', 0, 0, 0, 0, 0, 0)) {
+		h->connection_keep_alive = 1;
+		return KF_HTTP1_ON;
+	}
+	kf_http1_name_begin(h);
+	kf_loop(KF_HEAD_MAX, kf_http1_connection_step, &run);
+	return h->state == KF_HTTP1_AT_FAULT ? KF_HTTP1_STOP : KF_HTTP1_ON;
+}
+
+/* ---- what may stand once ------------------------------------------------------------------------ */
+
+/* The cause to name when @field is met again; KF_DETAIL_NONE where that is no fault. */
+KF_INLINE enum kf_detail kf_http1_twice(__u32 field)
+{
+	/* not 16 or 32 bytes: clang would put it into .rodata.cst16, whose BTF no kernel takes */
+	static const __u8 twice[17] = {
+		[KF_FIELD_AUTHORIZATION] = KF_DETAIL_KEY_TWICE,
+		[KF_FIELD_X_API_KEY] = KF_DETAIL_KEY_TWICE,
+		[KF_FIELD_API_KEY] = KF_DETAIL_KEY_TWICE,
+		[KF_FIELD_X_GOOG] = KF_DETAIL_KEY_TWICE,
+		[KF_FIELD_HOST] = KF_DETAIL_HOST_TWICE,
+		[KF_FIELD_CONTENT_LENGTH] = KF_DETAIL_LENGTH_TWICE,
+		[KF_FIELD_TRANSFER_ENCODING] = KF_DETAIL_ENCODING_TWICE,
+		[KF_FIELD_EXPECT] = KF_DETAIL_EXPECT,
+		[KF_FIELD_UPGRADE] = KF_DETAIL_UPGRADE_TWICE,
+	};
+
+	return (enum kf_detail)twice[field & 15];
+}
+
+/* The source that @field is, if it may give a key here, or 0. */
+KF_INLINE __u8 kf_http1_source(const struct kf_http1 *h, __u32 field)
+{
+	_Static_assert(1u << (KF_FIELD_AUTHORIZATION - 1) == KF_KEY_BEARER, "order");
+	_Static_assert(1u << (KF_FIELD_X_API_KEY - 1) == KF_KEY_X_API_KEY, "order");
+	_Static_assert(1u << (KF_FIELD_API_KEY - 1) == KF_KEY_API_KEY, "order");
+	_Static_assert(1u << (KF_FIELD_X_GOOG - 1) == KF_KEY_X_GOOG, "order");
+	_Static_assert(1u << (KF_FIELD_QUERY - 1) == KF_KEY_QUERY, "order");
+
+	return (__u8)((1u << ((field - 1) & 31)) & h->key_sources);
+}
+
+/*
+ * The line of a field that decides is complete. Its own program: the verifier reads it once for
+ * each caller, and the lines that decide nothing do not pay for its registers.
+ */
+static __attribute__((noinline)) long kf_http1_value(struct kf_http1 *h, const __u8 *buf)
+{
+	__u32 field = h->field & 15;
+	enum kf_detail twice = kf_http1_twice(field);
+
+	if (kf_http1_again(h, field) && twice)
+		return kf_http1_fault(h, twice);
+	kf_http1_trim(h, buf);
+	if (field <= KF_FIELD_X_GOOG) {
+		__u8 source = kf_http1_source(h, field);
+
+		if (!source)
+			return KF_HTTP1_ON;
+		return source == KF_KEY_BEARER ? kf_http1_value_authorization(h, buf)
+					       : kf_http1_value_key(h, buf, source);
+	}
+	switch (field) {
+	case KF_FIELD_HOST:
+		return kf_http1_value_host(h, buf);
+	case KF_FIELD_CONTENT_LENGTH:
+		return kf_http1_value_length(h, buf);
+	case KF_FIELD_CONNECTION:
+		return kf_http1_value_connection(h, buf);
+	case KF_FIELD_TRANSFER_ENCODING:
+		return kf_http1_value_transfer(h, buf);
+	case KF_FIELD_EXPECT:
+		return kf_http1_value_expect(h, buf);
+	case KF_FIELD_UPGRADE:
+		return kf_http1_value_upgrade(h, buf);
+	default:
+		return kf_http1_value_encoding(h, buf);
+	}
+}
+
+/* ---- lines -------------------------------------------------------------------------------------- */
+
+/* The next control byte at or behind @off, or 64 bytes on if none comes before that. */
+KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 off)
+{
+	const __u8 *at;
+
+	off = kf_http1_bound(off);
+	at = buf + off;
+#pragma GCC unroll 8
+	for (__u32 i = 0; i < 64; i += 8) {
+		__u64 mask = kf_swar_control(kf_swar_load(at + i));
+
+		if (mask)
+			return off + i + kf_swar_first(mask);
+	}
+	return off + 64;
+}
+
+/* In the value of h->field; its bytes before @off, which is below @len, are text. */
+KF_INLINE long kf_http1_value_stop(struct kf_http1 *h, const __u8 *buf, __u32 len, __u32 off)
+{
+	__u8 c = kf_http1_byte(buf, off);
+
+	if (c == '\r') {
+		if (off + 1 >= len) {
+			h->cursor = off;
+			return KF_HTTP1_STOP;
+		}
+		if (kf_http1_byte(buf, off + 1) != '\n')
+			return kf_http1_fault(h, KF_DETAIL_BARE_CR);
+		h->value_end = off;
+		kf_http1_go(h, KF_HTTP1_AT_FIELD, off + 2);
+		return h->field ? kf_http1_value(h, buf) : KF_HTTP1_ON;
+	}
+	if (c != '\t' && (c < 0x20 || c == 0x7f))
+		return kf_http1_fault(h, kf_http1_char_detail(c, KF_DETAIL_CONTROL_BYTE));
+	h->cursor = off + 1;
+	return KF_HTTP1_ON;
+}
+
+/* At the blank line: its CR stands at @off. */
+KF_INLINE long kf_http1_head_end(struct kf_http1 *h, const __u8 *buf, __u32 len, __u32 off)
+{
+	if (off + 1 >= len)
+		return KF_HTTP1_STOP;
+	if (kf_http1_byte(buf, off + 1) != '\n')
+		return kf_http1_fault(h, KF_DETAIL_BARE_CR);
+	if (!(h->seen & 1u << KF_FIELD_HOST))
+		return kf_http1_fault(h, KF_DETAIL_HOST_MISSING);
+	h->head_len = off + 2;
+	h->state = KF_HTTP1_AT_END;
+	return KF_HTTP1_STOP;
+}
+
+/* A name that started at h->line_off cannot go on with @c. */
+KF_INLINE long kf_http1_name_fault(struct kf_http1 *h, __u32 off, __u8 c)
+{
+	if (c == '\r')
+		return kf_http1_fault(h, KF_DETAIL_FIELD_NAME);
+	if (c == ' ' || c == '\t')
+		return kf_http1_fault(h, off == h->line_off ? KF_DETAIL_OBS_FOLD
+							    : KF_DETAIL_SPACE_BEFORE_COLON);
+	return kf_http1_fault(h, kf_http1_char_detail(c, KF_DETAIL_FIELD_NAME));
+}
+
+/*
+ * The line at h->line_off is not the common one: its name stops at @off, before 32 bytes, at
+ * something else than ':'; or it is longer; or it is the blank line.
+ */
+static __attribute__((noinline)) long kf_http1_name_stop(struct kf_http1 *h, const __u8 *buf,
+							 __u32 len, __u32 off)
+{
+	__u8 c = kf_http1_byte(buf, off);
+
+	if (c == '\r' && off == h->line_off)
+		return kf_http1_head_end(h, buf, len, off);
+	if (c == ':' || !kf_http1_char_is(c, KF_CHAR_TOKEN))
+		return kf_http1_name_fault(h, off, c);
+	kf_http1_name_begin(h);
+	return kf_http1_go(h, KF_HTTP1_AT_NAME, h->line_off);
+}
+
+/*
+ * A line from its start. Nothing is kept until all bytes looked at are the request's own: before
+ * that the line is simply read again.
+ */
+KF_INLINE long kf_http1_field_line(struct kf_http1 *h, const __u8 *buf, __u32 len)
+{
+	__u32 start = kf_http1_bound(h->cursor);
+	const __u8 *at = buf + start;
+	__u64 word[4] = { 0, 0, 0, 0 };
+	__u32 end = start + 32, value;
+
+#pragma GCC unroll 4
+	for (__u32 i = 0; i < 4; i++) {
+		__u64 text = kf_swar_load(at + 8 * i);
+		__u64 mask = kf_swar_not_name(text);
+
+		word[i] = text | KF_HTTP1_LOWER;
+		if (mask) {
+			word[i] &= kf_swar_below(mask);
+			end = start + 8 * i + kf_swar_first(mask);
+			break;
+		}
+	}
+	if (end >= len)
+		return KF_HTTP1_STOP;
+	h->line_off = start;
+	if (kf_http1_byte(buf, end) != ':' || end == start)
+		return kf_http1_name_stop(h, buf, len, end);
+	value = end + 1;
+	if (kf_http1_byte(buf, value) == ' ')
+		value++; /* if this is garbage, so is all behind it */
+	end = kf_http1_skip_text(buf, value);
+	if (end >= len)
+		return KF_HTTP1_STOP;
+	h->field = word[3] ? KF_FIELD_NONE : (__u8)kf_http1_lookup(word[0], word[1], word[2]);
+	h->value_off = value;
+	h->state = KF_HTTP1_AT_VALUE;
+	return kf_http1_value_stop(h, buf, len, end);
+}
+
+/* One byte of a name that is read closely. */
+KF_INLINE long kf_http1_name_more(struct kf_http1 *h, const __u8 *buf, __u32 len)
+{
+	__u32 off = h->cursor;
+	__u8 c = kf_http1_byte(buf, off);
+
+	if (off >= len)
+		return KF_HTTP1_STOP;
+	if (c == ':') {
+		h->field = (__u8)kf_http1_name_field(h);
+		if (h->field && h->odd_name)
+			return kf_http1_fault(h, KF_DETAIL_FIELD_ALIAS);
+		h->value_off = off + 1;
+		return kf_http1_go(h, KF_HTTP1_AT_VALUE, off + 1);
+	}
+	if (!kf_http1_char_is(c, KF_CHAR_TOKEN))
+		return kf_http1_name_fault(h, off, c);
+	kf_http1_name_add(h, c);
+	h->cursor = off + 1;
+	return KF_HTTP1_ON;
+}
+
+/* Inside a line: what kf_http1_field_line() could not take in one step. */
+KF_INLINE long kf_http1_field_more(struct kf_http1 *h, const __u8 *buf, __u32 len)
+{
+	__u32 end;
+
+	if (h->state == KF_HTTP1_AT_NAME)
+		return kf_http1_name_more(h, buf, len);
+	end = kf_http1_skip_text(buf, h->cursor);
+	if (end >= len) {
+		h->cursor = len;
+		return KF_HTTP1_STOP;
+	}
+	return kf_http1_value_stop(h, buf, len, end);
+}
+
+#endif /* KEYFILTER_HTTP1_FIELD_H */

@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * packet_test - runs the packet cases: description, packets in, verdict and reason out.
+ *
+ *   packet_test OBJECT_DIR FILE.case...
+ *
+ * Every case runs twice, through XDP and through TC ingress. A line of a case is one step:
+ *
+ *   case TEXT                      a new world: service any:8000, one good key, no flows
+ *   mode monitor | websocket | keys MASK | listen HOST | heads N
+ *   ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | port N | to PORT
+ *   handshake                      SYN-ACK out, ACK in
+ *   in [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL]
+ *   out [FIELD=VALUE ...] "DATA"   acknowledges all the client sent, unless ack=+N
+ *   sees "DATA"                    what the last `in` left: payload, lengths and checksums
+ *   splits "DATA" => ...           DATA cut in two at every byte, each on a connection of its own
+ *   shuffles "DATA" => ...         DATA in three pieces, the last one first
+ *   key STATE | key allow ADDR/BITS | key expires-in MS
+ *   source deny|allow ADDR/BITS [MS]
+ *   sleep MS | state NAME | flows N
+ *
+ * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=HEX, doff=N, pad=N,
+ * frag=N, more=1, mptcp=1, host=N. In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $BAD and {N*c}.
+ */
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <keyfilter/http1.h>
+
+#include "frame.h"
+#include "world.h"
+
+#define KF_LINE_MAX   32768
+#define KF_CLIENT_ISN 0xfffffff0u /* the sequence numbers wrap in every test */
+#define KF_SERVER_ISN 7000u
+
+struct kf_data {
+	uint8_t bytes[KF_LINE_MAX];
+	size_t len;
+};
+
+struct kf_expect {
+	char verdict[16], reason[32], detail[32];
+};
+
+struct kf_case {
+	struct kf_world *world;
+	enum kf_hook hook;
+	const char *file;
+	int line;
+	char title[256];
+	bool failed;
+	/* what the case set */
+	enum kf_mode mode;
+	uint8_t flags;
+	uint32_t keys;
+	struct kf_frame_spec spec;
+	uint32_t next; /* client bytes sent */
+	struct kf_ran ran;
+};
+
+static const char *kf_reason_name(int reason)
+{
+	static const char *const names[] = {
+#define X(symbol, name, class, status) name,
+		KF_REASONS(X)
+#undef X
+	};
+
+	return reason == -1 ? "none" : reason < 0 ? "several" : names[reason];
+}
+
+static void __attribute__((format(printf, 2, 3))) kf_fail(struct kf_case *c, const char *format,
+							  ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "%s:%d: [%s] %s: ", c->file, c->line,
+		c->hook == KF_HOOK_XDP ? "xdp" : "tc", c->title);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	c->failed = true;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+static void kf_data_add(struct kf_data *data, int byte, size_t times)
+{
+	while (times-- && data->len < sizeof(data->bytes))
+		data->bytes[data->len++] = byte;
+}
+
+static const char *kf_data_escape(const char *at, struct kf_data *data)
+{
+	static const char from[] = "rnt0\"\\", to[] = "\r\n\t\0\"\\";
+	const char *found;
+	char hex[3] = "";
+
+	if (*at == 'x') {
+		memcpy(hex, at + 1, 2);
+		kf_data_add(data, strtol(hex, NULL, 16), 1);
+		return at + 3;
+	}
+	found = strchr(from, *at);
+	if (!found)
+		errx(1, "unknown escape \\%c", *at);
+	kf_data_add(data, to[found - from], 1);
+	return at + 1;
+}
+
+static const char *kf_data_name(struct kf_case *c, const char *at, struct kf_data *data)
+{
+	const char *key = kf_world_key(c->world);
+
+	if (strncmp(at, "$KEY", 4) == 0) {
+		for (size_t i = 0; i < 51; i++)
+			kf_data_add(data, key[i], 1);
+	} else if (strncmp(at, "$BAD", 4) == 0) {
+		for (size_t i = 0; i < 51; i++)
+			kf_data_add(data, i < 3 ? key[i] : 'x', 1);
+	} else {
+		kf_data_add(data, '$', 1);
+		return at + 1;
+	}
+	return at + 4;
+}
+
+static const char *kf_data_repeat(const char *at, struct kf_data *data)
+{
+	size_t times;
+	char byte;
+	int used = 0;
+
+	if (sscanf(at, "{%zu*%c}%n", &times, &byte, &used) != 2 || !used) {
+		kf_data_add(data, '{', 1);
+		return at + 1;
+	}
+	kf_data_add(data, byte, times);
+	return at + used;
+}
+
+/* Reads "..." at @at; returns what follows it. */
+static const char *kf_data_read(struct kf_case *c, const char *at, struct kf_data *data)
+{
+	data->len = 0;
+	at = strchr(at, '"');
+	if (!at)
+		errx(1, "%s:%d: no \"DATA\"", c->file, c->line);
+	for (at++; *at != '"';) {
+		if (!*at)
+			errx(1, "%s:%d: DATA has no end", c->file, c->line);
+		if (*at == '\\')
+			at = kf_data_escape(at + 1, data);
+		else if (*at == '$')
+			at = kf_data_name(c, at, data);
+		else if (*at == '{')
+			at = kf_data_repeat(at, data);
+		else
+			kf_data_add(data, *at++, 1);
+	}
+	return at + 1;
+}
+
+static void kf_expect_read(struct kf_case *c, const char *at, struct kf_expect *expect)
+{
+	memset(expect, 0, sizeof(*expect));
+	if (sscanf(at, " => %15s %31s %31s", expect->verdict, expect->reason, expect->detail) < 2)
+		errx(1, "%s:%d: what is expected?", c->file, c->line);
+}
+
+static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const char *name,
+			 const char *value)
+{
+	unsigned long n = strtoul(value + (*value == '+'), NULL, 0);
+
+	if (strcmp(name, "seq") == 0)
+		spec->seq = (spec->reverse ? KF_SERVER_ISN : KF_CLIENT_ISN) + n;
+	else if (strcmp(name, "ack") == 0)
+		spec->ack = (spec->reverse ? KF_CLIENT_ISN : KF_SERVER_ISN) + n;
+	else if (strcmp(name, "flags") == 0)
+		spec->flags = strtoul(value, NULL, 16);
+	else if (strcmp(name, "doff") == 0)
+		spec->doff = n;
+	else if (strcmp(name, "pad") == 0)
+		spec->padding = n;
+	else if (strcmp(name, "frag") == 0)
+		spec->fragment = n;
+	else if (strcmp(name, "more") == 0)
+		spec->more_fragments = n;
+	else if (strcmp(name, "host") == 0)
+		spec->client_host = n;
+	else if (strcmp(name, "mptcp") == 0)
+		memcpy(spec->tcp_options, "\x01\x01\x1e\x04\x01\x00", spec->tcp_options_len = 6);
+	else
+		errx(1, "%s:%d: unknown field %s", c->file, c->line, name);
+}
+
+/* FIELD=VALUE ... up to the data. */
+static void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_spec *spec)
+{
+	char name[16], value[16];
+	int used;
+
+	while (sscanf(at, " %15[a-z]=%15[^ \"]%n", name, value, &used) == 2) {
+		kf_field_set(c, spec, name, value);
+		at += used;
+	}
+}
+
+/* ---- steps ------------------------------------------------------------------------------------- */
+
+static void kf_check(struct kf_case *c, const struct kf_expect *expect)
+{
+	bool pass = strcmp(expect->verdict, "drop") != 0;
+	bool untouched = strcmp(expect->verdict, "untouched") == 0;
+	const char *reason = kf_reason_name(c->ran.reason);
+
+	if (c->ran.passed != pass)
+		kf_fail(c, "%s, wanted %s (%s)", c->ran.passed ? "passed" : "dropped",
+			expect->verdict, reason);
+	if (strcmp(untouched ? "none" : expect->reason, reason) != 0)
+		kf_fail(c, "counted as %s, wanted %s (event %s, detail %s)", reason,
+			expect->reason, kf_reason_name(c->ran.event),
+			c->ran.detail < 0 ? "-" : kf_detail_name(c->ran.detail));
+	if (*expect->detail &&
+	    (c->ran.detail < 0 || strcmp(expect->detail, kf_detail_name(c->ran.detail)) != 0))
+		kf_fail(c, "detail %s, wanted %s",
+			c->ran.detail < 0 ? "none" : kf_detail_name(c->ran.detail),
+			expect->detail);
+}
+
+static void kf_send(struct kf_case *c, const struct kf_frame_spec *spec)
+{
+	static uint8_t frame[KF_FRAME_MAX];
+	size_t len = kf_frame_build(spec, frame);
+
+	if (!len)
+		errx(1, "%s:%d: the frame does not fit", c->file, c->line);
+	if (spec->reverse)
+		kf_world_egress(c->world, frame, len, &c->ran);
+	else
+		kf_world_ingress(c->world, c->hook, frame, len, &c->ran);
+}
+
+static struct kf_frame_spec kf_spec_in(const struct kf_case *c, const uint8_t *data, size_t len)
+{
+	struct kf_frame_spec spec = c->spec;
+
+	spec.seq = KF_CLIENT_ISN + c->next;
+	spec.ack = KF_SERVER_ISN;
+	spec.data = data;
+	spec.len = len;
+	return spec;
+}
+
+static void kf_in(struct kf_case *c, const uint8_t *data, size_t len, const char *fields)
+{
+	struct kf_frame_spec spec = kf_spec_in(c, data, len);
+
+	kf_fields_read(c, fields, &spec);
+	kf_send(c, &spec);
+	if (spec.seq + len - KF_CLIENT_ISN > c->next)
+		c->next = spec.seq + len - KF_CLIENT_ISN;
+}
+
+static void kf_out(struct kf_case *c, const uint8_t *data, size_t len, const char *fields)
+{
+	struct kf_frame_spec spec = kf_spec_in(c, data, len);
+
+	spec.reverse = true;
+	spec.seq = KF_SERVER_ISN;
+	spec.ack = KF_CLIENT_ISN + c->next;
+	kf_fields_read(c, fields, &spec);
+	kf_send(c, &spec);
+}
+
+static void kf_handshake(struct kf_case *c)
+{
+	c->next = 0;
+	kf_out(c, NULL, 0, "seq=+0xffffffff flags=12");
+	kf_in(c, NULL, 0, "");
+}
+
+static void kf_step_in(struct kf_case *c, const char *at)
+{
+	static struct kf_data data;
+	struct kf_expect expect;
+
+	kf_expect_read(c, kf_data_read(c, at, &data), &expect);
+	kf_in(c, data.bytes, data.len, at);
+	kf_check(c, &expect);
+}
+
+static void kf_step_out(struct kf_case *c, const char *at)
+{
+	static struct kf_data data;
+
+	kf_data_read(c, at, &data);
+	kf_out(c, data.bytes, data.len, at);
+	if (!c->ran.passed)
+		kf_fail(c, "egress dropped it");
+}
+
+static void kf_step_sees(struct kf_case *c, const char *at)
+{
+	static struct kf_data data;
+	const uint8_t *payload;
+	size_t len;
+
+	kf_data_read(c, at, &data);
+	if (!kf_frame_sound(c->ran.frame, c->ran.len)) {
+		kf_fail(c, "lengths or checksums are wrong");
+		return;
+	}
+	len = kf_frame_payload(c->ran.frame, &payload);
+	if (len != data.len || memcmp(payload, data.bytes, len) != 0)
+		kf_fail(c, "left: %.*s", (int)len, payload);
+}
+
+static const struct kf_expect kf_partial = { "pass", "head_partial", "" };
+
+static void kf_step_splits(struct kf_case *c, const char *at)
+{
+	static struct kf_data data;
+	struct kf_expect expect;
+
+	kf_expect_read(c, kf_data_read(c, at, &data), &expect);
+	for (size_t cut = 1; cut < data.len && !c->failed; cut++) {
+		c->spec.client_port = 20000 + cut;
+		kf_handshake(c);
+		kf_in(c, data.bytes, cut, "");
+		kf_check(c, &kf_partial);
+		kf_in(c, data.bytes + cut, data.len - cut, "");
+		kf_check(c, &expect);
+		if (c->failed)
+			kf_fail(c, "... when cut at byte %zu", cut);
+		kf_out(c, NULL, 0, "flags=14"); /* the flow's end, so that the table never fills */
+	}
+}
+
+static void kf_step_shuffles(struct kf_case *c, const char *at)
+{
+	static const struct kf_expect late = { "drop", "out_of_order", "" };
+	static struct kf_data data;
+	struct kf_expect expect;
+	size_t third;
+	char seq[32];
+
+	kf_expect_read(c, kf_data_read(c, at, &data), &expect);
+	third = data.len / 3;
+	kf_handshake(c);
+	snprintf(seq, sizeof(seq), "seq=+%zu", 2 * third);
+	kf_in(c, data.bytes + 2 * third, data.len - 2 * third, seq);
+	kf_check(c, &late);
+	snprintf(seq, sizeof(seq), "seq=+%zu", third);
+	kf_in(c, data.bytes + third, third, seq);
+	kf_check(c, &late);
+	kf_in(c, data.bytes, third, "seq=+0");
+	kf_check(c, &kf_partial);
+	kf_in(c, data.bytes + third, third, seq);
+	kf_check(c, &kf_partial);
+	snprintf(seq, sizeof(seq), "seq=+%zu", 2 * third);
+	kf_in(c, data.bytes + 2 * third, data.len - 2 * third, seq);
+	kf_check(c, &expect);
+}
+
+static void kf_address_read(struct kf_case *c, const char *text, uint8_t addr[16],
+			    unsigned int *bits)
+{
+	char address[64] = "";
+
+	if (sscanf(text, "%63[^/]/%u", address, bits) != 2)
+		errx(1, "%s:%d: ADDR/BITS?", c->file, c->line);
+	memset(addr, 0, 16);
+	if (inet_pton(AF_INET6, address, addr) == 1)
+		return;
+	addr[10] = addr[11] = 0xff;
+	*bits += 96;
+	if (inet_pton(AF_INET, address, addr + 12) != 1)
+		errx(1, "%s:%d: not an address: %s", c->file, c->line, address);
+}
+
+static void kf_step_key(struct kf_case *c, const char *at)
+{
+	static const struct {
+		const char *name;
+		enum kf_key_status status;
+	} states[] = { { "enabled", KF_KEY_ENABLED }, { "disabled", KF_KEY_DISABLED },
+		       { "deleted", KF_KEY_DELETED }, { "free", KF_KEY_FREE } };
+	struct kf_slot *slot = kf_world_slot(c->world);
+	char word[32] = "", rest[64] = "";
+	uint8_t addr[16];
+	unsigned int bits;
+
+	sscanf(at, "%31s %63s", word, rest);
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		if (strcmp(word, states[i].name) == 0) {
+			slot->status = states[i].status;
+			return;
+		}
+	}
+	if (strcmp(word, "allow") == 0) {
+		kf_address_read(c, rest, addr, &bits);
+		kf_world_allow(c->world, addr, bits);
+	} else if (strcmp(word, "expires-in") == 0) {
+		slot->expires_ns = kf_world_now() + atol(rest) * 1000000;
+	} else if (strcmp(word, "other-owner") == 0) {
+		slot->tag[3] ^= 1;
+	} else {
+		errx(1, "%s:%d: key %s?", c->file, c->line, word);
+	}
+}
+
+static void kf_step_source(struct kf_case *c, const char *at)
+{
+	char action[16] = "", text[64] = "";
+	struct kf_source source = {};
+	uint64_t until = KF_NEVER;
+	uint8_t addr[16];
+	unsigned int bits;
+	long ms;
+
+	if (sscanf(at, "%15s %63s %ld", action, text, &ms) == 3)
+		until = kf_world_now() + ms * 1000000;
+	kf_address_read(c, text, addr, &bits);
+	if (strcmp(action, "allow") == 0)
+		source.allow_until = until;
+	if (strcmp(action, "allow") != 0 || strstr(at, "denied"))
+		source.deny_until = until;
+	kf_world_source(c->world, addr, bits, &source);
+}
+
+static void kf_step_sleep(struct kf_case *c, const char *at)
+{
+	struct timespec time = { .tv_nsec = atol(at) * 1000000 };
+
+	(void)c;
+	nanosleep(&time, NULL);
+}
+
+static void kf_step_state(struct kf_case *c, const char *at)
+{
+	if (strcmp(at, "unsynced") == 0)
+		kf_world_flow_state(c->world, KF_FLOW_UNSYNCED);
+	else if (strcmp(at, "closed") == 0)
+		kf_world_flow_state(c->world, KF_FLOW_CLOSED);
+	else
+		errx(1, "%s:%d: state %s?", c->file, c->line, at);
+}
+
+static void kf_step_flows(struct kf_case *c, const char *at)
+{
+	unsigned int flows = kf_world_flows(c->world);
+
+	if (flows != (unsigned int)atoi(at))
+		kf_fail(c, "%u flows, wanted %s", flows, at);
+}
+
+static void kf_renew(struct kf_case *c)
+{
+	kf_world_reset(c->world, c->mode, c->flags, c->keys);
+}
+
+static void kf_step_case(struct kf_case *c, const char *at)
+{
+	snprintf(c->title, sizeof(c->title), "%s", at);
+	memset(&c->spec, 0, sizeof(c->spec));
+	c->mode = KF_MODE_ENFORCE;
+	c->flags = 0;
+	c->keys = KF_KEY_ANY;
+	c->next = 0;
+	kf_renew(c);
+}
+
+static void kf_step_mode(struct kf_case *c, const char *at)
+{
+	c->mode = strcmp(at, "monitor") == 0 ? KF_MODE_MONITOR : KF_MODE_ENFORCE;
+	kf_renew(c);
+}
+
+static void kf_step_websocket(struct kf_case *c, const char *at)
+{
+	(void)at;
+	c->flags |= KF_SERVICE_WEBSOCKET;
+	kf_renew(c);
+}
+
+static void kf_step_keys(struct kf_case *c, const char *at)
+{
+	c->keys = strtoul(at, NULL, 0);
+	kf_renew(c);
+}
+
+static void kf_step_listen(struct kf_case *c, const char *at)
+{
+	uint8_t addr[16] = { [10] = 0xff, 0xff, 10, 0, 0, atoi(at) };
+
+	kf_world_listen(c->world, addr);
+}
+
+static void kf_step_handshake(struct kf_case *c, const char *at)
+{
+	(void)at;
+	kf_handshake(c);
+}
+
+static void kf_step_ext(struct kf_case *c, const char *at)
+{
+	for (int i = 0; i < 16 && *at; i++) {
+		c->spec.extensions[i] = strtoul(at, (char **)&at, 0);
+		at += *at == ',';
+	}
+}
+
+static void kf_step_ip(struct kf_case *c, const char *at)
+{
+	c->spec.ipv6 = *at == '6';
+}
+
+static void kf_step_vlans(struct kf_case *c, const char *at)
+{
+	c->spec.vlans = atoi(at);
+}
+
+static void kf_step_ipoptions(struct kf_case *c, const char *at)
+{
+	c->spec.ip_options = atoi(at);
+}
+
+static void kf_step_client(struct kf_case *c, const char *at)
+{
+	c->spec.client_host = atoi(at);
+}
+
+static void kf_step_port(struct kf_case *c, const char *at)
+{
+	c->spec.client_port = atoi(at);
+}
+
+static void kf_step_to(struct kf_case *c, const char *at)
+{
+	c->spec.server_port = atoi(at);
+}
+
+static void kf_step_heads(struct kf_case *c, const char *at)
+{
+	kf_world_heads(c->world, atoi(at));
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct kf_case *c, const char *at);
+} kf_steps[] = {
+	{ "case", kf_step_case },	    { "mode", kf_step_mode },
+	{ "websocket", kf_step_websocket }, { "keys", kf_step_keys },
+	{ "listen", kf_step_listen },	    { "heads", kf_step_heads },
+	{ "ip", kf_step_ip },		    { "vlans", kf_step_vlans },
+	{ "ext", kf_step_ext },		    { "ipoptions", kf_step_ipoptions },
+	{ "client", kf_step_client },	    { "port", kf_step_port },
+	{ "handshake", kf_step_handshake }, { "in", kf_step_in },
+	{ "out", kf_step_out },		    { "sees", kf_step_sees },
+	{ "splits", kf_step_splits },	    { "shuffles", kf_step_shuffles },
+	{ "key", kf_step_key },		    { "source", kf_step_source },
+	{ "sleep", kf_step_sleep },	    { "state", kf_step_state },
+	{ "flows", kf_step_flows },	    { "to", kf_step_to },
+};
+
+static void kf_line(struct kf_case *c, char *line)
+{
+	size_t len = strcspn(line, " \n");
+	char *rest = line + len;
+
+	rest[strcspn(rest, "\n")] = 0;
+	while (*rest == ' ')
+		rest++;
+	for (size_t i = 0; i < sizeof(kf_steps) / sizeof(*kf_steps); i++) {
+		if (strlen(kf_steps[i].name) == len && strncmp(kf_steps[i].name, line, len) == 0) {
+			kf_steps[i].run(c, rest);
+			return;
+		}
+	}
+	errx(1, "%s:%d: unknown step: %s", c->file, c->line, line);
+}
+
+/* A case that failed is not followed further; the next one begins anew. */
+static unsigned int kf_file(struct kf_case *c, const char *path, unsigned int *cases)
+{
+	FILE *file = fopen(path, "r");
+	static char line[KF_LINE_MAX];
+	unsigned int failed = 0;
+
+	if (!file)
+		err(1, "%s", path);
+	c->file = path;
+	for (c->line = 1; fgets(line, sizeof(line), file); c->line++) {
+		char *at = line + strspn(line, " \t");
+
+		if (*at == '#' || *at == '\n' || !*at)
+			continue;
+		if (strncmp(at, "case ", 5) == 0) {
+			c->failed = false;
+			(*cases)++;
+		} else if (c->failed) {
+			continue;
+		}
+		kf_line(c, at);
+		failed += c->failed;
+	}
+	fclose(file);
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int failed = 0, cases = 0;
+	struct kf_case c = {};
+
+	if (argc < 3)
+		errx(2, "usage: packet_test OBJECT_DIR FILE.case...");
+	c.world = kf_world_new(argv[1]);
+	for (int i = 2; i < argc; i++) {
+		for (c.hook = KF_HOOK_XDP; c.hook <= KF_HOOK_TC; c.hook++)
+			failed += kf_file(&c, argv[i], &cases);
+	}
+	kf_world_free(c.world);
+	printf("packet_test: %u cases, %u failed\n", cases, failed);
+	return failed ? 1 : 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * world.h - the data path on a bench: both objects loaded, small maps, one service, one key.
+ *
+ * The programs run through BPF_PROG_TEST_RUN, on no interface. A world is made once and reset for
+ * each case. Whatever the kernel refuses ends the test with a message.
+ */
+#ifndef KF_TESTS_PACKET_WORLD_H
+#define KF_TESTS_PACKET_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <keyfilter/abi.h>
+
+enum kf_hook { KF_HOOK_XDP, KF_HOOK_TC };
+
+struct kf_world;
+
+struct kf_ran {
+	bool passed;
+	int reason; /* enum kf_reason counted, -1: none, -2: more than one */
+	int event; /* enum kf_reason of the event sent, -1: none */
+	int detail;
+	size_t len; /* of the frame as it left */
+	uint8_t frame[4096];
+};
+
+#define KF_WORLD_SLOT 7 /* where the good key lives */
+
+struct kf_world *kf_world_new(const char *object_dir);
+void kf_world_free(struct kf_world *world);
+/* Empties every map; the service is any:8000 in @mode with @flags, the good key enabled. */
+void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, uint32_t key_sources);
+void kf_world_ingress(struct kf_world *world, enum kf_hook hook, const uint8_t *frame, size_t len,
+		      struct kf_ran *out);
+void kf_world_egress(struct kf_world *world, const uint8_t *frame, size_t len, struct kf_ran *out);
+
+const char *kf_world_key(const struct kf_world *world); /* 51 characters */
+struct kf_slot *kf_world_slot(struct kf_world *world); /* memory-mapped */
+void kf_world_allow(struct kf_world *world, const uint8_t addr[16], unsigned int bits);
+void kf_world_source(struct kf_world *world, const uint8_t addr[16], unsigned int bits,
+		     const struct kf_source *value);
+void kf_world_listen(struct kf_world *world, const uint8_t addr[16]); /* instead of any */
+void kf_world_heads(struct kf_world *world, unsigned int places);
+void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state);
+unsigned int kf_world_flows(struct kf_world *world);
+
+/* Nanoseconds a run, of @repeat runs of the XDP program on @frame. */
+uint32_t kf_world_time(struct kf_world *world, const uint8_t *frame, size_t len, int repeat);
+uint64_t kf_world_now(void); /* CLOCK_BOOTTIME */
+
+#endif
