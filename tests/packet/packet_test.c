@@ -2,7 +2,9 @@
 /*
  * packet_test - runs the packet cases: description, packets in, verdict and reason out.
  *
- *   packet_test OBJECT_DIR FILE.case...
+ *   packet_test [OBJECT_DIR FILE.case...]
+ *
+ * Without arguments: the objects of $KF_BUILD (build) and all of tests/packet/cases.
  *
  * Every case runs twice, through XDP and through TC ingress. A line of a case is one step:
  *
@@ -25,6 +27,7 @@
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <err.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,7 +241,8 @@ static void kf_check(struct kf_case *c, const struct kf_expect *expect)
 
 static void kf_send(struct kf_case *c, const struct kf_frame_spec *spec)
 {
-	static uint8_t frame[KF_FRAME_MAX];
+	static _Alignas(4) uint8_t room[2 + KF_FRAME_MAX];
+	uint8_t *frame = room + 2; /* so that the IP header is aligned, as drivers do it */
 	size_t len = kf_frame_build(spec, frame);
 
 	if (!len)
@@ -617,18 +621,32 @@ static unsigned int kf_file(struct kf_case *c, const char *path, unsigned int *c
 	return failed;
 }
 
+static struct kf_world *kf_world_of_build(void)
+{
+	const char *build = getenv("KF_BUILD");
+	char dir[4096];
+
+	snprintf(dir, sizeof(dir), "%s/bpf", build ? build : "build");
+	return kf_world_new(dir);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int failed = 0, cases = 0;
 	struct kf_case c = {};
+	glob_t files = { .gl_pathv = argv + 2, .gl_pathc = argc - 2 };
 
-	if (argc < 3)
-		errx(2, "usage: packet_test OBJECT_DIR FILE.case...");
-	c.world = kf_world_new(argv[1]);
-	for (int i = 2; i < argc; i++) {
+	if (argc == 2)
+		errx(2, "usage: packet_test [OBJECT_DIR FILE.case...]");
+	if (argc == 1 && glob("tests/packet/cases/*.case", 0, NULL, &files))
+		errx(2, "no tests/packet/cases here");
+	c.world = argc == 1 ? kf_world_of_build() : kf_world_new(argv[1]);
+	for (size_t i = 0; i < files.gl_pathc; i++) {
 		for (c.hook = KF_HOOK_XDP; c.hook <= KF_HOOK_TC; c.hook++)
-			failed += kf_file(&c, argv[i], &cases);
+			failed += kf_file(&c, files.gl_pathv[i], &cases);
 	}
+	if (argc == 1)
+		globfree(&files);
 	kf_world_free(c.world);
 	printf("packet_test: %u cases, %u failed\n", cases, failed);
 	return failed ? 1 : 0;

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# keyfilter. `make help` lists the targets; V=1 shows the commands; O=DIR builds elsewhere.
+
+O       ?= build
+PREFIX  ?= /usr/local
+VERSION := 0.1.0
+
+all:
+MAKEFLAGS += --no-builtin-rules
+PATH      := $(PATH):/usr/sbin:/sbin
+
+CLANG   ?= clang
+BPFTOOL ?= bpftool
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+PKGS    := libbpf libxdp sqlite3 libmnl libmicrohttpd jansson libsystemd libcurl
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2);)
+# Asked once, and not before a recipe needs the answer: `make check` installs pkg-config itself.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+ALLFLAGS  = -std=gnu11 $(WARN) -D_GNU_SOURCE -DKF_VERSION='"$(VERSION)"' -DKF_PREFIX='"$(PREFIX)"' \
+            -Iinclude -Iuserspace/lib -I$(O) $(PKG_CFLAGS)
+MULTIARCH = $(shell $(CC) -print-multiarch)
+BPFFLAGS  = -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Werror -Wno-unused-function \
+            -fno-strict-aliasing -Iinclude -Ibpf -I/usr/include/$(MULTIARCH)
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+            -fno-omit-frame-pointer
+
+DAEMON_SRC := $(wildcard userspace/daemon/*.c)
+CTL_SRC    := $(wildcard userspace/ctl/*.c)
+LIB_SRC    := $(wildcard userspace/lib/*.c)
+BPF_OBJ    := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
+SKELETONS  := $(BPF_OBJ:.bpf.o=.skel.h)
+TOOLS      := $(patsubst tools/%.c,$(O)/tools/%,$(wildcard tools/*.c))
+UNIT       := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+PACKET     := $(O)/tests/packet/packet_test
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all clean help tests check check-vm demo bench lint deps
+
+all: $(O)/keyfilterd $(O)/keyfilterctl $(BPF_OBJ) $(TOOLS) ## build into O= (build/)
+
+# ---- the data path ------------------------------------------------------------------------------
+
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
+
+$(O)/bpf/%.skel.h: $(O)/bpf/%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $(notdir $*) > $@
+
+# ---- the controller and the tool ----------------------------------------------------------------
+# Twice: as they are installed, and with sanitizers for the unit tests.
+
+define objects
+$(O)/$(1)/userspace/%.o: userspace/%.c | $(SKELETONS)
+	@mkdir -p $$(@D)
+	$$(call say,CC,$$@)$(CC) $$(ALLFLAGS) $(2) -MMD -MP -c $$< -o $$@
+
+$(O)/$(1)/lib.a: $(patsubst %.c,$(O)/$(1)/%.o,$(LIB_SRC))
+$(O)/$(1)/daemon.a: $(patsubst %.c,$(O)/$(1)/%.o,$(filter-out %/main.c,$(DAEMON_SRC)))
+$(O)/$(1)/ctl.a: $(patsubst %.c,$(O)/$(1)/%.o,$(filter-out %/main.c,$(CTL_SRC)))
+$(O)/$(1)/%.a:
+	$$(call say,AR,$$@)rm -f $$@ && $(AR) crs $$@ $$^
+endef
+$(eval $(call objects,obj,$(CFLAGS) $(HARDEN)))
+$(eval $(call objects,san,$(SANITIZE)))
+
+link = $(call say,LINK,$@)$(CC) $(1) $(LDFLAGS) $(filter %.o %.c,$^) $(filter %.a,$^) -o $@
+
+$(O)/keyfilterd: $(O)/obj/userspace/daemon/main.o $(O)/obj/daemon.a $(O)/obj/lib.a
+	$(call link,$(CFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now) $(PKG_LIBS)
+
+$(O)/keyfilterctl: $(O)/obj/userspace/ctl/main.o $(O)/obj/ctl.a $(O)/obj/lib.a
+	$(call link,$(CFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now) $(PKG_LIBS)
+
+comma := ,
+
+$(O)/tools/%: tools/%.c $(O)/obj/daemon.a $(O)/obj/lib.a
+	@mkdir -p $(@D)
+	$(call link,$(ALLFLAGS) $(CFLAGS) -MMD -MP) $(PKG_LIBS) -lpthread
+
+# ---- tests --------------------------------------------------------------------------------------
+
+$(O)/tests/unit/%: tests/unit/%.c $(O)/san/ctl.a $(O)/san/daemon.a $(O)/san/lib.a
+	@mkdir -p $(@D)
+	$(call link,$(ALLFLAGS) $(SANITIZE) -Wno-missing-prototypes -MMD -MP) $(PKG_LIBS) -lcmocka -lpthread
+
+$(PACKET): $(wildcard tests/packet/*.c) $(wildcard tests/packet/*.h include/keyfilter/*.h)
+	@mkdir -p $(@D)
+	$(call link,$(ALLFLAGS) $(SANITIZE)) $(PKG_LIBS)
+
+tests: all $(UNIT) $(PACKET) ## build the tests
+
+deps: ## install what building and testing need (Debian packages)
+	@$(SUDO) scripts/deps.sh build check
+
+check: ## run the tests, as root (sudo is asked where it is not); T=PATTERN for some of them
+	@$(SUDO) scripts/deps.sh build check
+	@$(MAKE) --no-print-directory tests
+	@$(SUDO) scripts/check.sh $(O) $(T)
+
+check-vm: ## the same data path on Debian's kernels 6.1 and 6.12, in qemu
+	@$(SUDO) scripts/deps.sh build check vm
+	@$(MAKE) --no-print-directory tests
+	@$(SUDO) tests/vm/run.sh $(O)
+
+demo: ## build it and watch it work between two network namespaces, as root
+	@$(SUDO) scripts/deps.sh build demo
+	@$(MAKE) --no-print-directory all
+	@$(SUDO) scripts/demo.sh $(O)
+
+bench: ## measure, one JSON object a line
+	@$(SUDO) scripts/deps.sh build check >&2
+	@$(MAKE) --no-print-directory tests >&2
+	@$(SUDO) tests/bench/run.sh $(O)
+
+lint: ## clang-format and clang-tidy
+	@scripts/lint.sh $(O)
+
+include scripts/install.mk
+
+clean: ## remove what was built
+	rm -rf $(O)
+
+help: ## this list
+	@grep -hE '^[a-z0-9_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 16
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
