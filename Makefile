@@ -99,6 +99,14 @@ $(PACKET): $(wildcard tests/packet/*.c) $(wildcard tests/packet/*.h include/keyf
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(SANITIZE)) $(PKG_LIBS)
 
+$(O)/tests/bench/bench.bpf.o: tests/bench/bench.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
+
+$(O)/tests/bench/packet_bench: tests/bench/packet_bench.c tests/packet/frame.c tests/packet/world.c
+	@mkdir -p $(@D)
+	$(call link,$(ALLFLAGS) $(CFLAGS)) $(PKG_LIBS)
+
 tests: all $(UNIT) $(PACKET) ## build the tests
 
 deps: ## install what building and testing need (Debian packages)
@@ -121,7 +129,7 @@ demo: ## build it and watch it work between two network namespaces, as root
 
 bench: ## measure, one JSON object a line
 	@$(SUDO) scripts/deps.sh build check >&2
-	@$(MAKE) --no-print-directory tests >&2
+	@$(MAKE) --no-print-directory all $(O)/tests/bench/bench.bpf.o $(O)/tests/bench/packet_bench >&2
 	@$(SUDO) tests/bench/run.sh $(O)
 
 lint: ## clang-format and clang-tidy

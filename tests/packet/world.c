@@ -327,14 +327,19 @@ unsigned int kf_world_flows(struct kf_world *world)
 	return n;
 }
 
-uint32_t kf_world_time(struct kf_world *world, const uint8_t *frame, size_t len, int repeat)
+void kf_world_event_rate(struct kf_world *world, uint32_t rate)
 {
-	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len,
-			    .repeat = repeat);
+	world->config->event_rate = rate;
+}
 
-	if (bpf_prog_test_run_opts(world->xdp_fd, &opts))
-		err(1, "BPF_PROG_TEST_RUN");
-	return opts.duration;
+int kf_world_fd(struct kf_world *world, const char *map)
+{
+	return strncmp(map, "kf_", 3) ? -1 : bpf_object__find_map_fd_by_name(world->xdp, map);
+}
+
+int kf_world_xdp(const struct kf_world *world)
+{
+	return world->xdp_fd;
 }
 
 uint64_t kf_world_now(void)

@@ -47,8 +47,11 @@ void kf_world_heads(struct kf_world *world, unsigned int places);
 void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state);
 unsigned int kf_world_flows(struct kf_world *world);
 
-/* Nanoseconds a run, of @repeat runs of the XDP program on @frame. */
-uint32_t kf_world_time(struct kf_world *world, const uint8_t *frame, size_t len, int repeat);
+void kf_world_event_rate(struct kf_world *world, uint32_t rate);
+
+/* For the benchmarks: a map's descriptor (-1: no such map), the XDP program's. */
+int kf_world_fd(struct kf_world *world, const char *map);
+int kf_world_xdp(const struct kf_world *world);
 uint64_t kf_world_now(void); /* CLOCK_BOOTTIME */
 
 #endif

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# bash completion of keyfilterctl(1); installed as share/bash-completion/completions/keyfilterctl.
+#
+# The table holds one line a command, as the tool's own help has them: tests/unit/ctl_docs_test.c compares
+# the two, and prints the table that should stand here when they differ.
+
+_keyfilterctl_table='
+service add NAME --listen ADDR:PORT [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no]
+service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no]
+service remove NAME
+service list
+service show NAME
+iface attach DEV [--mode native|generic|tc] [--existing adopt|reset]
+iface detach DEV
+iface list
+source deny CIDR [--ttl T]
+source allow CIDR [--ttl T]
+source remove CIDR
+source list [--limit N] [--after CURSOR]
+key create --name NAME [--quantity N] [--expires never|30d|RFC3339] [--allow-ip CIDR]...
+key list [--status STATUS] [--search TEXT] [--limit N] [--after CURSOR]
+key show ID
+key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--allow-any]
+key enable ID
+key disable ID
+key delete ID
+key rotate ID [--grace T]
+stats
+events [--follow]
+status
+version
+'
+
+# The words of the table's line for noun $1 and verb $2, without brackets and dots.
+_keyfilterctl_line()
+{
+	local line
+
+	while read -r line; do
+		[[ "$line " == "$1 ${2:+$2 }"* ]] || continue
+		line=${line//[\[\]]/}
+		printf '%s\n' "${line//.../}"
+		return
+	done <<<"$_keyfilterctl_table"
+}
+
+# What is there for an operand or value called $1; asks the daemon where it must. The rest are the
+# words that say which daemon.
+_keyfilterctl_values()
+{
+	local what=$1
+
+	shift
+	case $what in
+	*'|'*) tr '|' '\n' <<<"$what" | grep -v '[A-Z]' ;;
+	NAME) [[ $noun == service ]] && "$@" service list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
+	ID) "$@" key list --search "$cur" --limit 100 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
+	DEV) ls /sys/class/net ;;
+	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query ;;
+	STATUS) printf '%s\n' enabled disabled expired exhausted ;;
+	PATH) compgen -f -- "$cur" ;;
+	esac
+}
+
+_keyfilterctl_words()
+{
+	local cur=$1 prev=$2 noun=$3 verb=$4 operand=$5 word expect=
+	local -a line tool
+
+	shift 5
+	tool=("$@")
+	if [[ $prev == --socket ]]; then
+		_keyfilterctl_values PATH
+		return
+	fi
+	if [[ ! $noun ]]; then
+		printf '%s\n' help --socket --json
+		cut -d ' ' -f 1 <<<"$_keyfilterctl_table" | grep . | sort -u
+		return
+	fi
+	read -ra line <<<"$(_keyfilterctl_line "$noun" "$verb")"
+	if [[ ! $verb && ${line[1]} == [a-z]* ]]; then
+		printf '%s\n' help --help
+		awk -v noun="$noun" '$1 == noun { print $2 }' <<<"$_keyfilterctl_table"
+		return
+	fi
+	for word in "${line[@]}"; do
+		if [[ $expect ]]; then
+			if [[ $prev == "$expect" && $word != --* ]]; then
+				_keyfilterctl_values "$word" "${tool[@]}"
+				return
+			fi
+			expect=
+		fi
+		if [[ $word == --* ]]; then
+			expect=$word
+		elif [[ $word == [A-Z]* && $word == "${line[2]}" && ! $operand ]]; then
+			_keyfilterctl_values "$word" "${tool[@]}"
+		fi
+	done
+	printf '%s\n' "${line[@]}" --json --help | grep '^--'
+}
+
+_keyfilterctl()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+	local noun='' verb='' operand='' word before=''
+	local -a tool=(keyfilterctl)
+
+	# "--mode=x" arrives as three words.
+	[[ $cur == = ]] && cur=''
+	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		if [[ $before == --socket && $word != = ]]; then
+			tool+=(--socket "$word")
+		elif [[ $word == -* || $word == = || ($verb && $before == --*) ]]; then
+			:
+		elif [[ ! $noun ]]; then
+			noun=$word
+		elif [[ ! $verb ]]; then
+			verb=$word
+		else
+			operand=$word
+		fi
+		[[ $word == = ]] || before=$word
+	done
+	# Not compgen -W, which would expand a word such as $(reboot).
+	COMPREPLY=()
+	while IFS= read -r word; do
+		[[ $word == "$cur"* ]] && COMPREPLY+=("$word")
+	done < <(_keyfilterctl_words "$cur" "$prev" "$noun" "$verb" "$operand" "${tool[@]}")
+}
+complete -F _keyfilterctl keyfilterctl

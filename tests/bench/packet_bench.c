@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * packet_bench - nanoseconds a packet, by BPF_PROG_TEST_RUN, one JSON object a line.
+ *
+ *   packet_bench OBJECT_DIR BENCH_OBJECT [XDP_FILTER_OBJECT]
+ *
+ * Each figure is the median of KF_ROUNDS rounds; the rounds of all benches take turns, so that what
+ * disturbs the machine disturbs all of them. The `head` benches put their flow back before each run;
+ * that part, measured beside them, is taken off.
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "../packet/frame.h"
+#include "../packet/world.h"
+
+#define KF_ROUNDS 9
+#define KF_REPEAT 200000
+#define KF_ISN	  5000u
+
+struct kf_bench {
+	const char *name;
+	int fd; /* of the program */
+	int less; /* index of the bench to take off, -1: none */
+	uint32_t verdict; /* what it must return, or it measures something else */
+	uint8_t frame[2048];
+	size_t len;
+	uint32_t rounds[KF_ROUNDS];
+};
+
+enum { EMPTY, RESET, NOT_OURS, DENIED, FLOW, REFUSED_235, ADMITTED_449, FILTER, BENCHES };
+
+static struct kf_bench benches[BENCHES];
+
+static void kf_bench_set(int index, const char *name, int fd, uint32_t verdict,
+			 const struct kf_frame_spec *spec)
+{
+	static _Alignas(4) uint8_t room[2 + KF_FRAME_MAX];
+	struct kf_bench *bench = &benches[index];
+
+	bench->name = name;
+	bench->fd = fd;
+	bench->less = -1;
+	bench->verdict = verdict;
+	bench->len = kf_frame_build(spec, room + 2);
+	if (!bench->len || bench->len > sizeof(bench->frame))
+		errx(1, "%s: the frame does not fit", name);
+	memcpy(bench->frame, room + 2, bench->len);
+}
+
+static int kf_bench_compare(const void *a, const void *b)
+{
+	return (int)*(const uint32_t *)a - (int)*(const uint32_t *)b;
+}
+
+static uint32_t kf_bench_median(struct kf_bench *bench)
+{
+	qsort(bench->rounds, KF_ROUNDS, sizeof(*bench->rounds), kf_bench_compare);
+	return bench->rounds[KF_ROUNDS / 2];
+}
+
+static void kf_bench_round(struct kf_bench *bench, int round)
+{
+	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bench->frame,
+			    .data_size_in = bench->len, .repeat = KF_REPEAT);
+
+	if (bench->fd < 0)
+		return;
+	if (bpf_prog_test_run_opts(bench->fd, &opts))
+		err(1, "%s", bench->name);
+	if (opts.retval != bench->verdict)
+		errx(1, "%s: returned %u, wanted %u", bench->name, opts.retval, bench->verdict);
+	bench->rounds[round] = opts.duration;
+}
+
+static void kf_bench_print(int index)
+{
+	struct kf_bench *bench = &benches[index];
+	long ns;
+
+	if (bench->fd < 0)
+		return;
+	ns = kf_bench_median(bench);
+	if (bench->less >= 0)
+		ns -= (long)kf_bench_median(&benches[bench->less]) -
+		      (long)kf_bench_median(&benches[EMPTY]);
+	printf("{\"bench\":\"%s\",\"metric\":\"ns_per_packet\",\"value\":%ld,\"unit\":\"ns\"}\n",
+	       bench->name, ns);
+}
+
+/* A request head of exactly @len bytes. */
+static size_t kf_bench_head(char *out, size_t len, const char *key)
+{
+	static const char sdk[] = "POST /v1/chat/completions HTTP/1.1\r\n"
+				  "Host: api.example:8000\r\n"
+				  "Authorization: Bearer %.51s\r\n"
+				  "Content-Type: application/json\r\n"
+				  "Content-Length: 2\r\n";
+	static const char more[] = "Accept: application/json\r\n"
+				   "User-Agent: OpenAI/JS 4.77.0\r\n"
+				   "X-Stainless-Lang: js\r\n"
+				   "X-Stainless-OS: Linux\r\n"
+				   "X-Stainless-Arch: x64\r\n"
+				   "X-Stainless-Runtime: node\r\n"
+				   "X-Stainless-Retry-Count: 0\r\n";
+	size_t used = sprintf(out, sdk, key);
+
+	if (len > 400)
+		used += sprintf(out + used, "%s", more);
+	if (used + 12 > len)
+		errx(1, "no head of %zu bytes", len);
+	used += sprintf(out + used, "X-Fill: %0*d\r\n\r\n", (int)(len - used - 12), 0);
+	return used;
+}
+
+static int kf_bench_program(struct bpf_object *object, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
+
+	return program ? bpf_program__fd(program) : -1;
+}
+
+static struct bpf_object *kf_bench_load(struct kf_world *world, const char *path)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct bpf_map *map;
+
+	if (!object)
+		err(1, "%s", path);
+	bpf_object__for_each_map(map, object) {
+		int fd = kf_world_fd(world, bpf_map__name(map));
+
+		if (fd >= 0 && bpf_map__reuse_fd(map, fd))
+			err(1, "%s", bpf_map__name(map));
+	}
+	if (bpf_object__load(object))
+		errx(1, "%s: the kernel refuses it", path);
+	return object;
+}
+
+static struct kf_frame_spec kf_bench_client(int port, const char *data, size_t len)
+{
+	return (struct kf_frame_spec){ .client_port = port, .seq = KF_ISN, .ack = 1,
+				       .data = (const uint8_t *)data, .len = len };
+}
+
+/* Shakes hands for client port @port. */
+static void kf_bench_connect(struct kf_world *world, int port)
+{
+	static _Alignas(4) uint8_t room[2 + KF_FRAME_MAX];
+	struct kf_frame_spec out = { .reverse = true, .client_port = port, .seq = 0,
+				     .ack = KF_ISN, .flags = 0x12 };
+	struct kf_frame_spec in = { .client_port = port, .seq = KF_ISN, .ack = 1 };
+	struct kf_ran ran;
+
+	kf_world_egress(world, room + 2, kf_frame_build(&out, room + 2), &ran);
+	kf_world_ingress(world, KF_HOOK_XDP, room + 2, kf_frame_build(&in, room + 2), &ran);
+}
+
+/* A flow in the middle of a long body. */
+static void kf_bench_upload(struct kf_world *world, int port)
+{
+	static _Alignas(4) uint8_t room[2 + KF_FRAME_MAX];
+	char head[512];
+	size_t len = sprintf(head, "POST / HTTP/1.1\r\nHost: a\r\nx-api-key: %.51s\r\n"
+				   "Content-Length: 1000000000\r\n\r\n", kf_world_key(world));
+	struct kf_frame_spec in = kf_bench_client(port, head, len);
+	struct kf_frame_spec out = { .reverse = true, .client_port = port, .seq = 1,
+				     .ack = KF_ISN + len };
+	struct kf_ran ran;
+
+	kf_bench_connect(world, port);
+	kf_world_ingress(world, KF_HOOK_XDP, room + 2, kf_frame_build(&in, room + 2), &ran);
+	kf_world_egress(world, room + 2, kf_frame_build(&out, room + 2), &ran);
+}
+
+/* xdp-filter's program that allows all IPv4 addresses but the listed, with one listed. */
+static int kf_bench_filter(const char *path)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct in_addr addr = { htonl(0x0a000002) };
+	static uint64_t flags[256];
+	int map;
+
+	if (!object || bpf_object__load(object))
+		return -1;
+	for (int i = 0; i < 256; i++)
+		flags[i] = 1; /* MAP_FLAG_SRC */
+	map = bpf_object__find_map_fd_by_name(object, "filter_ipv4");
+	if (map < 0 || bpf_map_update_elem(map, &addr, flags, BPF_ANY))
+		return -1;
+	return kf_bench_program(object, "xdpfilt_alw_ip");
+}
+
+static void kf_bench_prepare(struct kf_world *world, struct bpf_object *object, const char *filter)
+{
+	static char refused[1024], admitted[1024];
+	static const char body[1000] = "body";
+	char bad[52];
+	struct kf_frame_spec spec = kf_bench_client(40001, NULL, 0);
+	struct kf_flow_key key = { .client_port = 40003, .server_port = 8000 };
+	uint8_t denied[16] = { [10] = 0xff, 0xff, 10, 0, 0, 9 };
+	int head = kf_bench_program(object, "bench_head");
+	int plain = kf_world_xdp(world);
+
+	kf_bench_set(EMPTY, "empty", kf_bench_program(object, "bench_empty"), XDP_PASS, &spec);
+	kf_bench_set(RESET, "reset", kf_bench_program(object, "bench_reset"), XDP_PASS, &spec);
+	spec.server_port = 443;
+	kf_bench_set(NOT_OURS, "not_a_service", plain, XDP_PASS, &spec);
+	kf_world_source(world, denied, 128, &(struct kf_source){ .deny_until = KF_NEVER });
+	spec = kf_bench_client(40001, NULL, 0);
+	spec.client_host = 9;
+	kf_bench_set(DENIED, "source_denied", plain, XDP_DROP, &spec);
+	kf_bench_upload(world, 40002);
+	spec = kf_bench_client(40002, body, sizeof(body));
+	spec.seq = KF_ISN + 5000;
+	kf_bench_set(FLOW, "flow_pass", plain, XDP_PASS, &spec);
+
+	kf_bench_connect(world, 40003);
+	memcpy(key.client, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 2 }, 16);
+	memcpy(key.server, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 1 }, 16);
+	bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "bench_key"),
+			    &(uint32_t){ 0 }, &key, BPF_ANY);
+	memcpy(bad, kf_world_key(world), 52);
+	bad[50] = 'x';
+	spec = kf_bench_client(40003, refused, kf_bench_head(refused, 235, bad));
+	kf_bench_set(REFUSED_235, "head_235_refused", head, XDP_DROP, &spec);
+	spec = kf_bench_client(40003, admitted,
+			       kf_bench_head(admitted, 449, kf_world_key(world)));
+	kf_bench_set(ADMITTED_449, "head_449_admitted", head, XDP_PASS, &spec);
+	benches[REFUSED_235].less = benches[ADMITTED_449].less = RESET;
+	spec = kf_bench_client(40001, NULL, 0);
+	kf_bench_set(FILTER, "xdp_filter_deny", filter ? kf_bench_filter(filter) : -1, XDP_DROP,
+		     &spec);
+}
+
+int main(int argc, char **argv)
+{
+	struct bpf_object *object;
+	struct kf_world *world;
+
+	if (argc < 3)
+		errx(2, "usage: packet_bench OBJECT_DIR BENCH_OBJECT [XDP_FILTER_OBJECT]");
+	world = kf_world_new(argv[1]);
+	object = kf_bench_load(world, argv[2]);
+	kf_world_reset(world, KF_MODE_ENFORCE, 0, 0x1f);
+	kf_world_event_rate(world, 1000);
+	kf_bench_prepare(world, object, argc > 3 ? argv[3] : NULL);
+	for (int round = 0; round < KF_ROUNDS; round++) {
+		for (int i = 0; i < BENCHES; i++)
+			kf_bench_round(&benches[i], round);
+	}
+	for (int i = 0; i < BENCHES; i++) {
+		if (i != RESET)
+			kf_bench_print(i);
+	}
+	bpf_object__close(object);
+	kf_world_free(world);
+	return 0;
+}

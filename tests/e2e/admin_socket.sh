@@ -1,0 +1,123 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The admin socket: who may, what is refused, and that nobody is harmed by anybody.
+. "$(dirname "$0")/lib.sh"
+
+write_config
+printf 'admin_timeout 2s\nadmin_max_connections 16\nadmin_body_max_kib 64\n' >> "$WORK/keyfilterd.conf"
+start_all native
+make_key KEY named
+
+api() { curl -sS -m 5 --unix-socket "$SOCKET" -w '\n%{http_code}\n' "${@:2}" "http://localhost$1"; }
+answers() { # WHAT STATUS TEXT PATH [CURL OPTIONS]
+	local answer
+	answer=$(api "${@:4}" 2>&1)
+	[ "$(tail -n 1 <<< "$answer")" = "$2" ] || fail "$1: expected HTTP status $2: $answer"
+	[[ $answer == *"$3"* ]] || fail "$1: expected '$3' in: $answer"
+	ok "$1: $2"
+}
+post=(-X POST -H 'content-type: application/json' -d)
+answers "GET /v1/status" 200 '"abi"' /v1/status
+answers "GET /v1/keys" 200 '"total"' "/v1/keys?limit=1"
+answers "/metrics" 200 keyfilter_build_info /metrics
+answers "no such path" 404 '"mend"' /v1/nothing
+answers "no such key" 404 '"mend"' /v1/keys/k_000000000000
+answers "no such method" 405 '"error"' /v1/status -X PUT
+answers "not JSON" 400 '"error"' /v1/keys "${post[@]}" '{"name":'
+answers "a typo in a member" 400 quantiti /v1/keys "${post[@]}" '{"name":"a","quantiti":2}'
+answers "no name" 400 name /v1/keys "${post[@]}" '{}'
+answers "quantity 0" 400 quantity /v1/keys "${post[@]}" '{"name":"a","quantity":0}'
+answers "quantity of a wrong type" 400 quantity /v1/keys "${post[@]}" '{"name":"a","quantity":"2"}'
+answers "a control character in a name" 400 name /v1/keys "${post[@]}" '{"name":"a\u0007b"}'
+answers "a bad address" 400 '"error"' /v1/sources "${post[@]}" '{"cidr":"10.0.0.256/32","action":"deny"}'
+answers "a bad listen" 400 listen /v1/services "${post[@]}" '{"name":"x","listen":"nowhere"}'
+answers "the same service twice" 409 '"error"' /v1/services "${post[@]}" '{"name":"api","listen":"*:8000"}'
+head -c 200000 /dev/zero | tr '\0' ' ' > "$WORK/big"
+answers "a body over the limit" 413 '"error"' /v1/keys -X POST -H 'Expect:' --data-binary "@$WORK/big"
+answers "still there" 200 '"abi"' /v1/status
+
+# Who may: nobody may not even connect, or is told 403.
+chmod 711 "$WORK"
+as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+if command -v setpriv > /dev/null; then
+	status=$(as_nobody curl -s -m 5 -o /dev/null -w '%{http_code}' --unix-socket "$SOCKET" http://localhost/v1/status)
+	[ "$status" = 000 ] || [ "$status" = 403 ] || fail "nobody was answered $status"
+	chmod 666 "$SOCKET"
+	status=$(as_nobody curl -s -m 5 -o /dev/null -w '%{http_code}' --unix-socket "$SOCKET" http://localhost/v1/status)
+	[ "$status" = 403 ] || fail "nobody could connect and was answered $status, not 403"
+	status=$(as_nobody curl -s -m 5 -o /dev/null -w '%{http_code}' --unix-socket "$SOCKET" "${post[@]}" '{"name":"mine"}' http://localhost/v1/keys)
+	[ "$status" = 403 ] || fail "nobody could make a key: $status"
+	ok "nobody: refused by the file's mode, and by 403 behind it"
+fi
+mode=$(stat -c %a "$WORK/state")
+[ "$mode" = 700 ] || fail "the state directory has mode $mode"
+for file in "$WORK"/state/*; do
+	[[ $(stat -c %a "$file") == ?00 ]] || fail "$file has mode $(stat -c %a "$file")"
+done
+ok "state: readable by its owner alone"
+
+# Slow, silent and broken clients; more of them than there may be.
+SOCKET=$SOCKET "$PYTHON" - <<'END' || fail "see above"
+import os, socket, subprocess, sys, time
+
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(os.environ["SOCKET"])
+    return s
+
+slow = [connect() for _ in range(8)]
+for s in slow:
+    s.sendall(b"POST /v1/keys HTTP/1.1\r\nHost: l\r\nContent-Length: 100\r\n\r\n{")
+broken = connect()
+broken.sendall(os.urandom(5000))
+gone = connect()
+gone.sendall(b"GET /v1/status HTTP/1.1\r\nHost: l\r\n\r\n")
+gone.close()
+ask = ["curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code} %{time_total}",
+       "--unix-socket", os.environ["SOCKET"], "http://localhost/v1/status"]
+answer = subprocess.run(ask, capture_output=True, text=True).stdout
+status, took = answer.split()
+if status != "200" or float(took) > 1:
+    sys.exit("  FAIL  slow clients hold up the others: " + answer)
+crowd = []
+for _ in range(60):
+    try:
+        crowd.append(connect())
+    except OSError:
+        break
+time.sleep(4)
+answer = subprocess.run(ask, capture_output=True, text=True).stdout
+if not answer.startswith("200"):
+    sys.exit("  FAIL  silent clients hold up the others beyond the time limit: " + answer)
+slow[0].settimeout(1)
+try:
+    data = slow[0].recv(100)
+    if data and b"408" not in data and b"400" not in data:
+        sys.exit("  FAIL  a request that never ended was answered: %r" % data)
+except TimeoutError:
+    sys.exit("  FAIL  a slow client is kept beyond the time limit")
+except OSError:
+    pass
+print("  ok    slow, silent, broken and too many clients harm nobody")
+END
+[ "$(ctl --json key list | json 'd["total"]')" -eq 1 ] || fail "something made a key: $(ctl key list)"
+
+# A follower of events that stops reading does not hold up the filter or other followers.
+curl -sN --unix-socket "$SOCKET" "http://localhost/v1/events?follow=1" > "$WORK/followed" &
+PIDS+=($!)
+sleep 0.2
+refused "for the follower" no_key
+await 3 grep -q '"reason": *"no_key"' "$WORK/followed" || fail "events --follow did not tell: $(cat "$WORK/followed")"
+ok "events?follow=1: $(head -c 300 "$WORK/followed" | head -n 1)"
+
+# No secret anywhere but in its file.
+make_key OTHER spoken
+served "a key" -H "$(bearer "$OTHER")"
+ctl --json events > "$WORK/events"
+ctl --json key list > "$WORK/keys"
+stop_daemon
+for secret in "$KEY" "$OTHER" "${KEY#sk-}"; do
+	! grep -raqF -- "$secret" "$WORK/state" "$WORK/events" "$WORK/keys" "$DAEMON_LOG" "$WORK/followed" ||
+		fail "a full key is in: $(grep -ralF -- "$secret" "$WORK/state" "$WORK/events" "$WORK/keys" "$DAEMON_LOG")"
+done
+ok "no full key in store, events, lists and log"

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Attaching and detaching, in every mode, against the kernel: in a network namespace and below a
+ * pin directory of the test's own. Links userspace/daemon/attach*.o, netlink.o and why.o. Without
+ * root, bpffs or `ip`, everything that needs them is skipped. What needs libxdp's dispatcher (other
+ * XDP programs beside ours) is left out where the kernel refuses freplace.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "../../userspace/daemon/attach_impl.h"
+#include "bpf/keyfilter_xdp.skel.h"
+
+#define BPFFS "/sys/fs/bpf"
+
+static bool have_namespace;
+static char pin_dirs[2][64];
+
+#define NEEDS_NAMESPACE()                                                                          \
+	do {                                                                                       \
+		if (!have_namespace) {                                                             \
+			print_message("SKIP: needs root, bpffs and iproute2\n");                   \
+			skip();                                                                    \
+		}                                                                                  \
+	} while (0)
+
+#define assert_done(call)                                                                          \
+	do {                                                                                       \
+		int _err = (call);                                                                 \
+		if (_err)                                                                          \
+			print_message("%s: %d %s\n", #call, _err, why.text);                       \
+		assert_int_equal(_err, 0);                                                         \
+	} while (0)
+
+static struct kf_why why;
+
+static void run(const char *command)
+{
+	assert_int_equal(system(command), 0);
+}
+
+/* ---- what the tests stand on -------------------------------------------------------------- */
+
+/* The maps that the programs want, small, pinned where maps.c would. */
+static void pin_maps(const char *pin_dir)
+{
+	struct keyfilter_xdp *skeleton = keyfilter_xdp__open();
+	struct bpf_map *map;
+	char path[256];
+
+	assert_non_null(skeleton);
+	bpf_object__for_each_map(map, skeleton->obj) {
+		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = bpf_map__map_flags(map));
+		int fd;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		fd = bpf_map_create(bpf_map__type(map), bpf_map__name(map), bpf_map__key_size(map),
+				    bpf_map__value_size(map), bpf_map__max_entries(map), &options);
+		snprintf(path, sizeof(path), "%s/maps/%s", pin_dir, bpf_map__name(map));
+		assert_true(fd >= 0);
+		assert_int_equal(bpf_obj_pin(fd, path), 0);
+		close(fd);
+	}
+	keyfilter_xdp__destroy(skeleton);
+}
+
+static int enter_namespace(void **state)
+{
+	char path[128];
+
+	have_namespace = !access(BPFFS, W_OK) && !unshare(CLONE_NEWNET) &&
+			 !system("ip link add kfa type veth peer name kfb 2>/dev/null");
+	for (int i = 0; have_namespace && i < 2; i++) {
+		/* bpffs keeps dots in names for itself */
+		snprintf(pin_dirs[i], sizeof(pin_dirs[i]), BPFFS "/attach_test-%d-%d", getpid(), i);
+		if (mkdir(pin_dirs[i], 0700)) {
+			have_namespace = false;
+			break;
+		}
+		snprintf(path, sizeof(path), "%s/maps", pin_dirs[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+		pin_maps(pin_dirs[i]);
+	}
+	return 0;
+}
+
+static int leave_namespace(void **state)
+{
+	char command[128];
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(command, sizeof(command), "rm -rf %s", pin_dirs[i]);
+		if (have_namespace && system(command))
+			return -1;
+	}
+	return 0;
+}
+
+static struct kf_attach *open_attach(int instance)
+{
+	struct kf_attach *attach = NULL;
+
+	assert_done(kf_attach_open(&attach, pin_dirs[instance], &why));
+	return attach;
+}
+
+static int count_pins(int instance)
+{
+	const struct dirent *entry;
+	char path[128];
+	int count = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/links", pin_dirs[instance]);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+static __u32 xdp_id(const char *dev)
+{
+	__u32 id = 0;
+
+	assert_int_equal(bpf_xdp_query_id((int)if_nametoindex(dev), 0, &id), 0);
+	return id;
+}
+
+static bool has_clsact(const char *dev)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "tc qdisc show dev %s | grep -q clsact", dev);
+	return !system(command);
+}
+
+static void assert_nothing_left(const char *dev)
+{
+	assert_int_equal(xdp_id(dev), 0);
+	assert_int_equal(count_pins(0), 0);
+	assert_false(has_clsact(dev));
+}
+
+/* ---- tests -------------------------------------------------------------------------------- */
+
+static void check_mode(enum kf_attach_mode mode, bool tcx)
+{
+	struct kf_attach *attach = open_attach(0);
+	__u32 before;
+
+	attach->tcx = attach->tcx && tcx;
+	assert_done(kf_attach_add(attach, "kfa", mode, &why));
+	for (int other = KF_ATTACH_NATIVE; other <= KF_ATTACH_TC; other++) {
+		assert_int_equal(kf_attach_is_on(attach, "kfa", other), (int)mode == other);
+		if ((int)mode != other)
+			assert_int_equal(kf_attach_add(attach, "kfa", other, &why), -EBUSY);
+	}
+	assert_false(kf_attach_is_on(attach, "kfb", mode));
+
+	before = xdp_id("kfa");
+	assert_done(kf_attach_add(attach, "kfa", mode, &why));
+	assert_int_equal(xdp_id("kfa"), before); /* the same build is left alone */
+	strcpy(attach->build, "another");
+	assert_done(kf_attach_add(attach, "kfa", mode, &why));
+	assert_true(mode == KF_ATTACH_TC || xdp_id("kfa") != before);
+	assert_true(kf_attach_is_on(attach, "kfa", mode));
+	kf_attach_close(attach);
+
+	attach = open_attach(0); /* a restarted controller finds it */
+	attach->tcx = attach->tcx && tcx;
+	assert_true(kf_attach_is_on(attach, "kfa", mode));
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	assert_false(kf_attach_is_on(attach, "kfa", mode));
+	assert_nothing_left("kfa");
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	kf_attach_close(attach);
+}
+
+static void test_attach_modes(void **state)
+{
+	NEEDS_NAMESPACE();
+	for (int mode = KF_ATTACH_NATIVE; mode <= KF_ATTACH_TC; mode++) {
+		check_mode(mode, true);
+		check_mode(mode, false);
+	}
+}
+
+/* A part that somebody took off is put back; the rest stays. */
+static void test_attach_repairs(void **state)
+{
+	struct kf_attach *attach;
+
+	NEEDS_NAMESPACE();
+	attach = open_attach(0);
+	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
+	run("ip link set dev kfa xdp off");
+	assert_false(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
+	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
+	assert_true(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	assert_nothing_left("kfa");
+	kf_attach_close(attach);
+}
+
+static void test_attach_failures(void **state)
+{
+	struct kf_attach *attach;
+
+	NEEDS_NAMESPACE();
+	attach = open_attach(0);
+	assert_int_equal(kf_attach_add(attach, "none", KF_ATTACH_TC, &why), -ENODEV);
+	assert_done(kf_attach_remove(attach, "none", &why));
+
+	/* the kernel's words, and what to do; nothing stays half attached */
+	assert_int_equal(kf_attach_add(attach, "lo", KF_ATTACH_NATIVE, &why), -EOPNOTSUPP);
+	assert_non_null(strstr(why.text, "driver does not support XDP in native mode; "));
+	assert_non_null(strstr(why.text, "--mode generic"));
+	assert_nothing_left("lo");
+
+	/* filters for egress would run on ingress */
+	attach->tcx = false;
+	run("tc qdisc add dev kfa ingress");
+	assert_int_equal(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why), -EEXIST);
+	run("tc qdisc del dev kfa ingress");
+	assert_nothing_left("kfa");
+	kf_attach_close(attach);
+
+	assert_int_equal(kf_attach_open(&attach, BPFFS "/attach_test-none", &why), -ENOENT);
+	assert_non_null(strstr(why.text, "kf_config"));
+}
+
+static void test_attach_keeps_others(void **state)
+{
+	struct kf_attach *attach;
+
+	NEEDS_NAMESPACE();
+	attach = open_attach(0);
+	attach->tcx = false;
+	run("tc qdisc add dev kfa clsact");
+	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why));
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	assert_true(has_clsact("kfa"));
+	run("tc qdisc del dev kfa clsact");
+	kf_attach_close(attach);
+}
+
+static void check_instances(enum kf_attach_mode mode, bool tcx)
+{
+	struct kf_attach *one = open_attach(0), *two = open_attach(1);
+
+	one->tcx = two->tcx = one->tcx && tcx;
+	assert_done(kf_attach_add(one, "kfa", mode, &why));
+	assert_false(kf_attach_is_on(two, "kfa", mode));
+	if (!kf_attach_is_alone(one, "kfa")) {
+		assert_done(kf_attach_add(two, "kfa", mode, &why));
+		assert_true(kf_attach_is_on(one, "kfa", mode));
+		assert_done(kf_attach_remove(two, "kfa", &why));
+	} else {
+		assert_int_equal(kf_attach_add(two, "kfa", mode, &why), -EBUSY);
+		assert_non_null(strstr(why.text, "dispatcher"));
+	}
+	assert_true(kf_attach_is_on(one, "kfa", mode));
+	assert_false(kf_attach_is_on(two, "kfa", mode));
+	assert_done(kf_attach_remove(one, "kfa", &why));
+	assert_nothing_left("kfa");
+	assert_int_equal(count_pins(1), 0);
+	kf_attach_close(one);
+	kf_attach_close(two);
+}
+
+static void test_attach_instances(void **state)
+{
+	NEEDS_NAMESPACE();
+	check_instances(KF_ATTACH_TC, true);
+	check_instances(KF_ATTACH_TC, false);
+	check_instances(KF_ATTACH_NATIVE, true);
+}
+
+static void test_attach_after_vanishing(void **state)
+{
+	struct kf_attach *attach;
+
+	NEEDS_NAMESPACE();
+	attach = open_attach(0);
+	for (int mode = KF_ATTACH_NATIVE; mode <= KF_ATTACH_TC; mode++) {
+		assert_done(kf_attach_add(attach, "kfa", mode, &why));
+		run("ip link del kfa; ip link add kfa type veth peer name kfb");
+		assert_false(kf_attach_is_on(attach, "kfa", mode));
+		assert_done(kf_attach_add(attach, "kfa", mode, &why));
+		assert_true(kf_attach_is_on(attach, "kfa", mode));
+		assert_done(kf_attach_remove(attach, "kfa", &why));
+		assert_nothing_left("kfa");
+	}
+	kf_attach_close(attach);
+}
+
+static void test_attach_probe(void **state)
+{
+	NEEDS_NAMESPACE();
+	assert_done(kf_attach_probe(NULL, &why));
+	assert_false(kf_attach_clsact_is_missing());
+}
+
+static void test_attach_mode_names(void **state)
+{
+	enum kf_attach_mode mode;
+
+	assert_int_equal(kf_attach_mode_parse("generic", &mode), 0);
+	assert_int_equal(mode, KF_ATTACH_GENERIC);
+	assert_string_equal(kf_attach_mode_name(mode), "generic");
+	assert_int_equal(kf_attach_mode_parse("xdp", &mode), -EINVAL);
+}
+
+/* Printed by libxdp before it gave up is not the cause, if the kernel said something after it. */
+static void test_attach_explain(void **state)
+{
+	struct kf_attach_capture capture = {
+		.text = "libbpf: failed to load object 'x.o'\n"
+			"libbpf: Kernel error message: MTU; too large\n"
+			"libxdp: XDP mode not supported\n"
+	};
+
+	assert_int_equal(
+		kf_attach_capture_explain(&capture, -EINVAL, "eth0", &why, "no %s", "luck"),
+		-EINVAL);
+	assert_non_null(strstr(why.text, "no luck: Invalid argument: MTU, too large; lower it"));
+	assert_non_null(strstr(why.text, "ip link set dev eth0 mtu"));
+
+	capture.text[0] = '\0';
+	kf_attach_capture_explain(&capture, -EPERM, "eth0", &why, "cannot");
+	assert_non_null(
+		strstr(why.text, "cannot: Operation not permitted; run keyfilterd as root"));
+
+	strcpy(capture.text, "libbpf: load failed\n-- BEGIN --\n1: (79) r1 = *(u64 *)(r2 +0)\n"
+			     "R2 invalid mem access 'scalar'\nprocessed 9 insns\n-- END --\n");
+	kf_attach_capture_explain(&capture, -EACCES, "eth0", &why, "cannot");
+	assert_non_null(strstr(why.text, "Permission denied: R2 invalid mem access 'scalar'; "));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_attach_mode_names),
+		cmocka_unit_test(test_attach_explain),
+		cmocka_unit_test(test_attach_probe),
+		cmocka_unit_test(test_attach_modes),
+		cmocka_unit_test(test_attach_repairs),
+		cmocka_unit_test(test_attach_failures),
+		cmocka_unit_test(test_attach_keeps_others),
+		cmocka_unit_test(test_attach_instances),
+		cmocka_unit_test(test_attach_after_vanishing),
+	};
+
+	return cmocka_run_group_tests(tests, enter_namespace, leave_namespace);
+}

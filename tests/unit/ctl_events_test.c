@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * keyfilterctl events --follow against a played daemon that streams: each line comes out at once,
+ * and the tool ends well at a signal and when its reader leaves. Links userspace/ctl (but main.o)
+ * and userspace/lib.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <microhttpd.h>
+
+/* The tool's main(), under a name that leaves room for this one's. */
+int keyfilterctl_main(int argc, char **argv);
+#define main keyfilterctl_main
+#include "../../userspace/ctl/main.c"
+#undef main
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+struct played {
+	char directory[64], socket[96];
+	struct MHD_Daemon *server;
+};
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+#define EVENT "{\"seq\":1,\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":\"api\"}"
+
+/* Starts `events --follow` with stdout in a pipe; returns the end to read from. */
+static int start_tool(struct played *played, bool json, pid_t *child)
+{
+	char *argv[] = { "keyfilterctl",	 "--socket", played->socket, "events", "--follow",
+			 json ? "--json" : NULL, NULL };
+	int ends[2];
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	*child = fork();
+	if (*child == 0) {
+		close(ends[0]);
+		dup2(ends[1], STDOUT_FILENO);
+		_exit(keyfilterctl_main(COUNT(argv) - 1 - !json, argv));
+	}
+	close(ends[1]);
+	return ends[0];
+}
+
+/* A stream that gives two events and a heartbeat, and then waits for its client to leave. */
+static ssize_t stream_some(void *context, uint64_t at, char *bytes, size_t room)
+{
+	static const char text[] = EVENT "\n\n{\"missed\":7}\n";
+
+	if (at >= sizeof(text) - 1) {
+		usleep(20000);
+		return 0;
+	}
+	memcpy(bytes, text + at, sizeof(text) - 1 - at);
+	return sizeof(text) - 1 - at;
+}
+
+static enum MHD_Result on_follow(void *context, struct MHD_Connection *connection, const char *url,
+				 const char *method, const char *version, const char *data,
+				 size_t *size, void **state)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, stream_some, NULL, NULL);
+	enum MHD_Result result = MHD_queue_response(connection, 200, response);
+
+	MHD_destroy_response(response);
+	return result;
+}
+
+static int setup(void **state)
+{
+	struct played *played = calloc(1, sizeof(*played));
+
+	strcpy(played->directory, "/tmp/ctl_test.XXXXXX");
+	assert_non_null(mkdtemp(played->directory));
+	snprintf(played->socket, sizeof(played->socket), "%s/admin.sock", played->directory);
+	played->server = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_follow,
+					  played, MHD_OPTION_LISTEN_SOCKET,
+					  listen_at(played->socket), MHD_OPTION_END);
+	assert_non_null(played->server);
+	*state = played;
+	return 0;
+}
+
+/* Reads until @text holds @lines lines; each must come without waiting for more. */
+static void read_lines(int fd, int lines, char *text, size_t size)
+{
+	size_t len = 0;
+
+	while (lines > 0) {
+		struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+		assert_int_equal(poll(&wait, 1, 5000), 1);
+		assert_int_equal(read(fd, text + len, 1), 1);
+		lines -= text[len++] == '\n';
+		assert_true(len < size);
+	}
+	text[len] = '\0';
+}
+
+static int wait_for(pid_t child)
+{
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_follow(void **state)
+{
+	char text[512];
+	pid_t child;
+	int fd = start_tool(*state, false, &child);
+
+	read_lines(fd, 2, text, sizeof(text));
+	assert_non_null(strstr(text, "2026-11-23T12:00:00.000001+02:00 api"));
+	assert_non_null(strstr(text, "\n7 events were missed"));
+	kill(child, SIGINT);
+	assert_int_equal(wait_for(child), KF_EXIT_DONE);
+	close(fd);
+
+	fd = start_tool(*state, true, &child);
+	read_lines(fd, 2, text, sizeof(text));
+	assert_string_equal(text, EVENT "\n{\"missed\":7}\n");
+	kill(child, SIGTERM);
+	assert_int_equal(wait_for(child), KF_EXIT_DONE);
+	close(fd);
+}
+
+static void test_follow_without_reader(void **state)
+{
+	pid_t child;
+	int fd = start_tool(*state, false, &child);
+
+	close(fd);
+	assert_int_equal(wait_for(child), KF_EXIT_DONE);
+}
+
+static int teardown(void **state)
+{
+	struct played *played = *state;
+
+	MHD_stop_daemon(played->server);
+	unlink(played->socket);
+	rmdir(played->directory);
+	free(played);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_follow),
+		cmocka_unit_test(test_follow_without_reader),
+	};
+
+	setenv("TZ", "UTC-2", 1); /* POSIX's sign: two hours east */
+	return cmocka_run_group_tests_name("ctl_events", tests, setup, teardown);
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* http1.h: what is accepted, and what the result says of it. Refusals: http1_refuse_test.c. */
+#include "http1_run.h"
+
+#define LINE "GET / HTTP/1.1\r\n"
+#define HOST "Host: a\r\n"
+#define KEY  "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh"
+
+struct expected {
+	const char *title;
+	const char *head;
+	const char *key;    /* NULL: none */
+	const char *target; /* NULL: not looked at */
+	__u64 length;
+	__u32 sources; /* 0: any */
+	__u8 method, protocol, http_1_0, key_source, has_length, chunked, expect, upgrade;
+	__u8 close, keep_alive, connection_upgrade, encoded;
+};
+
+/* A case; what is not named is 0. The second is for those whose method is GET. */
+#define ANY(title_, head_, ...)                                                                    \
+	{                                                                                          \
+		.title = title_, .head = head_, ##__VA_ARGS__                                      \
+	}
+#define GET(title_, head_, ...) ANY(title_, head_, .method = KF_METHOD_GET, ##__VA_ARGS__)
+
+static const struct expected accepted[] = {
+	GET("the least", LINE HOST "\r\n", .target = "/"),
+	GET("1.0", "GET / HTTP/1.0\r\n" HOST "\r\n", .http_1_0 = 1),
+	ANY("HEAD", "HEAD / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_HEAD),
+	ANY("POST", "POST / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_POST),
+	ANY("PUT", "PUT / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_PUT),
+	ANY("DELETE", "DELETE / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_DELETE),
+	ANY("OPTIONS", "OPTIONS / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_OPTIONS),
+	ANY("OPTIONS *", "OPTIONS * HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_OPTIONS,
+	    .target = "*"),
+	ANY("PATCH", "PATCH / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_PATCH),
+	ANY("methods have a case", "get / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("a method's beginning", "GETS / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("a long method", "VERSION-CONTROL / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("an odd method", "M!#$%&'*+.^_`|~9 / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("a method of 7 letters", "CONNECS / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("a method of 8 letters", "CONNECTT / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("OpenAI", "POST /v1/chat/completions HTTP/1.1\r\n" HOST "\r\n",
+	    .method = KF_METHOD_POST, .target = "/v1/chat/completions"),
+	GET("Anthropic", "GET /v1/messages HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("Anthropic, below", "GET /v1/messages/count_tokens HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("Anthropic, slash", "GET /v1/messages/ HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("Anthropic, query", "GET /v1/messages?beta=true HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC, .target = "/v1/messages?beta=true"),
+	GET("not quite Anthropic", "GET /v1/messagesx HTTP/1.1\r\n" HOST "\r\n"),
+	GET("nearly Anthropic", "GET /v1/message HTTP/1.1\r\n" HOST "\r\n"),
+	GET("Anthropic in a query", "GET /?/v1/messages HTTP/1.1\r\n" HOST "\r\n"),
+	GET("Gemini", "GET /v1beta/models/g-2.5:generateContent HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("not quite Gemini", "GET /v1beta1/models HTTP/1.1\r\n" HOST "\r\n"),
+	GET("Gemini without a slash", "GET /v1beta HTTP/1.1\r\n" HOST "\r\n"),
+	GET("an encoded model", "GET /v1/models/meta%2FLlama%20x HTTP/1.1\r\n" HOST "\r\n"),
+	GET("dots in names", "GET /v1/files/.a/b.c/d./-..x HTTP/1.1\r\n" HOST "\r\n"),
+	GET("all of a path", "GET /a/b/~_!$&'()*+,;=:@ HTTP/1.1\r\n" HOST "\r\n"),
+	GET("all of a query", "GET /?a[]=//../?!$'()*,:@~_%20%00+ HTTP/1.1\r\n" HOST "\r\n"),
+	GET("empty parameters", "GET /?&&=&a HTTP/1.1\r\n" HOST "\r\n"),
+	GET("a long path",
+	    "GET "
+	    "/v1/abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz/"
+	    "abcdefghijklmnopqrstuvwxyz/abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz "
+	    "HTTP/1.1\r\n" HOST "\r\n"),
+	GET("bearer", LINE HOST "Authorization: Bearer " KEY "\r\n\r\n",
+	    .key_source = KF_KEY_BEARER, .key = KEY),
+	GET("bearer in other letters", LINE HOST "AUTHORIZATION:bEARER   abc \t\r\n\r\n",
+	    .key_source = KF_KEY_BEARER, .key = "abc"),
+	GET("a long key", LINE HOST "authorization: bearer " KEY KEY KEY KEY "\r\n\r\n",
+	    .key_source = KF_KEY_BEARER, .key = KEY KEY KEY KEY),
+	GET("another scheme", LINE HOST "Authorization: Basic a b c\r\n\r\n"),
+	GET("a longer scheme", LINE HOST "Authorization: BearerX abc\r\n\r\n"),
+	GET("only a scheme", LINE HOST "Authorization: Bearer\r\n\r\n"),
+	GET("a scheme and space", LINE HOST "Authorization: Bearer  \t\r\n\r\n"),
+	GET("an empty Authorization", LINE HOST "Authorization:\r\n\r\n"),
+	GET("x-api-key", LINE "x-api-key: " KEY "\r\n" HOST "\r\n", .key_source = KF_KEY_X_API_KEY,
+	    .key = KEY),
+	GET("api-key", LINE "Api-Key: \t k \t \r\n" HOST "\r\n", .key_source = KF_KEY_API_KEY,
+	    .key = "k"),
+	GET("x-goog-api-key", LINE "X-Goog-Api-Key:k\r\n" HOST "\r\n", .key_source = KF_KEY_X_GOOG,
+	    .key = "k"),
+	GET("an empty x-api-key", LINE "x-api-key: \r\n" HOST "\r\n"),
+	GET("query", "GET /a?key=" KEY " HTTP/1.1\r\n" HOST "\r\n", .key_source = KF_KEY_QUERY,
+	    .key = KEY, .target = "/a?key=" KEY),
+	GET("query, second", "GET /a?alt=sse&key=k&b=c HTTP/1.1\r\n" HOST "\r\n",
+	    .key_source = KF_KEY_QUERY, .key = "k"),
+	GET("query, any bytes", "GET /a?key=a=b/c?%41 HTTP/1.1\r\n" HOST "\r\n",
+	    .key_source = KF_KEY_QUERY, .key = "a=b/c?%41"),
+	GET("query, empty", "GET /a?key=&x HTTP/1.1\r\n" HOST "\r\n"),
+	GET("query, no value", "GET /a?key HTTP/1.1\r\n" HOST "\r\n"),
+	GET("query, other names", "GET /a?keys=k&akey=k&Key=k&ke=y&k HTTP/1.1\r\n" HOST "\r\n"),
+	GET("query, other names encoded", "GET /a?include%5B%5D=key%3Dk HTTP/1.1\r\n" HOST "\r\n"),
+	GET("key= in the path", "GET /key=k/&key=k HTTP/1.1\r\n" HOST "\r\n"),
+	GET("two sources agree",
+	    LINE HOST "x-api-key: " KEY "\r\nAuthorization: Bearer " KEY "\r\n\r\n",
+	    .key_source = KF_KEY_X_API_KEY, .key = KEY),
+	GET("all sources agree",
+	    "GET /?key=kk HTTP/1.1\r\n" HOST
+	    "x-api-key: kk\r\napi-key: kk\r\nx-goog-api-key: kk\r\n"
+	    "Authorization: Bearer kk\r\n\r\n",
+	    .key_source = KF_KEY_QUERY, .key = "kk"),
+	GET("a source not asked for", LINE HOST "x-api-key: a b\r\nAuthorization: Bearer c\r\n\r\n",
+	    .key_source = KF_KEY_BEARER, .key = "c", .sources = KF_KEY_BEARER),
+	GET("none asked for",
+	    "GET /?key=a&%6bey=b;key=c HTTP/1.1\r\n" HOST
+	    "x-api-key: b\r\napi-key: c\r\nAuthorization: Bearer a b\r\n\r\n",
+	    .sources = 0x80000000),
+	GET("a length", LINE HOST "Content-Length: 1234567890123\r\n\r\n", .has_length = 1,
+	    .length = 1234567890123),
+	GET("a length of 0", LINE HOST "content-length:0\r\n\r\n", .has_length = 1),
+	GET("8 digits", LINE HOST "content-length: 12345678\r\n\r\n", .has_length = 1,
+	    .length = 12345678),
+	GET("9 digits", LINE HOST "content-length: 123456789 \r\n\r\n", .has_length = 1,
+	    .length = 123456789),
+	GET("16 digits", LINE HOST "content-length: 1234567890123456\r\n\r\n", .has_length = 1,
+	    .length = 1234567890123456),
+	GET("17 digits", LINE HOST "content-length: 12345678901234567\r\n\r\n", .has_length = 1,
+	    .length = 12345678901234567),
+	GET("the greatest length", LINE HOST "Content-Length: 4611686018427387904\r\n\r\n",
+	    .has_length = 1, .length = 1ull << 62),
+	GET("leading zeros", LINE HOST "Content-Length: 000000000000000000000042\r\n\r\n",
+	    .has_length = 1, .length = 42),
+	GET("chunked", LINE HOST "Transfer-Encoding: \tChunked\t \r\n\r\n", .chunked = 1),
+	GET("a length, but not of the body", LINE HOST "X-Content-Length: 7\r\n\r\n"),
+	GET("hosts", LINE "Host: my_service.example-1.org:8080\r\n\r\n"),
+	GET("IPv6", LINE "Host: [fe80::1]:80\r\n\r\n"),
+	GET("expect", LINE HOST "Expect: 100-Continue\r\n\r\n", .expect = 1),
+	GET("expect in 1.0", "GET / HTTP/1.0\r\n" HOST "Expect: 100-continue\r\n\r\n",
+	    .http_1_0 = 1),
+	GET("h2c", LINE HOST "Upgrade: H2C\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+	    .upgrade = KF_UPGRADE_H2C, .connection_upgrade = 1),
+	GET("websocket", LINE HOST "connection:upgrade\r\nupgrade: WebSocket\r\n\r\n",
+	    .upgrade = KF_UPGRADE_WEBSOCKET, .connection_upgrade = 1),
+	GET("a list of upgrades", LINE HOST "Upgrade: h2c, websocket\r\n\r\n",
+	    .upgrade = KF_UPGRADE_OTHER),
+	GET("nearly websocket", LINE HOST "Upgrade: websocker\r\n\r\n",
+	    .upgrade = KF_UPGRADE_OTHER),
+	GET("an empty upgrade", LINE HOST "Upgrade:\r\n\r\n", .upgrade = KF_UPGRADE_OTHER),
+	GET("connection", LINE HOST "Connection: keep-alive\r\n\r\n", .keep_alive = 1),
+	GET("connection, listed", LINE HOST "Connection: ,Keep-Alive , close,TE\r\n\r\n",
+	    .keep_alive = 1, .close = 1),
+	GET("connection, twice", LINE HOST "Connection: close\r\nConnection: x-closed\r\n\r\n",
+	    .close = 1),
+	GET("a body encoded", LINE HOST "Content-Encoding: gzip\r\n\r\n", .encoded = 1),
+	GET("a body not encoded", LINE HOST "Content-Encoding: Identity\r\n\r\n"),
+	GET("HTAB and obs-text in values", LINE HOST "a: \t\xc3\xa9\t x\x80\xff\t\r\n\r\n"),
+	GET("no value, no space", LINE HOST "a:\r\nb: \r\n\r\n"),
+	GET("all of a name", LINE HOST "!#$%&'*+-.^_`|~09azAZ: b\r\n\r\n"),
+	GET("an underscore, but no alias", LINE HOST "x_request_id: 1\r\n\r\n"),
+	GET("a long name", LINE HOST "anthropic-dangerous-direct-browser-access: true\r\n\r\n"),
+	GET("a name of 32", LINE HOST "a2345678901234567890123456789012: 1\r\n\r\n"),
+	GET("a known name, and more",
+	    LINE HOST "content-length-content-length-content-length: x\r\n\r\n"),
+	GET("colons in values", LINE HOST "a::b: c\r\n\r\n"),
+	GET("a long value",
+	    LINE HOST "a: " KEY KEY KEY KEY KEY KEY "\t" KEY KEY KEY "\r\nx-api-key: a\r\n\r\n",
+	    .key_source = KF_KEY_X_API_KEY, .key = "a"),
+};
+
+static void check_accepted(const struct expected *e)
+{
+	const struct kf_http1 *h;
+	struct kf_http1 out;
+	const char *buf = (const char *)http1_buffer();
+	size_t len = strlen(e->head);
+	enum kf_http1_result result;
+
+	result = http1_run(&out, e->sources ? e->sources : KF_KEY_ANY, e->head, len);
+	h = &out;
+	if (result != KF_HTTP1_REQUEST)
+		fail_msg("%s: %d %s", e->title, result, kf_detail_name(h->detail));
+	print_message("    %s\n", e->title);
+	assert_int_equal(h->head_len, len);
+	assert_int_equal(h->method, e->method);
+	assert_int_equal(h->protocol, e->protocol);
+	assert_int_equal(h->minor, !e->http_1_0);
+	assert_int_equal(h->has_content_length, e->has_length);
+	assert_int_equal(h->content_length, e->length);
+	assert_int_equal(h->chunked, e->chunked);
+	assert_int_equal(h->expect_continue, e->expect);
+	assert_int_equal(h->upgrade, e->upgrade);
+	assert_int_equal(h->connection_close, e->close);
+	assert_int_equal(h->connection_keep_alive, e->keep_alive);
+	assert_int_equal(h->connection_upgrade, e->connection_upgrade);
+	assert_int_equal(h->content_encoded, e->encoded);
+	assert_int_equal(h->key_source, e->key_source);
+	assert_int_equal(h->key_len, e->key ? strlen(e->key) : 0);
+	if (e->key)
+		assert_memory_equal(buf + h->key_off, e->key, h->key_len);
+	if (h->upgrade)
+		assert_int_equal(strncasecmp(buf + h->upgrade_name_off, "upgrade:", 8), 0);
+	else
+		assert_int_equal(h->upgrade_name_off, 0);
+	if (!e->target)
+		return;
+	assert_int_equal(h->target_len, strlen(e->target));
+	assert_memory_equal(buf + h->target_off, e->target, h->target_len);
+	assert_int_equal(h->path_len, strcspn(e->target, "?"));
+}
+
+static void accepts(void **state)
+{
+	for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++)
+		check_accepted(&accepted[i]);
+}
+
+/* Every name of the table is found in its place, and nothing else is. */
+static void finds_names(void **state)
+{
+	static const char *const names[] = {
+		[KF_FIELD_AUTHORIZATION] = "authorization",
+		[KF_FIELD_X_API_KEY] = "x-api-key",
+		[KF_FIELD_API_KEY] = "api-key",
+		[KF_FIELD_X_GOOG] = "x-goog-api-key",
+		[KF_FIELD_HOST] = "host",
+		[KF_FIELD_CONTENT_LENGTH] = "content-length",
+		[KF_FIELD_TRANSFER_ENCODING] = "transfer-encoding",
+		[KF_FIELD_EXPECT] = "expect",
+		[KF_FIELD_UPGRADE] = "upgrade",
+		[KF_FIELD_CONNECTION] = "connection",
+		[KF_FIELD_CONTENT_ENCODING] = "content-encoding",
+	};
+	__u64 word[3];
+
+	for (__u32 i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!names[i])
+			continue;
+		memset(word, 0, sizeof(word));
+		memcpy(word, names[i], strlen(names[i]));
+		assert_int_equal(kf_http1_lookup(word[0], word[1], word[2]), i);
+		word[2] ^= 1;
+		assert_int_equal(kf_http1_lookup(word[0], word[1], word[2]), KF_FIELD_NONE);
+	}
+	assert_int_equal(kf_http1_lookup(0, 0, 0), KF_FIELD_NONE);
+}
+
+/* The words of swar.h say of each byte, at each place, what a look at the byte says. */
+static void classifies(void **state)
+{
+	for (unsigned int b = 0; b < 256; b++) {
+		_Bool alnum = (b >= '0' && b <= '9') || ((b | 32) >= 'a' && (b | 32) <= 'z');
+		_Bool control = b < 0x20 || b == 0x7f;
+
+		if (b >= 0x80)
+			alnum = 0;
+		for (unsigned int place = 0; place < 64; place += 8) {
+			__u64 others = KF_SWAR('a') & ~(0xffull << place);
+			__u64 word = others | (__u64)b << place, bit = 0x80ull << place;
+
+			assert_int_equal(kf_swar_not_name(word), alnum || b == '-' ? 0 : bit);
+			assert_int_equal(kf_swar_not_target(word),
+					 alnum || b == '-' || b == '.' || b == '/' ? 0 : bit);
+			assert_int_equal(kf_swar_not_host(word),
+					 alnum || (b && strchr("-._:[]", (int)b)) ? 0 : bit);
+			assert_int_equal(kf_swar_control(word), control ? bit : 0);
+			assert_int_equal(kf_swar_not_vchar(word),
+					 control || b == ' ' || b >= 0x80 ? bit : 0);
+			assert_int_equal(kf_swar_first(bit), place / 8);
+			assert_int_equal(kf_swar_below(bit), ((1ull << place) - 1));
+		}
+	}
+	for (unsigned int a = 0; a < 256; a++)
+		for (unsigned int b = 0; b < 256; b++) {
+			_Bool pair = (a == '.' || a == '/') && (b == '.' || b == '/');
+			__u64 word = KF_SWAR('a') << 32 | b << 24 | a << 16 | 'a' << 8 | 'a';
+
+			assert_int_equal(kf_swar_dot_slash_pair(word), pair ? 0x800000 : 0);
+		}
+}
+
+/* A body and the next request behind a head change nothing. */
+static void stops_at_the_blank_line(void **state)
+{
+	static const char both[] = LINE HOST "\r\nGET / HTTP/9\r\nHost: \0";
+	struct kf_http1 h;
+
+	assert_int_equal(http1_run(&h, KF_KEY_ANY, both, sizeof(both)), KF_HTTP1_REQUEST);
+	assert_int_equal(h.head_len, strlen(LINE HOST "\r\n"));
+}
+
+static void remembers_the_outcome(void **state)
+{
+	__u8 *buf = http1_buffer();
+	struct kf_http1 h;
+
+	memcpy(buf, "GET /\n", 6);
+	kf_http1_begin(&h, KF_KEY_ANY);
+	assert_int_equal(kf_http1_parse(&h, buf, 6), KF_HTTP1_MALFORMED);
+	memcpy(buf, LINE HOST "\r\n", strlen(LINE HOST "\r\n"));
+	assert_int_equal(kf_http1_parse(&h, buf, 100), KF_HTTP1_MALFORMED);
+	kf_http1_begin(&h, KF_KEY_ANY);
+	assert_int_equal(kf_http1_parse(&h, buf, 100), KF_HTTP1_REQUEST);
+	assert_int_equal(kf_http1_parse(&h, buf, 101), KF_HTTP1_REQUEST);
+}
+
+/* Fills @buf with @begin, @fill up to @len, and @end. */
+static void fill(__u8 *buf, size_t len, const char *begin, char with, const char *end)
+{
+	memset(buf, with, len);
+	memcpy(buf, begin, strlen(begin));
+	memcpy(buf + len - strlen(end), end, strlen(end));
+	http1_noise(buf, len, 0);
+}
+
+static void knows_its_limit(void **state)
+{
+	static const struct {
+		const char *begin, *end;
+		char with;
+	} longest[] = {
+		{ LINE "Host: a\r\na: ", "\r\n\r\n", 'x' },
+		{ LINE "Host: a\r\na: ", "\r\n\r\n", '\t' },
+		{ LINE "Host: a\r\nx-api-key: ", "\r\n\r\n", 'k' },
+		{ LINE "Host: a\r\nx-api-key: ", "k\r\n\r\n", ' ' },
+		{ LINE "Host: a\r\nx-api-key: k", "\r\n\r\n", ' ' },
+		{ LINE "Host: a\r\nAuthorization: Bearer ", "k\r\n\r\n", ' ' },
+		{ LINE "Host: a\r\nConnection: ", "\r\n\r\n", ',' },
+		{ LINE "Host: a\r\nConnection: ", "\r\n\r\n", 'x' },
+		{ LINE "Host: a\r\n", ":\r\n\r\n", 'x' },
+		{ LINE "Host: a\r\n", ":\r\n\r\n", '_' },
+		{ "G", " / HTTP/1.1\r\n" HOST "\r\n", 'X' },
+		{ "GET /", " HTTP/1.1\r\n" HOST "\r\n", 'x' },
+		{ "GET /", " HTTP/1.1\r\n" HOST "\r\n", '~' },
+		{ "GET /a/b/c%20", " HTTP/1.1\r\n" HOST "\r\n", 'x' },
+		{ "GET /?", " HTTP/1.1\r\n" HOST "\r\n", '&' },
+		{ "GET /?key=", " HTTP/1.1\r\n" HOST "\r\n", 'k' },
+	};
+	__u8 *buf = http1_buffer();
+	struct kf_http1 h;
+
+	for (size_t i = 0; i < sizeof(longest) / sizeof(longest[0]); i++) {
+		fill(buf, KF_HEAD_MAX, longest[i].begin, longest[i].with, longest[i].end);
+		kf_http1_begin(&h, KF_KEY_ANY);
+		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX - 1), KF_HTTP1_INCOMPLETE);
+		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX), KF_HTTP1_REQUEST);
+		assert_int_equal(h.head_len, KF_HEAD_MAX);
+		fill(buf, KF_HEAD_MAX + 1, longest[i].begin, longest[i].with, longest[i].end);
+		kf_http1_begin(&h, KF_KEY_ANY);
+		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX), KF_HTTP1_TOO_LARGE);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(accepts),
+		cmocka_unit_test(finds_names),
+		cmocka_unit_test(classifies),
+		cmocka_unit_test(stops_at_the_blank_line),
+		cmocka_unit_test(remembers_the_outcome),
+		cmocka_unit_test(knows_its_limit),
+	};
+
+	return cmocka_run_group_tests_name("http1", tests, NULL, NULL);
+}

@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The store: migrations, what rows may not be, listing in pages. Links the daemon's objects. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "../../userspace/daemon/store.h"
+#include "../../userspace/daemon/why.h"
+
+struct fixture {
+	char dir[64];
+	struct kf_store *store;
+};
+
+static void path_of(const struct fixture *f, const char *name, char path[static 128])
+{
+	snprintf(path, 128, "%s/%s", f->dir, name);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct kf_why why;
+
+	strcpy(f->dir, "/tmp/kf_store_test.XXXXXX");
+	if (!mkdtemp(f->dir) || kf_store_open(&f->store, f->dir, &why))
+		return -1;
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = { "keyfilter.db", "keyfilter.db-wal",
+					     "keyfilter.db-shm" };
+	struct fixture *f = *state;
+	char path[128];
+
+	kf_store_close(f->store);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		path_of(f, names[i], path);
+		unlink(path);
+	}
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+	struct kf_why why;
+
+	kf_store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(kf_store_open(&f->store, f->dir, &why), 0);
+}
+
+static void execute(const struct fixture *f, const char *sql)
+{
+	sqlite3 *db;
+	char path[128];
+
+	path_of(f, "keyfilter.db", path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void mode_is_0600(void **state)
+{
+	static const char *const names[] = { "keyfilter.db", "keyfilter.db-wal",
+					     "keyfilter.db-shm" };
+	struct fixture *f = *state;
+	struct stat st;
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		path_of(f, names[i], path);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+	}
+}
+
+static void newer_version_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_why why = { 0 };
+	struct kf_store *other = NULL;
+
+	execute(f, "PRAGMA user_version = 2");
+	assert_int_equal(kf_store_open(&other, f->dir, &why), -EPROTO);
+	assert_null(other);
+	assert_non_null(strstr(why.text, "schema version 2"));
+	assert_non_null(strstr(why.text, "; "));
+	execute(f, "PRAGMA user_version = 1");
+	reopen(f);
+}
+
+static void version_0_is_migrated(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_counts counts;
+
+	execute(f, "DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
+		   "source;"
+		   "DROP TABLE iface; DROP TABLE service; PRAGMA user_version = 0");
+	reopen(f);
+	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
+	assert_int_equal(counts.total, 0);
+}
+
+static void failing_migration_changes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_store *other = NULL;
+	struct kf_why why;
+
+	/* source is in the way, so version 1 cannot be made; service comes before it */
+	execute(f, "DROP TABLE service; PRAGMA user_version = 0");
+	assert_int_not_equal(kf_store_open(&other, f->dir, &why), 0);
+	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
+	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
+		   "DROP TABLE credential; DROP TABLE api_key");
+	reopen(f);
+}
+
+static void garbage_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_store *other = NULL;
+	struct kf_why why = { 0 };
+	char path[128];
+	int fd;
+
+	kf_store_close(f->store);
+	f->store = NULL;
+	path_of(f, "keyfilter.db", path);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(write(fd, "this is not a database, honestly", 32), 32);
+	close(fd);
+	assert_int_equal(kf_store_open(&other, f->dir, &why), -EUCLEAN);
+	assert_non_null(strstr(why.text, "; "));
+}
+
+/* ---- services, interfaces -------------------------------------------------------------------- */
+
+static struct kf_service_row service(const char *name, int last_octet, uint16_t port)
+{
+	struct kf_service_row row = { .any = last_octet < 0, .port = port };
+
+	snprintf(row.name, sizeof(row.name), "%s", name);
+	if (!row.any) {
+		row.addr[10] = row.addr[11] = 0xff;
+		row.addr[15] = (uint8_t)last_octet;
+	}
+	return row;
+}
+
+static void listen_is_taken_once(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_service_row a = service("a", -1, 80), b = service("b", -1, 80);
+	struct kf_service_row c = service("c", 1, 80), d = service("d", 1, 80);
+	struct kf_service_row again = service("a", 9, 81), got;
+
+	assert_int_equal(kf_store_service_add(f->store, &a), 0);
+	assert_int_equal(kf_store_service_add(f->store, &b), -EEXIST);
+	assert_int_equal(kf_store_service_add(f->store, &c), 0);
+	assert_int_equal(kf_store_service_add(f->store, &d), -EEXIST);
+	assert_int_equal(kf_store_service_add(f->store, &again), -EEXIST);
+	assert_int_equal(a.index, 0);
+	assert_int_equal(c.index, 1);
+	c.port = 80;
+	c.any = true;
+	assert_int_equal(kf_store_service_update(f->store, &c), -EEXIST);
+	assert_int_equal(kf_store_service_get(f->store, "c", &got), 0);
+	assert_false(got.any);
+	assert_int_equal(got.addr[15], 1);
+	assert_int_equal(kf_store_service_get(f->store, "nobody", &got), -ENOENT);
+}
+
+static void lowest_free_index_is_used(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_service_row row;
+	char name[64];
+
+	for (int i = 0; i < 256; i++) {
+		snprintf(name, sizeof(name), "s%d", i);
+		row = service(name, -1, (uint16_t)(1000 + i));
+		assert_int_equal(kf_store_service_add(f->store, &row), 0);
+		assert_int_equal(row.index, i);
+	}
+	row = service("more", -1, 9);
+	assert_int_equal(kf_store_service_add(f->store, &row), -ENOSPC);
+	assert_int_equal(kf_store_service_remove(f->store, "s77"), 0);
+	assert_int_equal(kf_store_service_remove(f->store, "s77"), -ENOENT);
+	assert_int_equal(kf_store_service_add(f->store, &row), 0);
+	assert_int_equal(row.index, 77);
+}
+
+static void iface_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_iface_row row = { .dev = "eth0", .mode = 1, .created = 5 }, got;
+
+	assert_int_equal(kf_store_iface_put(f->store, &row), 0);
+	row.mode = 2;
+	row.reset = true;
+	assert_int_equal(kf_store_iface_put(f->store, &row), 0);
+	assert_int_equal(kf_store_iface_get(f->store, "eth0", &got), 0);
+	assert_int_equal(got.mode, 2);
+	assert_true(got.reset);
+	assert_int_equal(kf_store_iface_remove(f->store, "eth0"), 0);
+	assert_int_equal(kf_store_iface_get(f->store, "eth0", &got), -ENOENT);
+}
+
+/* ---- sources --------------------------------------------------------------------------------- */
+
+static void put_source(struct fixture *f, const char *cidr, enum kf_source_action action,
+		       int64_t expires)
+{
+	struct kf_source_row row = { .action = action, .created = 1, .expires = expires };
+
+	assert_int_equal(kf_cidr_parse(cidr, &row.cidr), 0);
+	assert_int_equal(kf_store_source_put(f->store, &row, NULL), 0);
+}
+
+static int append_cidr(void *context, const struct kf_source_row *row)
+{
+	char text[KF_CIDR_TEXT], *all = context;
+
+	kf_cidr_format(&row->cidr, text);
+	strcat(all, text);
+	strcat(all, row->action ? "+ " : "- ");
+	return 0;
+}
+
+static void sources_come_in_tree_order(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_cidr within;
+	char all[512] = "", under[512] = "", above[512] = "";
+
+	put_source(f, "10.1.2.3", KF_SOURCE_DENY, KF_WALL_NEVER);
+	put_source(f, "10.0.0.0/8", KF_SOURCE_ALLOW, KF_WALL_NEVER);
+	put_source(f, "::/0", KF_SOURCE_DENY, KF_WALL_NEVER);
+	put_source(f, "10.0.0.0/8", KF_SOURCE_DENY, KF_WALL_NEVER);
+	put_source(f, "10.1.0.0/16", KF_SOURCE_DENY, KF_WALL_NEVER);
+	put_source(f, "11.0.0.0/8", KF_SOURCE_DENY, KF_WALL_NEVER);
+	assert_int_equal(kf_store_source_each(f->store, append_cidr, all), 0);
+	assert_string_equal(all,
+			    "::/0- 10.0.0.0/8- 10.0.0.0/8+ 10.1.0.0/16- 10.1.2.3/32- 11.0.0.0/8- ");
+	kf_cidr_parse("10.1.0.0/16", &within);
+	assert_int_equal(kf_store_source_under(f->store, &within, append_cidr, under), 0);
+	assert_string_equal(under, "10.1.0.0/16- 10.1.2.3/32- ");
+	assert_int_equal(kf_store_source_above(f->store, &within, append_cidr, above), 0);
+	assert_string_equal(above, "::/0- 10.0.0.0/8- 10.0.0.0/8+ ");
+}
+
+static int remember(void *context, const struct kf_source_row *row)
+{
+	*(struct kf_source_row *)context = *row;
+	return 0;
+}
+
+static void source_pages_follow_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_source_row last;
+	char text[32], all[4096] = "", paged[4096] = "";
+
+	for (int i = 0; i < 50; i++) {
+		snprintf(text, sizeof(text), "10.0.%d.0/24", i);
+		put_source(f, text, i % 2, KF_WALL_NEVER);
+	}
+	kf_store_source_each(f->store, append_cidr, all);
+	assert_int_equal(kf_store_source_page(f->store, NULL, 7, append_cidr, paged), 0);
+	assert_int_equal(kf_store_source_page(f->store, NULL, 7, remember, &last), 0);
+	for (int i = 0; i < 7; i++) {
+		struct kf_source_row from = last;
+
+		kf_store_source_page(f->store, &from, 7, append_cidr, paged);
+		kf_store_source_page(f->store, &from, 7, remember, &last);
+	}
+	assert_string_equal(paged, all);
+}
+
+static int count_source(void *context, const struct kf_source_row *row)
+{
+	++*(int *)context;
+	return 0;
+}
+
+static void source_expiry_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_source_row row = { .created = 1, .expires = 100 };
+	bool replaced = true, timed = false;
+	int n = 0;
+
+	kf_cidr_parse("2001:db8::/32", &row.cidr);
+	assert_int_equal(kf_store_source_put(f->store, &row, &replaced), 0);
+	assert_false(replaced);
+	kf_store_source_expired(f->store, 99, 10, count_source, &n);
+	assert_int_equal(n, 0);
+	kf_store_source_expired(f->store, 100, 10, count_source, &n);
+	assert_int_equal(n, 1);
+	kf_store_source_timed(f->store, &timed);
+	assert_true(timed);
+	row.expires = KF_WALL_NEVER;
+	assert_int_equal(kf_store_source_put(f->store, &row, &replaced), 0);
+	assert_true(replaced);
+	kf_store_source_timed(f->store, &timed);
+	assert_false(timed);
+	assert_int_equal(kf_store_source_remove(f->store, &row.cidr, KF_SOURCE_ALLOW), -ENOENT);
+	assert_int_equal(kf_store_source_remove(f->store, &row.cidr, KF_SOURCE_DENY), 0);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+static struct kf_key_row add_key(struct fixture *f, const char *name, bool disabled,
+				 int64_t expires)
+{
+	static unsigned int number;
+	struct kf_key_row row = { .disabled = disabled, .created = 1, .expires = expires };
+
+	snprintf(row.name, sizeof(row.name), "%s", name);
+	snprintf(row.id, sizeof(row.id), "k_%012u", ++number);
+	strcpy(row.mask.head, "ab");
+	strcpy(row.mask.tail, "wxyz");
+	assert_int_equal(kf_store_key_add(f->store, &row), 0);
+	return row;
+}
+
+static int add_credential(struct fixture *f, int64_t key, uint32_t slot, uint8_t tag, int64_t until)
+{
+	struct kf_credential_row row = { .slot = slot, .key = key, .tag = { tag }, .until = until };
+
+	return kf_store_credential_add(f->store, &row);
+}
+
+static void key_comes_back_as_it_went(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row row = add_key(f, "näme % _ \\ 'x'", true, 12345), got;
+
+	row.past_admitted = 7;
+	row.past_refused = 8;
+	row.past_used = 9;
+	assert_int_equal(kf_store_key_update(f->store, &row), 0);
+	reopen(f);
+	assert_int_equal(kf_store_key_get(f->store, row.id, &got), 0);
+	assert_memory_equal(&got, &row, sizeof(row));
+	assert_int_equal(kf_store_key_get(f->store, "k_nobody", &got), -ENOENT);
+}
+
+static void tag_and_slot_are_had_once(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row a = add_key(f, "a", false, KF_WALL_NEVER);
+	struct kf_key_row b = add_key(f, "b", false, KF_WALL_NEVER);
+
+	assert_int_equal(add_credential(f, a.seq, 3, 1, KF_WALL_NEVER), 0);
+	assert_int_equal(add_credential(f, b.seq, 3, 2, KF_WALL_NEVER), -EEXIST);
+	assert_int_equal(add_credential(f, b.seq, 4, 1, KF_WALL_NEVER), -EEXIST);
+	assert_int_equal(add_credential(f, a.seq, 4, 2, KF_WALL_NEVER), -EEXIST); /* two current */
+	assert_int_equal(add_credential(f, a.seq, 4, 2, 99), 0);
+	assert_int_equal(add_credential(f, 4711, 5, 5, KF_WALL_NEVER), -ENOENT);
+}
+
+static int count_slot(void *context, const struct kf_slot_row *row)
+{
+	((uint32_t *)context)[0]++;
+	((uint32_t *)context)[1] = row->slot;
+	return 0;
+}
+
+static int keep_slot(void *context, const struct kf_slot_row *row)
+{
+	((struct kf_slot_row *)context)[row->slot] = *row;
+	return 0;
+}
+
+static void removed_key_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row a = add_key(f, "a", false, KF_WALL_NEVER), got;
+	struct kf_cidr cidr, list[KF_KEY_ALLOW_MAX];
+	uint32_t count[2] = { 0 }, n;
+	bool any = true;
+
+	kf_cidr_parse("10.0.0.0/8", &cidr);
+	add_credential(f, a.seq, 1, 1, KF_WALL_NEVER);
+	add_credential(f, a.seq, 2, 2, 50);
+	assert_int_equal(kf_store_key_allow_set(f->store, a.seq, &cidr, 1), 0);
+	kf_store_slot_each(f->store, false, count_slot, count);
+	assert_int_equal(count[0], 2);
+	assert_int_equal(kf_store_key_remove(f->store, a.seq), 0);
+	assert_int_equal(kf_store_key_remove(f->store, a.seq), -ENOENT);
+	kf_store_credential_any(f->store, &any);
+	assert_false(any);
+	assert_int_equal(kf_store_key_allow_get(f->store, a.seq, list, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(kf_store_key_of_slot(f->store, 1, &got), -ENOENT);
+	assert_true(add_key(f, "b", false, KF_WALL_NEVER).seq > a.seq); /* cursors stay true */
+}
+
+static void slot_has_the_earlier_end(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row a = add_key(f, "a", true, 100);
+	struct kf_key_row b = add_key(f, "b", false, KF_WALL_NEVER);
+	struct kf_slot_row rows[8] = { 0 };
+	struct kf_cidr cidr;
+
+	add_credential(f, a.seq, 1, 1, KF_WALL_NEVER);
+	add_credential(f, a.seq, 2, 2, 50);
+	add_credential(f, a.seq, 3, 3, 150);
+	add_credential(f, b.seq, 4, 4, KF_WALL_NEVER);
+	add_credential(f, b.seq, 5, 5, 70);
+	kf_cidr_parse("10.0.0.0/8", &cidr);
+	kf_store_key_allow_set(f->store, b.seq, &cidr, 1);
+	for (int timed = 0; timed < 2; timed++) {
+		memset(rows, 0, sizeof(rows));
+		assert_int_equal(kf_store_slot_each(f->store, timed, keep_slot, rows), 0);
+		assert_int_equal(rows[1].expires, 100);
+		assert_int_equal(rows[2].expires, 50);
+		assert_int_equal(rows[3].expires, 100);
+		assert_int_equal(rows[5].expires, 70);
+		assert_int_equal(rows[4].expires, timed ? 0 : KF_WALL_NEVER);
+		assert_true(rows[1].disabled && !rows[1].allowlist);
+		assert_true(!rows[5].disabled && rows[5].allowlist);
+	}
+}
+
+static void rollback_undoes(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row a, got;
+
+	assert_int_equal(kf_store_begin(f->store), 0);
+	a = add_key(f, "a", false, KF_WALL_NEVER);
+	kf_store_rollback(f->store);
+	assert_int_equal(kf_store_key_get(f->store, a.id, &got), -ENOENT);
+	kf_store_rollback(f->store); /* nothing open: nothing happens */
+}
+
+/* ---- listing --------------------------------------------------------------------------------- */
+
+#define NOW 1000
+
+struct seen {
+	int64_t seq[512];
+	uint32_t count;
+};
+
+static int see(void *context, const struct kf_key_row *row)
+{
+	struct seen *seen = context;
+
+	seen->seq[seen->count++] = row->seq;
+	return 0;
+}
+
+static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
+{
+	bool expired = row->expires <= NOW;
+
+	if ((q->filter == KF_KEYS_ENABLED && (row->disabled || expired)) ||
+	    (q->filter == KF_KEYS_DISABLED && !row->disabled) ||
+	    (q->filter == KF_KEYS_EXPIRED && (row->disabled || !expired)))
+		return false;
+	return !q->search || strstr(row->name, q->search) ||
+	       !strncmp(row->id, q->search, strlen(q->search));
+}
+
+/* All pages of all filters against a plain loop over all rows. */
+static void pages_are_what_matches(void **state)
+{
+	static const char *const searches[] = { NULL, "a%", "_x", "zz", "k_0", "\\", "even-1" };
+	static struct kf_key_row rows[300];
+	struct fixture *f = *state;
+
+	kf_store_begin(f->store);
+	for (int i = 0; i < 300; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s-%d%s", i % 2 ? "odd" : "even", i,
+			 i % 7 == 0   ? "a%b"
+			 : i % 5 == 0 ? "_x\\"
+				      : "");
+		rows[i] = add_key(f, name, i % 3 == 0,
+				  i % 4 == 0   ? KF_WALL_NEVER
+				  : i % 4 == 1 ? NOW
+					       : NOW + i - 100);
+	}
+	assert_int_equal(kf_store_commit(f->store), 0);
+
+	for (int filter = KF_KEYS_ALL; filter < KF_KEYS_NONE; filter++) {
+		for (size_t s = 0; s < sizeof(searches) / sizeof(searches[0]); s++) {
+			struct kf_key_query q = {
+				.filter = filter, .search = searches[s], .limit = 7, .now = NOW
+			};
+			struct seen seen = { 0 };
+			uint32_t expected = 0, before;
+			uint64_t total = 0;
+
+			do {
+				before = seen.count;
+				q.after = before ? seen.seq[before - 1] : 0;
+				assert_int_equal(kf_store_key_list(f->store, &q, see, &seen), 0);
+				assert_true(seen.count - before <= 7);
+			} while (seen.count != before);
+			for (int i = 0; i < 300; i++)
+				if (matches(&rows[i], &q))
+					assert_int_equal(seen.seq[expected++], rows[i].seq);
+			assert_int_equal(seen.count, expected);
+			assert_int_equal(kf_store_key_total(f->store, &q, &total), 0);
+			assert_int_equal(total, expected);
+		}
+	}
+}
+
+static void total_follows_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row a = add_key(f, "a", false, KF_WALL_NEVER);
+	struct kf_key_counts counts;
+
+	add_key(f, "b", false, NOW);
+	add_key(f, "c", true, NOW);
+	kf_store_key_count(f->store, NOW, &counts);
+	assert_int_equal(counts.total, 3);
+	assert_int_equal(counts.enabled, 1);
+	assert_int_equal(counts.disabled, 1);
+	assert_int_equal(counts.expired, 1);
+	kf_store_key_remove(f->store, a.seq);
+	kf_store_key_count(f->store, NOW - 1, &counts);
+	assert_int_equal(counts.total, 2);
+	assert_int_equal(counts.enabled, 1);
+	assert_int_equal(counts.expired, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(mode_is_0600),
+		TEST(newer_version_is_refused),
+		TEST(version_0_is_migrated),
+		TEST(failing_migration_changes_nothing),
+		TEST(garbage_is_refused),
+		TEST(listen_is_taken_once),
+		TEST(lowest_free_index_is_used),
+		TEST(iface_is_replaced),
+		TEST(sources_come_in_tree_order),
+		TEST(source_pages_follow_each_other),
+		TEST(source_expiry_is_replaced),
+		TEST(key_comes_back_as_it_went),
+		TEST(tag_and_slot_are_had_once),
+		TEST(removed_key_leaves_nothing),
+		TEST(slot_has_the_earlier_end),
+		TEST(rollback_undoes),
+		TEST(pages_are_what_matches),
+		TEST(total_follows_changes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "args.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+
+const struct kf_option kf_args_global[] = {
+	{ .name = "socket", .placeholder = "PATH", .help = "the daemon's, " KF_CLIENT_SOCKET },
+	{ .name = "json", .type = KF_OPTION_FLAG, .help = "print what the daemon answered" },
+	{ .name = "help", .type = KF_OPTION_FLAG, .help = "say what there is" },
+	{ .name = "version",
+	  .type = KF_OPTION_FLAG,
+	  .help = "say which build of the tool this is" },
+	{ 0 },
+};
+
+struct parser {
+	struct kf_args *args;
+	const struct kf_noun *const *nouns;
+	char **next; /* of argv, NULL-terminated */
+	bool no_more_options;
+	char *why;
+};
+
+static int wrong(struct parser *parser, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* "CAUSE; see: keyfilterctl NOUN VERB --help", as far as the command is known. */
+static int wrong(struct parser *parser, const char *format, ...)
+{
+	const struct kf_args *args = parser->args;
+	const char *noun = args->noun ? args->noun->name : "";
+	const char *verb = args->command && args->command->verb ? args->command->verb : "";
+	char cause[160];
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(cause, sizeof(cause), format, list);
+	va_end(list);
+	snprintf(parser->why, KF_ARGS_WHY_SIZE, "%s; see: keyfilterctl%s%s%s%s --help", cause,
+		 *noun ? " " : "", noun, *verb ? " " : "", verb);
+	return -EINVAL;
+}
+
+static const struct kf_option *find_option(const struct kf_option *options, const char *name,
+					   size_t len)
+{
+	for (; options && options->name; options++)
+		if (strlen(options->name) == len && memcmp(options->name, name, len) == 0)
+			return options;
+	return NULL;
+}
+
+static int take_noun(struct parser *parser, const char *word)
+{
+	struct kf_args *args = parser->args;
+
+	if (strcmp(word, "help") == 0) {
+		args->help = true;
+		return 0;
+	}
+	for (const struct kf_noun *const *noun = parser->nouns; *noun; noun++) {
+		if (strcmp(word, (*noun)->name) != 0)
+			continue;
+		args->noun = *noun;
+		if (!args->noun->commands->verb)
+			args->command = args->noun->commands;
+		return 0;
+	}
+	return wrong(parser, "there is no noun \"%.64s\"", word);
+}
+
+static int take_verb(struct parser *parser, const char *word)
+{
+	struct kf_args *args = parser->args;
+
+	for (const struct kf_command *command = args->noun->commands; command->help; command++) {
+		if (strcmp(word, command->verb) == 0) {
+			args->command = command;
+			return 0;
+		}
+	}
+	return wrong(parser, "%s has no verb \"%.64s\"", args->noun->name, word);
+}
+
+static int take_word(struct parser *parser, const char *word)
+{
+	struct kf_args *args = parser->args;
+
+	if (!args->noun)
+		return take_noun(parser, word);
+	if (strcmp(word, "help") == 0 && !args->operand &&
+	    (!args->command || !args->command->operand)) {
+		args->help = true;
+		return 0;
+	}
+	if (!args->command)
+		return take_verb(parser, word);
+	if (!args->command->operand || args->operand)
+		return wrong(parser, "\"%.64s\" is one word too many", word);
+	if (!*word)
+		return wrong(parser, "%s is empty", args->command->operand);
+	args->operand = word;
+	return 0;
+}
+
+static int take_global(struct parser *parser, const struct kf_option *option, const char *value)
+{
+	struct kf_args *args = parser->args;
+
+	if (strcmp(option->name, "socket") == 0)
+		args->socket = value;
+	else if (strcmp(option->name, "json") == 0)
+		args->json = true;
+	else if (strcmp(option->name, "help") == 0)
+		args->help = true;
+	else
+		args->version = true;
+	return 0;
+}
+
+/* What must be a JSON number or boolean is checked here; texts are the daemon's to judge. */
+static int check_value(struct parser *parser, const struct kf_option *option, const char *value)
+{
+	if (option->type == KF_OPTION_NUMBER &&
+	    (!*value || strlen(value) > 9 || value[strspn(value, "0123456789")]))
+		return wrong(parser, "--%s takes a number, not \"%.32s\"", option->name, value);
+	if (option->type == KF_OPTION_YESNO && strcmp(value, "yes") != 0 &&
+	    strcmp(value, "no") != 0)
+		return wrong(parser, "--%s takes yes or no, not \"%.32s\"", option->name, value);
+	return 0;
+}
+
+/* Only a list may set its member more than once. */
+static int check_again(struct parser *parser, const struct kf_option *option)
+{
+	const struct kf_args *args = parser->args;
+
+	for (size_t i = 0; i < args->given_count; i++) {
+		const struct kf_option *other = args->given[i].option;
+
+		if (other == option && option->type != KF_OPTION_LIST)
+			return wrong(parser, "--%s is given twice", option->name);
+		if (other != option && other->member && option->member &&
+		    strcmp(other->member, option->member) == 0)
+			return wrong(parser, "--%s and --%s exclude each other", other->name,
+				     option->name);
+	}
+	return 0;
+}
+
+static int take_own(struct parser *parser, const struct kf_option *option, const char *value)
+{
+	struct kf_args *args = parser->args;
+	int ret = check_again(parser, option);
+
+	if (ret == 0 && value)
+		ret = check_value(parser, option, value);
+	if (ret < 0)
+		return ret;
+	args->given[args->given_count++] = (struct kf_given){ option, value };
+	return 0;
+}
+
+static int take_option(struct parser *parser, const char *word)
+{
+	const char *name = word + 2, *value = strchr(name, '=');
+	size_t len = value ? (size_t)(value - name) : strlen(name);
+	const struct kf_command *command = parser->args->command;
+	const struct kf_option *global = find_option(kf_args_global, name, len);
+	const struct kf_option *option =
+		global ? global : find_option(command ? command->options : NULL, name, len);
+
+	if (!option)
+		return wrong(parser, "there is no option --%.*s%s", (int)(len < 64 ? len : 64),
+			     name, command ? " here" : " before the verb");
+	if (value && !option->placeholder)
+		return wrong(parser, "--%s takes no value", option->name);
+	if (value)
+		value++;
+	else if (option->placeholder && !(value = *parser->next++))
+		return wrong(parser, "--%s needs a value: %s", option->name, option->placeholder);
+	return global ? take_global(parser, option, value) : take_own(parser, option, value);
+}
+
+static int take_next(struct parser *parser)
+{
+	const char *word = *parser->next++;
+
+	if (parser->no_more_options || word[0] != '-' || !word[1])
+		return take_word(parser, word);
+	if (strcmp(word, "--") == 0) {
+		parser->no_more_options = true;
+		return 0;
+	}
+	if (strcmp(word, "-h") == 0)
+		word = "--help";
+	if (word[1] != '-')
+		return wrong(parser, "there is no option %.32s", word);
+	return take_option(parser, word);
+}
+
+static int check_complete(struct parser *parser)
+{
+	const struct kf_args *args = parser->args;
+	const struct kf_command *command = args->command;
+
+	if (args->help || args->version)
+		return 0;
+	if (!args->noun)
+		return wrong(parser, "a noun is missing");
+	if (!command)
+		return wrong(parser, "%s needs a verb", args->noun->name);
+	if (command->operand && !args->operand)
+		return wrong(parser, "%s is missing", command->operand);
+	if (command->required && !kf_args_value(args, command->required))
+		return wrong(parser, "--%s is missing", command->required);
+	if (command->changes && args->given_count == 0)
+		return wrong(parser, "nothing to change is given");
+	return 0;
+}
+
+int kf_args_parse(struct kf_args *out, const struct kf_noun *const nouns[], int argc, char **argv,
+		  char why[static KF_ARGS_WHY_SIZE])
+{
+	_cleanup_(kf_args_drop) struct kf_args args = { .socket = KF_CLIENT_SOCKET };
+	struct parser parser = { .args = &args, .nouns = nouns, .next = argv + 1, .why = why };
+	int ret = 0;
+
+	args.given = calloc(argc + 1, sizeof(*args.given));
+	if (!args.given) {
+		snprintf(why, KF_ARGS_WHY_SIZE, "out of memory; free some");
+		return -ENOMEM;
+	}
+	/* A shell may pass an argv without even a name. */
+	while (ret == 0 && argc > 0 && *parser.next)
+		ret = take_next(&parser);
+	if (ret == 0)
+		ret = check_complete(&parser);
+	if (ret < 0)
+		return ret;
+	*out = args;
+	args.given = NULL;
+	return 0;
+}
+
+void kf_args_drop(struct kf_args *args)
+{
+	free(args->given);
+}
+
+const char *kf_args_value(const struct kf_args *args, const char *name)
+{
+	for (size_t i = args->given_count; i-- > 0;)
+		if (strcmp(args->given[i].option->name, name) == 0)
+			return args->given[i].value ? args->given[i].value : "";
+	return NULL;
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "call.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "json.h"
+
+#define PAGE_MAX 1000 /* the most that the daemon gives at once */
+
+int kf_call_fail(const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL, *safe = NULL;
+	va_list list;
+
+	va_start(list, format);
+	if (vasprintf(&text, format, list) < 0)
+		kf_output_no_memory();
+	va_end(list);
+	safe = kf_output_escape(text);
+	fflush(stdout);
+	fprintf(stderr, "keyfilterctl: %s\n", safe);
+	return KF_EXIT_FAILED;
+}
+
+/* ---- the request ----------------------------------------------------------------------------- */
+
+static json_t *make_value(const struct kf_given *given)
+{
+	switch (given->option->type) {
+	case KF_OPTION_NUMBER:
+		return json_integer(strtoll(given->value, NULL, 10));
+	case KF_OPTION_YESNO:
+		return json_boolean(strcmp(given->value, "yes") == 0);
+	case KF_OPTION_FLAG:
+		return json_true();
+	case KF_OPTION_NONE:
+		return json_array();
+	default:
+		return json_string(given->value);
+	}
+}
+
+static int add_to_list(json_t *body, const char *member, json_t *value)
+{
+	json_t *list = json_object_get(body, member);
+
+	if (!list) {
+		list = json_array();
+		json_object_set_new(body, member, list);
+	}
+	return json_array_append_new(list, value);
+}
+
+/* json_string() refuses what is not UTF-8, and that is the only way for this to fail. */
+static int add_member(json_t *body, const struct kf_given *given)
+{
+	const char *member = given->option->member;
+	json_t *value;
+
+	if (!member)
+		return 0;
+	value = make_value(given);
+	if (given->option->type == KF_OPTION_LIST)
+		return add_to_list(body, member, value);
+	return json_object_set_new(body, member, value);
+}
+
+static int make_body(struct kf_call *call)
+{
+	const struct kf_args *args = call->args;
+	const char *member = args->command->operand_member;
+
+	call->body = json_object();
+	if (member && json_object_set_new(call->body, member, json_string(args->operand)) < 0)
+		return kf_call_fail("%s is not UTF-8; type it in UTF-8", args->command->operand);
+	for (size_t i = 0; i < args->given_count; i++)
+		if (add_member(call->body, &args->given[i]) < 0)
+			return kf_call_fail("the value of --%s is not UTF-8; type it in UTF-8",
+					    args->given[i].option->name);
+	return KF_EXIT_DONE;
+}
+
+static char *escape(const char *text)
+{
+	char *escaped = kf_client_escape(text);
+
+	if (!escaped)
+		kf_output_no_memory();
+	return escaped;
+}
+
+static void put_query(FILE *out, const json_t *body)
+{
+	const char *member;
+	json_t *value;
+	char sign = '?';
+
+	json_object_foreach ((json_t *)body, member, value) {
+		const char *text = json_string_value(value);
+		_cleanup_free_ char *escaped = escape(text ? text : "");
+
+		if (json_is_integer(value))
+			fprintf(out, "%c%s=%lld", sign, member, json_integer_value(value));
+		else
+			fprintf(out, "%c%s=%s", sign, member, json_is_true(value) ? "1" : escaped);
+		sign = '&';
+	}
+}
+
+char *kf_call_path(const struct kf_call *call)
+{
+	const struct kf_command *command = call->args->command;
+	const char *gap = strstr(command->path, "{}");
+	_cleanup_free_ char *operand = gap ? escape(call->args->operand) : NULL;
+	size_t size = 0;
+	char *path = NULL;
+	FILE *out = open_memstream(&path, &size);
+
+	if (!out)
+		kf_output_no_memory();
+	if (gap)
+		fprintf(out, "%.*s%s%s", (int)(gap - command->path), command->path, operand,
+			gap + 2);
+	else
+		fputs(command->path, out);
+	if (strcmp(command->method, "GET") == 0)
+		put_query(out, call->body);
+	if (fclose(out) != 0)
+		kf_output_no_memory();
+	return path;
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+/* As it came; only a last line that does not end is ended. */
+static void print_raw(const struct kf_client_reply *reply)
+{
+	fwrite(reply->body, 1, reply->len, stdout);
+	if (reply->len && reply->body[reply->len - 1] != '\n')
+		putchar('\n');
+}
+
+int kf_call_refused(const struct kf_call *call, const struct kf_client_reply *reply)
+{
+	const char *code = NULL, *message = NULL, *mend = NULL;
+	_cleanup_json_ json_t *answer = NULL;
+	char why[200];
+
+	if (call->args->json)
+		print_raw(reply);
+	if (kf_json_read(reply->body, reply->len, &answer, why) < 0 ||
+	    !kf_json_is_error(answer, &code, &message, &mend) || !message)
+		return kf_call_fail("%s answered %ld without saying why; check that it is "
+				    "keyfilterd's socket",
+				    call->args->socket, reply->status);
+	return mend ? kf_call_fail("%s; %s", message, mend) : kf_call_fail("%s", message);
+}
+
+static int send_request(struct kf_call *call, struct kf_client_reply *reply)
+{
+	bool get = strcmp(call->args->command->method, "GET") == 0;
+	_cleanup_free_ char *path = kf_call_path(call), *body = NULL;
+	struct kf_client_why why;
+
+	if (!get && json_object_size(call->body))
+		body = json_dumps(call->body, JSON_COMPACT);
+	if (kf_client_call(call->client, call->args->command->method, path, body, reply, &why) < 0)
+		return kf_call_fail("%s", why.text);
+	if (reply->status < 200 || reply->status > 299)
+		return kf_call_refused(call, reply);
+	return KF_EXIT_DONE;
+}
+
+static int read_answer(const struct kf_call *call, const struct kf_client_reply *reply,
+		       json_t **answer)
+{
+	char why[200];
+
+	if (kf_json_read(reply->body, reply->len, answer, why) < 0 || !json_is_object(*answer))
+		return kf_call_fail("%s answered what is no JSON object; check that it is "
+				    "keyfilterd's socket",
+				    call->args->socket);
+	return KF_EXIT_DONE;
+}
+
+int kf_call_run(struct kf_call *call)
+{
+	_cleanup_reply_ struct kf_client_reply reply = { 0 };
+	const struct kf_command *command = call->args->command;
+	_cleanup_json_ json_t *answer = NULL;
+	int ret = send_request(call, &reply);
+
+	if (ret != KF_EXIT_DONE)
+		return ret;
+	if (call->args->json) {
+		print_raw(&reply);
+		return KF_EXIT_DONE;
+	}
+	if (!command->render) {
+		kf_output_line(stdout, "%s %s", call->args->operand, command->done);
+		return KF_EXIT_DONE;
+	}
+	ret = read_answer(call, &reply, &answer);
+	return ret == KF_EXIT_DONE ? command->render(call, answer) : ret;
+}
+
+static int get_page(struct kf_call *call, json_t **answer)
+{
+	_cleanup_reply_ struct kf_client_reply reply = { 0 };
+	int ret = send_request(call, &reply);
+
+	return ret == KF_EXIT_DONE ? read_answer(call, &reply, answer) : ret;
+}
+
+int kf_call_pages(struct kf_call *call, const char *member, const struct kf_output_column *columns)
+{
+	struct kf_output_table table = { .columns = columns };
+	long long left = kf_json_integer(call->body, "limit", -1);
+
+	if (call->args->json)
+		return kf_call_run(call);
+	for (;;) {
+		long long page = left < 0 || left > PAGE_MAX ? PAGE_MAX : left;
+		_cleanup_json_ json_t *answer = NULL;
+		const char *next;
+		int ret;
+
+		json_object_set_new(call->body, "limit", json_integer(page));
+		ret = get_page(call, &answer);
+		if (ret != KF_EXIT_DONE)
+			return ret;
+		kf_output_rows(stdout, &table, json_object_get(answer, member));
+		next = kf_json_string(answer, "next");
+		/* When nobody can read on, main() says so. */
+		if (!next || ferror(stdout))
+			return KF_EXIT_DONE;
+		if (left >= 0 && (left -= page) <= 0) {
+			fflush(stdout);
+			kf_output_line(stderr, "There are more: --after %s", next);
+			return KF_EXIT_DONE;
+		}
+		json_object_set_new(call->body, "after", json_string(next));
+	}
+}
+
+enum kf_exit kf_call_command(const struct kf_args *args)
+{
+	_cleanup_(kf_client_closep) struct kf_client *client = NULL;
+	const struct kf_command *command = args->command;
+	struct kf_call call = { .args = args };
+	struct kf_client_why why;
+	int ret;
+
+	if (kf_client_open(&client, args->socket, &why) < 0)
+		return kf_call_fail("%s", why.text);
+	call.client = client;
+	ret = make_body(&call);
+	if (ret == KF_EXIT_DONE)
+		ret = command->run ? command->run(&call) : kf_call_run(&call);
+	json_decref(call.body);
+	return ret;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * command.h - the shape of the command table, from which everything else follows.
+ *
+ * main.c lists the nouns; each NOUN.c ends with its verbs. From these tables come the reading of
+ * the command line (args.c), the request (call.c), the help (help.c), and the check of the shell
+ * completion and the manual (tests/unit/ctl_docs_test.c). All of it is constant.
+ */
+#ifndef KEYFILTER_CTL_COMMAND_H
+#define KEYFILTER_CTL_COMMAND_H
+
+#include <stdbool.h>
+#include <jansson.h>
+
+struct kf_call;
+
+/* The exit status; what every function that finishes a command returns. */
+enum kf_exit { KF_EXIT_DONE, KF_EXIT_FAILED, KF_EXIT_USAGE };
+
+enum kf_option_type {
+	KF_OPTION_TEXT,	  /* a JSON string: the daemon judges it */
+	KF_OPTION_NUMBER, /* a JSON integer */
+	KF_OPTION_YESNO,  /* "yes" or "no", a JSON boolean */
+	KF_OPTION_LIST,	  /* may be repeated, a JSON array of strings */
+	KF_OPTION_FLAG,	  /* takes no value, true when given */
+	KF_OPTION_NONE,	  /* takes no value, an empty JSON array: the list without entries */
+};
+
+/* Two options of one command that set the same member exclude each other. */
+struct kf_option {
+	const char *name;	 /* without its dashes */
+	const char *placeholder; /* "ADDR:PORT", "enforce|monitor"; NULL when it takes no value */
+	const char *member; /* of the body, or of the query in a GET; NULL: the command's own */
+	enum kf_option_type type;
+	const char *help;
+};
+
+struct kf_command {
+	const char *verb;		 /* NULL in a noun that does one thing */
+	const char *operand;		 /* "NAME", always required; NULL: none */
+	const char *operand_member;	 /* of the body; NULL: it stands in the path */
+	const struct kf_option *options; /* ends with a NULL name; NULL: none */
+	const char *required;		 /* the option that must be given; NULL: none must */
+	bool changes;			 /* at least one option must be given */
+
+	const char *method, *path; /* "{}" in the path stands for the operand */
+	/* Prints the answer as text; NULL: nothing to say but @done. */
+	int (*render)(struct kf_call *call, const json_t *answer);
+	const char *done; /* "removed": printed after the operand when there is no render */
+	/* For what is more than one request and its answer; NULL: kf_call_run(). */
+	int (*run)(struct kf_call *call);
+
+	const char *help;
+};
+
+struct kf_noun {
+	const char *name, *help;
+	const struct kf_command *commands; /* ends with a NULL help */
+};
+
+extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_key,
+	kf_noun_stats, kf_noun_events, kf_noun_status, kf_noun_version;
+
+#endif

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* keyfilterctl events: refusals, one a line, as they are told. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio_ext.h>
+#include <string.h>
+
+#include "call.h"
+#include "json.h"
+#include "when.h"
+
+/* Set by SIGINT and SIGTERM; the one thing that a signal needs. */
+static volatile bool stop;
+
+static void on_signal(int number)
+{
+	stop = true;
+}
+
+static const char *text_of(const json_t *event, const char *member)
+{
+	const char *text = kf_json_string(event, member);
+
+	return text ? text : "-";
+}
+
+/* "192.0.2.1:4711", "[2001:db8::1]:4711" */
+static void put_endpoint(FILE *out, const json_t *event, const char *address, const char *port)
+{
+	const char *text = text_of(event, address);
+	bool bare = strchr(text, ':') != NULL;
+
+	fprintf(out, "%s%s%s:%lld", bare ? "[" : "", text, bare ? "]" : "",
+		(long long)kf_json_integer(event, port, 0));
+}
+
+static void put_event(FILE *out, const json_t *event)
+{
+	const char *detail = kf_json_string(event, "detail");
+	const char *key = kf_json_string(event, "key_id");
+	const char *at = text_of(event, "time");
+	char local[KF_WHEN_SIZE];
+
+	fprintf(out, "%s %s %s", kf_when_local(at, local) == 0 ? local : at,
+		text_of(event, "service"), text_of(event, "reason"));
+	if (detail)
+		fprintf(out, " (%s)", detail);
+	fputc(' ', out);
+	put_endpoint(out, event, "client", "client_port");
+	fputs(" -> ", out);
+	put_endpoint(out, event, "server", "server_port");
+	fprintf(out, " on %s", text_of(event, "iface"));
+	if (key)
+		fprintf(out, " with %s", key);
+	if (json_is_true(json_object_get(event, "monitor")))
+		fputs(", passed: monitor", out);
+}
+
+static void print_event(const json_t *event)
+{
+	json_int_t missed = kf_json_integer(event, "missed", 0);
+	_cleanup_free_ char *line = NULL;
+	size_t size;
+	FILE *out;
+
+	if (missed) {
+		kf_output_line(stdout, "%lld events were missed: this reader is too slow",
+			       (long long)missed);
+		return;
+	}
+	out = open_memstream(&line, &size);
+	if (!out)
+		kf_output_no_memory();
+	put_event(out, event);
+	if (fclose(out) != 0)
+		kf_output_no_memory();
+	kf_output_line(stdout, "%s", line);
+}
+
+static int render(struct kf_call *call, const json_t *answer)
+{
+	json_t *event;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "events"), i, event)
+		print_event(event);
+	return KF_EXIT_DONE;
+}
+
+struct stream {
+	const struct kf_call *call;
+	int cause; /* errno of a failed write */
+};
+
+/* A line of the stream. Not 0 when nobody reads what we print. */
+static int take_line(char *line, size_t len, void *context)
+{
+	struct stream *stream = context;
+	const struct kf_call *call = stream->call;
+	_cleanup_json_ json_t *event = NULL;
+	char why[200];
+
+	if (call->args->json)
+		printf("%s\n", line);
+	else if (kf_json_read(line, len, &event, why) == 0)
+		print_event(event);
+	else
+		kf_call_fail("a line of the stream is not JSON (%s); is this keyfilterd?", why);
+	if (fflush(stdout) == 0)
+		return 0;
+	stream->cause = errno;
+	return 1;
+}
+
+/* stdout failed: a reader who went away is a good end, of anything else main() will tell. */
+static int end_of_output(int cause)
+{
+	if (cause == EPIPE) {
+		__fpurge(stdout);
+		clearerr(stdout);
+	}
+	return KF_EXIT_DONE;
+}
+
+static void catch_signals(void)
+{
+	/* No SA_RESTART: curl's poll() shall return. */
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static int follow(struct kf_call *call)
+{
+	_cleanup_reply_ struct kf_client_reply reply = { 0 };
+	_cleanup_free_ char *path = kf_call_path(call);
+	struct stream stream = { .call = call };
+	struct kf_client_why why;
+
+	catch_signals();
+	if (kf_client_follow(call->client, path, take_line, &stream, &stop, &reply, &why) < 0)
+		return kf_call_fail("%s", why.text);
+	if (stop)
+		return KF_EXIT_DONE;
+	if (stream.cause)
+		return end_of_output(stream.cause);
+	if (reply.status != 200)
+		return kf_call_refused(call, &reply);
+	return kf_call_fail("keyfilterd ended the stream; follow again when it is back");
+}
+
+static int run(struct kf_call *call)
+{
+	return kf_args_value(call->args, "follow") ? follow(call) : kf_call_run(call);
+}
+
+static const struct kf_option options[] = {
+	{ .name = "follow",
+	  .member = "follow",
+	  .type = KF_OPTION_FLAG,
+	  .help = "not those of the past: each as it comes, until Ctrl-C" },
+	{ 0 },
+};
+
+static const struct kf_command commands[] = {
+	{ .options = options,
+	  .method = "GET",
+	  .path = "/v1/events",
+	  .render = render,
+	  .run = run,
+	  .help = "Prints the latest refusals, oldest first, up to a thousand." },
+	{ 0 },
+};
+
+const struct kf_noun kf_noun_events = { "events", "refusals, one a line", commands };

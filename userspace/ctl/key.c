@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* keyfilterctl key: the credentials. */
+#include "call.h"
+#include "json.h"
+#include "when.h"
+
+static const struct kf_output_column record[] = {
+	{ "ID", .member = "id" },
+	{ "Name", .member = "name" },
+	{ "Key", .member = "masked" },
+	{ "Status", .member = "status" },
+	{ "Created", .member = "created_at", .format = KF_OUTPUT_SINCE },
+	{ "Expires", .member = "expires_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
+	{ "Allowed from", .member = "allow_ips", .format = KF_OUTPUT_PLAIN, .absent = "anywhere" },
+	{ "Admitted", .member = "requests_admitted" },
+	{ "Refused", .member = "requests_refused" },
+	{ "Last used", .member = "last_used_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
+	{ "Old secret until", .member = "grace_until", .format = KF_OUTPUT_SINCE, .absent = "" },
+	{ 0 },
+};
+
+static const struct kf_output_column list_columns[] = {
+	{ "ID", .member = "id" },
+	{ "KEY", .member = "masked" },
+	{ "STATUS", .member = "status" },
+	{ "EXPIRES", .member = "expires_at", .format = KF_OUTPUT_TIME, .absent = "never" },
+	{ "ADMITTED", .member = "requests_admitted" },
+	{ "REFUSED", .member = "requests_refused" },
+	{ "LAST USED", .member = "last_used_at", .format = KF_OUTPUT_TIME, .absent = "never" },
+	{ "NAME", .member = "name" },
+	{ 0 },
+};
+
+static const struct kf_output_column made_columns[] = {
+	{ "ID", .member = "id" },
+	{ "KEY", .member = "masked" },
+	{ "NAME", .member = "name" },
+	{ 0 },
+};
+
+static int render_one(struct kf_call *call, const json_t *answer)
+{
+	kf_output_record(stdout, record, answer);
+	return KF_EXIT_DONE;
+}
+
+/*
+ * The keys alone go to stdout, one a line, so that KEY=$(keyfilterctl key create ...) is all a
+ * script needs; what belongs to them goes to stderr, once they are out.
+ */
+static int print_keys(const json_t *keys)
+{
+	struct kf_output_table table = { .columns = made_columns };
+	json_t *key;
+	size_t i;
+
+	json_array_foreach (keys, i, key) {
+		const char *secret = kf_json_string(key, "key");
+
+		kf_output_line(stdout, "%s", secret ? secret : "");
+	}
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return kf_call_fail("the keys are made, but could not all be printed, and will not "
+				    "be shown again; find them with key list, and rotate or "
+				    "delete them");
+	fputc('\n', stderr);
+	kf_output_rows(stderr, &table, keys);
+	fprintf(stderr, "\n%s shown this once and not stored: keep %s now.\n",
+		json_array_size(keys) == 1 ? "The key is" : "The keys are",
+		json_array_size(keys) == 1 ? "it" : "them");
+	return KF_EXIT_DONE;
+}
+
+static int render_created(struct kf_call *call, const json_t *answer)
+{
+	return print_keys(json_object_get(answer, "keys"));
+}
+
+static int render_rotated(struct kf_call *call, const json_t *answer)
+{
+	_cleanup_json_ json_t *keys = json_pack("[O]", answer);
+	const char *grace = kf_json_string(answer, "grace_until");
+	int ret = print_keys(keys);
+	char local[KF_WHEN_SIZE];
+
+	if (ret == KF_EXIT_DONE && grace && kf_when_local(grace, local) == 0)
+		fprintf(stderr, "The old one is served until %s.\n", local);
+	return ret;
+}
+
+/* "k_... disabled: kernel 12.3 us, durable 1.9 ms" */
+static int render_revoked(struct kf_call *call, const json_t *answer)
+{
+	const char *id = kf_json_string(answer, "id");
+	const char *status = kf_json_string(answer, "status");
+
+	kf_output_line(stdout, "%s %s: kernel %.1f us, durable %.1f ms",
+		       id ? id : call->args->operand, status ? status : "revoked",
+		       json_number_value(json_object_get(answer, "kernel_us")),
+		       json_number_value(json_object_get(answer, "durable_ms")));
+	return KF_EXIT_DONE;
+}
+
+static int render_enabled(struct kf_call *call, const json_t *answer)
+{
+	const char *id = kf_json_string(answer, "id");
+	const char *status = kf_json_string(answer, "status");
+
+	kf_output_line(stdout, "%s %s", id ? id : call->args->operand, status ? status : "enabled");
+	return KF_EXIT_DONE;
+}
+
+static int list(struct kf_call *call)
+{
+	return kf_call_pages(call, "keys", list_columns);
+}
+
+static const struct kf_option create_options[] = {
+	{ .name = "name", .placeholder = "NAME", .member = "name", .help = "what people call it" },
+	{ .name = "quantity",
+	  .placeholder = "N",
+	  .member = "quantity",
+	  .type = KF_OPTION_NUMBER,
+	  .help = "so many keys, named NAME-1 to NAME-N" },
+	{ .name = "expires",
+	  .placeholder = "never|30d|RFC3339",
+	  .member = "expires",
+	  .help = "when the kernel begins to refuse it" },
+	{ .name = "allow-ip",
+	  .placeholder = "CIDR",
+	  .member = "allow_ips",
+	  .type = KF_OPTION_LIST,
+	  .help = "served from these addresses only; anywhere unless given" },
+	{ 0 },
+};
+
+static const struct kf_option edit_options[] = {
+	{ .name = "name", .placeholder = "NAME", .member = "name", .help = "what people call it" },
+	{ .name = "expires",
+	  .placeholder = "never|30d|RFC3339",
+	  .member = "expires",
+	  .help = "when the kernel begins to refuse it" },
+	{ .name = "allow-ip",
+	  .placeholder = "CIDR",
+	  .member = "allow_ips",
+	  .type = KF_OPTION_LIST,
+	  .help = "served from these addresses only; replaces the whole list" },
+	{ .name = "allow-any",
+	  .member = "allow_ips",
+	  .type = KF_OPTION_NONE,
+	  .help = "served from anywhere; empties the list" },
+	{ 0 },
+};
+
+static const struct kf_option list_options[] = {
+	{ .name = "status",
+	  .placeholder = "STATUS",
+	  .member = "status",
+	  .help = "enabled, disabled, expired or exhausted only" },
+	{ .name = "search",
+	  .placeholder = "TEXT",
+	  .member = "search",
+	  .help = "with TEXT in the name, or at the beginning of the ID" },
+	{ .name = "limit",
+	  .placeholder = "N",
+	  .member = "limit",
+	  .type = KF_OPTION_NUMBER,
+	  .help = "at most so many" },
+	{ .name = "after",
+	  .placeholder = "CURSOR",
+	  .member = "after",
+	  .help = "go on where an earlier list ended" },
+	{ 0 },
+};
+
+static const struct kf_option rotate_options[] = {
+	{ .name = "grace",
+	  .placeholder = "T",
+	  .member = "grace",
+	  .help = "how long the old secret is still served (90s, 15m, 12h, 30d)" },
+	{ 0 },
+};
+
+static const struct kf_command commands[] = {
+	{ .verb = "create",
+	  .options = create_options,
+	  .required = "name",
+	  .method = "POST",
+	  .path = "/v1/keys",
+	  .render = render_created,
+	  .help = "Makes keys and prints them, this once, alone on stdout, one a line." },
+	{ .verb = "list",
+	  .options = list_options,
+	  .method = "GET",
+	  .path = "/v1/keys",
+	  .run = list,
+	  .help = "Lists the keys, masked, oldest first; with --json one page of them." },
+	{ .verb = "show",
+	  .operand = "ID",
+	  .method = "GET",
+	  .path = "/v1/keys/{}",
+	  .render = render_one,
+	  .help = "Shows one key, masked." },
+	{ .verb = "edit",
+	  .operand = "ID",
+	  .options = edit_options,
+	  .changes = true,
+	  .method = "PATCH",
+	  .path = "/v1/keys/{}",
+	  .render = render_one,
+	  .help = "Changes what is given." },
+	{ .verb = "enable",
+	  .operand = "ID",
+	  .method = "POST",
+	  .path = "/v1/keys/{}/enable",
+	  .render = render_enabled,
+	  .help = "Serves it again." },
+	{ .verb = "disable",
+	  .operand = "ID",
+	  .method = "POST",
+	  .path = "/v1/keys/{}/disable",
+	  .render = render_revoked,
+	  .help = "Refuses it until it is enabled; says how soon the kernel did." },
+	{ .verb = "delete",
+	  .operand = "ID",
+	  .method = "DELETE",
+	  .path = "/v1/keys/{}",
+	  .render = render_revoked,
+	  .help = "Refuses it for good; says how soon the kernel did." },
+	{ .verb = "rotate",
+	  .operand = "ID",
+	  .options = rotate_options,
+	  .method = "POST",
+	  .path = "/v1/keys/{}/rotate",
+	  .render = render_rotated,
+	  .help = "Gives it a new secret, printed this once; ID, name and limits stay." },
+	{ 0 },
+};
+
+const struct kf_noun kf_noun_key = { "key", "the credentials", commands };

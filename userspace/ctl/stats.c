@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* keyfilterctl stats: what was done with requests and packets, and why. */
+#include "call.h"
+#include "json.h"
+
+/* The reasons that occurred, with the number of their packets. */
+static void print_packets(const json_t *packets)
+{
+	const char *reason;
+	json_t *count;
+
+	json_object_foreach ((json_t *)packets, reason, count)
+		if (json_integer_value(count) != 0)
+			kf_output_line(stdout, "  %-20s %14lld", reason,
+				       (long long)json_integer_value(count));
+}
+
+static void print_service(const json_t *service)
+{
+	const char *name = kf_json_string(service, "name");
+	const char *mode = kf_json_string(service, "mode");
+
+	kf_output_line(stdout, "%s (%s): %lld requests admitted, %lld refused", name ? name : "?",
+		       mode ? mode : "?",
+		       (long long)kf_json_integer(service, "requests_admitted", 0),
+		       (long long)kf_json_integer(service, "requests_refused", 0));
+	print_packets(json_object_get(service, "packets"));
+}
+
+static int render(struct kf_call *call, const json_t *answer)
+{
+	const json_t *services = json_object_get(answer, "services");
+	const json_t *events = json_object_get(answer, "events");
+	json_t *service;
+	size_t i;
+
+	json_array_foreach (services, i, service)
+		print_service(service);
+	if (json_array_size(services) == 0)
+		kf_output_line(stdout, "There is no service; add one: keyfilterctl service add");
+	kf_output_line(stdout, "events: %lld left out by their rate limit, %lld lost",
+		       (long long)kf_json_integer(events, "suppressed", 0),
+		       (long long)kf_json_integer(events, "lost", 0));
+	return KF_EXIT_DONE;
+}
+
+static const struct kf_command commands[] = {
+	{ .method = "GET",
+	  .path = "/v1/stats",
+	  .render = render,
+	  .help = "Counts requests by verdict and packets by reason, a service at a time." },
+	{ 0 },
+};
+
+const struct kf_noun kf_noun_stats = { "stats", "counters", commands };

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * api.h - the admin socket: HTTP/1.1 with JSON on a Unix stream socket, and what its handlers use.
+ *
+ * api.c owns the server, the routing table and the connections; each api_NOUN.c holds the handlers
+ * of one noun. A handler runs in the daemon's one thread, after the peer was authorised and the
+ * body read whole and parsed; it must not block beyond the store and the maps. It answers exactly
+ * once, by returning what kf_api_reply() or kf_api_refuse() returned. Requests, their body and the
+ * strings in them belong to api.c and live until the handler returns. Times that cross the API are
+ * RFC 3339 UTC; inside they are nanoseconds since the epoch, as in store.h.
+ */
+#ifndef KEYFILTER_DAEMON_API_H
+#define KEYFILTER_DAEMON_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "daemon.h"
+#include "timetext.h"
+
+struct MHD_Connection;
+struct MHD_Response;
+struct kf_api_uri;
+
+/* ---- the server (main.c) -------------------------------------------------------------------- */
+
+struct kf_api;
+
+/*
+ * Opens @daemon->run_dir/admin.sock (or takes it from systemd) and serves it from @daemon->loop.
+ * Mode 0660 root:keyfilter where that group exists, else 0600. 0 or -errno, logged.
+ */
+int kf_api_open(struct kf_daemon *daemon);
+void kf_api_close(struct kf_daemon *daemon);
+
+/* Each second, from the loop: ends what takes too long, keeps followers alive. */
+void kf_api_tick(struct kf_daemon *daemon);
+
+/* There are new events: those who follow get them. */
+void kf_api_wake_followers(struct kf_daemon *daemon);
+
+/* ---- one request ---------------------------------------------------------------------------- */
+
+struct kf_api_request {
+	struct kf_daemon *daemon;
+	struct MHD_Connection *connection;
+	/*
+	 * The part of the path that stands for {} in the route, percent-decoded, valid UTF-8
+	 * without NUL: the key's ID, the service's name, the CIDR. NULL where the route has none.
+	 */
+	const char *name;
+	json_t *body;		      /* an object; empty where the request had no body; borrowed */
+	const struct kf_api_uri *uri; /* read it with kf_api_parameter() */
+
+	/* the answer; set by kf_api_reply, kf_api_refuse and kf_api_answer only */
+	int status;
+	struct MHD_Response *response;
+};
+
+/*
+ * Answers the request through one of the functions below. Returns 0, or -errno: then, where nothing
+ * was answered, api.c answers 500 and names the error.
+ */
+typedef int (*kf_api_fn)(struct kf_api_request *request);
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/* Answers @status with @body, whose reference is taken. 0, or -ENOMEM where @body is NULL. */
+int kf_api_reply(struct kf_api_request *request, int status, json_t *body);
+
+/*
+ * Answers {"error":{"code","message","mend"}}: @code in snake_case, @mend what to do, @cause the
+ * message (printf). No full stop at the end of either: the tool joins them with "; ". Returns
+ * -EBADMSG, so that a check can be `return kf_api_refuse(...)` and its caller just pass it on.
+ */
+int kf_api_refuse(struct kf_api_request *request, int status, const char *code, const char *mend,
+		  const char *cause, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same from one text "cause; mend", as struct kf_why has it. */
+int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code,
+		      const char *why);
+
+/* The same for what failed with @err (-errno) and a kf_why: chooses status and code. */
+int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why);
+
+/* 404 not_found: there is no @noun called request->name; the mend names `keyfilterctl @noun list`.
+ */
+int kf_api_refuse_missing(struct kf_api_request *request, const char *noun);
+
+/* 500 internal: @doing failed with @err (-errno). Logged too, since the fault is ours. */
+int kf_api_refuse_internal(struct kf_api_request *request, int err, const char *doing);
+
+/* Answers with a ready response, whose reference is taken: text, streams. */
+int kf_api_answer(struct kf_api_request *request, int status, struct MHD_Response *response);
+
+/* ---- members of the body -------------------------------------------------------------------- */
+
+enum kf_api_type {
+	KF_API_STRING = 0x01,
+	KF_API_INTEGER = 0x02,
+	KF_API_BOOLEAN = 0x04,
+	KF_API_ARRAY = 0x08,
+	KF_API_NULL = 0x10,
+	KF_API_REQUIRED = 0x100, /* or-ed in: absent is an error */
+};
+
+struct kf_api_member {
+	const char *name;
+	unsigned int types; /* KF_API_*, or-ed */
+	json_t **value;	    /* out, borrowed from the body; NULL where absent */
+};
+
+/*
+ * Takes the body apart. Refuses (400 unknown_member, wrong_type, missing_member) a member that is
+ * not in @members, one of another type, a required one that is absent; names it and what is known.
+ * 0, or -EBADMSG with the answer given. A null that is not allowed is a wrong type.
+ *
+ *	json_t *name, *quantity;
+ *	const struct kf_api_member members[] = {
+ *		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
+ *		{ "quantity", KF_API_INTEGER, &quantity },
+ *	};
+ *	err = kf_api_members(request, members, KF_API_COUNT(members));
+ */
+int kf_api_members(struct kf_api_request *request, const struct kf_api_member *members,
+		   size_t count);
+#define KF_API_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* For handlers without a body: refuses any member. */
+int kf_api_no_members(struct kf_api_request *request);
+
+/* 400 bad_value: "@member: @cause" (printf). -EBADMSG. */
+int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
+			const char *cause, ...) __attribute__((format(printf, 4, 5)));
+
+/* ---- parameters of the query ------------------------------------------------------------------
+ */
+
+/*
+ * Refuses (400 unknown_parameter, bad_parameter) a query parameter that is not in @known (ends
+ * with NULL), one given twice, one with a NUL or that is not UTF-8. 0 or -EBADMSG, answered.
+ */
+int kf_api_parameters(struct kf_api_request *request, const char *const known[]);
+
+/* The decoded parameter, or NULL where it is absent; lives as long as the request. */
+const char *kf_api_parameter(const struct kf_api_request *request, const char *name);
+
+/* ?limit=: 1..@max, @fallback where it is absent. 0 or -EBADMSG, answered. */
+int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,
+			   unsigned int *limit);
+
+/* ---- times and durations, as JSON; the texts are in timetext.h --------------------------------
+ */
+
+/* RFC 3339 UTC with whole seconds, null for KF_WALL_NEVER and for 0 (not yet). New reference. */
+json_t *kf_api_time(int64_t wall_ns);
+
+/*
+ * @value is a string as kf_timetext_duration() reads it, or a bare number of seconds. Refuses as
+ * kf_api_refuse_value() does: 0 or -EBADMSG, answered. Nanoseconds.
+ */
+int kf_api_duration(struct kf_api_request *request, const char *member, const json_t *value,
+		    int64_t *ns);
+
+/* ---- handlers, one file a noun ----------------------------------------------------------------
+ */
+
+/* api_service.c */
+int kf_api_service_create(struct kf_api_request *request);
+int kf_api_service_list(struct kf_api_request *request);
+int kf_api_service_show(struct kf_api_request *request);
+int kf_api_service_edit(struct kf_api_request *request);
+int kf_api_service_delete(struct kf_api_request *request);
+/* api_iface.c */
+int kf_api_iface_attach(struct kf_api_request *request);
+int kf_api_iface_list(struct kf_api_request *request);
+int kf_api_iface_show(struct kf_api_request *request);
+int kf_api_iface_detach(struct kf_api_request *request);
+/* api_source.c */
+int kf_api_source_create(struct kf_api_request *request);
+int kf_api_source_list(struct kf_api_request *request);
+int kf_api_source_delete(struct kf_api_request *request);
+/* api_key.c */
+int kf_api_key_create(struct kf_api_request *request);	/* POST /v1/keys */
+int kf_api_key_list(struct kf_api_request *request);	/* GET /v1/keys */
+int kf_api_key_show(struct kf_api_request *request);	/* GET /v1/keys/{} */
+int kf_api_key_edit(struct kf_api_request *request);	/* PATCH /v1/keys/{} */
+int kf_api_key_delete(struct kf_api_request *request);	/* DELETE /v1/keys/{} */
+int kf_api_key_enable(struct kf_api_request *request);	/* POST /v1/keys/{}/enable */
+int kf_api_key_disable(struct kf_api_request *request); /* POST /v1/keys/{}/disable */
+int kf_api_key_rotate(struct kf_api_request *request);	/* POST /v1/keys/{}/rotate */
+/* api_stats.c, api_events.c, api_status.c, metrics.c */
+int kf_api_stats_show(struct kf_api_request *request);
+int kf_api_events_list(struct kf_api_request *request); /* also ?follow=1 */
+int kf_api_status_show(struct kf_api_request *request);
+int kf_api_status_unload(struct kf_api_request *request); /* POST /v1/unload */
+int kf_api_metrics_show(struct kf_api_request *request);
+
+#endif

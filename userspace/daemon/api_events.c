@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "api_server.h"
+#include "cleanup.h"
+#include "events.h"
+
+static json_t *list_events(const struct kf_events *events)
+{
+	_cleanup_json_ json_t *list = json_array();
+	uint64_t end = kf_events_next_seq(events);
+
+	for (uint64_t seq = kf_events_oldest_seq(events); seq < end; seq++)
+		if (json_array_append_new(list, kf_events_json(kf_events_get(events, seq))))
+			return NULL;
+	return TAKE_PTR(list);
+}
+
+int kf_api_events_list(struct kf_api_request *request)
+{
+	static const char *const known[] = { "follow", NULL };
+	const char *follow;
+	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+
+	if (err)
+		return err;
+	follow = kf_api_parameter(request, "follow");
+	if (!follow || !strcmp(follow, "0"))
+		return kf_api_reply(
+			request, MHD_HTTP_OK,
+			json_pack("{s:o}", "events", list_events(request->daemon->events)));
+	if (strcmp(follow, "1"))
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+				     "give follow=1 or leave it out", "follow cannot be '%.40s'",
+				     follow);
+	return kf_api_follow_begin(request);
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * GET /v1/events?follow=1: an answer without an end, one event a line.
+ *
+ * A follower is a position in the events that are kept anyway, and room for one line: a slow one
+ * costs no memory, and finds itself skipped ahead with {"missed": N}. Where there is nothing to
+ * say, its connection is suspended; new events and heartbeats resume it.
+ */
+#include "api_server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "events.h"
+
+#define HEARTBEAT_SECONDS 15
+#define STUCK_SECONDS	  60 /* one that reads nothing for so long is gone */
+#define BLOCK_SIZE	  4096
+#define LINE_SIZE	  1024
+
+struct kf_api_follower {
+	LIST_ENTRY(kf_api_follower) entry;
+	struct kf_api *api;
+	struct MHD_Connection *connection;
+	uint64_t next_seq;
+	time_t spoke; /* CLOCK_MONOTONIC */
+	bool suspended;
+	size_t line_len;
+	size_t line_sent;
+	char line[LINE_SIZE];
+};
+
+static time_t now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void put_line(struct kf_api_follower *follower, json_t *value)
+{
+	_cleanup_json_ json_t *owned = value;
+	size_t len = owned ? json_dumpb(owned, follower->line, LINE_SIZE - 1, 0) : 0;
+
+	if (!len || len > LINE_SIZE - 1)
+		return; /* no memory: the event is left out, as if it were missed */
+	follower->line[len] = '\n';
+	follower->line_len = len + 1;
+	follower->line_sent = 0;
+}
+
+/* Makes the next line, if there is something to say. */
+static void next_line(struct kf_api_follower *follower)
+{
+	const struct kf_events *events = follower->api->daemon->events;
+	uint64_t oldest = kf_events_oldest_seq(events);
+	const struct kf_events_entry *entry;
+
+	if (follower->next_seq < oldest) {
+		put_line(follower,
+			 json_pack("{s:I}", "missed", (json_int_t)(oldest - follower->next_seq)));
+		follower->next_seq = oldest;
+		return;
+	}
+	entry = kf_events_get(events, follower->next_seq);
+	if (entry) {
+		put_line(follower, kf_events_json(entry));
+		follower->next_seq++;
+	} else if (now_seconds() - follower->spoke >= HEARTBEAT_SECONDS) {
+		follower->line[0] = '\n';
+		follower->line_len = 1;
+		follower->line_sent = 0;
+	}
+}
+
+/* Content reader of libmicrohttpd: up to @max bytes into @buf; 0 after having suspended. */
+static ssize_t read_lines(void *context, uint64_t position, char *buf, size_t max)
+{
+	struct kf_api_follower *follower = context;
+	size_t len;
+
+	if (follower->api->closing)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (follower->line_sent == follower->line_len)
+		next_line(follower);
+	len = follower->line_len - follower->line_sent;
+	if (!len) {
+		follower->suspended = true;
+		MHD_suspend_connection(follower->connection);
+		return 0;
+	}
+	if (len > max)
+		len = max;
+	memcpy(buf, follower->line + follower->line_sent, len);
+	follower->line_sent += len;
+	follower->spoke = now_seconds();
+	return (ssize_t)len;
+}
+
+static void forget_follower(void *context)
+{
+	struct kf_api_follower *follower = context;
+
+	LIST_REMOVE(follower, entry);
+	follower->api->follower_count--;
+	free(follower);
+}
+
+static struct MHD_Response *make_response(struct kf_api_follower *follower)
+{
+	struct MHD_Response *response = MHD_create_response_from_callback(
+		MHD_SIZE_UNKNOWN, BLOCK_SIZE, read_lines, follower, forget_follower);
+
+	if (!response)
+		return NULL;
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/x-ndjson");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	return response;
+}
+
+int kf_api_follow_begin(struct kf_api_request *request)
+{
+	struct kf_api *api = request->daemon->api;
+	struct kf_api_connection *connection = kf_api_connection_of(request->connection);
+	struct kf_api_follower *follower;
+	struct MHD_Response *response;
+
+	/* the other half is for those who have something to do */
+	if (api->follower_count >= request->daemon->settings.admin_max_connections / 2)
+		return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
+				     "end one of them, or raise admin_max_connections",
+				     "%u clients follow the events already", api->follower_count);
+	follower = calloc(1, sizeof(*follower));
+	if (!follower)
+		return -ENOMEM;
+	follower->api = api;
+	follower->connection = request->connection;
+	follower->next_seq = kf_events_next_seq(request->daemon->events);
+	follower->spoke = now_seconds();
+	response = make_response(follower);
+	if (!response) {
+		free(follower);
+		return -ENOMEM;
+	}
+	LIST_INSERT_HEAD(&api->followers, follower, entry);
+	api->follower_count++;
+	if (connection)
+		connection->deadline_ns = KF_API_NO_DEADLINE;
+	MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT,
+				  (unsigned int)STUCK_SECONDS);
+	return kf_api_answer(request, MHD_HTTP_OK, response);
+}
+
+static void resume(struct kf_api_follower *follower)
+{
+	if (!follower->suspended)
+		return;
+	follower->suspended = false;
+	MHD_resume_connection(follower->connection);
+}
+
+void kf_api_wake_followers(struct kf_daemon *daemon)
+{
+	struct kf_api_follower *follower;
+
+	if (!daemon->api)
+		return;
+	LIST_FOREACH(follower, &daemon->api->followers, entry)
+		resume(follower);
+}
+
+void kf_api_follow_tick(struct kf_api *api)
+{
+	struct kf_api_follower *follower;
+	time_t now = now_seconds();
+
+	LIST_FOREACH(follower, &api->followers, entry)
+		if (now - follower->spoke >= HEARTBEAT_SECONDS)
+			resume(follower);
+}
+
+void kf_api_follow_end(struct kf_api *api)
+{
+	kf_api_wake_followers(api->daemon); /* each finds api->closing set, and ends */
+}

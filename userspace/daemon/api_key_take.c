@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api_key.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "reconcile.h"
+
+/* ASCII controls, DEL, and U+0080 to U+009F, which terminals may obey as well. */
+static bool has_control(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
+			return true;
+	return false;
+}
+
+int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
+			 const char **name)
+{
+	const char *text = json_string_value(value);
+	size_t room = KF_KEY_NAME_SIZE - 1;
+
+	if (!text)
+		return 0;
+	if (quantity > 1)
+		room -= (size_t)snprintf(NULL, 0, "-%u", quantity);
+	if (!*text || strlen(text) > room)
+		return kf_api_refuse_value(request, "name", "give another name",
+					   "it has %zu bytes and must have 1 to %zu%s",
+					   strlen(text), room,
+					   quantity > 1 ? " beside the number" : "");
+	if (has_control(text))
+		return kf_api_refuse_value(request, "name", "give another name",
+					   "it has control characters");
+	*name = text;
+	return 0;
+}
+
+/* The wall-clock time that @text means; -EINVAL. */
+static int read_expires(const char *text, int64_t now, int64_t *expires)
+{
+	int64_t duration;
+
+	if (!strcmp(text, "never")) {
+		*expires = KF_WALL_NEVER;
+		return 0;
+	}
+	if (kf_timetext_duration(text, &duration))
+		return kf_timetext_parse(text, expires);
+	return __builtin_add_overflow(now, duration, expires) ? -ERANGE : 0;
+}
+
+int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
+{
+	const char *text = json_string_value(value);
+	int64_t now = kf_reconcile_now().wall_ns, time;
+
+	if (!text)
+		return 0;
+	if (read_expires(text, now, &time))
+		return kf_api_refuse_value(request, "expires",
+					   "give never, 30d, or a time like 2030-01-01T00:00:00Z",
+					   "'%.60s' is neither a time nor a duration", text);
+	if (time <= now)
+		return kf_api_refuse_value(request, "expires",
+					   "give a time to come, or disable the key",
+					   "'%.60s' is past", text);
+	*expires = time;
+	return 0;
+}
+
+static int take_block(struct kf_api_request *request, const json_t *value, struct kf_cidr *cidr)
+{
+	const char *text = json_string_value(value);
+	char meant[KF_CIDR_TEXT], mend[KF_CIDR_TEXT + 16];
+	int err;
+
+	if (!text)
+		return kf_api_refuse_value(request, "allow_ips",
+					   "give strings like \"192.0.2.0/24\"",
+					   "it has something else than strings");
+	err = kf_cidr_parse(text, cidr);
+	if (!err)
+		return 0;
+	if (err != -ERANGE)
+		return kf_api_refuse_value(request, "allow_ips",
+					   "give 192.0.2.0/24, 2001:db8::/32 or an address",
+					   "'%.60s' is not a block of addresses", text);
+	kf_cidr_format(cidr, meant);
+	snprintf(mend, sizeof(mend), "write %s", meant);
+	return kf_api_refuse_value(request, "allow_ips", mend,
+				   "'%.60s' has bits set behind its prefix", text);
+}
+
+int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
+			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count)
+{
+	size_t n = json_array_size(value);
+	int err = 0;
+
+	if (!value)
+		return 0;
+	if (n > KF_KEY_ALLOW_MAX)
+		return kf_api_refuse_value(request, "allow_ips", "give wider blocks",
+					   "it has %zu blocks, at most %d are possible", n,
+					   KF_KEY_ALLOW_MAX);
+	for (size_t i = 0; !err && i < n; i++)
+		err = take_block(request, json_array_get(value, i), &cidrs[i]);
+	if (!err)
+		*count = (uint32_t)n;
+	return err;
+}
+
+/* ---- the query of a list --------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum kf_key_filter filter;
+} filters[] = {
+	{ "enabled", KF_KEYS_ENABLED },
+	{ "disabled", KF_KEYS_DISABLED },
+	{ "expired", KF_KEYS_EXPIRED },
+	{ "exhausted", KF_KEYS_NONE }, /* no key can be before there are quotas */
+};
+
+static int take_status(struct kf_api_request *request, struct kf_key_query *query)
+{
+	const char *text = kf_api_parameter(request, "status");
+
+	if (!text)
+		return 0;
+	for (size_t i = 0; i < KF_API_COUNT(filters); i++) {
+		if (strcmp(text, filters[i].name))
+			continue;
+		query->filter = filters[i].filter;
+		return 0;
+	}
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give enabled, disabled, expired or exhausted",
+			     "status cannot be '%.40s'", text);
+}
+
+static int take_after(struct kf_api_request *request, struct kf_key_query *query)
+{
+	const char *text = kf_api_parameter(request, "after");
+	char *end;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	query->after = strtoll(text, &end, 10);
+	if (!errno && *text >= '0' && *text <= '9' && !*end)
+		return 0;
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give what the page before has as next", "after cannot be '%.40s'",
+			     text);
+}
+
+static int refuse_later(struct kf_api_request *request, const char *parameter)
+{
+	if (!kf_api_parameter(request, parameter))
+		return 0;
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "not_yet", "leave it out",
+			     "this keyfilter has no %ss yet", parameter);
+}
+
+int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
+{
+	int err = refuse_later(request, "account") ?: refuse_later(request, "group");
+
+	err = err ?: take_status(request, query);
+	query->search = kf_api_parameter(request, "search");
+	return err ?: take_after(request, query);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api.h"
+
+#include <errno.h>
+
+#include <microhttpd.h>
+
+#include "cleanup.h"
+#include "events.h"
+#include "maps.h"
+#include "store.h"
+
+static const char *mode_name(uint8_t mode)
+{
+	return mode == KF_MODE_MONITOR ? "monitor" : "enforce";
+}
+
+/* Every reason is there, also those that were never met: an absent number is not a zero. */
+static json_t *packets_json(const struct kf_counters *counters)
+{
+	_cleanup_json_ json_t *packets = json_object();
+
+	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++)
+		if (json_object_set_new(packets, kf_events_reason_name(reason),
+					json_integer((json_int_t)counters->packets[reason])))
+			return NULL;
+	return TAKE_PTR(packets);
+}
+
+struct services {
+	struct kf_daemon *daemon;
+	json_t *array;
+};
+
+static int append_service(void *context, const struct kf_service_row *row)
+{
+	struct services *services = context;
+	struct kf_counters counters;
+	json_t *value;
+	int err = kf_maps_counters(services->daemon->maps, row->index, &counters);
+
+	if (err)
+		return err;
+	value = json_pack(
+		"{s:s, s:s, s:I, s:I, s:o}", "name", row->name, "mode", mode_name(row->mode),
+		"requests_admitted", (json_int_t)counters.requests_admitted, "requests_refused",
+		(json_int_t)counters.requests_refused, "packets", packets_json(&counters));
+	return json_array_append_new(services->array, value) ? -ENOMEM : 0;
+}
+
+int kf_api_stats_show(struct kf_api_request *request)
+{
+	static const char *const none[] = { NULL };
+	_cleanup_json_ json_t *array = json_array();
+	struct services services = { request->daemon, array };
+	uint64_t suppressed, lost;
+	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+
+	err = err ?: kf_store_service_each(request->daemon->store, append_service, &services);
+	err = err ?: kf_maps_event_losses(request->daemon->maps, &suppressed, &lost);
+	if (err)
+		return err;
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:o, s:{s:I, s:I}}", "services", TAKE_PTR(array), "events",
+				      "suppressed", (json_int_t)suppressed, "lost",
+				      (json_int_t)lost));
+}

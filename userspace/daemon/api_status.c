@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "cleanup.h"
+#include "iface.h"
+#include "log.h"
+#include "maps.h"
+#include "reconcile.h"
+
+#define NEARLY_FULL 90 /* per cent */
+
+/* What the status counts, read once for the answer and for the search for trouble. */
+struct numbers {
+	uint64_t services;
+	uint64_t sources;
+	struct kf_key_counts keys;
+	uint64_t flows_live, flows_max;
+	uint64_t keys_max, sources_max;
+};
+
+static int count_service(void *context, const struct kf_service_row *row)
+{
+	++*(uint64_t *)context;
+	return 0;
+}
+
+static int count(struct kf_daemon *daemon, struct numbers *numbers)
+{
+	const struct kf_maps *maps = daemon->maps;
+	int err;
+
+	*numbers = (struct numbers){
+		.flows_live = daemon->reconcile->flows_live,
+		.flows_max = kf_maps_entries(maps, KF_MAP_kf_flows),
+		.keys_max = kf_maps_entries(maps, KF_MAP_kf_slots),
+		.sources_max = kf_maps_entries(maps, KF_MAP_kf_prefixes),
+	};
+	err = kf_store_service_each(daemon->store, count_service, &numbers->services);
+	err = err ?: kf_store_source_count(daemon->store, &numbers->sources);
+	return err ?: kf_store_key_count(daemon->store, kf_reconcile_now().wall_ns, &numbers->keys);
+}
+
+/* ---- what is wrong
+ * -------------------------------------------------------------------------------- */
+
+static void complain(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void complain(json_t *list, const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	json_array_append_new(list, json_string(text));
+}
+
+static void check_room(json_t *list, const char *what, uint64_t used, uint64_t max,
+		       const char *setting)
+{
+	if (max && used >= max / 100 * NEARLY_FULL)
+		complain(list,
+			 "%s: %llu of %llu places are taken; raise %s and restart after "
+			 "`keyfilterd --unload`",
+			 what, (unsigned long long)used, (unsigned long long)max, setting);
+}
+
+static int check_iface(json_t *list, struct kf_daemon *daemon, const struct kf_iface_row *row)
+{
+	struct kf_iface_view view;
+
+	kf_iface_view(daemon, row, &view);
+	if (view.state == KF_IFACE_MISSING)
+		complain(list, "%s: the interface is missing, so nothing is filtered there; %s",
+			 row->dev, "it is attached when it comes back, or detach it");
+	else if (view.state == KF_IFACE_FAILED)
+		complain(list, "%s: nothing is filtered there: %s", row->dev, view.error);
+	else if (*view.error)
+		complain(list, "%s: %s", row->dev, view.error);
+	return 0;
+}
+
+struct trouble {
+	struct kf_daemon *daemon;
+	json_t *list;
+	unsigned int ifaces;
+};
+
+static int on_iface(void *context, const struct kf_iface_row *row)
+{
+	struct trouble *trouble = context;
+
+	trouble->ifaces++;
+	return check_iface(trouble->list, trouble->daemon, row);
+}
+
+/* Without it programs are interpreted: right, but slow. The file is root's, and may be missing. */
+static void check_jit(json_t *list)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
+
+	if (file && fgetc(file) == '0')
+		complain(list, "the kernel's BPF JIT is off, so every packet costs more; "
+			       "sysctl net.core.bpf_jit_enable=1");
+}
+
+static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numbers)
+{
+	_cleanup_json_ json_t *list = json_array();
+	struct trouble trouble = { daemon, list, 0 };
+
+	if (kf_store_iface_each(daemon->store, on_iface, &trouble))
+		complain(list, "the interfaces cannot be read: %s; see the store's disk",
+			 kf_store_error(daemon->store));
+	else if (numbers->services && !trouble.ifaces)
+		complain(list, "there are services, but no interface is attached, so nothing is "
+			       "filtered; `keyfilterctl iface attach DEV`");
+	check_room(list, "connections", numbers->flows_live, numbers->flows_max, "flows_max");
+	check_room(list, "keys", numbers->keys.total, numbers->keys_max, "keys_max");
+	check_room(list, "sources", numbers->sources, numbers->sources_max, "sources_max");
+	check_jit(list);
+	return TAKE_PTR(list);
+}
+
+/* ---- handlers
+ * ------------------------------------------------------------------------------------- */
+
+static uint64_t uptime_seconds(const struct kf_daemon *daemon)
+{
+	return (kf_reconcile_now().boot_ns - daemon->started_ns) / 1000000000u;
+}
+
+int kf_api_status_show(struct kf_api_request *request)
+{
+	static const char *const none[] = { NULL };
+	struct kf_daemon *daemon = request->daemon;
+	struct numbers n;
+	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+
+	err = err ?: count(daemon, &n);
+	if (err)
+		return err;
+	return kf_api_reply(
+		request, MHD_HTTP_OK,
+		json_pack("{s:s, s:i, s:i, s:I, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, "
+			  "s:{s:I, s:I}, s:I, s:I, s:o, s:o}",
+			  "version", KF_VERSION, "abi", (int)KF_ABI_VERSION, "pid", (int)getpid(),
+			  "uptime_s", (json_int_t)uptime_seconds(daemon), "state_dir",
+			  daemon->state_dir, "run_dir", daemon->run_dir, "pin_dir", daemon->pin_dir,
+			  "services", (json_int_t)n.services, "keys", "total",
+			  (json_int_t)n.keys.total, "enabled", (json_int_t)n.keys.enabled,
+			  "disabled", (json_int_t)n.keys.disabled, "expired",
+			  (json_int_t)n.keys.expired, "sources", (json_int_t)n.sources, "flows",
+			  "live", (json_int_t)n.flows_live, "max", (json_int_t)n.flows_max,
+			  "keys_max", (json_int_t)n.keys_max, "sources_max",
+			  (json_int_t)n.sources_max, "ifaces", kf_iface_json_all(daemon),
+			  "degraded", find_trouble(daemon, &n)));
+}
+
+/* The loop ends once the answer is out (api_http.c); main.c does what was asked. */
+int kf_api_status_unload(struct kf_api_request *request)
+{
+	static const char *const none[] = { NULL };
+	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+
+	if (err)
+		return err;
+	kf_log_notice("asked to unload: taking the filter off all interfaces, then ending");
+	request->daemon->unload = true;
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:s, s:i}", "state", "unloading", "pid", (int)getpid()));
+}

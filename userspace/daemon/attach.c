@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an interface carries is read from the kernel each time. Only one thing is not written there:
+ * which build of the programs it is. That stands in a symlink beside the pinned links, taken away
+ * before a change and made again after it, so that a change cut short is done again.
+ */
+#include "attach_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "cleanup.h"
+#include "why.h"
+
+static const char *const mode_names[] = {
+	[KF_ATTACH_NATIVE] = "native",
+	[KF_ATTACH_GENERIC] = "generic",
+	[KF_ATTACH_TC] = "tc",
+};
+
+const char *kf_attach_mode_name(enum kf_attach_mode mode)
+{
+	return mode_names[mode];
+}
+
+int kf_attach_mode_parse(const char *text, enum kf_attach_mode *out)
+{
+	for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
+		if (!strcmp(text, mode_names[i])) {
+			*out = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* ---- the build ------------------------------------------------------------------------------ */
+
+/* FNV-1a: tells builds apart, no more. */
+static uint64_t hash(uint64_t sum, const unsigned char *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		sum = (sum ^ bytes[i]) * 0x100000001b3;
+	return sum;
+}
+
+static void name_build(struct kf_attach *attach)
+{
+	uint64_t sum = 0xcbf29ce484222325;
+	const void *object;
+	size_t size;
+
+	object = kf_attach_xdp_object(&size);
+	sum = hash(sum, object, size);
+	object = kf_attach_tc_object(&size);
+	sum = hash(sum, object, size);
+	snprintf(attach->build, sizeof(attach->build), "%016" PRIx64, sum);
+}
+
+static bool is_same_build(const struct kf_attach *attach, int ifindex)
+{
+	char name[32], build[sizeof(attach->build)] = "";
+
+	snprintf(name, sizeof(name), "%d-build", ifindex);
+	return readlinkat(attach->links_fd, name, build, sizeof(build) - 1) > 0 &&
+	       !strcmp(build, attach->build);
+}
+
+static int forget_build(const struct kf_attach *attach, int ifindex)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d-build", ifindex);
+	return unlinkat(attach->links_fd, name, 0) && errno != ENOENT ? -errno : 0;
+}
+
+static int note_build(const struct kf_attach *attach, int ifindex)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%d-build", ifindex);
+	return symlinkat(attach->build, attach->links_fd, name) ? -errno : 0;
+}
+
+/* ---- open, close ---------------------------------------------------------------------------- */
+
+void kf_attach_close(struct kf_attach *attach)
+{
+	if (!attach)
+		return;
+	if (attach->links_fd >= 0)
+		close(attach->links_fd);
+	free(attach->pin_dir);
+	free(attach);
+}
+
+KF_CLEANUP_DEFINE(struct kf_attach, kf_attach_close)
+
+static int open_links(const char *pin_dir, struct kf_why *why)
+{
+	struct statfs fs;
+	char path[PATH_MAX];
+	int fd;
+
+	if (snprintf(path, sizeof(path), "%s/links", pin_dir) >= (int)sizeof(path))
+		return kf_why_set(
+			why, -ENAMETOOLONG,
+			"the pin directory's name is too long; choose a shorter --pin-dir");
+	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
+		return kf_why_set(
+			why, -ENOTSUP,
+			"%s is not on a BPF file system; mount -t bpf bpf /sys/fs/bpf, or "
+			"choose a --pin-dir below one",
+			pin_dir);
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return kf_why_set(why, -errno, "cannot make %s: %s; run keyfilterd as root", path,
+				  strerror(errno));
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return kf_why_set(why, -errno, "cannot open %s: %s; run keyfilterd as root", path,
+				  strerror(errno));
+	return fd;
+}
+
+int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *why)
+{
+	_cleanup_(kf_attach_closep) struct kf_attach *attach = calloc(1, sizeof(*attach));
+	int err;
+
+	if (!attach)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
+	attach->links_fd = -1;
+	attach->pin_dir = strdup(pin_dir);
+	if (!attach->pin_dir)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
+	err = kf_attach_object_config(pin_dir, &attach->config_id, why);
+	if (err)
+		return err;
+	attach->links_fd = open_links(pin_dir, why);
+	if (attach->links_fd < 0)
+		return attach->links_fd;
+	name_build(attach);
+	attach->tcx = kf_attach_tcx_is_supported();
+	*out = TAKE_PTR(attach);
+	return 0;
+}
+
+/* ---- vanished interfaces -------------------------------------------------------------------- */
+
+/* A tcx link is dead without its interface; its pin, and what stands beside it, are not. */
+static void sweep(const struct kf_attach *attach)
+{
+	int fd = openat(attach->links_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	char name[IF_NAMESIZE];
+
+	while (dir && (entry = readdir(dir))) {
+		int ifindex = atoi(entry->d_name);
+
+		if (ifindex > 0 && !if_indextoname(ifindex, name) && errno == ENXIO)
+			unlinkat(attach->links_fd, entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	kf_attach_xdp_sweep(attach);
+}
+
+/* ---- attach, detach ------------------------------------------------------------------------- */
+
+/* What there is of ours on the ingress side. */
+struct ingress {
+	bool on;
+	enum kf_attach_mode mode;
+};
+
+static int look_at_ingress(const struct kf_attach *attach, int ifindex, struct ingress *out)
+{
+	enum kf_attach_mode mode = KF_ATTACH_TC;
+	int found = kf_attach_xdp_find(attach, ifindex, &mode);
+
+	if (found < 0)
+		return found;
+	if (!found)
+		found = kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_INGRESS);
+	*out = (struct ingress){ .on = found, .mode = mode };
+	return 0;
+}
+
+static int add_ingress(const struct kf_attach *attach, int ifindex, const char *dev,
+		       enum kf_attach_mode mode, struct kf_why *why)
+{
+	if (mode == KF_ATTACH_TC)
+		return kf_attach_tc_add(attach, ifindex, dev, KF_ATTACH_INGRESS, why);
+	return kf_attach_xdp_add(attach, ifindex, dev, mode, why);
+}
+
+/* Egress first: it sees the handshakes that ingress asks for. */
+static int add_missing(const struct kf_attach *attach, int ifindex, const char *dev,
+		       enum kf_attach_mode mode, bool ingress_on, struct kf_why *why)
+{
+	bool same = is_same_build(attach, ifindex);
+	bool egress_on = kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS);
+	int err = 0;
+
+	if (same && egress_on && ingress_on)
+		return 0;
+	err = forget_build(attach, ifindex);
+	if (err)
+		return kf_why_set(why, err,
+				  "cannot write below %s/links: %s; run keyfilterd as root",
+				  attach->pin_dir, strerror(-err));
+	if (!same || !egress_on)
+		err = kf_attach_tc_add(attach, ifindex, dev, KF_ATTACH_EGRESS, why);
+	if (err)
+		return err;
+	if (!same || !ingress_on)
+		err = add_ingress(attach, ifindex, dev, mode, why);
+	if (err && !egress_on)
+		kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_EGRESS, NULL);
+	if (err)
+		return err;
+	err = note_build(attach, ifindex);
+	return err ? kf_why_set(why, err, "cannot write below %s/links: %s; run keyfilterd as root",
+				attach->pin_dir, strerror(-err))
+		   : 0;
+}
+
+int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode,
+		  struct kf_why *why)
+{
+	int ifindex = (int)if_nametoindex(dev);
+	struct ingress ingress;
+	int err;
+
+	sweep(attach);
+	if (!ifindex)
+		return kf_why_set(why, -ENODEV, "there is no interface %s here; see `ip link`",
+				  dev);
+	err = look_at_ingress(attach, ifindex, &ingress);
+	if (err)
+		return kf_why_set(why, err,
+				  "cannot see what runs on %s: %s; run keyfilterd as root, and see "
+				  "`xdp-loader status %s`",
+				  dev, strerror(-err), dev);
+	if (ingress.on && ingress.mode != mode)
+		return kf_why_set(why, -EBUSY,
+				  "%s is attached in %s mode; detach it first (keyfilterctl iface "
+				  "detach %s)",
+				  dev, mode_names[ingress.mode], dev);
+	return add_missing(attach, ifindex, dev, mode, ingress.on, why);
+}
+
+int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *why)
+{
+	int ifindex = (int)if_nametoindex(dev);
+	int err = 0, first = 0;
+
+	sweep(attach);
+	if (!ifindex)
+		return 0;
+	first = kf_attach_xdp_remove(attach, ifindex, dev, why);
+	err = kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_INGRESS, first ? NULL : why);
+	first = first ? first : err;
+	err = kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_EGRESS, first ? NULL : why);
+	first = first ? first : err;
+	return first ? first : forget_build(attach, ifindex);
+}
+
+bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode)
+{
+	int ifindex = (int)if_nametoindex(dev);
+	struct ingress ingress;
+
+	return ifindex && !look_at_ingress(attach, ifindex, &ingress) && ingress.on &&
+	       ingress.mode == mode && kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS);
+}
+
+bool kf_attach_is_alone(struct kf_attach *attach, const char *dev)
+{
+	int ifindex = (int)if_nametoindex(dev);
+
+	return ifindex && kf_attach_xdp_is_alone(attach, ifindex);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * attach.h - puts the programs on interfaces and takes them off.
+ *
+ * XDP goes through libxdp's dispatcher, so that other XDP programs keep running beside ours; TC
+ * ingress (mode tc) and TC egress (every mode) are tcx links where the kernel has them (Linux 6.6),
+ * else clsact filters with a priority of our own. Everything outlives the process: what is attached
+ * is found again by looking at the kernel, not at memory, and is ours when it runs over this pin
+ * directory's kf_config; so several instances can share an interface. Called by api_iface.c,
+ * reconcile.c and the link watch, from the daemon's one thread and in the network namespace that it
+ * filters. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Errors: 0
+ * or -errno, and @why, which may not be NULL unless said, holds one line "CAUSE; MEND" with the
+ * kernel's extack text where there is one; nothing is left half attached.
+ */
+#ifndef KEYFILTER_DAEMON_ATTACH_H
+#define KEYFILTER_DAEMON_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum kf_attach_mode { KF_ATTACH_NATIVE, KF_ATTACH_GENERIC, KF_ATTACH_TC };
+
+struct kf_attach; /* the pin directory and what the programs need; owned by the caller */
+
+struct kf_why {
+	char text[768];
+};
+
+/*
+ * @pin_dir: maps are pinned at @pin_dir/maps/NAME, links below @pin_dir/links. The maps must be
+ * there already (maps.c makes them), and stay the same while this is open.
+ */
+int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *why);
+void kf_attach_close(struct kf_attach *attach); /* takes nothing off; NULL is fine */
+
+/*
+ * Attaches @dev exactly as asked, egress first; never falls back to another mode. An interface that
+ * carries the same build of the programs already is left alone; another build is replaced without a
+ * moment unfiltered. -EBUSY: attached in another mode (detach first), or other XDP programs stand
+ * in the way; -ENODEV: no such interface.
+ */
+int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode,
+		  struct kf_why *why);
+
+/*
+ * Takes everything of ours off @dev, and what vanished interfaces left behind. 0 also when there
+ * was nothing. Goes on after an error and returns the first.
+ */
+int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *why);
+
+/* Is all of @mode in place on @dev? Asks the kernel, some ten system calls; any build will do. */
+bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);
+
+/*
+ * Ours runs on @dev as XDP but without a dispatcher, as the kernel refuses freplace: filtering is
+ * whole, but no other XDP program can join. Worth a warning.
+ */
+bool kf_attach_is_alone(struct kf_attach *attach, const char *dev);
+
+/*
+ * Names what this kernel lacks of what the programs need; 0 when nothing. Attaches nothing. @attach
+ * may be NULL: before there are maps. -EPERM: not permitted to ask.
+ */
+int kf_attach_probe(struct kf_attach *attach, struct kf_why *why);
+
+/* "native", "generic", "tc"; parse: -EINVAL for any other word. */
+const char *kf_attach_mode_name(enum kf_attach_mode mode);
+int kf_attach_mode_parse(const char *text, enum kf_attach_mode *out);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * attach_impl.h - what the attach_*.c files share; nobody else includes it.
+ *
+ * attach.c knows what an interface should carry and in which order; attach_xdp.c does the XDP part,
+ * attach_tc.c the TC part over attach_tcx.c or attach_clsact.c; attach_object.c fits a program to
+ * the pinned maps and tells ours from others; attach_capture.c turns what libbpf and libxdp print
+ * into an error. An ifindex stands for the interface below attach.c. Pins are in the directory
+ * <pin-dir>/links, named by ifindex, as an interface's name may hold what a file name cannot:
+ *
+ *	7-in, 7-out	tcx links
+ *	7-build		symlink to the build the interface carries, see kf_attach.build
+ *	7-clsact	symlink: the clsact qdisc is of our making
+ */
+#ifndef KEYFILTER_DAEMON_ATTACH_IMPL_H
+#define KEYFILTER_DAEMON_ATTACH_IMPL_H
+
+#include <stdint.h>
+
+#include <linux/types.h>
+
+#include "attach.h"
+
+struct bpf_object;
+
+enum kf_attach_side { KF_ATTACH_INGRESS, KF_ATTACH_EGRESS };
+
+struct kf_attach {
+	char *pin_dir;
+	/* The directory <pin-dir>/links. */
+	int links_fd;
+	/* The pinned kf_config: programs that use it are ours. */
+	__u32 config_id;
+	/* Hash of the objects in this binary, in hex. */
+	char build[17];
+	/* Else clsact. */
+	bool tcx;
+};
+
+/* ---- attach_capture.c ---------------------------------------------------------------------- */
+
+/* What libbpf and libxdp print between begin and end: the last of it, warnings only. */
+struct kf_attach_capture {
+	char text[4096];
+	size_t length;
+	struct kf_attach_capture *outer;
+	void *libbpf_print;
+	void *libxdp_print;
+};
+
+void kf_attach_capture_begin(struct kf_attach_capture *capture);
+void kf_attach_capture_end(struct kf_attach_capture *capture);
+
+/*
+ * Returns @err; @why says "WHAT: what was printed; the mend", of one line. @dev is named in mends.
+ */
+int kf_attach_capture_explain(const struct kf_attach_capture *capture, int err, const char *dev,
+			      struct kf_why *why, const char *what, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* ---- attach_object.c ----------------------------------------------------------------------- */
+
+/* The id of the pinned kf_config. */
+int kf_attach_object_config(const char *pin_dir, __u32 *id, struct kf_why *why);
+/* Before the load: the object's maps of KF_MAPS become the pinned ones, if these fit. */
+int kf_attach_object_bind(const struct kf_attach *attach, struct bpf_object *object,
+			  struct kf_why *why);
+/* Is it a program of the name @name over the maps of this pin directory? */
+bool kf_attach_object_is_ours(const struct kf_attach *attach, int program_fd, const char *name);
+bool kf_attach_object_id_is_ours(const struct kf_attach *attach, __u32 id, const char *name);
+
+/* ---- attach_xdp.c -------------------------------------------------------------------------- */
+
+/* 1 and @mode (native or generic): ours is on. 0: not. -errno. */
+int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode);
+/* Is it there without a dispatcher? */
+bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex);
+/* Adds this build's program, then takes off older ones of ours. */
+int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *dev,
+		      enum kf_attach_mode mode, struct kf_why *why);
+int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char *dev,
+			 struct kf_why *why);
+/* Removes libxdp's pins of dispatchers that held ours and are attached no more. */
+void kf_attach_xdp_sweep(const struct kf_attach *attach);
+/* The embedded object, for the build hash. */
+const void *kf_attach_xdp_object(size_t *size);
+
+/* ---- attach_tc.c --------------------------------------------------------------------------- */
+
+bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+/* Adds this build's program, or puts it in the place of an older one of ours at once. */
+int kf_attach_tc_add(const struct kf_attach *attach, int ifindex, const char *dev,
+		     enum kf_attach_side side, struct kf_why *why);
+int kf_attach_tc_remove(const struct kf_attach *attach, int ifindex, const char *dev,
+			enum kf_attach_side side, struct kf_why *why);
+const void *kf_attach_tc_object(size_t *size);
+
+/* ---- attach_tcx.c, attach_clsact.c: without words ------------------------------------------- */
+
+bool kf_attach_tcx_is_supported(void);
+bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_side side,
+		      int program_fd);
+int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+
+/* Tries it in a network namespace of its own. False also when that cannot be made. */
+bool kf_attach_clsact_is_missing(void);
+bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+/* -EEXIST: an ingress qdisc stands where clsact would. */
+int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_attach_side side,
+			 int program_fd);
+int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach_impl.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <keyfilter/abi.h>
+
+#include "cleanup.h"
+#include "why.h"
+
+#define MAPS_MAX 64 /* of one program; ours use fewer */
+
+static int open_map(const char *pin_dir, const char *name, struct bpf_map_info *info)
+{
+	_cleanup_close_ int fd = -1;
+	__u32 length = sizeof(*info);
+	char path[PATH_MAX];
+	int err;
+
+	if (snprintf(path, sizeof(path), "%s/maps/%s", pin_dir, name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return fd;
+	memset(info, 0, sizeof(*info));
+	err = bpf_obj_get_info_by_fd(fd, info, &length);
+	return err ? err : TAKE_FD(fd);
+}
+
+int kf_attach_object_config(const char *pin_dir, __u32 *id, struct kf_why *why)
+{
+	struct bpf_map_info info;
+	_cleanup_close_ int fd = open_map(pin_dir, "kf_config", &info);
+
+	if (fd < 0)
+		return kf_why_set(why, fd,
+				  "cannot open the map %s/maps/kf_config: %s; run keyfilterd as "
+				  "root, with bpffs mounted there (mount -t bpf bpf /sys/fs/bpf)",
+				  pin_dir, strerror(-fd));
+	*id = info.id;
+	return 0;
+}
+
+static bool is_shared(const char *name)
+{
+#define X(map)                                                                                     \
+	if (!strcmp(name, #map))                                                                   \
+		return true;
+	KF_MAPS(X)
+#undef X
+	return false;
+}
+
+/* max_entries is the controller's choice; all else must be what the program was built for. */
+static int bind_map(const struct kf_attach *attach, struct bpf_map *map, struct kf_why *why)
+{
+	const char *name = bpf_map__name(map);
+	struct bpf_map_info info;
+	_cleanup_close_ int fd = open_map(attach->pin_dir, name, &info);
+	int err;
+
+	if (fd < 0)
+		return kf_why_set(why, fd,
+				  "cannot open the map %s/maps/%s: %s; restart keyfilterd, which "
+				  "makes the maps",
+				  attach->pin_dir, name, strerror(-fd));
+	if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
+	    info.value_size != bpf_map__value_size(map))
+		return kf_why_set(why, -EPROTO,
+				  "the pinned map %s/maps/%s has another layout than this build; "
+				  "stop keyfilterd with --unload and start it again",
+				  attach->pin_dir, name);
+	err = bpf_map__reuse_fd(map, fd);
+	if (err)
+		return kf_why_set(why, err,
+				  "cannot use the map %s/maps/%s: %s; run keyfilterd as root",
+				  attach->pin_dir, name, strerror(-err));
+	return 0;
+}
+
+int kf_attach_object_bind(const struct kf_attach *attach, struct bpf_object *object,
+			  struct kf_why *why)
+{
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, object) {
+		if (bpf_map__is_internal(map) || !is_shared(bpf_map__name(map)))
+			continue;
+		err = bind_map(attach, map, why);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+bool kf_attach_object_is_ours(const struct kf_attach *attach, int program_fd, const char *name)
+{
+	__u32 maps[MAPS_MAX] = { 0 };
+	struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)maps };
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program_fd, &info, &length) ||
+	    strncmp(info.name, name, sizeof(info.name) - 1))
+		return false;
+	for (__u32 i = 0; i < info.nr_map_ids && i < MAPS_MAX; i++)
+		if (maps[i] == attach->config_id)
+			return true;
+	return false;
+}
+
+bool kf_attach_object_id_is_ours(const struct kf_attach *attach, __u32 id, const char *name)
+{
+	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+
+	return fd >= 0 && kf_attach_object_is_ours(attach, fd, name);
+}

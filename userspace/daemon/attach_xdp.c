@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * XDP, through libxdp's dispatcher: our program is one of up to ten that run on the interface,
+ * early, and hands on what it passes. libxdp pins each program of dispatcher D of interface I below
+ * /sys/fs/bpf/xdp/dispatch-I-D/ (its protocol.org); the dispatcher itself lives by being attached.
+ * Where the kernel refuses freplace, libxdp attaches a single program without a dispatcher, in the
+ * mode asked for: then ours is alone on the interface ("legacy" in libxdp's words).
+ */
+#include "attach_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <keyfilter/abi.h>
+#include <linux/if_link.h>
+#include <xdp/libxdp.h>
+
+#include "bpf/keyfilter_xdp.skel.h"
+#include "cleanup.h"
+#include "why.h"
+
+#define RUN_PRIORITY 10 /* libxdp's default is 50; low runs early */
+#define PROGRAMS_MAX 10 /* of a dispatcher */
+
+KF_CLEANUP_DEFINE(struct keyfilter_xdp, keyfilter_xdp__destroy)
+KF_CLEANUP_DEFINE(struct xdp_program, xdp_program__close)
+KF_CLEANUP_DEFINE(struct xdp_multiprog, xdp_multiprog__close)
+
+static void close_dir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static const char *words(enum kf_attach_mode mode)
+{
+	return mode == KF_ATTACH_NATIVE ? "native" : "generic";
+}
+
+static enum xdp_attach_mode xdp_mode(enum kf_attach_mode mode)
+{
+	return mode == KF_ATTACH_NATIVE ? XDP_MODE_NATIVE : XDP_MODE_SKB;
+}
+
+/* What runs on the interface, NULL when nothing does. */
+static int open_multiprog(int ifindex, struct xdp_multiprog **out)
+{
+	struct xdp_multiprog *multiprog;
+	__u32 id = 0;
+	int err = bpf_xdp_query_id(ifindex, 0, &id);
+
+	*out = NULL;
+	if (err)
+		return err;
+	multiprog = xdp_multiprog__get_from_ifindex(ifindex);
+	err = libxdp_get_error(multiprog);
+	if (!err)
+		*out = multiprog;
+	return err == -ENOENT ? 0 : err;
+}
+
+/* A program of ours other than @but (0: any); borrowed from @multiprog. */
+static struct xdp_program *find_ours(const struct kf_attach *attach,
+				     const struct xdp_multiprog *multiprog, __u32 but)
+{
+	struct xdp_program *program = NULL;
+
+	if (xdp_multiprog__is_legacy(multiprog)) {
+		program = xdp_multiprog__main_prog(multiprog);
+		if (program && xdp_program__id(program) != but &&
+		    kf_attach_object_is_ours(attach, xdp_program__fd(program), KF_PROGRAM_XDP))
+			return program;
+		return NULL;
+	}
+	while ((program = xdp_multiprog__next_prog(program, multiprog)))
+		if (xdp_program__id(program) != but &&
+		    kf_attach_object_is_ours(attach, xdp_program__fd(program), KF_PROGRAM_XDP))
+			return program;
+	return NULL;
+}
+
+static int find_mode(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode)
+{
+	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
+	int err = open_multiprog(ifindex, &multiprog);
+
+	if (err || !multiprog || !find_ours(attach, multiprog, 0))
+		return err;
+	*mode = xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? KF_ATTACH_GENERIC
+								      : KF_ATTACH_NATIVE;
+	return 1;
+}
+
+int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode)
+{
+	struct kf_attach_capture capture; /* only to keep libxdp quiet */
+	int found;
+
+	kf_attach_capture_begin(&capture);
+	found = find_mode(attach, ifindex, mode);
+	kf_attach_capture_end(&capture);
+	return found;
+}
+
+bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex)
+{
+	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
+	struct kf_attach_capture capture;
+
+	kf_attach_capture_begin(&capture);
+	open_multiprog(ifindex, &multiprog);
+	kf_attach_capture_end(&capture);
+	return multiprog && xdp_multiprog__is_legacy(multiprog) && find_ours(attach, multiprog, 0);
+}
+
+/* Takes off every program of ours but @but. */
+static int drop_ours(const struct kf_attach *attach, int ifindex, __u32 but)
+{
+	for (int i = 0; i <= PROGRAMS_MAX; i++) {
+		_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
+		struct xdp_program *program;
+		int err = open_multiprog(ifindex, &multiprog);
+
+		if (err || !multiprog)
+			return err;
+		program = find_ours(attach, multiprog, but);
+		if (!program)
+			return 0;
+		err = xdp_program__detach(program, ifindex, xdp_multiprog__attach_mode(multiprog),
+					  0);
+		if (err)
+			return err;
+	}
+	return -EAGAIN;
+}
+
+/* The object is the skeleton's: close the program first. */
+static int make_program(const struct kf_attach *attach, struct keyfilter_xdp *skeleton,
+			struct xdp_program **out, struct kf_why *why)
+{
+	DECLARE_LIBXDP_OPTS(xdp_program_opts, options, .obj = skeleton->obj,
+			    .prog_name = KF_PROGRAM_XDP);
+	_cleanup_(xdp_program__closep) struct xdp_program *program = NULL;
+	struct xdp_program *made;
+	int err = kf_attach_object_bind(attach, skeleton->obj, why);
+
+	if (err)
+		return err;
+	made = xdp_program__create(&options);
+	err = libxdp_get_error(made);
+	if (err)
+		return err;
+	program = made;
+
+	for (unsigned int action = XDP_ABORTED; !err && action <= XDP_REDIRECT; action++)
+		err = xdp_program__set_chain_call_enabled(program, action, action == XDP_PASS);
+	if (!err)
+		err = xdp_program__set_run_prio(program, RUN_PRIORITY);
+	if (!err)
+		err = xdp_program__set_xdp_frags_support(program, true);
+	if (err)
+		return err;
+	*out = TAKE_PTR(program);
+	return 0;
+}
+
+/* A dispatcher runs the old and the new one, until the old is taken off. */
+static int load_and_add(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode,
+			struct kf_why *why)
+{
+	_cleanup_(keyfilter_xdp__destroyp) struct keyfilter_xdp *skeleton = keyfilter_xdp__open();
+	_cleanup_(xdp_program__closep) struct xdp_program *program = NULL;
+	int err;
+
+	if (!skeleton)
+		return -errno;
+	err = make_program(attach, skeleton, &program, why);
+	if (!err)
+		err = xdp_program__attach(program, ifindex, xdp_mode(mode), 0);
+	return err ? err : drop_ours(attach, ifindex, xdp_program__id(program));
+}
+
+/* Without a dispatcher the new program takes the place of @old in one step. */
+static int load_and_replace(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode,
+			    const struct xdp_program *old, struct kf_why *why)
+{
+	LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = xdp_program__fd(old));
+	_cleanup_(keyfilter_xdp__destroyp) struct keyfilter_xdp *skeleton = keyfilter_xdp__open();
+	__u32 flags = mode == KF_ATTACH_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+	int err;
+
+	if (!skeleton)
+		return -errno;
+	err = kf_attach_object_bind(attach, skeleton->obj, why);
+	if (!err)
+		err = keyfilter_xdp__load(skeleton);
+	if (err)
+		return err;
+	return bpf_xdp_attach(ifindex, bpf_program__fd(skeleton->progs.keyfilter_xdp),
+			      flags | XDP_FLAGS_REPLACE, &options);
+}
+
+static int add_or_replace(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode,
+			  struct kf_why *why)
+{
+	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
+	const struct xdp_program *old = NULL;
+	int err = open_multiprog(ifindex, &multiprog);
+
+	if (err)
+		return err;
+	if (multiprog && xdp_multiprog__is_legacy(multiprog))
+		old = find_ours(attach, multiprog, 0);
+	return old ? load_and_replace(attach, ifindex, mode, old, why)
+		   : load_and_add(attach, ifindex, mode, why);
+}
+
+/* Others on the interface decide the mode, and must share it by a dispatcher. */
+static int check_others(const struct kf_attach *attach, int ifindex, const char *dev,
+			enum kf_attach_mode mode, struct kf_why *why)
+{
+	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
+	int err = open_multiprog(ifindex, &multiprog);
+
+	if (err || !multiprog || find_ours(attach, multiprog, 0))
+		return err;
+	if (xdp_multiprog__is_legacy(multiprog))
+		return kf_why_set(why, -EBUSY,
+				  "another XDP program (%s) holds %s without libxdp's dispatcher; "
+				  "take it off (ip link set dev %s xdp off) and load it again with "
+				  "xdp-loader, so that both can run",
+				  xdp_program__name(xdp_multiprog__main_prog(multiprog)), dev, dev);
+	if (xdp_multiprog__attach_mode(multiprog) != xdp_mode(mode))
+		return kf_why_set(why, -EBUSY,
+				  "other XDP programs run on %s in %s mode; attach with --mode %s, "
+				  "or take them off first (xdp-loader unload %s --all)",
+				  dev, words(!mode), words(!mode), dev);
+	return 0;
+}
+
+int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *dev,
+		      enum kf_attach_mode mode, struct kf_why *why)
+{
+	struct kf_attach_capture capture;
+	struct kf_why told = { 0 };
+	int err;
+
+	kf_attach_capture_begin(&capture);
+	err = check_others(attach, ifindex, dev, mode, &told);
+	if (!err)
+		err = add_or_replace(attach, ifindex, mode, &told);
+	kf_attach_capture_end(&capture);
+	if (err && told.text[0])
+		*why = told;
+	else if (err)
+		kf_attach_capture_explain(&capture, err, dev, why,
+					  "cannot attach XDP to %s in %s mode", dev, words(mode));
+	return err;
+}
+
+int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char *dev,
+			 struct kf_why *why)
+{
+	struct kf_attach_capture capture;
+	int err;
+
+	kf_attach_capture_begin(&capture);
+	err = drop_ours(attach, ifindex, 0);
+	kf_attach_capture_end(&capture);
+	if (err)
+		kf_attach_capture_explain(&capture, err, dev, why, "cannot detach XDP from %s",
+					  dev);
+	return err;
+}
+
+/* ---- what vanished interfaces leave behind -------------------------------------------------- */
+
+static bool holds_ours(const struct kf_attach *attach, const char *dispatcher)
+{
+	for (int i = 0; i < PROGRAMS_MAX; i++) {
+		_cleanup_close_ int fd = -1;
+		char path[PATH_MAX + 32];
+
+		snprintf(path, sizeof(path), "%s/prog%d-prog", dispatcher, i);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			return false;
+		if (kf_attach_object_is_ours(attach, fd, KF_PROGRAM_XDP))
+			return true;
+	}
+	return false;
+}
+
+static void remove_pins(const char *dispatcher)
+{
+	_cleanup_(close_dir) DIR *dir = opendir(dispatcher);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	rmdir(dispatcher);
+}
+
+/*
+ * libxdp_clean_references() would do, but it takes an interface of another network namespace for a
+ * vanished one, and its programs off with it. A dispatcher that holds ours is of this namespace.
+ */
+void kf_attach_xdp_sweep(const struct kf_attach *attach)
+{
+	const char *bpffs = secure_getenv("LIBXDP_BPFFS");
+	_cleanup_(close_dir) DIR *dir = NULL;
+	const struct dirent *entry;
+	char path[PATH_MAX];
+	int ifindex;
+	__u32 id;
+
+	snprintf(path, sizeof(path), "%s/xdp", bpffs ? bpffs : "/sys/fs/bpf");
+	dir = opendir(path);
+	if (!dir || flock(dirfd(dir), LOCK_EX)) /* libxdp's lock; closedir() lets it go */
+		return;
+	while ((entry = readdir(dir))) {
+		__u32 attached = 0;
+
+		if (sscanf(entry->d_name, "dispatch-%d-%u", &ifindex, &id) != 2)
+			continue;
+		if (!bpf_xdp_query_id(ifindex, 0, &attached) && attached == id)
+			continue;
+		snprintf(path, sizeof(path), "%s/xdp/%s", bpffs ? bpffs : "/sys/fs/bpf",
+			 entry->d_name);
+		if (holds_ours(attach, path))
+			remove_pins(path);
+	}
+}
+
+const void *kf_attach_xdp_object(size_t *size)
+{
+	return keyfilter_xdp__elf_bytes(size);
+}

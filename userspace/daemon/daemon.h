@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * daemon.h - the state of one keyfilterd, passed to whoever needs it.
+ *
+ * main.c owns the struct: it opens the members in the order in which they stand here (the order is
+ * the security argument, see main.c) and closes them in reverse. Everything runs in one thread, so
+ * nothing here is locked. Members are pointers to what other files own; a file that gets the whole
+ * struct (the API handlers, the timers) may use every member, and must not keep a copy of one.
+ */
+#ifndef KEYFILTER_DAEMON_DAEMON_H
+#define KEYFILTER_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+
+struct kf_store;
+struct kf_maps;
+struct kf_secret;
+struct kf_reconcile;
+struct kf_attach;
+struct kf_iface;
+struct kf_linkwatch;
+struct kf_events;
+struct kf_api;
+struct kf_loop;
+
+struct kf_daemon {
+	struct kf_config_settings settings; /* defaults filled in; read only after the start */
+	const char *state_dir;		    /* 0700: store and secret */
+	const char *run_dir;		    /* 0755: socket, and the lock with our pid in it */
+	const char *pin_dir;		    /* on bpffs; maps.c locks it */
+	uint64_t started_ns;		    /* CLOCK_BOOTTIME */
+
+	int state_lock; /* one daemon per state directory, */
+	int run_lock;	/* and per run directory */
+	struct kf_store *store;
+	struct kf_secret *secret;
+	struct kf_maps *maps;
+	struct kf_reconcile *reconcile;
+	struct kf_attach *attach;
+	struct kf_iface *ifaces;
+	struct kf_events *events;
+	struct kf_linkwatch *linkwatch;
+	struct kf_loop *loop;
+	struct kf_api *api; /* last to open, first to close */
+
+	bool unload; /* set by POST /v1/unload: take everything off at the end */
+};
+
+#endif

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "iface.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "maps.h"
+#include "why.h"
+
+/* What this daemon knows of an interface beyond store and kernel. */
+struct kf_iface {
+	struct kf_iface *next;
+	char dev[IFNAMSIZ];
+	struct kf_adopt_result existing;
+	struct kf_why error;
+};
+
+/* ---- what is remembered
+ * --------------------------------------------------------------------------- */
+
+static struct kf_iface *find(struct kf_daemon *daemon, const char *dev)
+{
+	struct kf_iface *iface = daemon->ifaces;
+
+	while (iface && strcmp(iface->dev, dev))
+		iface = iface->next;
+	return iface;
+}
+
+/* Of @dev, made where there is none; NULL without memory. */
+static struct kf_iface *remember(struct kf_daemon *daemon, const char *dev)
+{
+	struct kf_iface *iface = find(daemon, dev);
+
+	if (iface)
+		return iface;
+	iface = calloc(1, sizeof(*iface));
+	if (!iface)
+		return NULL;
+	snprintf(iface->dev, sizeof(iface->dev), "%s", dev);
+	iface->next = daemon->ifaces;
+	daemon->ifaces = iface;
+	return iface;
+}
+
+static void forget(struct kf_daemon *daemon, const char *dev)
+{
+	struct kf_iface **at = &daemon->ifaces;
+
+	while (*at && strcmp((*at)->dev, dev))
+		at = &(*at)->next;
+	if (*at) {
+		struct kf_iface *iface = *at;
+
+		*at = iface->next;
+		free(iface);
+	}
+}
+
+/* ---- connections that were there before
+ * ------------------------------------------------------------- */
+
+struct service_list {
+	struct kf_adopt_service services[KF_SERVICES_MAX];
+	size_t count;
+};
+
+static int add_service(void *context, const struct kf_service_row *row)
+{
+	struct service_list *list = context;
+	struct kf_adopt_service *service;
+
+	if (list->count == KF_SERVICES_MAX)
+		return -E2BIG; /* cannot be: the store has as many indexes */
+	service = &list->services[list->count++];
+	memcpy(service->addr, row->addr, sizeof(service->addr));
+	service->port = row->port;
+	service->index = (__u8)row->index;
+	return 0;
+}
+
+static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		 struct kf_adopt_result *result, struct kf_why *why)
+{
+	_cleanup_free_ struct service_list *list = calloc(1, sizeof(*list));
+	int err;
+
+	if (!list)
+		return kf_why_set(why, -ENOMEM, "no memory to look at connections; free some");
+	err = kf_store_service_each(daemon->store, add_service, list);
+	if (err)
+		return kf_why_set(why, err, "cannot read the services: %s; see the log",
+				  strerror(-err));
+	return kf_adopt_run(row->dev, kf_maps_fd(daemon->maps, KF_MAP_kf_flows), list->services,
+			    list->count, row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT,
+			    kf_maps_config(daemon->maps)->flow_secret, result, why);
+}
+
+/* ---- attaching
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * Attaches, and only where the programs were not there already looks at the connections that they
+ * have not seen begin. Fails only if the attaching does; what is remembered is untouched then.
+ */
+static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why)
+{
+	struct kf_iface *iface = remember(daemon, row->dev);
+	bool was_on;
+	int err;
+
+	if (!iface)
+		return kf_why_set(why, -ENOMEM, "no memory for an interface; free some");
+	was_on = kf_attach_is_on(daemon->attach, row->dev, row->mode);
+	err = kf_attach_add(daemon->attach, row->dev, row->mode, why);
+	if (err)
+		return err;
+	iface->error = (struct kf_why){ 0 };
+	if (was_on)
+		return 0;
+	iface->existing = (struct kf_adopt_result){ 0 };
+	if (adopt(daemon, row, &iface->existing, &iface->error))
+		kf_log_warning("%s: existing connections: %s", row->dev, iface->error.text);
+	kf_log_notice("%s: attached (%s), %u existing connections adopted, %u reset", row->dev,
+		      kf_attach_mode_name(row->mode), iface->existing.adopted,
+		      iface->existing.reset);
+	return 0;
+}
+
+/* At the start and when it came back: nobody waits for an answer, so log and status get it. */
+static void attach_or_log(struct kf_daemon *daemon, const struct kf_iface_row *row)
+{
+	struct kf_why why = { 0 };
+	struct kf_iface *iface;
+
+	if (!if_nametoindex(row->dev)) {
+		kf_log_warning("%s: there is no such interface now; it is attached when it comes",
+			       row->dev);
+		return;
+	}
+	if (!attach(daemon, row, &why))
+		return;
+	kf_log_error("%s: %s", row->dev, why.text);
+	iface = find(daemon, row->dev);
+	if (iface)
+		iface->error = why;
+}
+
+static int open_one(void *context, const struct kf_iface_row *row)
+{
+	attach_or_log(context, row);
+	return 0;
+}
+
+void kf_iface_open(struct kf_daemon *daemon)
+{
+	int err = kf_store_iface_each(daemon->store, open_one, daemon);
+
+	if (err)
+		kf_log_error("cannot read the interfaces: %s; see the store",
+			     kf_store_error(daemon->store));
+}
+
+void kf_iface_close(struct kf_daemon *daemon)
+{
+	while (daemon->ifaces)
+		forget(daemon, daemon->ifaces->dev);
+}
+
+/* ---- changes
+ * ------------------------------------------------------------------------------------------ */
+
+static void put_back(struct kf_daemon *daemon, const struct kf_iface_row *row, bool had,
+		     const struct kf_iface_row *old)
+{
+	int err = had ? kf_store_iface_put(daemon->store, old)
+		      : kf_store_iface_remove(daemon->store, row->dev);
+
+	if (err)
+		kf_log_error("%s: cannot be taken out of the store again: %s; detach it", row->dev,
+			     kf_store_error(daemon->store));
+	if (!had)
+		forget(daemon, row->dev);
+}
+
+/* The store first: what is attached and not in the store would be left behind by a crash. */
+int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why)
+{
+	struct kf_iface_row old;
+	bool had;
+	int err;
+
+	if (!if_nametoindex(row->dev))
+		return kf_why_set(why, -ENODEV, "there is no interface '%s'; see `ip link`",
+				  row->dev);
+	err = kf_store_iface_get(daemon->store, row->dev, &old);
+	if (err && err != -ENOENT)
+		return kf_why_set(why, err, "cannot read the store: %s; see its file",
+				  kf_store_error(daemon->store));
+	had = !err;
+	err = kf_store_iface_put(daemon->store, row);
+	if (err)
+		return kf_why_set(why, err, "cannot write the store: %s; see its disk",
+				  kf_store_error(daemon->store));
+	err = attach(daemon, row, why);
+	if (err)
+		put_back(daemon, row, had, &old);
+	return err;
+}
+
+int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why)
+{
+	struct kf_iface_row row;
+	int err = kf_store_iface_get(daemon->store, dev, &row);
+
+	if (err)
+		return kf_why_set(why, err, "%s is not attached; see `keyfilterctl iface list`",
+				  dev);
+	err = kf_attach_remove(daemon->attach, dev, why);
+	if (err && err != -ENODEV)
+		return err;
+	err = kf_store_iface_remove(daemon->store, dev);
+	if (err)
+		return kf_why_set(
+			why, err,
+			"detached, but the store still has it: %s; see its disk, try again",
+			kf_store_error(daemon->store));
+	forget(daemon, dev);
+	kf_log_notice("%s: detached", dev);
+	return 0;
+}
+
+void kf_iface_link(void *context, const char *dev, int ifindex, bool up)
+{
+	struct kf_daemon *daemon = context;
+	struct kf_iface_row row;
+
+	if (kf_store_iface_get(daemon->store, dev, &row))
+		return;
+	if (!up)
+		kf_log_warning("%s: the interface vanished; it is attached when it comes back",
+			       dev);
+	else if (!kf_attach_is_on(daemon->attach, dev, row.mode))
+		attach_or_log(daemon, &row);
+}
+
+/* ---- views
+ * -------------------------------------------------------------------------------------------- */
+
+void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		   struct kf_iface_view *view)
+{
+	const struct kf_iface *iface = find(daemon, row->dev);
+
+	*view = (struct kf_iface_view){ .ifindex = if_nametoindex(row->dev) };
+	if (iface) {
+		view->existing = iface->existing;
+		memcpy(view->error, iface->error.text, sizeof(view->error));
+	}
+	if (!view->ifindex)
+		view->state = KF_IFACE_MISSING;
+	else if (kf_attach_is_on(daemon->attach, row->dev, row->mode))
+		view->state = KF_IFACE_ATTACHED;
+	else
+		view->state = KF_IFACE_FAILED;
+	if (view->state == KF_IFACE_FAILED && !*view->error)
+		snprintf(view->error, sizeof(view->error),
+			 "the programs were taken off by someone else; detach and attach it again");
+}
+
+json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
+{
+	static const char *const states[] = {
+		[KF_IFACE_ATTACHED] = "attached",
+		[KF_IFACE_MISSING] = "missing",
+		[KF_IFACE_FAILED] = "failed",
+	};
+	struct kf_iface_view view;
+
+	kf_iface_view(daemon, row, &view);
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s?, s:i, s:i}", "dev", row->dev, "ifindex",
+			 (int)view.ifindex, "mode", kf_attach_mode_name(row->mode), "existing",
+			 kf_adopt_existing_name(row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT),
+			 "state", states[view.state], "error", *view.error ? view.error : NULL,
+			 "adopted", (int)view.existing.adopted, "reset", (int)view.existing.reset);
+}
+
+struct json_list {
+	struct kf_daemon *daemon;
+	json_t *array;
+};
+
+static int append_json(void *context, const struct kf_iface_row *row)
+{
+	struct json_list *list = context;
+
+	return json_array_append_new(list->array, kf_iface_json(list->daemon, row)) ? -ENOMEM : 0;
+}
+
+json_t *kf_iface_json_all(struct kf_daemon *daemon)
+{
+	_cleanup_json_ json_t *array = json_array();
+	struct json_list list = { daemon, array };
+
+	if (kf_store_iface_each(daemon->store, append_json, &list))
+		return NULL;
+	return TAKE_PTR(array);
+}

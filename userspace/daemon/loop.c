@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "cleanup.h"
+#include "events.h"
+#include "log.h"
+#include "netlink.h"
+#include "reconcile.h"
+
+#define SECOND_US	1000000ull
+#define SWEEP_PAUSE_US	2000ull /* between slices of the flow sweep */
+#define SWEEP_PERIOD_US (60 * SECOND_US)
+
+enum { API_JOB, CLOCK_JOB, EXPIRY_JOB, JOB_COUNT };
+
+struct kf_loop {
+	sd_event *event;
+	sd_event_source *on_second;
+	sd_event_source *on_sweep;
+	int clock_fd;		 /* a timer that ends when the wall clock is set */
+	uint64_t seconds;	 /* ticks so far */
+	int last_err[JOB_COUNT]; /* of each job: one failure is one line, however long it lasts */
+};
+
+/* ---- every few seconds -------------------------------------------------------------------------
+ */
+
+static int tick_api(struct kf_daemon *daemon)
+{
+	kf_api_tick(daemon);
+	return 0;
+}
+
+static int check_clock(struct kf_daemon *daemon)
+{
+	return kf_reconcile_clock(daemon->reconcile);
+}
+
+static int expire(struct kf_daemon *daemon)
+{
+	return kf_reconcile_expire(daemon->reconcile);
+}
+
+static const struct job {
+	const char *what;    /* fails, in the log */
+	unsigned int period; /* seconds */
+	int (*run)(struct kf_daemon *daemon);
+} jobs[JOB_COUNT] = {
+	[API_JOB] = { "the care of admin connections", 1, tick_api },
+	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
+	[EXPIRY_JOB] = { "the removal of what has expired", 2, expire },
+};
+
+static void run_job(struct kf_daemon *daemon, size_t i)
+{
+	struct kf_loop *loop = daemon->loop;
+	int err = jobs[i].run(daemon);
+
+	if (err < 0 && err != loop->last_err[i])
+		kf_log_error("%s failed: %s; it is tried again every %u s", jobs[i].what,
+			     strerror(-err), jobs[i].period);
+	else if (!err && loop->last_err[i])
+		kf_log_notice("%s works again", jobs[i].what);
+	loop->last_err[i] = err < 0 ? err : 0;
+}
+
+static int on_second(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct kf_daemon *daemon = context;
+
+	for (size_t i = 0; i < JOB_COUNT; i++)
+		if (daemon->loop->seconds % jobs[i].period == 0)
+			run_job(daemon, i);
+	daemon->loop->seconds++;
+	return sd_event_source_set_time_relative(source, SECOND_US);
+}
+
+static int on_sweep(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct kf_daemon *daemon = context;
+	int more = kf_reconcile_flows(daemon->reconcile);
+
+	if (more < 0)
+		kf_log_error("the sweep over connections failed: %s; it begins anew in a minute",
+			     strerror(-more));
+	return sd_event_source_set_time_relative(source,
+						 more > 0 ? SWEEP_PAUSE_US : SWEEP_PERIOD_US);
+}
+
+/* ---- when something happens ---------------------------------------------------------------------
+ */
+
+static int on_events(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct kf_daemon *daemon = context;
+	int taken = kf_events_dispatch(daemon->events);
+
+	if (taken < 0)
+		kf_log_error("cannot read the events: %s; restart keyfilterd", strerror(-taken));
+	else if (taken > 0)
+		kf_api_wake_followers(daemon);
+	return taken < 0 ? taken : 0; /* an error takes the source off the loop: no busy loop */
+}
+
+static int on_link(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct kf_daemon *daemon = context;
+	int err = kf_linkwatch_dispatch(daemon->linkwatch);
+
+	if (err)
+		kf_log_warning("cannot read about links: %s; the next message tries again",
+			       strerror(-err));
+	return 0;
+}
+
+/* Ends with ECANCELED when the wall clock is set (timerfd_create(2)), and else never. */
+static int arm_clock(int fd)
+{
+	const struct itimerspec never = { .it_value.tv_sec = (time_t)1 << 40 };
+
+	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL)
+		       ? -errno
+		       : 0;
+}
+
+static int on_clock(sd_event_source *source, int fd, uint32_t revents, void *context)
+{
+	struct kf_daemon *daemon = context;
+	uint64_t expirations;
+
+	if (read(fd, &expirations, sizeof(expirations)) < 0 && errno == EAGAIN)
+		return 0;
+	arm_clock(fd);
+	run_job(daemon, CLOCK_JOB);
+	return 0;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+	if (info->ssi_signo == SIGHUP) {
+		kf_log_notice("SIGHUP changes nothing: settings are read at the start; restart "
+			      "keyfilterd, the filter goes on meanwhile");
+		return 0;
+	}
+	kf_log_notice("ending on signal %u; the filter stays in place", info->ssi_signo);
+	kf_loop_stop(context);
+	return 0;
+}
+
+/* ---- begin and end
+ * ------------------------------------------------------------------------------- */
+
+static int add_signals(struct kf_daemon *daemon, sd_event *event)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&set, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		int err = sd_event_add_signal(event, NULL, signals[i], on_signal, daemon);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int add_descriptors(struct kf_daemon *daemon, struct kf_loop *loop)
+{
+	int err;
+
+	loop->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (loop->clock_fd < 0)
+		return -errno;
+	err = arm_clock(loop->clock_fd);
+	if (err < 0)
+		return err;
+	err = sd_event_add_io(loop->event, NULL, loop->clock_fd, EPOLLIN, on_clock, daemon);
+	if (err < 0)
+		return err;
+	err = sd_event_add_io(loop->event, NULL, kf_events_fd(daemon->events), EPOLLIN, on_events,
+			      daemon);
+	if (err < 0)
+		return err;
+	return sd_event_add_io(loop->event, NULL, kf_linkwatch_fd(daemon->linkwatch), EPOLLIN,
+			       on_link, daemon);
+}
+
+static int add_timer(struct kf_daemon *daemon, sd_event_source **source, uint64_t first_us,
+		     sd_event_time_handler_t handler)
+{
+	int err = sd_event_add_time_relative(daemon->loop->event, source, CLOCK_MONOTONIC, first_us,
+					     1000, handler, daemon);
+
+	return err < 0 ? err : sd_event_source_set_enabled(*source, SD_EVENT_ON);
+}
+
+int kf_loop_open(struct kf_daemon *daemon)
+{
+	struct kf_loop *loop = calloc(1, sizeof(*loop));
+	int err;
+
+	if (!loop)
+		return -ENOMEM;
+	loop->clock_fd = -1;
+	daemon->loop = loop;
+	err = sd_event_new(&loop->event);
+	if (err >= 0)
+		err = add_signals(daemon, loop->event);
+	if (err >= 0)
+		err = add_descriptors(daemon, loop);
+	if (err >= 0)
+		err = add_timer(daemon, &loop->on_second, SECOND_US, on_second);
+	if (err >= 0)
+		err = add_timer(daemon, &loop->on_sweep, SECOND_US, on_sweep);
+	if (err >= 0)
+		err = sd_event_set_watchdog(loop->event, true); /* nothing without WATCHDOG_USEC */
+	if (err < 0)
+		kf_loop_close(daemon);
+	return err < 0 ? err : 0;
+}
+
+void kf_loop_close(struct kf_daemon *daemon)
+{
+	struct kf_loop *loop = daemon->loop;
+
+	if (!loop)
+		return;
+	sd_event_source_disable_unref(loop->on_second);
+	sd_event_source_disable_unref(loop->on_sweep);
+	sd_event_unref(loop->event);
+	if (loop->clock_fd >= 0)
+		close(loop->clock_fd);
+	free(loop);
+	daemon->loop = NULL;
+}
+
+int kf_loop_run(struct kf_daemon *daemon)
+{
+	return sd_event_loop(daemon->loop->event);
+}
+
+void kf_loop_stop(struct kf_daemon *daemon)
+{
+	sd_event_exit(daemon->loop->event, 0);
+}
+
+sd_event *kf_loop_event(const struct kf_daemon *daemon)
+{
+	return daemon->loop->event;
+}

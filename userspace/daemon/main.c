@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * keyfilterd: the controller.
+ *
+ * The order of the start is the security argument, and start() below is to be read as one:
+ *
+ *   1. settings      nothing is touched before every line of them was understood
+ *   2. directories   only ours, 0700 for the state, before anything is written into them
+ *   3. locks         one daemon per state and run directory (and, in 5, per pin directory)
+ *   4. store, secret the policy, and the key to it: if either cannot be trusted, we stop here, and
+ *                    what a former daemon has put into the kernel goes on unchanged
+ *   5. maps          the pinned ones, or new ones that no program has yet
+ *   6. reconcile     the maps say what the store says, before a program could read them
+ *   7. interfaces    attached where they are not: only a whole policy is ever enforced
+ *   8. the socket    last, so that nobody is told "done" by a daemon that is not, then READY=1
+ *
+ * The end is the same in reverse, in finish(), after success as after failure. The filter stays in
+ * place (invariant 3: fail static), unless `keyfilterd --unload` asked for it to be taken off.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/libbpf.h>
+#include <systemd/sd-daemon.h>
+
+#include "api.h"
+#include "attach.h"
+#include "config.h"
+#include "daemon.h"
+#include "events.h"
+#include "iface.h"
+#include "lock.h"
+#include "log.h"
+#include "loop.h"
+#include "maps.h"
+#include "netlink.h"
+#include "reconcile.h"
+#include "secret.h"
+#include "store.h"
+#include "timetext.h"
+#include "unload.h"
+#include "why.h"
+
+#define EXIT_USAGE 2
+
+/* ---- options
+ * ------------------------------------------------------------------------------------- */
+
+struct options {
+	const char *state_dir;
+	const char *run_dir;
+	const char *pin_dir;
+	const char *config; /* NULL: the default one, which need not be there */
+	bool check_config;
+	bool unload;
+	bool verbose;
+	bool help;
+	bool version;
+};
+
+static const struct option_help {
+	struct option option;
+	const char *argument; /* NULL: takes none */
+	const char *help;
+} option_table[] = {
+	{ { "state-dir", required_argument, NULL, 's' },
+	  "DIR",
+	  "store and secret; default /var/lib/keyfilter" },
+	{ { "run-dir", required_argument, NULL, 'r' },
+	  "DIR",
+	  "the admin socket; default /run/keyfilter" },
+	{ { "pin-dir", required_argument, NULL, 'p' },
+	  "DIR",
+	  "maps and links, on a bpffs; default /sys/fs/bpf/keyfilter" },
+	{ { "config", required_argument, NULL, 'c' },
+	  "FILE",
+	  "settings; default " KF_CONFIG_DEFAULT_PATH ", if it is there" },
+	{ { "check-config", no_argument, NULL, 'C' },
+	  NULL,
+	  "read the settings, say what is wrong, end" },
+	{ { "unload", no_argument, NULL, 'u' },
+	  NULL,
+	  "take the filter off all interfaces and remove the pins; a daemon that runs with these "
+	  "directories is asked to do it and ends" },
+	{ { "verbose", no_argument, NULL, 'v' }, NULL, "log more" },
+	{ { "foreground", no_argument, NULL, 'f' }, NULL, "accepted: it never does anything else" },
+	{ { "version", no_argument, NULL, 'V' }, NULL, "print the version" },
+	{ { "help", no_argument, NULL, 'h' }, NULL, "print this" },
+};
+
+#define OPTION_COUNT (sizeof(option_table) / sizeof(option_table[0]))
+
+static void print_help(void)
+{
+	char name[40];
+
+	printf("usage: keyfilterd [OPTION]...\n\n"
+	       "The controller of keyfilter: keeps the policy, compiles it into the kernel, "
+	       "serves\n"
+	       "the admin socket. Its end changes nothing for packets; `keyfilterd --unload` "
+	       "does.\n\n");
+	for (size_t i = 0; i < OPTION_COUNT; i++) {
+		const struct option_help *o = &option_table[i];
+
+		snprintf(name, sizeof(name), "--%s%s%s", o->option.name, o->argument ? " " : "",
+			 o->argument ?: "");
+		printf("  %-18s %s\n", name, o->help);
+	}
+	printf("\nSettings, one a line, `name value`:\n\n");
+	kf_config_describe(stdout);
+}
+
+static void set_option(struct options *options, int option)
+{
+	switch (option) {
+	case 's':
+		options->state_dir = optarg;
+		break;
+	case 'r':
+		options->run_dir = optarg;
+		break;
+	case 'p':
+		options->pin_dir = optarg;
+		break;
+	case 'c':
+		options->config = optarg;
+		break;
+	case 'C':
+		options->check_config = true;
+		break;
+	case 'u':
+		options->unload = true;
+		break;
+	case 'v':
+		options->verbose = true;
+		break;
+	case 'V':
+		options->version = true;
+		break;
+	case 'h':
+		options->help = true;
+		break;
+	case 'f':
+		break;
+	}
+}
+
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	struct option longs[OPTION_COUNT + 1] = { 0 };
+	int option;
+
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		longs[i] = option_table[i].option;
+	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (option == '?')
+			return -EINVAL;
+		set_option(options, option);
+	}
+	if (optind == argc)
+		return 0;
+	fprintf(stderr, "keyfilterd: '%s' is not an option\n", argv[optind]);
+	return -EINVAL;
+}
+
+/* ---- parts of the start
+ * ---------------------------------------------------------------------------- */
+
+/* An error is logged here, once; what failed below only said why. */
+static int give_up(int err, const struct kf_why *why)
+{
+	kf_log_error("%s", *why->text ? why->text : strerror(-err));
+	return err;
+}
+
+static int read_settings(const struct options *options, struct kf_config_settings *settings)
+{
+	struct kf_config_why why = { 0 };
+	int err;
+
+	kf_config_defaults(settings);
+	err = kf_config_read(settings, options->config ?: KF_CONFIG_DEFAULT_PATH, &why);
+	if (err == -ENOENT && !options->config)
+		return 0;
+	if (err)
+		kf_log_error("%s", why.text);
+	return err;
+}
+
+/*
+ * Makes @path, one level, or takes one that is ours and that nobody else can change. One that is
+ * there keeps its mode, which is its owner's business: what we write into it has 0600.
+ */
+static int make_directory(const char *path, mode_t mode, const char *option)
+{
+	bool made = !mkdir(path, mode);
+	struct stat st;
+
+	if (!made && errno != EEXIST) {
+		kf_log_error("cannot make %s: %s; make the directory above it, or name another %s",
+			     path, strerror(errno), option);
+		return -errno;
+	}
+	if (stat(path, &st) || !S_ISDIR(st.st_mode)) {
+		kf_log_error("%s is not a directory; name another %s", path, option);
+		return -ENOTDIR;
+	}
+	if (st.st_uid != geteuid() || ((st.st_mode & 0022) && !(st.st_mode & S_ISVTX))) {
+		kf_log_error("others may change what is in %s; chown and chmod it to %o, or name "
+			     "another %s",
+			     path, (unsigned int)mode, option);
+		return -EPERM;
+	}
+	if (made && chmod(path, mode)) { /* the umask may have made it narrower */
+		kf_log_error("cannot change the mode of %s to %o: %s; do it by hand", path,
+			     (unsigned int)mode, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+/*
+ * Before Linux 5.11 map memory counts as locked memory; descriptors are for admin connections.
+ * Worth a try, and no more: where it is not enough, what needs it fails and says so.
+ */
+static void raise_limits(const struct kf_config_settings *settings)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit files;
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	if (files.rlim_cur < settings->admin_max_connections + 256u) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char text[512];
+
+	if (level == LIBBPF_DEBUG)
+		return 0; /* every instruction it relocates */
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	/* what matters of it is in the errors of those who called it */
+	kf_log_debug("libbpf: %s", text);
+	return 0;
+}
+
+static int open_directories(struct kf_daemon *daemon)
+{
+	struct kf_why why = { 0 };
+	int err = make_directory(daemon->state_dir, 0700, "--state-dir");
+
+	err = err ?: make_directory(daemon->run_dir, 0755, "--run-dir");
+	if (err)
+		return err;
+	daemon->run_lock = kf_lock_take(daemon->run_dir, "--run-dir", &why);
+	if (daemon->run_lock < 0)
+		return give_up(daemon->run_lock, &why);
+	if (!strcmp(daemon->run_dir, daemon->state_dir))
+		return 0;
+	daemon->state_lock = kf_lock_take(daemon->state_dir, "--state-dir", &why);
+	return daemon->state_lock < 0 ? give_up(daemon->state_lock, &why) : 0;
+}
+
+static int open_policy(struct kf_daemon *daemon)
+{
+	struct kf_why why = { 0 };
+	bool has_keys = true;
+	int err = kf_store_open(&daemon->store, daemon->state_dir, &why);
+
+	if (err)
+		return give_up(err, &why);
+	err = kf_store_credential_any(daemon->store, &has_keys);
+	if (err) {
+		kf_log_error("cannot read the store: %s; see its disk",
+			     kf_store_error(daemon->store));
+		return err;
+	}
+	err = kf_secret_open(&daemon->secret, daemon->state_dir, !has_keys, &why);
+	return err ? give_up(err, &why) : 0;
+}
+
+static int open_kernel(struct kf_daemon *daemon)
+{
+	const struct kf_config_settings *s = &daemon->settings;
+	const struct kf_maps_settings maps = {
+		.keys_max = s->keys_max,
+		.sources_max = s->sources_max,
+		.flows_max = s->flows_max,
+		.heads_max = s->heads_max,
+		.embryos = s->embryos,
+		.event_ring_bytes = s->event_ring_kib * 1024,
+		.event_rate = s->event_rate,
+		.head_timeout_ns = s->head_timeout * (uint64_t)KF_TIMETEXT_SECOND,
+	};
+	struct kf_why why = { 0 };
+	int err = kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
+
+	err = err
+		      ?: kf_reconcile_open(&daemon->reconcile, daemon->store, daemon->maps,
+					   daemon->secret,
+					   s->flow_idle * (uint64_t)KF_TIMETEXT_SECOND, &why);
+	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, &why);
+	err = err ?: kf_attach_probe(daemon->attach, &why);
+	return err ? give_up(err, &why) : 0;
+}
+
+/* The watch first, so that no interface comes or goes unseen. */
+static int open_interfaces(struct kf_daemon *daemon)
+{
+	struct kf_why why = { 0 };
+	int err = kf_linkwatch_open(&daemon->linkwatch, kf_iface_link, daemon);
+
+	if (err) {
+		kf_log_error("cannot watch the links: %s; see the limit of open files",
+			     strerror(-err));
+		return err;
+	}
+	kf_iface_open(daemon);
+	err = kf_events_open(&daemon->events, daemon->reconcile, &why);
+	return err ? give_up(err, &why) : 0;
+}
+
+static int open_loop(struct kf_daemon *daemon)
+{
+	int err = kf_loop_open(daemon);
+
+	if (err) {
+		kf_log_error("cannot make the event loop: %s; see the limit of open files",
+			     strerror(-err));
+		return err;
+	}
+	return kf_api_open(daemon);
+}
+
+/* ---- start, run, finish
+ * ----------------------------------------------------------------------------- */
+
+static int start(struct kf_daemon *daemon)
+{
+	int err = open_directories(daemon);
+
+	err = err ?: open_policy(daemon);
+	err = err ?: open_kernel(daemon);
+	err = err ?: open_interfaces(daemon);
+	err = err ?: open_loop(daemon);
+	if (err)
+		return err;
+	sd_notify(0, "READY=1\nSTATUS=filtering");
+	kf_log_notice("keyfilterd " KF_VERSION " runs; admin socket in %s, pins in %s",
+		      daemon->run_dir, daemon->pin_dir);
+	return 0;
+}
+
+/* What POST /v1/unload asked for; each half in its place in finish(). */
+static void unload_programs(struct kf_daemon *daemon)
+{
+	struct kf_why why = { 0 };
+
+	if (daemon->unload && kf_unload_programs(daemon->attach, &why)) {
+		kf_log_error("%s", why.text);
+		daemon->unload = false; /* programs that stay need their maps */
+	}
+}
+
+static void unload_pins(struct kf_daemon *daemon)
+{
+	struct kf_why why = { 0 };
+
+	if (!daemon->unload)
+		return;
+	if (kf_unload_pins(daemon->pin_dir, &why))
+		kf_log_error("%s", why.text);
+	else
+		kf_log_notice("unloaded: nothing is filtered any more");
+}
+
+/* Everything that start() opened, in reverse; what it did not come to is NULL or -1. */
+static void finish(struct kf_daemon *daemon)
+{
+	sd_notify(0, "STOPPING=1");
+	kf_api_close(daemon);
+	kf_loop_close(daemon);
+	kf_events_close(daemon->events);
+	kf_iface_close(daemon);
+	kf_linkwatch_close(daemon->linkwatch);
+	unload_programs(daemon);
+	kf_attach_close(daemon->attach);
+	kf_reconcile_close(daemon->reconcile);
+	kf_maps_close(daemon->maps);
+	unload_pins(daemon);
+	kf_secret_close(daemon->secret);
+	kf_store_close(daemon->store);
+	kf_lock_release(daemon->state_dir, daemon->state_lock);
+	kf_lock_release(daemon->run_dir, daemon->run_lock);
+}
+
+static int run_daemon(const struct options *options, const struct kf_config_settings *settings)
+{
+	struct kf_daemon daemon = {
+		.settings = *settings,
+		.state_dir = options->state_dir,
+		.run_dir = options->run_dir,
+		.pin_dir = options->pin_dir,
+		.state_lock = -1,
+		.run_lock = -1,
+		.started_ns = kf_reconcile_now().boot_ns,
+	};
+	int err = start(&daemon);
+
+	if (!err) {
+		err = kf_loop_run(&daemon);
+		if (err < 0)
+			kf_log_error("the event loop failed: %s; see what came before",
+				     strerror(-err));
+	}
+	finish(&daemon);
+	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* One line for an operator who waits for it, not for a log. */
+static int run_unload(const struct options *options)
+{
+	struct kf_why why = { 0 };
+	pid_t holder = kf_lock_holder(options->run_dir);
+	int err;
+
+	if (holder)
+		err = kf_unload_ask(options->run_dir, holder, &why);
+	else
+		err = kf_unload_alone(options->pin_dir, &why);
+	if (err) {
+		fprintf(stderr, "keyfilterd: %s\n", *why.text ? why.text : strerror(-err));
+		return EXIT_FAILURE;
+	}
+	if (!access(options->pin_dir, F_OK)) {
+		fprintf(stderr,
+			"keyfilterd: %s is still there; see the daemon's log, and what is in it\n",
+			options->pin_dir);
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {
+		.state_dir = "/var/lib/keyfilter",
+		.run_dir = "/run/keyfilter",
+		.pin_dir = "/sys/fs/bpf/keyfilter",
+	};
+	struct kf_config_settings settings;
+
+	if (parse_options(argc, argv, &options)) {
+		fprintf(stderr, "keyfilterd: see `keyfilterd --help`\n");
+		return EXIT_USAGE;
+	}
+	if (options.help) {
+		print_help();
+		return EXIT_SUCCESS;
+	}
+	if (options.version) {
+		printf("keyfilterd %s\n", KF_VERSION);
+		return EXIT_SUCCESS;
+	}
+	kf_log_open(options.verbose ? KF_LOG_DEBUG : KF_LOG_INFO);
+	libbpf_set_print(print_libbpf);
+	if (options.unload)
+		return run_unload(&options); /* works whatever the settings say */
+	if (read_settings(&options, &settings))
+		return EXIT_USAGE;
+	if (options.check_config)
+		return EXIT_SUCCESS;
+	umask(0077);
+	signal(SIGPIPE, SIG_IGN); /* clients come and go */
+	raise_limits(&settings);
+	return run_daemon(&options, &settings);
+}

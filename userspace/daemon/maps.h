@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * maps.h - the pinned BPF maps; no other file calls bpf_map_*.
+ *
+ * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
+ * no controller runs. One controller per pin directory, by a lock on the directory. kf_config and
+ * kf_slots are memory-mapped, so that a write there is a store and no system call. Called from the
+ * daemon's one thread: reconcile.c and the files of the nouns. Times are CLOCK_BOOTTIME
+ * nanoseconds. 0 or -errno.
+ */
+#ifndef KEYFILTER_DAEMON_MAPS_H
+#define KEYFILTER_DAEMON_MAPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <keyfilter/abi.h>
+
+struct kf_maps;
+struct kf_why;
+
+enum kf_map {
+#define X(name) KF_MAP_##name,
+	KF_MAPS(X)
+#undef X
+		KF_MAP_COUNT
+};
+
+struct kf_maps_settings {
+	uint32_t keys_max;
+	uint32_t sources_max;
+	uint32_t flows_max;
+	uint32_t heads_max;	   /* partial heads, beside one scratch place a CPU */
+	uint32_t embryos;	   /* a power of two */
+	uint32_t event_ring_bytes; /* a power of two, whole pages */
+	uint32_t
+		event_rate; /* events per second and CPU; 0: none. Taken over by running programs */
+	uint64_t head_timeout_ns; /* likewise */
+};
+
+/*
+ * Opens the maps pinned at @pin_dir/maps, or makes and pins them. New maps are not sealed: programs
+ * may be attached only after kf_maps_seal(). What is there is never changed or flushed. -EBUSY:
+ * another keyfilterd holds @pin_dir; -EPROTO: another layout, or not ours; -EINVAL: other sizes
+ * than
+ * @settings; -ENOTSUP: not on bpffs. @why has the mend.
+ */
+int kf_maps_open(struct kf_maps **out, const char *pin_dir, const struct kf_maps_settings *settings,
+		 struct kf_why *why);
+void kf_maps_close(struct kf_maps *maps); /* the pins stay; NULL is fine */
+
+/* Were they made by this kf_maps_open() (or by one that never came to seal them)? */
+bool kf_maps_are_fresh(const struct kf_maps *maps);
+/* The policy is in the maps, whole: writes the version, then the magic. */
+void kf_maps_seal(struct kf_maps *maps);
+/*
+ * Removes every pin of ours below @pin_dir/maps. Detach first: running programs keep their maps.
+ * 0 also when there was nothing.
+ */
+int kf_maps_unload(const char *pin_dir, struct kf_why *why);
+
+int kf_maps_fd(const struct kf_maps *maps, enum kf_map map); /* borrowed; for ring_buffer__new() */
+uint32_t kf_maps_entries(const struct kf_maps *maps, enum kf_map map); /* max_entries */
+const char *kf_maps_name(enum kf_map map);
+
+/* ---- memory-mapped -------------------------------------------------------------------------- */
+
+struct kf_config *kf_maps_config(struct kf_maps *maps);
+/* Sets and clears KF_CONFIG_* in one store. */
+void kf_maps_config_flags(struct kf_maps *maps, uint32_t set, uint32_t clear);
+
+/* NULL when @slot is beyond the end. */
+const struct kf_slot *kf_maps_slot(const struct kf_maps *maps, uint32_t slot);
+/* The revocation: one aligned store with release. */
+void kf_maps_slot_status(struct kf_maps *maps, uint32_t slot, enum kf_key_status status);
+void kf_maps_slot_expires(struct kf_maps *maps, uint32_t slot, uint64_t expires_ns);
+void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
+/*
+ * Makes the slot say @want. The same owner: differing members only, and the kernel's half is kept.
+ * Another owner: closed first, then filled (the kernel's half zero), opened last.
+ */
+void kf_maps_slot_write(struct kf_maps *maps, uint32_t slot, const struct kf_slot *want);
+
+/* ---- entries -------------------------------------------------------------------------------- */
+
+/*
+ * One entry. Keys and values have the types of abi.h (values of per-CPU maps are not for these).
+ * put: -E2BIG or -ENOMEM: the map is full. delete: -ENOENT. A busy map (-EBUSY, -EAGAIN) is tried
+ * again and read back.
+ */
+int kf_maps_put(struct kf_maps *maps, enum kf_map map, const void *key, const void *value);
+int kf_maps_get(struct kf_maps *maps, enum kf_map map, const void *key, void *value);
+int kf_maps_delete(struct kf_maps *maps, enum kf_map map, const void *key);
+
+/* Arrays of @count keys and values. Entries to delete that are not there are passed over. */
+int kf_maps_put_many(struct kf_maps *maps, enum kf_map map, const void *keys, const void *values,
+		     uint32_t count);
+int kf_maps_delete_many(struct kf_maps *maps, enum kf_map map, const void *keys, uint32_t count);
+
+/*
+ * Calls @fn for the entries of a hash map or LPM trie. @fn must not change the map; entries that
+ * others add or delete meanwhile may be seen or not. What @fn returns other than 0 ends it.
+ */
+typedef int (*kf_maps_fn)(void *context, const void *key, const void *value);
+int kf_maps_each(struct kf_maps *maps, enum kf_map map, kf_maps_fn fn, void *context);
+
+/*
+ * A walk over a hash map in slices. Begin with a zeroed cursor; each call reads about @want entries
+ * more. 1: there is more; 0: that was the end; -errno.
+ */
+struct kf_maps_cursor {
+	bool begun;
+	uint32_t position;
+};
+int kf_maps_slice(struct kf_maps *maps, enum kf_map map, struct kf_maps_cursor *cursor,
+		  uint32_t want, kf_maps_fn fn, void *context);
+
+/* ---- counters ------------------------------------------------------------------------------- */
+
+/* Summed over the CPUs. */
+int kf_maps_counters(struct kf_maps *maps, uint32_t service, struct kf_counters *out);
+/* Zeroes a service's counters, before its index is used again. */
+int kf_maps_counters_clear(struct kf_maps *maps, uint32_t service);
+/* Events that were not delivered since the maps were made: over the rate; for want of room. */
+int kf_maps_event_losses(struct kf_maps *maps, uint64_t *suppressed, uint64_t *lost);
+
+/*
+ * Waits until no program that began before still runs (membarrier(2): an RCU grace period). After
+ * it nothing holds on to an entry deleted before. Takes some milliseconds.
+ */
+void kf_maps_quiesce(void);
+
+#endif

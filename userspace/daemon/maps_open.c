@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "maps_open.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/keyfilter_xdp.skel.h"
+#include "cleanup.h"
+#include "why.h"
+
+/* ---- what the maps must be like -------------------------------------------------------------- */
+
+KF_CLEANUP_DEFINE(struct bpf_object, bpf_object__close)
+
+static uint32_t wanted_entries(const struct kf_maps *maps, const struct kf_maps_settings *settings,
+			       enum kf_map map, const struct bpf_map *in_object)
+{
+	switch (map) {
+	case KF_MAP_kf_hosts:
+	case KF_MAP_kf_prefixes:
+		return settings->sources_max;
+	case KF_MAP_kf_tags:
+	case KF_MAP_kf_slots:
+	case KF_MAP_kf_key_allow:
+		return settings->keys_max;
+	case KF_MAP_kf_flows:
+		return settings->flows_max;
+	case KF_MAP_kf_embryos:
+		return settings->embryos;
+	case KF_MAP_kf_heads:
+		return maps->cpus + settings->heads_max;
+	case KF_MAP_kf_events:
+		return settings->event_ring_bytes;
+	default:
+		return bpf_map__max_entries(in_object);
+	}
+}
+
+/* The object is the one place that says what a map is; only sizes are settings. */
+static int open_object(struct kf_maps *maps, const struct kf_maps_settings *settings,
+		       struct bpf_object **out, struct kf_why *why)
+{
+	_cleanup_(bpf_object__closep) struct bpf_object *object = NULL;
+	size_t size;
+	const void *bytes = keyfilter_xdp__elf_bytes(&size);
+
+	object = bpf_object__open_mem(bytes, size, NULL);
+	if (!object)
+		return kf_why_set(why, -errno,
+				  "cannot read the BPF object: %s; build keyfilter again",
+				  strerror(errno));
+	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, kf_maps_name(i));
+		struct kf_map_spec *spec = &maps->spec[i];
+
+		if (!map)
+			return kf_why_set(why, -ENOENT,
+					  "the BPF object lacks %s; build keyfilter again",
+					  kf_maps_name(i));
+		spec->max_entries = wanted_entries(maps, settings, i, map);
+		bpf_map__set_max_entries(map, spec->max_entries);
+		spec->type = bpf_map__type(map);
+		spec->key_size = bpf_map__key_size(map);
+		spec->value_size = bpf_map__value_size(map);
+		spec->map_flags = bpf_map__map_flags(map);
+	}
+	*out = TAKE_PTR(object);
+	return 0;
+}
+
+/* ---- new maps -------------------------------------------------------------------------------- */
+
+/* libbpf makes the maps with their BTF, so that bpftool shows them with names; no program is
+ * loaded. */
+static int create_maps(struct kf_maps *maps, struct bpf_object *object, const char *pin_dir,
+		       struct kf_why *why)
+{
+	struct bpf_program *program;
+	libbpf_print_fn_t print;
+	char path[KF_MAPS_PATH_SIZE];
+	int err;
+
+	bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
+	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		err = kf_maps_pin_path(path, pin_dir, i);
+		if (!err)
+			err = bpf_map__set_pin_path(
+				bpf_object__find_map_by_name(object, kf_maps_name(i)), path);
+		if (err)
+			return kf_why_set(why, err,
+					  "cannot name the pin of %s: %s; give another "
+					  "--pin-dir",
+					  kf_maps_name(i), strerror(-err));
+	}
+	/* libbpf would report on stderr what it then mends itself: keys without a BTF type. */
+	print = libbpf_set_print(NULL);
+	err = bpf_object__load(object);
+	libbpf_set_print(print);
+	if (err)
+		return kf_why_set(why, err,
+				  "cannot create the maps: %s; run keyfilterd as root, or lower "
+				  "keys_max, sources_max and flows_max if memory is short",
+				  strerror(-err));
+	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		maps->fd[i] =
+			fcntl(bpf_map__fd(bpf_object__find_map_by_name(object, kf_maps_name(i))),
+			      F_DUPFD_CLOEXEC, 3);
+		if (maps->fd[i] < 0)
+			return kf_why_set(why, -errno, "cannot keep %s: %s; raise LimitNOFILE",
+					  kf_maps_name(i), strerror(errno));
+	}
+	return 0;
+}
+
+static int fill_random(void *out, size_t size)
+{
+	size_t have = 0;
+	ssize_t n;
+
+	while (have < size) {
+		n = getrandom((char *)out + have, size - have, 0);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			have += (size_t)n;
+	}
+	return 0;
+}
+
+/* All of kf_config but what kf_maps_seal() writes, and the secret, which reconcile.c brings. */
+static int fill_config(struct kf_maps *maps, const struct kf_maps_settings *settings)
+{
+	struct kf_config *config = maps->config;
+	int err;
+
+	config->cpus = maps->cpus;
+	config->heads = settings->heads_max;
+	config->embryo_mask = settings->embryos - 1;
+	config->event_rate = settings->event_rate;
+	config->head_timeout_ns = settings->head_timeout_ns;
+	err = fill_random(config->flow_secret, sizeof(config->flow_secret));
+	return err ? err : fill_random(config->digest_secret, sizeof(config->digest_secret));
+}
+
+/* ---- pinned maps ----------------------------------------------------------------------------- */
+
+/* -ENOENT: not pinned. */
+static int open_pin(const char *pin_dir, enum kf_map map)
+{
+	char path[KF_MAPS_PATH_SIZE];
+	int err = kf_maps_pin_path(path, pin_dir, map);
+
+	return err ? err : bpf_obj_get(path);
+}
+
+/* The setting that max_entries of a map comes from. */
+static const char *setting_of(enum kf_map map)
+{
+	switch (map) {
+	case KF_MAP_kf_hosts:
+	case KF_MAP_kf_prefixes:
+		return "sources_max";
+	case KF_MAP_kf_tags:
+	case KF_MAP_kf_slots:
+	case KF_MAP_kf_key_allow:
+		return "keys_max";
+	case KF_MAP_kf_flows:
+		return "flows_max";
+	case KF_MAP_kf_embryos:
+		return "embryos";
+	case KF_MAP_kf_heads:
+		return "heads_max";
+	case KF_MAP_kf_events:
+		return "event_ring_kib";
+	default:
+		return NULL;
+	}
+}
+
+/* The number that the setting was when the map had @entries. */
+static uint32_t setting_value(const struct kf_maps *maps, enum kf_map map, uint32_t entries)
+{
+	return map == KF_MAP_kf_heads	 ? entries - maps->cpus
+	       : map == KF_MAP_kf_events ? entries / 1024
+					 : entries;
+}
+
+static int check_pin(const struct kf_maps *maps, enum kf_map map, const char *pin_dir,
+		     struct kf_why *why)
+{
+	const struct kf_map_spec *spec = &maps->spec[map];
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info);
+	int err = bpf_obj_get_info_by_fd(maps->fd[map], &info, &size);
+
+	if (err)
+		return kf_why_set(why, err, "cannot look at %s/maps/%s: %s; run keyfilterd as root",
+				  pin_dir, kf_maps_name(map), strerror(-err));
+	if (info.type != spec->type || info.key_size != spec->key_size ||
+	    info.value_size != spec->value_size || info.map_flags != spec->map_flags)
+		return kf_why_set(
+			why, -EPROTO,
+			"%s/maps/%s has another layout than this keyfilterd "
+			"knows; run the keyfilterd that made it with --unload, then start "
+			"this one",
+			pin_dir, kf_maps_name(map));
+	if (info.max_entries == spec->max_entries)
+		return 0;
+	if (!setting_of(map))
+		return kf_why_set(why, -EPROTO,
+				  "%s/maps/%s has %u entries instead of %u; keyfilterd "
+				  "--unload, then start again",
+				  pin_dir, kf_maps_name(map), info.max_entries, spec->max_entries);
+	return kf_why_set(why, -EINVAL,
+			  "%s/maps/%s was made with %s %u, the setting is %u now; set it "
+			  "back, or keyfilterd --unload and start again",
+			  pin_dir, kf_maps_name(map), setting_of(map),
+			  setting_value(maps, map, info.max_entries),
+			  setting_value(maps, map, spec->max_entries));
+}
+
+static int open_pins(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
+{
+	int err;
+
+	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		maps->fd[i] = open_pin(pin_dir, i);
+		if (maps->fd[i] < 0)
+			return kf_why_set(why, -EPROTO,
+					  "cannot open %s/maps/%s: %s; keyfilterd --unload, "
+					  "then start again",
+					  pin_dir, kf_maps_name(i), strerror(-maps->fd[i]));
+		err = check_pin(maps, i, pin_dir, why);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int check_config(const struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
+{
+	if (maps->config->cpus != maps->cpus)
+		return kf_why_set(why, -EINVAL,
+				  "%s was made for %u CPUs, there may be %u now; keyfilterd "
+				  "--unload, then start again",
+				  pin_dir, maps->config->cpus, maps->cpus);
+	return 0;
+}
+
+/*
+ * Reads the head of kf_config, whatever its size: magic and version stand first in every layout.
+ * 1: pins are there and sealed; 0: none, or never sealed; no program was attached to those.
+ */
+static int look_for_pins(const char *pin_dir, struct kf_why *why)
+{
+	_cleanup_close_ int fd = open_pin(pin_dir, KF_MAP_kf_config);
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info), zero = 0;
+	struct kf_config head;
+	_cleanup_free_ void *value = NULL;
+
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return 0;
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) || info.type != BPF_MAP_TYPE_ARRAY ||
+	    info.key_size != sizeof(zero) || info.value_size < 16)
+		return kf_why_set(why, -EPROTO,
+				  "%s/maps/kf_config is not a map of keyfilter; remove it, "
+				  "or give another --pin-dir",
+				  pin_dir);
+	value = calloc(1, info.value_size > sizeof(head) ? info.value_size : sizeof(head));
+	if (!value || bpf_map_lookup_elem(fd, &zero, value))
+		return kf_why_set(why, -EPROTO,
+				  "cannot read %s/maps/kf_config; run keyfilterd as root", pin_dir);
+	memcpy(&head, value, sizeof(head));
+	if (!head.magic)
+		return 0;
+	if (head.magic != KF_ABI_MAGIC || head.version != KF_ABI_VERSION)
+		return kf_why_set(why, -EPROTO,
+				  "%s has layout %u, this keyfilterd knows %u; run the "
+				  "keyfilterd that made it with --unload, then start this one",
+				  pin_dir, head.version, KF_ABI_VERSION);
+	return 1;
+}
+
+/* ---- open ------------------------------------------------------------------------------------ */
+
+static size_t mapped_bytes(const struct kf_map_spec *spec)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t stride = (spec->value_size + 7u) & ~7u;
+
+	return (stride * spec->max_entries + page - 1) / page * page;
+}
+
+static int map_memory(struct kf_maps *maps, struct kf_why *why)
+{
+	void *memory;
+
+	maps->config_bytes = mapped_bytes(&maps->spec[KF_MAP_kf_config]);
+	memory = mmap(NULL, maps->config_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      maps->fd[KF_MAP_kf_config], 0);
+	if (memory == MAP_FAILED)
+		return kf_why_set(why, -errno, "cannot map kf_config: %s; run keyfilterd as root",
+				  strerror(errno));
+	maps->config = memory;
+	maps->slots_bytes = mapped_bytes(&maps->spec[KF_MAP_kf_slots]);
+	memory = mmap(NULL, maps->slots_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      maps->fd[KF_MAP_kf_slots], 0);
+	if (memory == MAP_FAILED)
+		return kf_why_set(why, -errno,
+				  "cannot map kf_slots: %s; lower keys_max or free memory",
+				  strerror(errno));
+	maps->slots = memory;
+	return 0;
+}
+
+static int make_fresh(struct kf_maps *maps, const struct kf_maps_settings *settings,
+		      struct bpf_object *object, const char *pin_dir, struct kf_why *why)
+{
+	int err = kf_maps_pin_remove(pin_dir, why);
+
+	if (err)
+		return err;
+	maps->fresh = true;
+	err = create_maps(maps, object, pin_dir, why);
+	if (!err)
+		err = map_memory(maps, why);
+	if (!err && fill_config(maps, settings))
+		err = kf_why_set(why, -EIO, "getrandom failed; see the kernel log");
+	if (err)
+		kf_maps_pin_remove(pin_dir, NULL);
+	return err;
+}
+
+static int take_over(struct kf_maps *maps, const struct kf_maps_settings *settings,
+		     const char *pin_dir, struct kf_why *why)
+{
+	int err = open_pins(maps, pin_dir, why);
+
+	if (!err)
+		err = map_memory(maps, why);
+	if (!err)
+		err = check_config(maps, pin_dir, why);
+	if (err)
+		return err;
+	__atomic_store_n(&maps->config->event_rate, settings->event_rate, __ATOMIC_RELAXED);
+	__atomic_store_n(&maps->config->head_timeout_ns, settings->head_timeout_ns,
+			 __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int open_all(struct kf_maps *maps, const char *pin_dir,
+		    const struct kf_maps_settings *settings, struct kf_why *why)
+{
+	_cleanup_(bpf_object__closep) struct bpf_object *object = NULL;
+	char path[KF_MAPS_PATH_SIZE];
+	int err;
+
+	err = kf_maps_pin_check_fs(pin_dir, why);
+	if (!err)
+		err = kf_maps_pin_make_directory(pin_dir, why);
+	if (err)
+		return err;
+	maps->dir = kf_maps_pin_lock(pin_dir, why);
+	if (maps->dir < 0)
+		return maps->dir;
+	snprintf(path, sizeof(path), "%s/maps", pin_dir);
+	err = kf_maps_pin_make_directory(path, why);
+	if (!err)
+		err = open_object(maps, settings, &object, why);
+	if (err)
+		return err;
+	err = look_for_pins(pin_dir, why);
+	if (err < 0)
+		return err;
+	return err ? take_over(maps, settings, pin_dir, why)
+		   : make_fresh(maps, settings, object, pin_dir, why);
+}
+
+KF_CLEANUP_DEFINE(struct kf_maps, kf_maps_close)
+
+int kf_maps_open(struct kf_maps **out, const char *pin_dir, const struct kf_maps_settings *settings,
+		 struct kf_why *why)
+{
+	_cleanup_(kf_maps_closep) struct kf_maps *maps = calloc(1, sizeof(*maps));
+	int err;
+
+	if (!maps)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
+	maps->dir = -1;
+	for (int i = 0; i < KF_MAP_COUNT; i++)
+		maps->fd[i] = -1;
+	err = libbpf_num_possible_cpus();
+	if (err < 0)
+		return kf_why_set(why, err, "cannot count the CPUs: %s; mount /sys",
+				  strerror(-err));
+	maps->cpus = (uint32_t)err;
+	err = open_all(maps, pin_dir, settings, why);
+	if (!err)
+		*out = TAKE_PTR(maps);
+	return err;
+}
+
+void kf_maps_close(struct kf_maps *maps)
+{
+	if (!maps)
+		return;
+	if (maps->slots)
+		munmap(maps->slots, maps->slots_bytes);
+	if (maps->config)
+		munmap(maps->config, maps->config_bytes);
+	for (int i = 0; i < KF_MAP_COUNT; i++)
+		if (maps->fd[i] >= 0)
+			close(maps->fd[i]);
+	if (maps->dir >= 0)
+		close(maps->dir); /* and with it the lock */
+	free(maps);
+}

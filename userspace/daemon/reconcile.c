@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "reconcile.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "key.h"
+#include "mapdiff.h"
+#include "source.h"
+#include "why.h"
+
+#define CLOCK_TRIES	8
+#define KEY_SLACK_NS	1000000	  /* the clock may be off by so much before keys are corrected */
+#define SOURCE_SLACK_NS 100000000 /* and sources: correcting them reads them all */
+#define EXPIRE_AT_ONCE	256
+#define NS_PER_S	1000000000ull
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * Of several tries the one that was least interrupted. The time before the wall clock was read is
+ * taken, so that a deadline is early by that bit, never late.
+ */
+struct kf_clock kf_reconcile_now(void)
+{
+	struct kf_clock best = { 0 };
+	uint64_t shortest = UINT64_MAX;
+
+	for (int i = 0; i < CLOCK_TRIES; i++) {
+		uint64_t before = read_clock(CLOCK_BOOTTIME);
+		uint64_t wall = read_clock(CLOCK_REALTIME);
+		uint64_t took = read_clock(CLOCK_BOOTTIME) - before;
+
+		if (took >= shortest)
+			continue;
+		shortest = took;
+		best.wall_ns = (int64_t)wall;
+		best.boot_ns = before;
+	}
+	return best;
+}
+
+static bool has_moved(const struct kf_clock *from, const struct kf_clock *to, int64_t slack)
+{
+	int64_t moved =
+		(to->wall_ns - (int64_t)to->boot_ns) - (from->wall_ns - (int64_t)from->boot_ns);
+
+	return moved > slack || moved < -slack;
+}
+
+static int correct_slot(void *context, const struct kf_slot_row *row)
+{
+	struct kf_reconcile *reconcile = context;
+	uint64_t expires = kf_policy_deadline(&reconcile->clock, row->expires);
+	const struct kf_slot *slot = kf_maps_slot(reconcile->maps, row->slot);
+
+	if (slot && slot->expires_ns != expires)
+		kf_maps_slot_expires(reconcile->maps, row->slot, expires);
+	return 0;
+}
+
+static int correct_sources(struct kf_reconcile *reconcile)
+{
+	bool timed;
+	int err = kf_store_source_timed(reconcile->store, &timed);
+
+	return err || !timed ? err : kf_reconcile_sources(reconcile);
+}
+
+/* On failure the old clock stays, so that the next call tries again. */
+int kf_reconcile_clock(struct kf_reconcile *reconcile)
+{
+	struct kf_clock now = kf_reconcile_now(), before = reconcile->clock;
+	int err;
+
+	if (has_moved(&before, &now, KEY_SLACK_NS)) {
+		reconcile->clock = now;
+		err = kf_store_slot_each(reconcile->store, true, correct_slot, reconcile);
+		if (err) {
+			reconcile->clock = before;
+			return err;
+		}
+	}
+	if (!has_moved(&reconcile->source_clock, &now, SOURCE_SLACK_NS))
+		return 0;
+	return correct_sources(reconcile);
+}
+
+int kf_reconcile_expire(struct kf_reconcile *reconcile)
+{
+	int err = kf_source_expire(reconcile, EXPIRE_AT_ONCE);
+
+	return err ? err : kf_key_expire(reconcile, EXPIRE_AT_ONCE);
+}
+
+/* ---- services -------------------------------------------------------------------------------- */
+
+static int want_service(void *context, const struct kf_service_row *row)
+{
+	kf_policy_service(context, row);
+	return 0;
+}
+
+static int read_port(void *context, const void *key, const void *value)
+{
+	struct kf_port *have = context;
+	uint32_t port;
+
+	memcpy(&port, key, sizeof(port));
+	memcpy(&have[port], value, sizeof(have[port]));
+	return 0;
+}
+
+/* An index that was free begins to count from zero. */
+static int put_services(struct kf_maps *maps, const struct kf_policy_services *want, bool live)
+{
+	struct kf_service have;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < KF_SERVICES_MAX; i++) {
+		if (want->services[i].live != live)
+			continue;
+		err = kf_maps_get(maps, KF_MAP_kf_services, &i, &have);
+		if (err || !memcmp(&have, &want->services[i], sizeof(have)))
+			continue;
+		if (live && !have.live)
+			err = kf_maps_counters_clear(maps, i);
+		if (!err)
+			err = kf_maps_put(maps, KF_MAP_kf_services, &i, &want->services[i]);
+	}
+	return err;
+}
+
+static int put_ports(struct kf_maps *maps, const struct kf_port *want, const struct kf_port *have,
+		     bool used)
+{
+	int err = 0;
+
+	for (uint32_t port = 0; !err && port < 65536; port++)
+		if (!!(want[port].any | want[port].listeners) == used &&
+		    memcmp(&want[port], &have[port], sizeof(*want)))
+			err = kf_maps_put(maps, KF_MAP_kf_ports, &port, &want[port]);
+	return err;
+}
+
+/*
+ * What a packet finds first is written last: the service, the listener that leads to it, the port
+ * that leads to that; and taken away in reverse. A port that stays in use is changed by one store.
+ */
+static int apply_services(struct kf_maps *maps, const struct kf_policy_services *want,
+			  const struct kf_port *have, struct kf_mapdiff *listeners)
+{
+	int err = put_services(maps, want, true);
+
+	if (!err && want->listener_count)
+		kf_maps_config_flags(maps, KF_CONFIG_LISTENERS, 0);
+	if (!err)
+		err = kf_mapdiff_put(listeners);
+	if (!err)
+		err = put_ports(maps, want->ports, have, true);
+	if (!err)
+		err = put_ports(maps, want->ports, have, false);
+	if (!err)
+		err = kf_mapdiff_delete(listeners);
+	if (!err && !want->listener_count)
+		kf_maps_config_flags(maps, 0, KF_CONFIG_LISTENERS);
+	return err ? err : put_services(maps, want, false);
+}
+
+int kf_reconcile_services(struct kf_reconcile *reconcile)
+{
+	_cleanup_free_ struct kf_policy_services *want = calloc(1, sizeof(*want));
+	_cleanup_free_ struct kf_port *have = calloc(65536, sizeof(*have));
+	_cleanup_(kf_mapdiff_end) struct kf_mapdiff listeners;
+	struct kf_maps *maps = reconcile->maps;
+	int err;
+
+	kf_mapdiff_begin(&listeners, maps, KF_MAP_kf_listeners, sizeof(struct kf_listener),
+			 sizeof(uint32_t));
+	if (!want || !have)
+		return -ENOMEM;
+	err = kf_store_service_each(reconcile->store, want_service, want);
+	for (uint32_t i = 0; !err && i < want->listener_count; i++)
+		err = kf_mapdiff_want(&listeners, &want->listeners[i], &want->listener_index[i]);
+	if (!err)
+		err = kf_mapdiff_read(&listeners);
+	if (!err)
+		err = kf_maps_each(maps, KF_MAP_kf_ports, read_port, have);
+	return err ? err : apply_services(maps, want, have, &listeners);
+}
+
+/* ---- sources --------------------------------------------------------------------------------- */
+
+struct sources {
+	struct kf_policy_walk walk;
+	struct kf_mapdiff hosts;
+	struct kf_mapdiff prefixes;
+};
+
+static int want_source(void *context, const struct kf_policy_source *entry)
+{
+	struct sources *sources = context;
+	struct kf_prefix prefix = { .prefix_len = entry->cidr.prefix_len };
+
+	if (entry->cidr.prefix_len == KF_CIDR_BITS)
+		return kf_mapdiff_want(&sources->hosts, entry->cidr.addr, &entry->source);
+	memcpy(prefix.addr, entry->cidr.addr, sizeof(prefix.addr));
+	return kf_mapdiff_want(&sources->prefixes, &prefix, &entry->source);
+}
+
+static int walk_source(void *context, const struct kf_source_row *row)
+{
+	struct sources *sources = context;
+
+	return kf_policy_walk_next(&sources->walk, row);
+}
+
+static uint32_t source_flags(const struct sources *sources)
+{
+	return (sources->hosts.want.count ? KF_CONFIG_HOSTS : 0) |
+	       (sources->prefixes.want.count ? KF_CONFIG_PREFIXES : 0);
+}
+
+/*
+ * Every entry is right by itself, so what is new goes in before what is old goes out; where there
+ * is no room for that, the other way round.
+ */
+static int apply_sources(struct kf_maps *maps, struct sources *sources)
+{
+	bool again;
+	int err;
+
+	kf_maps_config_flags(maps, source_flags(sources), 0);
+	err = kf_mapdiff_put(&sources->prefixes);
+	if (!err)
+		err = kf_mapdiff_put(&sources->hosts);
+	if (err && err != -E2BIG && err != -ENOSPC)
+		return err;
+	again = err;
+	err = kf_mapdiff_delete(&sources->hosts);
+	if (!err)
+		err = kf_mapdiff_delete(&sources->prefixes);
+	if (!err && again)
+		err = kf_mapdiff_put(&sources->prefixes);
+	if (!err && again)
+		err = kf_mapdiff_put(&sources->hosts);
+	if (!err)
+		kf_maps_config_flags(
+			maps, 0, ~source_flags(sources) & (KF_CONFIG_HOSTS | KF_CONFIG_PREFIXES));
+	return err;
+}
+
+static void sources_end(struct sources *sources)
+{
+	kf_mapdiff_end(&sources->hosts);
+	kf_mapdiff_end(&sources->prefixes);
+}
+
+int kf_reconcile_sources(struct kf_reconcile *reconcile)
+{
+	_cleanup_(sources_end) struct sources sources;
+	struct kf_maps *maps = reconcile->maps;
+	struct kf_clock clock = kf_reconcile_now();
+	int err;
+
+	kf_mapdiff_begin(&sources.hosts, maps, KF_MAP_kf_hosts, 16, sizeof(struct kf_source));
+	kf_mapdiff_begin(&sources.prefixes, maps, KF_MAP_kf_prefixes, sizeof(struct kf_prefix),
+			 sizeof(struct kf_source));
+	kf_policy_walk_begin(&sources.walk, &clock, NULL, want_source, &sources);
+	err = kf_store_source_each(reconcile->store, walk_source, &sources);
+	if (!err)
+		err = kf_policy_walk_finish(&sources.walk);
+	if (!err)
+		err = kf_mapdiff_read(&sources.hosts);
+	if (!err)
+		err = kf_mapdiff_read(&sources.prefixes);
+	if (!err)
+		err = apply_sources(maps, &sources);
+	if (!err)
+		reconcile->source_clock = clock;
+	return err;
+}
+
+/* ---- start ----------------------------------------------------------------------------------- */
+
+static int take_secret(struct kf_reconcile *reconcile, struct kf_why *why)
+{
+	struct kf_config *config = kf_maps_config(reconcile->maps);
+	const struct kf_secret *secret = reconcile->secret;
+
+	if (kf_maps_are_fresh(reconcile->maps)) {
+		memcpy(config->secret, secret->key, sizeof(config->secret));
+		return 0;
+	}
+	if (!memcmp(config->secret, secret->key, sizeof(config->secret)))
+		return 0;
+	return kf_why_set(
+		why, -EPROTO,
+		"the pinned maps were made under another secret than the one in "
+		"the state directory; give the --state-dir that belongs to this --pin-dir, or "
+		"keyfilterd --unload and start again");
+}
+
+static int start(struct kf_reconcile *reconcile, struct kf_why *why)
+{
+	int err = take_secret(reconcile, why);
+
+	if (!err)
+		err = kf_reconcile_keys(reconcile, why);
+	if (err)
+		return err;
+	err = kf_reconcile_sources(reconcile);
+	if (err)
+		return kf_why_set(why, err,
+				  "cannot load the sources: %s; if there are more than "
+				  "sources_max, raise it (keyfilterd --unload, then start again)",
+				  strerror(-err));
+	err = kf_reconcile_services(reconcile);
+	if (err)
+		return kf_why_set(why, err, "cannot load the services: %s; see the kernel log",
+				  strerror(-err));
+	kf_maps_seal(reconcile->maps);
+	return 0;
+}
+
+KF_CLEANUP_DEFINE(struct kf_reconcile, kf_reconcile_close)
+
+int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct kf_maps *maps,
+		      const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why)
+{
+	_cleanup_(kf_reconcile_closep) struct kf_reconcile *reconcile =
+		calloc(1, sizeof(*reconcile));
+	int err;
+
+	if (!reconcile)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
+	reconcile->store = store;
+	reconcile->maps = maps;
+	reconcile->secret = secret;
+	reconcile->clock = kf_reconcile_now();
+	reconcile->flow_idle_ns = flow_idle_ns;
+	if (kf_slotpool_open(&reconcile->slots, kf_maps_entries(maps, KF_MAP_kf_slots)))
+		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
+	err = start(reconcile, why);
+	if (!err)
+		*out = TAKE_PTR(reconcile);
+	return err;
+}
+
+void kf_reconcile_close(struct kf_reconcile *reconcile)
+{
+	if (!reconcile)
+		return;
+	kf_slotpool_close(reconcile->slots);
+	free(reconcile);
+}

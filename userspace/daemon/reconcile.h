@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * reconcile.h - keeps the maps saying what the store says.
+ *
+ * kf_reconcile_open() is the start: the policy of the store, compiled by policy.c, is compared with
+ * what the maps hold and the difference is applied, never a flush; whatever crashed before, the two
+ * agree after it. From then on key.c, source.c and service.c change both, through the struct here,
+ * which borrows store, maps and secret and owns the free slots. One thread. Wall-clock times are
+ * nanoseconds since the epoch.
+ */
+#ifndef KEYFILTER_DAEMON_RECONCILE_H
+#define KEYFILTER_DAEMON_RECONCILE_H
+
+#include <stdint.h>
+
+#include "maps.h"
+#include "policy.h"
+#include "secret.h"
+#include "slotpool.h"
+#include "store.h"
+
+struct kf_why;
+
+struct kf_reconcile {
+	struct kf_store *store;
+	struct kf_maps *maps;
+	const struct kf_secret *secret;
+	struct kf_slotpool *slots;
+	/*
+	 * Entries that all allow lists need, those that two blocks share counted twice: kept below
+	 * the room of kf_key_allow, so that what is stored always fits into the kernel.
+	 */
+	uint64_t allow_entries;
+	struct kf_clock clock;	      /* that the deadlines of keys were made with */
+	struct kf_clock source_clock; /* and those of sources */
+	uint64_t flow_idle_ns;
+	uint64_t flows_live;		   /* by the last complete sweep; approximate */
+	struct kf_maps_cursor flow_cursor; /* of the sweep that goes on */
+	uint64_t flows_seen;		   /* by it so far */
+};
+
+/*
+ * Makes the maps agree with the store and seals them; programs may be attached afterwards.
+ * @flow_idle_ns: a flow silent for longer is forgotten. -EPROTO: the maps were made under another
+ * secret; -ENOSPC: more keys or sources than places.
+ */
+int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct kf_maps *maps,
+		      const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why);
+void kf_reconcile_close(struct kf_reconcile *reconcile); /* NULL is fine; touches no map */
+
+/* Both clocks now. */
+struct kf_clock kf_reconcile_now(void);
+
+/*
+ * Has the wall clock been set? Then the deadlines are made anew. Call every few seconds, and when a
+ * timerfd with TFD_TIMER_CANCEL_ON_SET ends in ECANCELED.
+ */
+int kf_reconcile_clock(struct kf_reconcile *reconcile);
+
+/*
+ * Housekeeping: removes what has expired from the store and the maps (sources, the old secrets of
+ * rotated keys), at most some hundred of each a call. Call every few seconds.
+ */
+int kf_reconcile_expire(struct kf_reconcile *reconcile);
+
+/*
+ * One slice of the flow sweep, of a few milliseconds at most. 1: call again soon (let the loop
+ * breathe between); 0: the sweep is complete and reconcile->flows_live is new; begin another in a
+ * minute or so. A flow silent for too long is closed in one sweep and deleted in the next.
+ */
+int kf_reconcile_flows(struct kf_reconcile *reconcile);
+
+/* Parts of the start, for tests and for kf_reconcile_clock(). */
+int kf_reconcile_services(struct kf_reconcile *reconcile);
+int kf_reconcile_sources(struct kf_reconcile *reconcile);
+int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why);
+
+#endif

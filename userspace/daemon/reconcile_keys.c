@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Brings kf_slots, kf_tags and kf_key_allow to what the store says, while programs use them.
+ *
+ *  1. close: slots of keys that are gone, disabled or expire earlier;
+ *  2. tags that lead to no such slot are deleted: from here on nothing leads to a slot of another
+ *     owner;
+ *  3. allow-list entries that are missing are added;
+ *  4. slots are written, each closed while it changes its owner. Flags say now which keys have an
+ *     allow list, after its entries are there;
+ *  5. allow-list entries that are not wanted are deleted, after no slot needs them;
+ *  6. missing tags are added: only now new keys can be found, and they are complete.
+ *
+ * A crash between any two steps leaves a state from which the same steps lead on.
+ */
+#include <string.h>
+
+#include "cleanup.h"
+#include "mapdiff.h"
+#include "reconcile.h"
+#include "why.h"
+
+#define TAGS_AT_ONCE 65536
+
+struct wanted {
+	struct kf_slot_row row;
+	bool present;
+	bool tagged; /* kf_tags leads to it already */
+};
+
+struct keys {
+	struct kf_reconcile *reconcile;
+	struct kf_maps *maps;
+	struct kf_why *why;
+	uint32_t slots;
+	struct wanted *wanted; /* by slot */
+	struct kf_mapdiff allow;
+	char *stale; /* tags to delete */
+	size_t stale_count;
+	size_t stale_room;
+};
+
+static void keys_end(struct keys *keys)
+{
+	free(keys->wanted);
+	free(keys->stale);
+	kf_mapdiff_end(&keys->allow);
+}
+
+/* ---- what is wanted -------------------------------------------------------------------------- */
+
+static int want_slot(void *context, const struct kf_slot_row *row)
+{
+	struct keys *keys = context;
+
+	if (row->slot >= keys->slots)
+		return kf_why_set(keys->why, -ENOSPC,
+				  "the store has a key in place %u, keys_max is %u; "
+				  "raise keys_max to %u or more",
+				  row->slot, keys->slots, row->slot + 1);
+	keys->wanted[row->slot].row = *row;
+	keys->wanted[row->slot].present = true;
+	kf_slotpool_mark(keys->reconcile->slots, row->slot);
+	return 0;
+}
+
+static int want_allow(void *context, uint32_t slot, const struct kf_cidr *cidr)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	const uint8_t one = 1;
+	struct keys *keys = context;
+	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	int err = 0;
+
+	keys->reconcile->allow_entries += count;
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = kf_mapdiff_want(&keys->allow, &prefixes[i], &one);
+	return err;
+}
+
+static int read_store(struct keys *keys)
+{
+	struct kf_store *store = keys->reconcile->store;
+	int err;
+
+	err = kf_store_slot_each(store, false, want_slot, keys);
+	if (err == -ENOSPC)
+		return err; /* explained where it was found */
+	if (!err)
+		err = kf_store_slot_allow_each(store, want_allow, keys);
+	if (err)
+		return kf_why_set(keys->why, err,
+				  "cannot read the keys: %s; restore the store from a "
+				  "backup",
+				  kf_store_error(store));
+	return 0;
+}
+
+/* ---- the steps ------------------------------------------------------------------------------- */
+
+static bool owns(const struct wanted *wanted, const struct kf_slot *slot)
+{
+	return wanted->present && !memcmp(wanted->row.tag, slot->tag, sizeof(slot->tag));
+}
+
+static void close_slots(struct keys *keys)
+{
+	for (uint32_t i = 0; i < keys->slots; i++) {
+		const struct wanted *wanted = &keys->wanted[i];
+		const struct kf_slot *slot = kf_maps_slot(keys->maps, i);
+		uint64_t expires;
+
+		if (slot->status == KF_KEY_FREE)
+			continue;
+		if (!owns(wanted, slot)) {
+			kf_maps_slot_status(keys->maps, i, KF_KEY_DELETED);
+			continue;
+		}
+		if (wanted->row.disabled && slot->status == KF_KEY_ENABLED)
+			kf_maps_slot_status(keys->maps, i, KF_KEY_DISABLED);
+		expires = kf_policy_deadline(&keys->reconcile->clock, wanted->row.expires);
+		if (expires < slot->expires_ns)
+			kf_maps_slot_expires(keys->maps, i, expires);
+	}
+}
+
+static int check_tag(void *context, const void *key, const void *value)
+{
+	struct keys *keys = context;
+	uint32_t slot;
+
+	memcpy(&slot, value, sizeof(slot));
+	if (slot < keys->slots && keys->wanted[slot].present &&
+	    !memcmp(keys->wanted[slot].row.tag, key, 16)) {
+		keys->wanted[slot].tagged = true;
+		return 0;
+	}
+	if (keys->stale_count == keys->stale_room) {
+		size_t room = keys->stale_room ? 2 * keys->stale_room : 256;
+		char *stale = reallocarray(keys->stale, room, 16);
+
+		if (!stale)
+			return -ENOMEM;
+		keys->stale = stale;
+		keys->stale_room = room;
+	}
+	memcpy(keys->stale + 16 * keys->stale_count++, key, 16);
+	return 0;
+}
+
+static int delete_stale_tags(struct keys *keys)
+{
+	int err = kf_maps_each(keys->maps, KF_MAP_kf_tags, check_tag, keys);
+
+	if (!err && keys->stale_count) {
+		err = kf_maps_delete_many(keys->maps, KF_MAP_kf_tags, keys->stale,
+					  (uint32_t)keys->stale_count);
+		kf_maps_quiesce(); /* who found one of them before has let go of its slot */
+	}
+	return err;
+}
+
+static void write_slots(struct keys *keys)
+{
+	struct kf_slot want;
+
+	for (uint32_t i = 0; i < keys->slots; i++) {
+		if (keys->wanted[i].present) {
+			kf_policy_slot(&keys->reconcile->clock, &keys->wanted[i].row, &want);
+			kf_maps_slot_write(keys->maps, i, &want);
+		} else if (kf_maps_slot(keys->maps, i)->status != KF_KEY_FREE) {
+			kf_maps_slot_status(keys->maps, i, KF_KEY_FREE);
+		}
+	}
+}
+
+static int add_tags(struct keys *keys)
+{
+	_cleanup_free_ char *tags = malloc(TAGS_AT_ONCE * 16);
+	_cleanup_free_ uint32_t *slots = malloc(TAGS_AT_ONCE * sizeof(*slots));
+	uint32_t count = 0;
+	int err = 0;
+
+	if (!tags || !slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; !err && i < keys->slots; i++) {
+		if (keys->wanted[i].present && !keys->wanted[i].tagged) {
+			memcpy(tags + 16 * (size_t)count, keys->wanted[i].row.tag, 16);
+			slots[count++] = i;
+		}
+		if (count == TAGS_AT_ONCE || (count && i + 1 == keys->slots)) {
+			err = kf_maps_put_many(keys->maps, KF_MAP_kf_tags, tags, slots, count);
+			count = 0;
+		}
+	}
+	return err;
+}
+
+static int apply(struct keys *keys)
+{
+	int err;
+
+	close_slots(keys);
+	err = delete_stale_tags(keys);
+	if (!err)
+		err = kf_mapdiff_read(&keys->allow);
+	if (!err)
+		err = kf_mapdiff_put(&keys->allow);
+	if (err)
+		return err;
+	write_slots(keys);
+	err = kf_mapdiff_delete(&keys->allow);
+	return err ? err : add_tags(keys);
+}
+
+int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why)
+{
+	_cleanup_(keys_end) struct keys keys = {
+		.reconcile = reconcile,
+		.maps = reconcile->maps,
+		.why = why,
+		.slots = kf_maps_entries(reconcile->maps, KF_MAP_kf_slots),
+	};
+	int err;
+
+	reconcile->allow_entries = 0;
+	kf_mapdiff_begin(&keys.allow, reconcile->maps, KF_MAP_kf_key_allow,
+			 sizeof(struct kf_key_prefix), sizeof(uint8_t));
+	keys.wanted = calloc(keys.slots, sizeof(*keys.wanted));
+	if (!keys.wanted)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
+	err = read_store(&keys);
+	if (err)
+		return err;
+	err = apply(&keys);
+	if (err)
+		return kf_why_set(why, err,
+				  "cannot load the keys: %s; if memory is short, free some; "
+				  "if allow lists have more blocks than keys_max, raise it",
+				  strerror(-err));
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * slotpool.h - which slots of kf_slots are free.
+ *
+ * A slot is taken while a credential in the store names it or a tag in kf_tags leads to it. A slot
+ * given back rests: a program that found it just before its tag was deleted may still be looking
+ * at it, so it is used again only after a grace period. Owned by struct kf_reconcile.
+ */
+#ifndef KEYFILTER_DAEMON_SLOTPOOL_H
+#define KEYFILTER_DAEMON_SLOTPOOL_H
+
+#include <stdint.h>
+
+struct kf_slotpool;
+
+int kf_slotpool_open(struct kf_slotpool **out, uint32_t slots);
+void kf_slotpool_close(struct kf_slotpool *pool);
+
+uint32_t kf_slotpool_free(const struct kf_slotpool *pool); /* how many can be taken, resting too */
+int kf_slotpool_take(struct kf_slotpool *pool, uint32_t *slot); /* -ENOSPC: none left */
+void kf_slotpool_mark(struct kf_slotpool *pool, uint32_t slot); /* taken already, found at start */
+void kf_slotpool_give(struct kf_slotpool *pool, uint32_t slot); /* its tag is out of kf_tags */
+void kf_slotpool_return(struct kf_slotpool *pool, uint32_t slot); /* taken, but never used */
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * store.h - the durable policy: <state-dir>/keyfilter.db.
+ *
+ * Owns the database; everything in it is rows, nothing is derived. SQLite in WAL mode with
+ * synchronous=FULL, so that a committed transaction survives a power cut. Times are wall-clock
+ * nanoseconds since the epoch (KF_WALL_NEVER: NULL in the database). Called from the daemon's one
+ * thread; the rows are the caller's. Every function that writes may be called alone, and is then a
+ * transaction of its own, or between kf_store_begin() and kf_store_commit(). 0 or -errno, outputs
+ * untouched on failure: -ENOENT no such row, -EEXIST a name or place is taken, -EIO or -ENOSPC the
+ * database cannot be read or written (kf_store_error() has SQLite's words).
+ */
+#ifndef KEYFILTER_DAEMON_STORE_H
+#define KEYFILTER_DAEMON_STORE_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <keyfilter/abi.h>
+
+#include "cidr.h"
+
+#define KF_STORE_VERSION 1 /* PRAGMA user_version that this program writes */
+#define KF_WALL_NEVER	 INT64_MAX
+
+struct kf_store;
+struct kf_why;
+
+/* Opens or creates; migrates older versions, refuses newer ones (-EPROTO). */
+int kf_store_open(struct kf_store **out, const char *state_dir, struct kf_why *why);
+void kf_store_close(struct kf_store *store);
+const char *kf_store_error(const struct kf_store *store); /* of the last call that failed */
+
+int kf_store_begin(struct kf_store *store);
+int kf_store_commit(struct kf_store *store);	/* on failure the transaction is rolled back */
+void kf_store_rollback(struct kf_store *store); /* nothing to do outside a transaction */
+
+/*
+ * For a variable that rolls back, when it leaves scope, what it has begun and not committed:
+ *	_cleanup_(kf_store_rollbackp) struct kf_store *open = store;
+ */
+void kf_store_rollbackp(struct kf_store **store);
+
+/* A row callback returns 0 to go on; anything else ends the listing, which returns that value. */
+
+/* ---- services ------------------------------------------------------------------------------- */
+
+struct kf_service_row {
+	char name[64];
+	uint32_t index; /* into kf_services and kf_counters; chosen by kf_store_service_add() */
+	bool any;	/* listens on every address, and addr is zero */
+	uint8_t addr[16];
+	uint16_t port;
+	uint8_t mode;	      /* enum kf_mode */
+	uint8_t refuse;	      /* enum kf_refuse */
+	uint32_t key_sources; /* KF_KEY_* of http1.h */
+	uint32_t flags;	      /* KF_SERVICE_* */
+};
+typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
+
+/* Sets row->index. -EEXIST: the name, or the address and port, are taken; -ENOSPC: 256 there. */
+int kf_store_service_add(struct kf_store *store, struct kf_service_row *row);
+int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row); /* by name */
+int kf_store_service_remove(struct kf_store *store, const char *name);
+int kf_store_service_get(struct kf_store *store, const char *name, struct kf_service_row *row);
+int kf_store_service_each(struct kf_store *store, kf_service_fn fn, void *context); /* by name */
+
+/* ---- interfaces ----------------------------------------------------------------------------- */
+
+struct kf_iface_row {
+	char dev[IFNAMSIZ];
+	uint8_t mode; /* enum kf_attach_mode */
+	bool reset;   /* connections older than the attach are reset, else adopted */
+	int64_t created;
+};
+typedef int (*kf_iface_fn)(void *context, const struct kf_iface_row *row);
+
+int kf_store_iface_put(struct kf_store *store,
+		       const struct kf_iface_row *row); /* adds or replaces */
+int kf_store_iface_remove(struct kf_store *store, const char *dev);
+int kf_store_iface_get(struct kf_store *store, const char *dev, struct kf_iface_row *row);
+int kf_store_iface_each(struct kf_store *store, kf_iface_fn fn, void *context); /* by dev */
+
+/* ---- sources -------------------------------------------------------------------------------- */
+
+enum kf_source_action { KF_SOURCE_DENY, KF_SOURCE_ALLOW };
+
+struct kf_source_row {
+	struct kf_cidr cidr;
+	uint8_t action; /* enum kf_source_action */
+	int64_t created;
+	int64_t expires; /* KF_WALL_NEVER */
+};
+typedef int (*kf_source_fn)(void *context, const struct kf_source_row *row);
+
+/* Adds, or replaces created and expires. *replaced tells which (may be NULL). */
+int kf_store_source_put(struct kf_store *store, const struct kf_source_row *row, bool *replaced);
+int kf_store_source_remove(struct kf_store *store, const struct kf_cidr *cidr,
+			   enum kf_source_action action);
+int kf_store_source_get(struct kf_store *store, const struct kf_cidr *cidr,
+			enum kf_source_action action, struct kf_source_row *row);
+/*
+ * Rows in the order of (addr, prefix_len, action): each block comes right before what it covers.
+ * each: all; under: @within itself and what it covers; above: what covers @within, without it;
+ * page: up to @limit rows that follow *after (NULL: from the start); expired: up to @limit rows
+ * whose time has come at @now. timed: does any have an expiry?
+ */
+int kf_store_source_each(struct kf_store *store, kf_source_fn fn, void *context);
+int kf_store_source_under(struct kf_store *store, const struct kf_cidr *within, kf_source_fn fn,
+			  void *context);
+int kf_store_source_above(struct kf_store *store, const struct kf_cidr *within, kf_source_fn fn,
+			  void *context);
+int kf_store_source_page(struct kf_store *store, const struct kf_source_row *after, uint32_t limit,
+			 kf_source_fn fn, void *context);
+int kf_store_source_expired(struct kf_store *store, int64_t now, uint32_t limit, kf_source_fn fn,
+			    void *context);
+int kf_store_source_timed(struct kf_store *store, bool *any);
+int kf_store_source_count(struct kf_store *store, uint64_t *count);
+
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+#define KF_KEY_ID_SIZE	 15  /* "k_" + 12 characters + NUL */
+#define KF_KEY_NAME_SIZE 129 /* 128 bytes of UTF-8 + NUL */
+#define KF_KEY_ALLOW_MAX 64
+
+/* What of a secret may be shown: "sk-" + head + "..." + tail. */
+struct kf_key_mask {
+	char head[3];
+	char tail[5];
+};
+
+struct kf_key_row {
+	int64_t seq; /* order of creation; chosen by kf_store_key_add() */
+	char id[KF_KEY_ID_SIZE];
+	char name[KF_KEY_NAME_SIZE];
+	struct kf_key_mask mask; /* of the newest credential */
+	bool disabled;
+	int64_t created;
+	int64_t expires; /* KF_WALL_NEVER */
+	/* counted on credentials that are gone since */
+	uint64_t past_admitted;
+	uint64_t past_refused;
+	int64_t past_used; /* wall clock; 0: never */
+};
+typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
+
+/* A key has one credential, and for the time of a grace its older ones beside it. */
+struct kf_credential_row {
+	uint32_t slot;
+	int64_t key; /* seq of its key */
+	uint8_t tag[16];
+	int64_t until; /* end of the grace of a rotated secret; KF_WALL_NEVER: the current one */
+};
+typedef int (*kf_credential_fn)(void *context, const struct kf_credential_row *row);
+
+enum kf_key_filter {
+	KF_KEYS_ALL,
+	KF_KEYS_ENABLED,
+	KF_KEYS_DISABLED,
+	KF_KEYS_EXPIRED,
+	KF_KEYS_NONE
+};
+
+struct kf_key_query {
+	enum kf_key_filter filter;
+	const char *search; /* part of the name, or beginning of the id; NULL or "": all */
+	int64_t after;	    /* seq of the last row seen; 0: from the start */
+	uint32_t limit;
+	int64_t now; /* what is expired, is expired at this wall-clock time */
+};
+
+struct kf_key_counts {
+	uint64_t total;
+	uint64_t enabled; /* neither disabled nor expired */
+	uint64_t disabled;
+	uint64_t expired; /* not disabled, but past its time */
+};
+
+int kf_store_key_add(struct kf_store *store, struct kf_key_row *row);	       /* sets row->seq */
+int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row); /* by seq */
+int kf_store_key_remove(struct kf_store *store, int64_t seq); /* with all that hangs on it */
+int kf_store_key_get(struct kf_store *store, const char *id, struct kf_key_row *row);
+int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_row *row);
+/* Rows in order of creation. */
+int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, kf_key_fn fn,
+		      void *context);
+/* How many rows match filter and search, whatever after and limit are. */
+int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query, uint64_t *total);
+int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts *counts);
+
+/* The whole allow list of a key, replaced; and read, at most KF_KEY_ALLOW_MAX blocks. */
+int kf_store_key_allow_set(struct kf_store *store, int64_t seq, const struct kf_cidr *cidrs,
+			   uint32_t count);
+int kf_store_key_allow_get(struct kf_store *store, int64_t seq,
+			   struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count);
+
+int kf_store_credential_add(struct kf_store *store, const struct kf_credential_row *row);
+int kf_store_credential_remove(struct kf_store *store, uint32_t slot);
+int kf_store_credential_until(struct kf_store *store, uint32_t slot, int64_t until);
+int kf_store_credential_each(struct kf_store *store, int64_t seq, kf_credential_fn fn,
+			     void *context); /* of one key, oldest first */
+int kf_store_credential_expired(struct kf_store *store, int64_t now, uint32_t limit,
+				kf_credential_fn fn, void *context);
+int kf_store_credential_any(struct kf_store *store, bool *any);
+
+/* What the slot of each credential must say; @timed: only those with a time, in no order. */
+struct kf_slot_row {
+	uint32_t slot;
+	uint8_t tag[16];
+	bool disabled;
+	bool allowlist;	 /* the key has one */
+	int64_t expires; /* the earlier of the key's and the credential's */
+};
+typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
+int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *context);
+
+/* Every block of every credential's allow list, in no order. */
+typedef int (*kf_slot_allow_fn)(void *context, uint32_t slot, const struct kf_cidr *cidr);
+int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context);
+
+#endif

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The credentials of the store: what ties a key to its slots in the kernel. */
+#include <string.h>
+
+#include "store_sqlite.h"
+
+#define COLUMNS "slot, key, tag, until"
+
+static void read_credential(struct kf_sql *q, struct kf_credential_row *row)
+{
+	memset(row, 0, sizeof(*row));
+	row->slot = (uint32_t)kf_sql_int(q);
+	row->key = kf_sql_int(q);
+	kf_sql_blob(q, row->tag, sizeof(row->tag));
+	row->until = kf_sql_time(q);
+}
+
+static int give_rows(struct kf_sql *q, kf_credential_fn fn, void *context)
+{
+	struct kf_credential_row row;
+	int err = 0;
+
+	while (!err && kf_sql_step(q)) {
+		read_credential(q, &row);
+		err = fn(context, &row);
+	}
+	return err ? err : q->err;
+}
+
+int kf_store_credential_add(struct kf_store *store, const struct kf_credential_row *row)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "INSERT INTO credential (" COLUMNS ") VALUES (?, ?, ?, ?)");
+
+	kf_sql_bind_int(&q, row->slot);
+	kf_sql_bind_int(&q, row->key);
+	kf_sql_bind_blob(&q, row->tag, sizeof(row->tag));
+	kf_sql_bind_time(&q, row->until);
+	return kf_sql_run(&q);
+}
+
+int kf_store_credential_remove(struct kf_store *store, uint32_t slot)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "DELETE FROM credential WHERE slot = ?");
+
+	kf_sql_bind_int(&q, slot);
+	return kf_sql_run_on_row(&q);
+}
+
+int kf_store_credential_until(struct kf_store *store, uint32_t slot, int64_t until)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "UPDATE credential SET until = ? WHERE slot = ?");
+
+	kf_sql_bind_time(&q, until);
+	kf_sql_bind_int(&q, slot);
+	return kf_sql_run_on_row(&q);
+}
+
+int kf_store_credential_each(struct kf_store *store, int64_t seq, kf_credential_fn fn,
+			     void *context)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT " COLUMNS " FROM credential WHERE key = ? "
+				    "ORDER BY until IS NULL, until, slot");
+
+	kf_sql_bind_int(&q, seq);
+	return give_rows(&q, fn, context);
+}
+
+int kf_store_credential_expired(struct kf_store *store, int64_t now, uint32_t limit,
+				kf_credential_fn fn, void *context)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT " COLUMNS " FROM credential "
+				    "WHERE until IS NOT NULL AND until <= ? LIMIT ?");
+
+	kf_sql_bind_int(&q, now);
+	kf_sql_bind_int(&q, limit);
+	return give_rows(&q, fn, context);
+}
+
+int kf_store_credential_any(struct kf_store *store, bool *any)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT 1 FROM credential LIMIT 1");
+	bool found = kf_sql_step(&q);
+
+	if (!q.err)
+		*any = found;
+	return q.err;
+}
+
+/* ---- slots ----------------------------------------------------------------------------------- */
+
+/*
+ * All are read at every start: each key's row is fetched by its number then, and whether there is
+ * an allow list is asked only if any key has one. Those with a time are read whenever the clock is
+ * set, and found by the partial indexes over the times.
+ */
+#define SLOTS(allow) "SELECT c.slot, c.tag, c.until, k.disabled, k.expires, " allow
+#define ALL(allow)                                                                                 \
+	SLOTS(allow) " FROM credential c CROSS JOIN api_key k ON k.seq = c.key ORDER BY c.slot"
+#define TIMED(allow)                                                                               \
+	SLOTS(allow)                                                                               \
+	" FROM api_key k CROSS JOIN credential c ON c.key = k.seq "                                \
+	"WHERE k.expires IS NOT NULL "                                                             \
+	"UNION ALL " SLOTS(allow) " FROM credential c CROSS JOIN api_key k ON "                    \
+				  "k.seq = c.key WHERE c.until IS NOT NULL AND "                   \
+				  "k.expires IS NULL"
+#define HAS_ALLOW "EXISTS (SELECT 1 FROM key_allow a WHERE a.key = c.key)"
+
+static void read_slot(struct kf_sql *q, struct kf_slot_row *row)
+{
+	int64_t until, expires;
+
+	memset(row, 0, sizeof(*row));
+	row->slot = (uint32_t)kf_sql_int(q);
+	kf_sql_blob(q, row->tag, sizeof(row->tag));
+	until = kf_sql_time(q);
+	row->disabled = kf_sql_int(q);
+	expires = kf_sql_time(q);
+	row->allowlist = kf_sql_int(q);
+	row->expires = until < expires ? until : expires;
+}
+
+static int any_allow(struct kf_store *store, bool *any)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT 1 FROM key_allow LIMIT 1");
+
+	*any = kf_sql_step(&q);
+	return q.err;
+}
+
+int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *context)
+{
+	static const char *const queries[2][2] = {
+		{ ALL("0"), ALL(HAS_ALLOW) },
+		{ TIMED("0"), TIMED(HAS_ALLOW) },
+	};
+	struct kf_slot_row row;
+	bool allow;
+	int err = any_allow(store, &allow);
+
+	if (err)
+		return err;
+
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, queries[timed][allow]);
+
+	while (!err && kf_sql_step(&q)) {
+		read_slot(&q, &row);
+		err = fn(context, &row);
+	}
+	return err ? err : q.err;
+}
+
+int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT c.slot, a.addr, a.prefix_len FROM key_allow a "
+				    "JOIN credential c ON c.key = a.key");
+	struct kf_cidr cidr;
+	uint32_t slot;
+	int err = 0;
+
+	while (!err && kf_sql_step(&q)) {
+		slot = (uint32_t)kf_sql_int(&q);
+		kf_sql_blob(&q, cidr.addr, sizeof(cidr.addr));
+		cidr.prefix_len = (uint8_t)kf_sql_int(&q);
+		err = fn(context, slot, &cidr);
+	}
+	return err ? err : q.err;
+}

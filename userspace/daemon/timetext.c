@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "timetext.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LAST_SECOND 9214646400ll /* 2262-01-01 */
+
+static void broken_down(int64_t seconds, struct tm *tm)
+{
+	time_t time = (time_t)seconds;
+
+	/* gmtime_r fails only for years that do not fit an int: show the epoch, never garbage */
+	if (!gmtime_r(&time, tm)) {
+		time = 0;
+		gmtime_r(&time, tm);
+	}
+}
+
+/* Whole seconds, and what is left of @wall_ns: 0 to 999999999 also before 1970. */
+static int64_t split_seconds(int64_t wall_ns, int64_t *rest)
+{
+	int64_t seconds = wall_ns / KF_TIMETEXT_SECOND;
+
+	*rest = wall_ns % KF_TIMETEXT_SECOND;
+	if (*rest < 0) {
+		*rest += KF_TIMETEXT_SECOND;
+		seconds--;
+	}
+	return seconds;
+}
+
+const char *kf_timetext_format(int64_t wall_ns, char text[static KF_TIMETEXT_SIZE])
+{
+	struct tm tm;
+	int64_t rest;
+
+	broken_down(split_seconds(wall_ns, &rest), &tm);
+	strftime(text, KF_TIMETEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return text;
+}
+
+const char *kf_timetext_format_micros(int64_t wall_ns, char text[static KF_TIMETEXT_SIZE])
+{
+	struct tm tm;
+	int64_t rest;
+	size_t len;
+
+	broken_down(split_seconds(wall_ns, &rest), &tm);
+	len = strftime(text, KF_TIMETEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + len, KF_TIMETEXT_SIZE - len, ".%06dZ", (int)(rest / 1000));
+	return text;
+}
+
+/* Takes exactly @digits digits off *@text; -1 where there are not as many. */
+static int take_digits(const char **text, int digits)
+{
+	int value = 0;
+
+	for (int i = 0; i < digits; i++, (*text)++) {
+		if (!isdigit((unsigned char)**text))
+			return -1;
+		value = value * 10 + (**text - '0');
+	}
+	return value;
+}
+
+static bool take_char(const char **text, char c)
+{
+	if (toupper((unsigned char)**text) != c)
+		return false;
+	(*text)++;
+	return true;
+}
+
+/* "Z", "+hh:mm" or "-hh:mm" at the end of the text: seconds east of UTC. */
+static int take_offset(const char **text, int *offset)
+{
+	int sign, hours, minutes;
+
+	*offset = 0;
+	if (take_char(text, 'Z'))
+		return 0;
+	sign = **text == '-' ? -1 : 1;
+	if (!take_char(text, '+') && !take_char(text, '-'))
+		return -EINVAL;
+	hours = take_digits(text, 2);
+	if (hours < 0 || hours > 23 || !take_char(text, ':'))
+		return -EINVAL;
+	minutes = take_digits(text, 2);
+	if (minutes < 0 || minutes > 59)
+		return -EINVAL;
+	*offset = sign * (hours * 3600 + minutes * 60);
+	return 0;
+}
+
+/* ".123", in nanoseconds; digits beyond the ninth round up, so that nothing ends early. */
+static int take_fraction(const char **text, int64_t *ns)
+{
+	int64_t unit = KF_TIMETEXT_SECOND / 10;
+	bool more = false;
+
+	*ns = 0;
+	if (!take_char(text, '.'))
+		return 0;
+	if (!isdigit((unsigned char)**text))
+		return -EINVAL;
+	for (; isdigit((unsigned char)**text); (*text)++, unit /= 10) {
+		*ns += (**text - '0') * unit;
+		more |= !unit && **text != '0';
+	}
+	*ns += more;
+	return 0;
+}
+
+static int take_date(const char **text, struct tm *tm)
+{
+	tm->tm_year = take_digits(text, 4);
+	if (tm->tm_year < 0 || !take_char(text, '-'))
+		return -EINVAL;
+	tm->tm_year -= 1900;
+	tm->tm_mon = take_digits(text, 2) - 1;
+	if (tm->tm_mon < 0 || tm->tm_mon > 11 || !take_char(text, '-'))
+		return -EINVAL;
+	tm->tm_mday = take_digits(text, 2);
+	if (tm->tm_mday < 1 || tm->tm_mday > 31)
+		return -EINVAL;
+	return take_char(text, 'T') || take_char(text, ' ') ? 0 : -EINVAL;
+}
+
+static int take_clock(const char **text, struct tm *tm)
+{
+	tm->tm_hour = take_digits(text, 2);
+	if (tm->tm_hour < 0 || tm->tm_hour > 23 || !take_char(text, ':'))
+		return -EINVAL;
+	tm->tm_min = take_digits(text, 2);
+	if (tm->tm_min < 0 || tm->tm_min > 59 || !take_char(text, ':'))
+		return -EINVAL;
+	tm->tm_sec = take_digits(text, 2);
+	return tm->tm_sec < 0 || tm->tm_sec > 60 ? -EINVAL : 0;
+}
+
+int kf_timetext_parse(const char *text, int64_t *wall_ns)
+{
+	struct tm tm = { 0 }, asked;
+	int64_t seconds, fraction;
+	int offset;
+
+	if (take_date(&text, &tm) || take_clock(&text, &tm) || take_fraction(&text, &fraction) ||
+	    take_offset(&text, &offset) || *text)
+		return -EINVAL;
+
+	asked = tm;
+	seconds = (int64_t)timegm(&tm);
+	/* timegm() makes 3 March of 31 February: that is not what was written */
+	if (asked.tm_sec < 60 && tm.tm_mday != asked.tm_mday)
+		return -EINVAL;
+	seconds -= offset;
+	if (seconds < 0 || seconds >= LAST_SECOND)
+		return -ERANGE;
+	*wall_ns = seconds * KF_TIMETEXT_SECOND + fraction;
+	return 0;
+}
+
+int kf_timetext_duration(const char *text, int64_t *ns)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { '\0', 1 } };
+	const int64_t most = KF_TIMETEXT_DURATION_MAX / KF_TIMETEXT_SECOND;
+	int64_t value = 0;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	for (; isdigit((unsigned char)*text); text++) {
+		value = value * 10 + (*text - '0');
+		if (value > most)
+			return -EINVAL;
+	}
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (*text != units[i].unit)
+			continue;
+		if ((*text && text[1]) || value > most / units[i].seconds)
+			return -EINVAL;
+		*ns = value * units[i].seconds * KF_TIMETEXT_SECOND;
+		return 0;
+	}
+	return -EINVAL;
+}

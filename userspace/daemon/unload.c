@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "unload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api_socket.h"
+#include "attach.h"
+#include "cleanup.h"
+#include "client.h"
+#include "json.h"
+#include "lock.h"
+#include "log.h"
+#include "maps.h"
+#include "why.h"
+
+#define WAIT_SECONDS 60
+#define STEP_MS	     50
+
+KF_CLEANUP_DEFINE(struct kf_attach, kf_attach_close)
+
+int kf_unload_programs(struct kf_attach *attach, struct kf_why *why)
+{
+	struct if_nameindex *names = if_nameindex();
+	int first = 0;
+
+	if (!names)
+		return kf_why_set(why, -errno, "cannot list the interfaces: %s; run it as root",
+				  strerror(errno));
+	for (const struct if_nameindex *name = names; name->if_index; name++) {
+		int err = kf_attach_remove(attach, name->if_name, first ? NULL : why);
+
+		first = first ?: err;
+	}
+	if_freenameindex(names);
+	return first;
+}
+
+int kf_unload_pins(const char *pin_dir, struct kf_why *why)
+{
+	char links[PATH_MAX];
+
+	snprintf(links, sizeof(links), "%s/links", pin_dir);
+	if (rmdir(links) && errno != ENOENT)
+		kf_log_warning("cannot remove %s: %s; see what is in it", links, strerror(errno));
+	return kf_maps_unload(pin_dir, why);
+}
+
+/* -EBUSY: a daemon has the pin directory, with another run directory than ours. */
+static int check_free(const char *pin_dir, struct kf_why *why)
+{
+	_cleanup_close_ int dir = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return kf_why_set(why, -errno, "cannot open %s: %s; run it as root", pin_dir,
+				  strerror(errno));
+	if (flock(dir, LOCK_EX | LOCK_NB))
+		return kf_why_set(why, -EBUSY,
+				  "a keyfilterd holds %s; stop it, or name its --run-dir", pin_dir);
+	return 0;
+}
+
+int kf_unload_alone(const char *pin_dir, struct kf_why *why)
+{
+	_cleanup_(kf_attach_closep) struct kf_attach *attach = NULL;
+	int err;
+
+	if (access(pin_dir, F_OK) && errno == ENOENT)
+		return 0;
+	err = check_free(pin_dir, why);
+	if (err)
+		return err;
+	err = kf_attach_open(&attach, pin_dir, why);
+	/* without kf_config there is nothing that a program of ours could run on */
+	if (err && err != -ENOENT)
+		return err;
+	err = attach ? kf_unload_programs(attach, why) : 0;
+	if (err)
+		return err;
+	kf_attach_close(TAKE_PTR(attach));
+	return kf_unload_pins(pin_dir, why);
+}
+
+/* ---- a running daemon
+ * ----------------------------------------------------------------------------- */
+
+static int send_request(const char *run_dir, struct kf_why *why)
+{
+	_cleanup_(kf_client_closep) struct kf_client *client = NULL;
+	_cleanup_reply_ struct kf_client_reply reply = { 0 };
+	_cleanup_json_ json_t *answer = NULL;
+	const char *code = NULL, *message = NULL, *mend = NULL;
+	struct kf_client_why trouble;
+	char path[PATH_MAX], where[200];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", run_dir, KF_API_SOCKET_NAME);
+	err = kf_client_open(&client, path, &trouble);
+	err = err ?: kf_client_call(client, "POST", "/v1/unload", NULL, &reply, &trouble);
+	if (err)
+		return kf_why_set(why, err, "%s", trouble.text);
+	if (reply.status == 200)
+		return 0;
+	if (!kf_json_read(reply.body, reply.len, &answer, where))
+		kf_json_is_error(answer, &code, &message, &mend);
+	return kf_why_set(why, -EPROTO, "the daemon answered %ld: %s; %s", reply.status,
+			  message ?: "no reason given", mend ?: "see its log");
+}
+
+int kf_unload_ask(const char *run_dir, pid_t pid, struct kf_why *why)
+{
+	const struct timespec step = { .tv_nsec = STEP_MS * 1000000l };
+	int err = send_request(run_dir, why);
+
+	for (int i = 0; !err && i < WAIT_SECONDS * 1000 / STEP_MS; i++) {
+		if (!kf_lock_holder(run_dir))
+			return 0;
+		nanosleep(&step, NULL);
+	}
+	return err
+		       ?: kf_why_set(why, -ETIMEDOUT,
+				     "keyfilterd, pid %d, was asked to unload and still runs; %s",
+				     (int)pid, "see its log");
+}

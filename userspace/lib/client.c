@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+#include <time.h>
+#include <curl/curl.h>
+
+/* 100,000 new keys are some 40 MB of JSON; what is far larger is not from our daemon. */
+#define REPLY_MAX	(256u << 20)
+#define LINE_MAX_BYTES	(64u << 10)
+#define CONNECT_SECONDS 5L
+#define ANSWER_SECONDS	120L
+#define SILENCE_SECONDS 60
+
+struct kf_client {
+	CURL *curl;
+	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+};
+
+/* Bytes that arrive in pieces; grows by doubling, NUL-terminated once it is not empty. */
+struct buffer {
+	char *bytes;
+	size_t len, room;
+};
+
+struct follower {
+	CURL *curl;
+	kf_client_line_fn line;
+	void *context;
+	const volatile bool *stop;
+	struct buffer buffer; /* the line so far; the whole answer when it is not a 200 */
+	time_t heard;
+	bool left; /* the caller had enough */
+	bool silent;
+};
+
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static int buffer_add(struct buffer *buffer, const char *bytes, size_t len, size_t most)
+{
+	size_t room = buffer->room ? buffer->room : 4096;
+	char *grown;
+
+	if (len > most - buffer->len)
+		return -EMSGSIZE;
+	while (room < buffer->len + len + 1)
+		room *= 2;
+	if (room != buffer->room) {
+		grown = realloc(buffer->bytes, room);
+		if (!grown)
+			return -ENOMEM;
+		buffer->bytes = grown;
+		buffer->room = room;
+	}
+	memcpy(buffer->bytes + buffer->len, bytes, len);
+	buffer->len += len;
+	buffer->bytes[buffer->len] = '\0';
+	return 0;
+}
+
+static void buffer_drop(struct buffer *buffer)
+{
+	free(buffer->bytes);
+}
+
+/*
+ * What holds for every request. The host in the URL is only a name for the Host field: the socket
+ * decides where it goes, and a proxy in the environment must not.
+ */
+static void set_common(struct kf_client *client)
+{
+	CURL *curl = client->curl;
+
+	curl_easy_reset(curl);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket_path);
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	/* A service may be named "..": nobody but the daemon reads the path. */
+	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "keyfilterctl/" KF_VERSION);
+}
+
+int kf_client_open(struct kf_client **out, const char *socket_path, struct kf_client_why *why)
+{
+	struct kf_client *client;
+
+	if (strlen(socket_path) >= sizeof(client->socket_path)) {
+		snprintf(why->text, sizeof(why->text),
+			 "the socket's path is longer than %zu bytes; give --socket a shorter one",
+			 sizeof(client->socket_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	client = calloc(1, sizeof(*client));
+	if (client)
+		client->curl = curl_easy_init();
+	if (!client || !client->curl) {
+		free(client);
+		snprintf(why->text, sizeof(why->text), "out of memory; free some");
+		return -ENOMEM;
+	}
+	strcpy(client->socket_path, socket_path);
+	*out = client;
+	return 0;
+}
+
+void kf_client_close(struct kf_client *client)
+{
+	if (!client)
+		return;
+	curl_easy_cleanup(client->curl);
+	free(client);
+}
+
+static int explain_connect(const struct kf_client *client, int cause, struct kf_client_why *why)
+{
+	const char *path = client->socket_path;
+
+	switch (cause) {
+	case EACCES:
+	case EPERM:
+		snprintf(why->text, sizeof(why->text),
+			 "no permission to reach keyfilterd at %s (connect: %s); run as root, or "
+			 "join "
+			 "the group keyfilter to read",
+			 path, strerror(cause));
+		break;
+	case EAGAIN:
+		snprintf(why->text, sizeof(why->text),
+			 "keyfilterd at %s has no room for another connection (connect: %s); try "
+			 "again in a moment",
+			 path, strerror(cause));
+		break;
+	default:
+		snprintf(why->text, sizeof(why->text),
+			 "no keyfilterd at %s (connect: %s); start it with: systemctl start "
+			 "keyfilterd, or give --socket",
+			 path, strerror(cause));
+		break;
+	}
+	return -cause;
+}
+
+static int explain(const struct kf_client *client, CURLcode code, struct kf_client_why *why)
+{
+	long cause = 0;
+
+	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &cause);
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		return explain_connect(client, cause ? (int)cause : ECONNREFUSED, why);
+	case CURLE_OPERATION_TIMEDOUT:
+		snprintf(why->text, sizeof(why->text),
+			 "keyfilterd at %s did not answer in time; see: journalctl -u keyfilterd",
+			 client->socket_path);
+		return -ETIMEDOUT;
+	default:
+		snprintf(why->text, sizeof(why->text),
+			 "the answer from %s broke off (%s); see: journalctl -u keyfilterd, and "
+			 "check with a list before you try again",
+			 client->socket_path, curl_easy_strerror(code));
+		return -EPROTO;
+	}
+}
+
+static int set_url(CURL *curl, const char *path)
+{
+	_cleanup_free_ char *url = NULL;
+
+	if (asprintf(&url, "http://keyfilterd%s", path) < 0)
+		return -ENOMEM;
+	/* curl copies it. */
+	return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK ? 0 : -ENOMEM;
+}
+
+static size_t take_reply(char *bytes, size_t size, size_t count, void *context)
+{
+	return buffer_add(context, bytes, size * count, REPLY_MAX) == 0 ? size * count : 0;
+}
+
+int kf_client_call(struct kf_client *client, const char *method, const char *path, const char *body,
+		   struct kf_client_reply *out, struct kf_client_why *why)
+{
+	_cleanup_(buffer_drop) struct buffer buffer = { 0 };
+	struct curl_slist *fields = NULL;
+	CURL *curl = client->curl;
+	CURLcode code;
+
+	set_common(client);
+	if (set_url(curl, path) < 0 || buffer_add(&buffer, "", 0, REPLY_MAX) < 0) {
+		snprintf(why->text, sizeof(why->text), "out of memory; free some");
+		return -ENOMEM;
+	}
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_SECONDS);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
+	if (body) {
+		fields = curl_slist_append(NULL, "Content-Type: application/json");
+		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+	}
+	code = curl_easy_perform(curl);
+	curl_slist_free_all(fields);
+	if (code != CURLE_OK)
+		return explain(client, code, why);
+
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &out->status);
+	out->len = buffer.len;
+	out->body = TAKE_PTR(buffer.bytes);
+	return 0;
+}
+
+/* Hands on the lines that are whole, and moves the rest to the front. */
+static void hand_lines(struct follower *follower)
+{
+	struct buffer *buffer = &follower->buffer;
+	char *line = buffer->bytes, *end;
+
+	while (!follower->left && (end = memchr(line, '\n', buffer->bytes + buffer->len - line))) {
+		*end = '\0';
+		if (end > line)
+			follower->left = follower->line(line, end - line, follower->context) != 0;
+		line = end + 1;
+	}
+	buffer->len -= line - buffer->bytes;
+	memmove(buffer->bytes, line, buffer->len);
+}
+
+static size_t take_lines(char *bytes, size_t size, size_t count, void *context)
+{
+	struct follower *follower = context;
+	long status = 0;
+
+	follower->heard = seconds_now();
+	if (buffer_add(&follower->buffer, bytes, size * count,
+		       LINE_MAX_BYTES + CURL_MAX_WRITE_SIZE) < 0)
+		return 0;
+	curl_easy_getinfo(follower->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200)
+		hand_lines(follower);
+	return follower->left ? 0 : size * count;
+}
+
+/* curl calls this about once a second and whenever bytes move; not 0 ends the transfer. */
+static int look_around(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+		       curl_off_t up)
+{
+	struct follower *follower = context;
+
+	if (*follower->stop)
+		follower->left = true;
+	else if (seconds_now() - follower->heard > SILENCE_SECONDS)
+		follower->silent = true;
+	return follower->left || follower->silent;
+}
+
+static int end_follow(struct kf_client *client, struct follower *follower, CURLcode code,
+		      struct kf_client_reply *out, struct kf_client_why *why)
+{
+	if (follower->silent) {
+		snprintf(why->text, sizeof(why->text),
+			 "keyfilterd at %s has been silent for %d seconds; see: journalctl -u "
+			 "keyfilterd",
+			 client->socket_path, SILENCE_SECONDS);
+		return -ETIMEDOUT;
+	}
+	if (code != CURLE_OK && !follower->left)
+		return explain(client, code, why);
+
+	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &out->status);
+	if (out->status != 200 && !follower->left) {
+		out->len = follower->buffer.len;
+		out->body = TAKE_PTR(follower->buffer.bytes);
+	}
+	return 0;
+}
+
+int kf_client_follow(struct kf_client *client, const char *path, kf_client_line_fn line,
+		     void *context, const volatile bool *stop, struct kf_client_reply *out,
+		     struct kf_client_why *why)
+{
+	struct follower follower = {
+		.curl = client->curl,
+		.line = line,
+		.context = context,
+		.stop = stop,
+		.heard = seconds_now(),
+	};
+	CURL *curl = client->curl;
+	int ret;
+
+	set_common(client);
+	if (set_url(curl, path) < 0 || buffer_add(&follower.buffer, "", 0, LINE_MAX_BYTES) < 0) {
+		snprintf(why->text, sizeof(why->text), "out of memory; free some");
+		return -ENOMEM;
+	}
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_lines);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &follower);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_around);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &follower);
+	ret = end_follow(client, &follower, curl_easy_perform(curl), out, why);
+	buffer_drop(&follower.buffer);
+	return ret;
+}
+
+void kf_client_reply_drop(struct kf_client_reply *reply)
+{
+	free(reply->body);
+	*reply = (struct kf_client_reply){ 0 };
+}
+
+char *kf_client_escape(const char *text)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-._~";
+	char *escaped = malloc(strlen(text) * 3 + 1), *at = escaped;
+
+	if (!escaped)
+		return NULL;
+	for (; *text; text++) {
+		if (strchr(plain, *text))
+			*at++ = *text;
+		else
+			at += sprintf(at, "%%%02X", (unsigned char)*text);
+	}
+	*at = '\0';
+	return escaped;
+}
