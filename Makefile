@@ -75,6 +75,9 @@ endef
 $(eval $(call objects,obj,$(CFLAGS) $(HARDEN)))
 $(eval $(call objects,san,$(SANITIZE)))
 
+# .incbin, which -MMD does not see
+$(O)/obj/userspace/daemon/store_sqlite.o $(O)/san/userspace/daemon/store_sqlite.o: userspace/daemon/schema.sql
+
 link = $(call say,LINK,$@)$(CC) $(1) $(LDFLAGS) $(filter %.o %.c,$^) $(filter %.a,$^) -o $@
 
 $(O)/keyfilterd: $(O)/obj/userspace/daemon/main.o $(O)/obj/daemon.a $(O)/obj/lib.a

@@ -230,19 +230,35 @@ static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct
 	}
 }
 
+/*
+ * The stack takes a RST that has exactly the number it expects next (RFC 5961 section 3.2), and then
+ * says nothing. Another one may be right all the same, as not all that passed is acknowledged yet: it
+ * only lets the controller sweep the flow sooner. Neither opens anything: data without a flow is
+ * dropped.
+ */
+static __always_inline void kf_flow_reset_in(struct kf_flow *flow, const struct kf_packet *p)
+{
+	if (p->seq == flow->acked_seq)
+		kf_flow_delete(flow, &p->key);
+	else
+		flow->flags |= KF_FLOW_RST_IN;
+}
+
 /* A segment without data: SYN, ACK, FIN, RST. It can only complete a handshake or end a flow. */
 static __always_inline int kf_flow_control(KF_CTX *ctx, struct kf_packet *p)
 {
 	struct kf_flow *flow;
 	int reason;
 
-	if ((p->tcp_flags & (KF_TCP_SYN | KF_TCP_RST | KF_TCP_ACK)) != KF_TCP_ACK)
+	if (p->tcp_flags & KF_TCP_SYN)
 		return KF_REASON_CONTROL;
 	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
-	if (flow) {
+	if (flow && (p->tcp_flags & KF_TCP_RST))
+		kf_flow_reset_in(flow, p);
+	else if (flow) {
 		kf_flow_touch(flow);
 		kf_flow_follow_in(flow, p);
-	} else {
+	} else if ((p->tcp_flags & (KF_TCP_RST | KF_TCP_ACK)) == KF_TCP_ACK) {
 		kf_flow_create(ctx, &reason);
 	}
 	return KF_REASON_CONTROL;

@@ -37,8 +37,12 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	if (result != KF_L3_TCP)
 		return false;
 	ports = kf_packet_ports(data, data_end, &l3);
-	if (!ports)
+	if (!ports) {
+		/* there, but behind more headers than lie in reach: the stack would find it */
+		if (l3.l4_offset + 4 <= kf_ctx_len(ctx))
+			*verdict = KF_VERDICT_DROP;
 		return false;
+	}
 	p->key.client_port = bpf_ntohs(ports[0]);
 	p->key.server_port = bpf_ntohs(ports[1]);
 	if (!kf_service_find(l3.daddr, l3.ipv6, p->key.server_port, &p->service))
@@ -49,13 +53,14 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	p->l3_offset = l3.offset;
 	p->l4_offset = l3.l4_offset;
 	kf_packet_tcp((struct tcphdr *)ports, data_end, &l3, kf_ctx_len(ctx), p);
+	if (l3.ipv6 && (kf_address_is_mapped(p->key.client) || kf_address_is_mapped(p->key.server)))
+		p->detail = KF_DETAIL_ADDRESS;
 	return true;
 }
 
 /* Stages 3 to 7. */
 static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
 					     const struct kf_config *config,
-					     const struct kf_service *service,
 					     struct kf_outcome *out)
 {
 	if (kf_source_is_denied(p, config)) {
@@ -67,7 +72,7 @@ static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
 	if (p->detail)
 		out->reason = KF_REASON_MALFORMED;
 	else if (p->payload_len)
-		kf_judge_data(ctx, p, service, out);
+		kf_judge_data(ctx, p, out);
 	else
 		out->reason = kf_flow_control(ctx, p);
 }
@@ -120,7 +125,7 @@ static __always_inline int kf_ingress(KF_CTX *ctx)
 	out->refusal = 0;
 	out->slot = KF_SLOT_NONE;
 	out->keep = KF_KEEP_ALL;
-	kf_ingress_judge(ctx, &scratch->packet, config, service, out);
+	kf_ingress_judge(ctx, &scratch->packet, config, out);
 	return kf_ingress_act(ctx, &scratch->packet, config, service, out);
 }
 

@@ -150,6 +150,13 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 	w.at = w.from;
 	w.judged = w.from;
 	kf_walk_run(ctx, p, flow, &w);
+	if (!w.reason && w.at < p->payload_len) {
+		/* its steps are used up: TCP brings the rest again, unless this was the end */
+		if (p->tcp_flags & KF_TCP_FIN)
+			kf_walk_refuse(&w, p, KF_REASON_MALFORMED, KF_DETAIL_TOO_MANY_REQUESTS);
+		out->keep = w.at;
+	}
+	kf_count_requests(p->service, w.admitted, w.refused);
 	kf_judged_keep(ctx, p, flow, &w);
 	out->slot = w.slot;
 	if (w.reason && (!w.monitor || w.at < p->payload_len))
@@ -160,8 +167,6 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 		out->reason = KF_REASON_ADMITTED;
 	else if (w.partial)
 		out->reason = KF_REASON_HEAD_PARTIAL;
-	if (!w.reason && w.at < p->payload_len)
-		out->keep = w.at; /* the walk's steps are used up */
 }
 
 /* May this segment's repeated bytes stay? 0, or the reason to drop it. */
@@ -193,6 +198,18 @@ static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p,
 	return !kf_judged_is_open(kf_judged_next(flow), flow->acked_seq);
 }
 
+/*
+ * The next stretch of a long body. What was judged lies 2^30 bytes back and is acknowledged: it is
+ * forgotten before the sequence numbers wrap and make it look like something to come.
+ */
+static __always_inline void kf_judge_skip(struct kf_flow *flow)
+{
+	flow->judged_seq = flow->resume_seq;
+	for (int i = 0; i < KF_JUDGED_MAX; i++)
+		flow->judged[i].len = 0;
+	kf_flow_skip(flow, flow->skip);
+}
+
 /* Under the flow's lock. */
 static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					    const struct kf_service *service, struct kf_outcome *out)
@@ -202,7 +219,13 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 	int reason;
 
 	if (flow->skip && kf_seq_before(flow->resume_seq, end))
-		kf_flow_skip(flow, flow->skip);
+		kf_judge_skip(flow);
+	if (kf_seq_before(flow->resume_seq, p->seq)) {
+		out->reason = KF_REASON_OUT_OF_ORDER;
+		if (monitor)
+			kf_flow_lose(flow, end);
+		return;
+	}
 	reason = kf_judge_repeated(ctx, p, flow, monitor);
 	if (reason) {
 		out->reason = reason;
@@ -270,46 +293,51 @@ static __always_inline int kf_judge_unsynced(struct kf_flow *flow, const struct 
 	return 0;
 }
 
+/* What becomes of a segment with data of @flow. */
+static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					 struct kf_outcome *out)
+{
+	__u32 end = p->seq + p->payload_len;
+	int reason;
+
+	switch (flow->state) {
+	case KF_FLOW_CLOSED:
+		return KF_REASON_NO_FLOW;
+	case KF_FLOW_REFUSED:
+		return KF_REASON_FLOW_REFUSED;
+	case KF_FLOW_TUNNEL:
+		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client);
+		return reason == KF_REASON_ADMITTED ? KF_REASON_TUNNEL : reason;
+	case KF_FLOW_UNSYNCED:
+		reason = kf_judge_unsynced(flow, p);
+		if (reason)
+			return reason;
+	}
+	/* all behind resume_seq, and nothing judged in it that the backend may still take */
+	if (!kf_seq_before(flow->resume_seq, end) &&
+	    (!kf_seq_before(p->seq, flow->judged_seq) ||
+	     !kf_seq_before(flow->acked_seq, flow->judged_seq)))
+		return KF_REASON_BODY;
+	kf_judge_slow(ctx, p, flow, out);
+	return out->reason;
+}
+
 /* A segment with data. */
-static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p,
-					  const struct kf_service *service, struct kf_outcome *out)
+static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
 	struct kf_flow *flow = bpf_map_lookup_elem(&kf_flows, &p->key);
-	__u32 end = p->seq + p->payload_len;
 	int reason = KF_REASON_NO_FLOW;
 
 	if (!flow)
 		flow = kf_flow_create(ctx, &reason);
 	out->reason = reason;
-	if (!flow || flow->state == KF_FLOW_CLOSED)
+	if (!flow)
 		return;
 	kf_flow_touch(flow);
 	out->slot = flow->slot;
-	switch (flow->state) {
-	case KF_FLOW_REFUSED:
-		out->reason = KF_REASON_FLOW_REFUSED;
-		return;
-	case KF_FLOW_TUNNEL:
-		reason = kf_key_still(flow->slot, p->key.client);
-		out->reason = reason == KF_REASON_ADMITTED ? KF_REASON_TUNNEL : reason;
-		return;
-	case KF_FLOW_UNSYNCED:
-		out->reason = kf_judge_unsynced(flow, p);
-		if (out->reason)
-			return;
-	}
-	out->reason = KF_REASON_BODY;
-	if (!kf_seq_before(flow->resume_seq, end)) {
-		if (!kf_seq_before(p->seq, flow->judged_seq) ||
-		    !kf_seq_before(flow->acked_seq, flow->judged_seq))
-			return;
-	} else if (kf_seq_before(flow->resume_seq, p->seq) && !flow->skip) {
-		if (service->mode == KF_MODE_MONITOR)
-			kf_flow_lose(flow, end);
-		out->reason = KF_REASON_OUT_OF_ORDER;
-		return;
-	}
-	kf_judge_slow(ctx, p, flow, out);
+	out->reason = kf_judge_flow(ctx, p, flow, out);
+	if (p->tcp_flags & KF_TCP_FIN)
+		kf_flow_follow_in(flow, p);
 }
 
 #endif /* KEYFILTER_JUDGE_H */

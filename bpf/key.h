@@ -83,12 +83,20 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	return reason;
 }
 
-/* The same for a stream that runs already: by its slot. */
-static __always_inline int kf_key_still(__u32 index, const __u8 *client)
+/* What a flow keeps of its key's tag, to know the slot's next owner from it. */
+static __always_inline __u16 kf_slot_check(__u32 index)
 {
 	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
 
-	if (!slot)
+	return slot ? *(__u16 *)slot->tag : 0;
+}
+
+/* The same for a stream that runs already: by its slot. */
+static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client)
+{
+	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
+
+	if (!slot || *(__u16 *)slot->tag != check)
 		return KF_REASON_UNKNOWN_KEY;
 	return kf_key_policy(slot, index, client, bpf_ktime_get_boot_ns());
 }

@@ -28,6 +28,11 @@ struct kf_head {
 	__u8 buf[KF_HTTP1_BUFFER];
 };
 
+/* An address or a tag, as a key. */
+struct kf_bytes16 {
+	__u8 bytes[16];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -68,7 +73,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(key_size, 16);
+	__type(key, struct kf_bytes16);
 	__type(value, struct kf_source);
 } kf_hosts SEC(".maps");
 
@@ -84,7 +89,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(key_size, 16);
+	__type(key, struct kf_bytes16);
 	__type(value, __u32);
 } kf_tags SEC(".maps");
 

@@ -238,6 +238,14 @@ static __always_inline void kf_address_copy(__u8 to[16], const void *from, bool 
 	}
 }
 
+/* IPv4 in IPv6 notation: never on the wire, and here it would be taken for the IPv4 host's. */
+static __always_inline bool kf_address_is_mapped(const __u8 addr[16])
+{
+	const __u32 *word = (const __u32 *)addr;
+
+	return !(word[0] | word[1] | (word[2] ^ bpf_htonl(0xffff)));
+}
+
 /*
  * Reads the TCP header @tcp into @p, whose key and offsets are set. A header that the stack would
  * not accept leaves p->detail.

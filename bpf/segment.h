@@ -40,16 +40,24 @@ struct kf_walk {
 	__u8 partial; /* a head goes on in the next segment */
 	__u8 monitor; /* refusals are noted and do not end it */
 	__u8 websocket;
-	__u8 pad[2];
+	__u8 refused; /* requests; in monitor mode there may be several */
+	__u8 pad;
 };
+
+/* Ends the walk at @at: the segment is dropped, nothing is held against it. */
+static __always_inline int kf_walk_stop(struct kf_walk *w, __u8 reason)
+{
+	w->reason = reason;
+	return 1;
+}
 
 /* Ends the walk at @at with a refusal. */
 static __always_inline int kf_walk_refuse(struct kf_walk *w, struct kf_packet *p, __u8 reason,
 					  __u8 detail)
 {
-	w->reason = reason;
+	w->refused++;
 	p->detail = detail;
-	return 1;
+	return kf_walk_stop(w, reason);
 }
 
 static __always_inline __u32 kf_walk_left(const struct kf_walk *w, const struct kf_packet *p)
@@ -112,7 +120,6 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 		flow->state = KF_FLOW_UPGRADING;
 	else if (http1->upgrade != KF_UPGRADE_NONE && !kf_walk_neutralise(w, p, flow, name_seq))
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
-	w->admitted++;
 	kf_walk_read(w, p, flow, http1->head_len - prior);
 	if (http1->chunked) {
 		flow->state = KF_FLOW_CHUNKS;
@@ -130,28 +137,25 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 prior)
 {
-	struct kf_counters *counters;
 	struct kf_config *config = kf_config_get();
 	int reason;
 
 	if (!p || !flow || !w || !head || !config)
 		return 1;
-	counters = kf_counters_of(p->service);
-	if (!counters)
-		return kf_walk_refuse(w, p, KF_REASON_NO_FLOW, 0);
 	w->slot = KF_SLOT_NONE;
 	reason = kf_key_judge(&head->http1, head->buf, p->key.client, config, &w->slot);
-	if (reason == KF_REASON_ADMITTED) {
-		counters->requests_admitted++;
-	} else {
-		counters->requests_refused++;
+	if (reason != KF_REASON_ADMITTED) {
 		kf_walk_refuse(w, p, reason, 0);
 		if (!w->monitor)
 			return 1;
 		/* it passes all the same, and what follows is framed by it */
 	}
 	flow->slot = w->slot;
-	return kf_walk_admit(w, p, flow, &head->http1, prior);
+	flow->slot_check = kf_slot_check(w->slot);
+	if (kf_walk_admit(w, p, flow, &head->http1, prior))
+		return 1;
+	w->admitted += reason == KF_REASON_ADMITTED;
+	return 0;
 }
 
 /* What the reader made of the head in @head, of which @prior bytes came earlier. */
@@ -177,7 +181,7 @@ __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *fl
 		return 1;
 	head = kf_head_reserve(flow);
 	if (!head)
-		return kf_walk_refuse(w, p, KF_REASON_HEADS_FULL, 0);
+		return kf_walk_stop(w, KF_REASON_HEADS_FULL);
 	head->http1 = scratch->http1;
 	head->segments = 1;
 	head->len = kf_head_load(ctx, p->payload_offset + w->at, head, 0, len, KF_HEAD_MAX);

@@ -27,7 +27,7 @@ operator_key() { # VARIABLE NAME [OPTIONS]
 	command_line key create --name "${@:2}"
 	make_key "$@"
 	local key=$1
-	ok "key $2 made: ${!key:0:7}... (shown once, stored nowhere)"
+	ok "key $2 made: ${!key:0:5}...${!key: -4} (shown once, stored nowhere)"
 }
 
 title "A model backend, and a client that has no key"
@@ -40,7 +40,8 @@ title "The filter in front of it"
 start_daemon
 ok "keyfilterd runs, with its store in a temporary directory"
 operator service add api --listen "*:$PORT" --refuse drop
-operator iface attach s0 --mode native
+command_line iface attach s0 --mode native
+attach native
 ok "attached to the interface s0, native XDP"
 operator_key KEY demo
 

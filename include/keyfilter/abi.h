@@ -223,6 +223,7 @@ enum kf_flow_state {
 #define KF_FLOW_FIN_IN	  0x01u /* the client's FIN was seen; fin_in_seq */
 #define KF_FLOW_ACKED_OUT 0x02u /* the client acknowledged the backend's FIN */
 #define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
+#define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 
 /* kf_flow.out_flags, written by egress */
 #define KF_FLOW_FIN_OUT	 0x01u /* the backend's FIN was seen; fin_out_seq */
@@ -264,7 +265,7 @@ struct kf_flow {
 	__u8 reason; /* enum kf_reason of the refusal */
 	__u8 judged_next; /* place in judged[] to fill next */
 	__u8 service;
-	__u16 pad;
+	__u16 slot_check; /* of the slot's tag: a slot given to another key is not mistaken */
 	__u8 chunk[24]; /* struct kf_chunk of chunk.h */
 	struct kf_judged judged[KF_JUDGED_MAX];
 };

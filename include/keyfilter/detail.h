@@ -64,7 +64,8 @@
 	X(TCP_HEADER, "tcp_header")                                                                \
 	X(BAD_CHECKSUM, "bad_checksum")                                                            \
 	X(UPGRADE_SPLIT, "upgrade_split")                                                          \
-	X(HEAD_TIMEOUT, "head_timeout")
+	X(HEAD_TIMEOUT, "head_timeout")                                                            \
+	X(ADDRESS, "address")
 
 enum kf_detail {
 #define KF_DETAIL_ENUMERATOR(suffix, name) KF_DETAIL_##suffix,

@@ -56,6 +56,7 @@ ok("chunk framing cut in pieces of 11, 64 and 257 bytes, a request right behind 
 
 c = Connection()
 c.send(head("pipe", fields=CHUNKED) + chunked(body[:50], [10]) + request("pipe-bad", UNKNOWN))
+served(c, "pipe", body[:50])
 c.expect_nothing("pipe-bad", 0.6)
 ok("a bad request right behind a chunked one, in its segment")
 

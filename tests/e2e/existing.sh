@@ -19,6 +19,7 @@ program() {
 	for c, name in (idle, "idle"), (refused, "refused"):
 	    c.send(request(how + name))
 	    c.expect_served(how + name)
+	time.sleep(1.1) # idle, so that the answers are told apart from what was asked
 	body = b'{"stream":true,"max_tokens":60}'
 	streaming.send(request(how + "stream", body=body))
 	check(b"200" in streaming.socket.recv(65536), "no stream")

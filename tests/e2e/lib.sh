@@ -159,7 +159,6 @@ daemon_command() {
 }
 
 start_daemon() {
-	mkdir -p "$WORK/state" "$WORK/run"
 	chmod 755 "$WORK"
 	[ -e "$WORK/keyfilterd.conf" ] || write_config
 	# shellcheck disable=SC2046 # words, on purpose

@@ -19,10 +19,11 @@ http {
 	access_log $BACKEND_LOG marker;
 	client_body_temp_path $WORK/body; proxy_temp_path $WORK/proxy; fastcgi_temp_path $WORK/fastcgi;
 	uwsgi_temp_path $WORK/uwsgi; scgi_temp_path $WORK/scgi;
+	client_max_body_size 10m;
 	server {
 		listen [::]:$PORT ipv6only=off;
 		location / { root $WORK/www; }
-		location /echo { client_max_body_size 10m; proxy_pass http://127.0.0.1:$PORT/sink; }
+		location /echo { proxy_pass http://127.0.0.1:$PORT/sink; }
 		location /sink { return 200 "done"; }
 	}
 }

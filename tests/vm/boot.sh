@@ -104,6 +104,7 @@ write_init() {
 export PATH=/bin HOME=/tmp
 mount -t devtmpfs none /dev
 mount -t proc none /proc
+ln -s /proc/self/fd /dev/fd # bash makes <(...) of it
 mount -t sysfs none /sys
 mount -t bpf bpf /sys/fs/bpf
 mount -t tmpfs none /tmp

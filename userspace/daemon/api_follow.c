@@ -9,6 +9,7 @@
 #include "api_server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,6 +29,7 @@ struct kf_api_follower {
 	uint64_t next_seq;
 	time_t spoke; /* CLOCK_MONOTONIC */
 	bool suspended;
+	bool gone; /* the client has closed */
 	size_t line_len;
 	size_t line_sent;
 	char line[LINE_SIZE];
@@ -85,6 +87,8 @@ static ssize_t read_lines(void *context, uint64_t position, char *buf, size_t ma
 
 	if (follower->api->closing)
 		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (follower->gone)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (follower->line_sent == follower->line_len)
 		next_line(follower);
 	len = follower->line_len - follower->line_sent;
@@ -129,8 +133,8 @@ int kf_api_follow_begin(struct kf_api_request *request)
 	struct kf_api_follower *follower;
 	struct MHD_Response *response;
 
-	/* the other half is for those who have something to do */
-	if (api->follower_count >= request->daemon->settings.admin_max_connections / 2)
+	/* readers have half of the places (api.c): half of those are for who comes and goes */
+	if (api->follower_count >= request->daemon->settings.admin_max_connections / 4)
 		return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
 				     "end one of them, or raise admin_max_connections",
 				     "%u clients follow the events already", api->follower_count);
@@ -173,14 +177,27 @@ void kf_api_wake_followers(struct kf_daemon *daemon)
 		resume(follower);
 }
 
+/* libmicrohttpd does not look at a suspended connection: a place would be held until the heartbeat.
+ */
+static bool has_closed(const struct kf_api_follower *follower)
+{
+	const struct kf_api_connection *connection = kf_api_connection_of(follower->connection);
+	struct pollfd at = { .fd = connection ? connection->fd : -1 };
+
+	return poll(&at, 1, 0) == 1 && (at.revents & (POLLHUP | POLLERR));
+}
+
 void kf_api_follow_tick(struct kf_api *api)
 {
 	struct kf_api_follower *follower;
 	time_t now = now_seconds();
 
-	LIST_FOREACH(follower, &api->followers, entry)
-		if (now - follower->spoke >= HEARTBEAT_SECONDS)
+	LIST_FOREACH(follower, &api->followers, entry) {
+		if (follower->suspended)
+			follower->gone = has_closed(follower);
+		if (follower->gone || now - follower->spoke >= HEARTBEAT_SECONDS)
 			resume(follower);
+	}
 }
 
 void kf_api_follow_end(struct kf_api *api)

@@ -40,7 +40,7 @@ int kf_api_reply(struct kf_api_request *request, int status, json_t *body)
 	char *text;
 	size_t len;
 
-	text = owned ? json_dumps(owned, 0) : NULL;
+	text = owned ? json_dumps(owned, JSON_REAL_PRECISION(12)) : NULL;
 	if (!text)
 		return -ENOMEM;
 	len = strlen(text);

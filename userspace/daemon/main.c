@@ -87,8 +87,7 @@ static const struct option_help {
 	  "read the settings, say what is wrong, end" },
 	{ { "unload", no_argument, NULL, 'u' },
 	  NULL,
-	  "take the filter off all interfaces and remove the pins; a daemon that runs with these "
-	  "directories is asked to do it and ends" },
+	  "take the filter off all interfaces, remove the pins, end the daemon if it runs" },
 	{ { "verbose", no_argument, NULL, 'v' }, NULL, "log more" },
 	{ { "foreground", no_argument, NULL, 'f' }, NULL, "accepted: it never does anything else" },
 	{ { "version", no_argument, NULL, 'V' }, NULL, "print the version" },

@@ -6,12 +6,14 @@
  * no program can still hold the element. A deleted element stays locked (see bpf/flow.h).
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
 #include "reconcile.h"
 
-#define SLICE 2048 /* entries; well under a millisecond to read */
+#define SLICE	    2048 /* entries; well under a millisecond to read */
+#define ENDING_IDLE 112 /* of kf_flow.seen: about two minutes */
 
 struct slice {
 	struct kf_reconcile *reconcile;
@@ -31,12 +33,24 @@ static uint32_t seen_now(void)
 	return (uint32_t)(((uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec) >> 30);
 }
 
+/*
+ * How long it may be silent. A flow that has begun to end, or that was refused, has nothing to say
+ * that would still pass: it does not keep its place for a client that vanished.
+ */
+static uint32_t patience(const struct slice *slice, const struct kf_flow *flow)
+{
+	bool ending = flow->state == KF_FLOW_REFUSED || (flow->out_flags & KF_FLOW_FIN_OUT) ||
+		      (flow->flags & (KF_FLOW_FIN_IN | KF_FLOW_RST_IN));
+
+	return ending && slice->idle > ENDING_IDLE ? ENDING_IDLE : slice->idle;
+}
+
 /* The clock of another CPU may be a tick ahead: then it was now. */
 static bool is_silent(const struct slice *slice, const struct kf_flow *flow)
 {
 	int32_t age = (int32_t)(slice->now - flow->seen);
 
-	return age > 0 && (uint32_t)age > slice->idle;
+	return age > 0 && (uint32_t)age > patience(slice, flow);
 }
 
 static int look_at(void *context, const void *key, const void *value)
