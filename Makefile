@@ -78,29 +78,30 @@ $(eval $(call objects,san,$(SANITIZE)))
 # .incbin, which -MMD does not see
 $(O)/obj/userspace/daemon/store_sqlite.o $(O)/san/userspace/daemon/store_sqlite.o: userspace/daemon/schema.sql
 
-link = $(call say,LINK,$@)$(CC) $(1) $(LDFLAGS) $(filter %.o %.c,$^) $(filter %.a,$^) -o $@
+# $(1) flags, $(2) sources and objects: not $^, which -MMD fills with what a source includes
+link = $(call say,LINK,$@)$(CC) $(1) $(LDFLAGS) $(2) $(filter %.a,$^) -o $@
 
 $(O)/keyfilterd: $(O)/obj/userspace/daemon/main.o $(O)/obj/daemon.a $(O)/obj/lib.a
-	$(call link,$(CFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now) $(PKG_LIBS)
+	$(call link,$(CFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now,$<) $(PKG_LIBS)
 
 $(O)/keyfilterctl: $(O)/obj/userspace/ctl/main.o $(O)/obj/ctl.a $(O)/obj/lib.a
-	$(call link,$(CFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now) $(PKG_LIBS)
+	$(call link,$(CFLAGS) -pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now,$<) $(PKG_LIBS)
 
 comma := ,
 
 $(O)/tools/%: tools/%.c $(O)/obj/daemon.a $(O)/obj/lib.a
 	@mkdir -p $(@D)
-	$(call link,$(ALLFLAGS) $(CFLAGS) -MMD -MP) $(PKG_LIBS) -lpthread
+	$(call link,$(ALLFLAGS) $(CFLAGS) -MMD -MP,$<) $(PKG_LIBS) -lpthread
 
 # ---- tests --------------------------------------------------------------------------------------
 
 $(O)/tests/unit/%: tests/unit/%.c $(O)/san/ctl.a $(O)/san/daemon.a $(O)/san/lib.a
 	@mkdir -p $(@D)
-	$(call link,$(ALLFLAGS) $(SANITIZE) -Wno-missing-prototypes -MMD -MP) $(PKG_LIBS) -lcmocka -lpthread
+	$(call link,$(ALLFLAGS) $(SANITIZE) -Wno-missing-prototypes -MMD -MP,$<) $(PKG_LIBS) -lcmocka -lpthread
 
 $(PACKET): $(wildcard tests/packet/*.c) $(wildcard tests/packet/*.h include/keyfilter/*.h)
 	@mkdir -p $(@D)
-	$(call link,$(ALLFLAGS) $(SANITIZE)) $(PKG_LIBS)
+	$(call link,$(ALLFLAGS) $(SANITIZE),$(filter %.c,$^)) $(PKG_LIBS)
 
 $(O)/tests/bench/bench.bpf.o: tests/bench/bench.bpf.c
 	@mkdir -p $(@D)
@@ -108,7 +109,7 @@ $(O)/tests/bench/bench.bpf.o: tests/bench/bench.bpf.c
 
 $(O)/tests/bench/packet_bench: tests/bench/packet_bench.c tests/packet/frame.c tests/packet/world.c
 	@mkdir -p $(@D)
-	$(call link,$(ALLFLAGS) $(CFLAGS)) $(PKG_LIBS)
+	$(call link,$(ALLFLAGS) $(CFLAGS),$(filter %.c,$^)) $(PKG_LIBS)
 
 tests: all $(UNIT) $(PACKET) ## build the tests
 

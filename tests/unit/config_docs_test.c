@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ static void test_sample(void **state)
 	size_t count = 0, settings = 0;
 
 	while (fgets(line, sizeof(line), sample)) {
-		bool setting = line[0] == '#' && line[1] != ' ';
+		bool setting = line[0] == '#' && islower((unsigned char)line[1]);
 
 		count += setting;
 		fputs(line + setting, copy);

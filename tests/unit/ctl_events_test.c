@@ -67,7 +67,7 @@ static ssize_t stream_some(void *context, uint64_t at, char *bytes, size_t room)
 	static const char text[] = EVENT "\n\n{\"missed\":7}\n";
 
 	if (at >= sizeof(text) - 1) {
-		usleep(20000);
+		usleep(1000);
 		return 0;
 	}
 	memcpy(bytes, text + at, sizeof(text) - 1 - at);

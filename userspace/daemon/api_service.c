@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "endpoint.h"
 #include "events.h"
+#include "iface.h"
 #include "reconcile.h"
 #include "service.h"
 
@@ -203,6 +204,7 @@ int kf_api_service_create(struct kf_api_request *request)
 	if (err)
 		return kf_api_refuse_error(request, err, why.text);
 	kf_events_reload(request->daemon->events);
+	kf_iface_adopt(request->daemon);
 	return kf_api_reply(request, MHD_HTTP_CREATED, service_json(&row));
 }
 
@@ -257,6 +259,8 @@ int kf_api_service_edit(struct kf_api_request *request)
 	err = kf_service_edit(request->daemon->reconcile, &row, &why);
 	if (err)
 		return kf_api_refuse_error(request, err, why.text);
+	if (wish.listen)
+		kf_iface_adopt(request->daemon);
 	return kf_api_reply(request, MHD_HTTP_OK, service_json(&row));
 }
 

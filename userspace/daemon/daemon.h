@@ -40,9 +40,9 @@ struct kf_daemon {
 	struct kf_maps *maps;
 	struct kf_reconcile *reconcile;
 	struct kf_attach *attach;
-	struct kf_iface *ifaces;
-	struct kf_events *events;
 	struct kf_linkwatch *linkwatch;
+	struct kf_iface *ifaces; /* what iface.c remembers */
+	struct kf_events *events;
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
 

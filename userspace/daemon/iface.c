@@ -103,6 +103,15 @@ static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
 /* ---- attaching
  * --------------------------------------------------------------------------------------- */
 
+static void adopt_and_remember(struct kf_daemon *daemon, const struct kf_iface_row *row,
+			       struct kf_iface *iface)
+{
+	iface->existing = (struct kf_adopt_result){ 0 };
+	iface->error = (struct kf_why){ 0 };
+	if (adopt(daemon, row, &iface->existing, &iface->error))
+		kf_log_warning("%s: existing connections: %s", row->dev, iface->error.text);
+}
+
 /*
  * Attaches, and only where the programs were not there already looks at the connections that they
  * have not seen begin. Fails only if the attaching does; what is remembered is untouched then.
@@ -122,13 +131,32 @@ static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, stru
 	iface->error = (struct kf_why){ 0 };
 	if (was_on)
 		return 0;
-	iface->existing = (struct kf_adopt_result){ 0 };
-	if (adopt(daemon, row, &iface->existing, &iface->error))
-		kf_log_warning("%s: existing connections: %s", row->dev, iface->error.text);
+	adopt_and_remember(daemon, row, iface);
 	kf_log_notice("%s: attached (%s), %u existing connections adopted, %u reset", row->dev,
 		      kf_attach_mode_name(row->mode), iface->existing.adopted,
 		      iface->existing.reset);
 	return 0;
+}
+
+static int adopt_again(void *context, const struct kf_iface_row *row)
+{
+	struct kf_daemon *daemon = context;
+	struct kf_iface *iface = remember(daemon, row->dev);
+
+	if (!iface || !kf_attach_is_on(daemon->attach, row->dev, row->mode))
+		return 0;
+	adopt_and_remember(daemon, row, iface);
+	if (iface->existing.adopted || iface->existing.reset)
+		kf_log_notice("%s: %u existing connections adopted, %u reset", row->dev,
+			      iface->existing.adopted, iface->existing.reset);
+	return 0;
+}
+
+void kf_iface_adopt(struct kf_daemon *daemon)
+{
+	if (kf_store_iface_each(daemon->store, adopt_again, daemon))
+		kf_log_error("cannot read the interfaces: %s; see the store",
+			     kf_store_error(daemon->store));
 }
 
 /* At the start and when it came back: nobody waits for an answer, so log and status get it. */

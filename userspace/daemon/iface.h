@@ -44,6 +44,12 @@ int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struc
 /* Detaches and forgets. -ENOENT: not in the store. */
 int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why);
 
+/*
+ * A service is new, or listens elsewhere: the connections that it has already are adopted (or
+ * reset) on every interface that is attached. Trouble is logged and remembered.
+ */
+void kf_iface_adopt(struct kf_daemon *daemon);
+
 /* The link watch tells; attaches again what came back. kf_link_fn, @context is the daemon. */
 void kf_iface_link(void *context, const char *dev, int ifindex, bool up);
 
