@@ -32,7 +32,7 @@ static __always_inline bool kf_egress_read(KF_CTX *ctx, struct kf_packet *p)
 	kf_address_copy(p->key.server, l3.saddr, l3.ipv6);
 	kf_address_copy(p->key.client, l3.daddr, l3.ipv6);
 	p->l4_offset = l3.l4_offset;
-	kf_packet_tcp((struct tcphdr *)ports, data_end, &l3, kf_ctx_len(ctx), p);
+	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
 	return !p->detail || p->detail == KF_DETAIL_URGENT;
 }
 

@@ -52,7 +52,7 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	p->ipv6 = l3.ipv6;
 	p->l3_offset = l3.offset;
 	p->l4_offset = l3.l4_offset;
-	kf_packet_tcp((struct tcphdr *)ports, data_end, &l3, kf_ctx_len(ctx), p);
+	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
 	if (l3.ipv6 && (kf_address_is_mapped(p->key.client) || kf_address_is_mapped(p->key.server)))
 		p->detail = KF_DETAIL_ADDRESS;
 	return true;

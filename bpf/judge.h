@@ -261,6 +261,7 @@ __noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 		return 0;
 	}
 	if (flow->cookie == kf_flow_hash(config->flow_secret, &p->key)) {
+		kf_flow_touch(flow); /* a body's flow is kept by what egress acknowledges */
 		out->reason = KF_REASON_BODY;
 		kf_judge_locked(ctx, p, flow, service, out);
 	}
@@ -333,7 +334,6 @@ static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p, stru
 	out->reason = reason;
 	if (!flow)
 		return;
-	kf_flow_touch(flow);
 	out->slot = flow->slot;
 	out->reason = kf_judge_flow(ctx, p, flow, out);
 	if (p->tcp_flags & KF_TCP_FIN)

@@ -250,11 +250,11 @@ static __always_inline bool kf_address_is_mapped(const __u8 addr[16])
  * Reads the TCP header @tcp into @p, whose key and offsets are set. A header that the stack would
  * not accept leaves p->detail.
  */
-static __always_inline void kf_packet_tcp(struct tcphdr *tcp, void *data_end,
-					  const struct kf_l3 *l3, __u32 frame_len,
+static __always_inline void kf_packet_tcp(KF_CTX *ctx, struct tcphdr *tcp, const struct kf_l3 *l3,
 					  struct kf_packet *p)
 {
-	__u32 end = l3->total ? l3->offset + l3->total : frame_len;
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	__u32 end = l3->offset + l3->total;
 	__u32 header;
 
 	if (l3->fragment) {
@@ -266,7 +266,11 @@ static __always_inline void kf_packet_tcp(struct tcphdr *tcp, void *data_end,
 		return;
 	header = tcp->doff * 4;
 	p->payload_offset = p->l4_offset + header;
-	if (end > frame_len || p->payload_offset > end)
+	if (!l3->total)
+		end = kf_ctx_len(ctx);
+	else if (end > data_end - data && end > kf_ctx_len(ctx))
+		return; /* cut short; asked only where it does not lie in the linear part */
+	if (p->payload_offset > end)
 		return;
 	p->payload_len = end - p->payload_offset;
 	p->seq = bpf_ntohl(tcp->seq);

@@ -67,10 +67,11 @@ static uint32_t kf_bench_median(struct kf_bench *bench)
 
 static void kf_bench_round(struct kf_bench *bench, int round)
 {
+	const char *only = getenv("KF_BENCH_ONLY"); /* for perf record */
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bench->frame,
 			    .data_size_in = bench->len, .repeat = KF_REPEAT);
 
-	if (bench->fd < 0)
+	if (bench->fd < 0 || (only && strcmp(only, bench->name) != 0))
 		return;
 	if (bpf_prog_test_run_opts(bench->fd, &opts))
 		err(1, "%s", bench->name);
@@ -186,9 +187,14 @@ static int kf_bench_filter(const char *path)
 	struct bpf_object *object = bpf_object__open_file(path, NULL);
 	struct in_addr addr = { htonl(0x0a000002) };
 	static uint64_t flags[256];
+	struct bpf_map *pinned;
 	int map;
 
-	if (!object || bpf_object__load(object))
+	if (!object)
+		return -1;
+	bpf_object__for_each_map(pinned, object)
+		bpf_map__set_pin_path(pinned, NULL);
+	if (bpf_object__load(object))
 		return -1;
 	for (int i = 0; i < 256; i++)
 		flags[i] = 1; /* MAP_FLAG_SRC */

@@ -38,7 +38,7 @@ ok "counted: $admitted admitted, $(counter requests_refused) refused"
 become_in_ns "$SERVER_NS" "$BUILD/tools/keyfilter-stub" --port 8001 --log "$WORK/other.log" &
 PIDS+=($!)
 await 5 client curl -sm 1 "http://$SERVER:8001/" || fail "another port is not reachable through the filter"
-must "ping" client ping -c 1 -W 2 "$SERVER6"
+must "another port, IPv6" client curl -gsm 1 "http://[$SERVER6]:8001/"
 ok "what is not for a service passes"
 
 # The narrowed list of places.
