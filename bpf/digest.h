@@ -36,6 +36,22 @@ struct kf_digest_block {
 	__u32 pad;
 };
 
+/* The last words: what lies behind the end is garbage, and counts as zeros. */
+static __always_inline __u64 kf_digest_rest(const __u8 *buf, const __u64 *secret, __u32 left)
+{
+	__u64 sum = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < KF_DIGEST_STRIDE; i += 8) {
+		__u64 word = kf_swar_load(buf + i);
+
+		if (left < i + 8)
+			word &= left > i ? kf_swar_low(left - i) : 0;
+		sum += kf_digest_word(word, secret[i / 8]);
+	}
+	return sum;
+}
+
 static long kf_digest_stride(__u32 index, void *context)
 {
 	struct kf_digest_block *block = context;
@@ -44,16 +60,14 @@ static long kf_digest_stride(__u32 index, void *context)
 	const __u8 *buf = block->buf + at;
 	__u64 sum = 0;
 
-	if (at >= block->len)
+	if (at + KF_DIGEST_STRIDE > block->len) {
+		if (at < block->len)
+			block->sum += kf_digest_rest(buf, secret, block->len - at);
 		return 1;
-	/* what lies behind the end is garbage, and counts as zeros */
-#pragma unroll
-	for (__u32 i = 0; i < KF_DIGEST_STRIDE; i += 8) {
-		__u64 word = kf_swar_load(buf + i);
-		__u32 left = at + i < block->len ? block->len - at - i : 0;
-
-		sum += kf_digest_word(left < 8 ? word & kf_swar_low(left) : word, secret[i / 8]);
 	}
+#pragma unroll
+	for (__u32 i = 0; i < KF_DIGEST_STRIDE; i += 8)
+		sum += kf_digest_word(kf_swar_load(buf + i), secret[i / 8]);
 	block->sum += sum;
 	return 0;
 }

@@ -1,12 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# deps.sh [build|check|demo|vm] - installs the Debian packages that are missing for it, and mounts
+# deps.sh [build|check|demo|vm]... - installs the Debian packages that are missing for it, and mounts
 # bpffs where it is not. Says nothing and changes nothing when all is there; needs root otherwise.
 # No package here starts a service. `check` and `demo` include `build`; `vm` is for tests/vm alone.
 set -euo pipefail
 
-what=${1:-build}
 # A|B: the first one is installed where neither is.
 build=(clang llvm gcc make pkg-config libc6-dev libbpf-dev libxdp-dev xdp-tools bpftool libmnl-dev
 	libmicrohttpd-dev libjansson-dev 'libcurl4-gnutls-dev|libcurl4-openssl-dev|libcurl4-nss-dev'
@@ -16,13 +15,17 @@ check=(python3 nftables tcpdump ethtool)
 vm=(qemu-system-x86 busybox-static cpio xz-utils kmod python3 curl iproute2 nftables xdp-tools bpftool
 	util-linux ethtool)
 
-case $what in
-build) wanted=("${build[@]}") ;;
-demo) wanted=("${build[@]}" "${network[@]}" python3) ;;
-check) wanted=("${build[@]}" "${network[@]}" "${check[@]}") ;;
-vm) wanted=("${vm[@]}") ;;
-*) echo "usage: deps.sh [build|check|demo|vm]" >&2; exit 2 ;;
-esac
+wanted=()
+runs= # will programs be loaded?
+for what in "${@:-build}"; do
+	case $what in
+	build) wanted+=("${build[@]}") ;;
+	demo) wanted+=("${build[@]}" "${network[@]}" python3) runs=1 ;;
+	check) wanted+=("${build[@]}" "${network[@]}" "${check[@]}") runs=1 ;;
+	vm) wanted+=("${vm[@]}") ;;
+	*) echo "usage: deps.sh [build|check|demo|vm]..." >&2; exit 2 ;;
+	esac
+done
 
 die() { echo "deps.sh: $*" >&2; exit 1; }
 
@@ -47,10 +50,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 		> "$log" 2>&1 < /dev/null || { tail -n 20 "$log" >&2; die "apt-get failed; its last lines are above"; }
 fi
 
-if [ "$what" = check ] || [ "$what" = demo ]; then
-	if [ "$(stat -f -c %T /sys/fs/bpf 2> /dev/null)" != bpf_fs ]; then
-		[ "$(id -u)" -eq 0 ] || die "no bpffs at /sys/fs/bpf; run as root to have it mounted"
-		mount -t bpf bpf /sys/fs/bpf || die "cannot mount bpffs at /sys/fs/bpf; in a container, start it with CAP_SYS_ADMIN"
-		echo "mounted bpffs at /sys/fs/bpf"
-	fi
+if [ -n "$runs" ] && [ "$(stat -f -c %T /sys/fs/bpf 2> /dev/null)" != bpf_fs ]; then
+	[ "$(id -u)" -eq 0 ] || die "no bpffs at /sys/fs/bpf; run as root to have it mounted"
+	mount -t bpf bpf /sys/fs/bpf ||
+		die "cannot mount bpffs at /sys/fs/bpf; in a container, start it with CAP_SYS_ADMIN"
+	echo "mounted bpffs at /sys/fs/bpf"
 fi

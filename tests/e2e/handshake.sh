@@ -31,7 +31,7 @@ ok("400 refused connections that just left do not fill it")
 for number in range(20):
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    s.bind(("10.77.0.2", 45678))
+    s.bind(("10.77.0.2", 20000))
     s.settimeout(3)
     s.connect((SERVER, PORT))
     key = KEY if number % 2 else UNKNOWN
