@@ -6,7 +6,7 @@
  * the same buffer and a length that only grows. The reader keeps every cursor in struct kf_http1, so
  * it continues where it stopped, and the caller owns struct and buffer (in the kernel: a map value;
  * one thread at a time). Offsets are bytes from the start of the buffer. Bytes at and past the
- * length are garbage: they are loaded, up to 64 of them, and never decide anything. No result
+ * length are garbage: they are loaded, up to 128 of them, and never decide anything. No result
  * depends on how the bytes were cut into calls.
  *
  * What is accepted is RFC 9112 (and 9110, 3986) as far as any two servers read it alike; what they

@@ -230,20 +230,18 @@ static __attribute__((noinline)) long kf_http1_value(struct kf_http1 *h, const _
 /* ---- lines -------------------------------------------------------------------------------------- */
 
 /* The next control byte at or behind @off, or 64 bytes on if none comes before that. */
-KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 off)
+KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 offset)
 {
-	const __u8 *at;
+	__u64 off = kf_http1_bound(offset);
+	const __u8 *at = buf + off;
 
-	off = kf_http1_bound(off);
-	at = buf + off;
-#pragma GCC unroll 8
 	for (__u32 i = 0; i < 64; i += 8) {
 		__u64 mask = kf_swar_control(kf_swar_load(at + i));
 
 		if (mask)
-			return off + i + kf_swar_first(mask);
+			return (__u32)(off + i + kf_swar_first(mask));
 	}
-	return off + 64;
+	return (__u32)off + 64;
 }
 
 /* In the value of h->field; its bytes before @off, which is below @len, are text. */
@@ -312,42 +310,58 @@ static __attribute__((noinline)) long kf_http1_name_stop(struct kf_http1 *h, con
 
 /*
  * A line from its start. Nothing is kept until all bytes looked at are the request's own: before
- * that the line is simply read again.
+ * that the line is simply read again. The line's end is searched for in the words in which the name
+ * was, not from the name's end on: the next line's address is what all lines wait for, and so it
+ * waits for one search only.
  */
 KF_INLINE long kf_http1_field_line(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
-	__u32 start = kf_http1_bound(h->cursor);
-	const __u8 *at = buf + start;
-	__u64 word[4] = { 0, 0, 0, 0 };
-	__u32 end = start + 32, value;
+	__u64 start = kf_http1_bound(h->cursor), end, stop;
+	__u64 word[4] = { 0, 0, 0, 0 }, text, mask;
+	const __u8 *at = buf + start, *colon;
+	__u32 field;
 
 #pragma GCC unroll 4
 	for (__u32 i = 0; i < 4; i++) {
-		__u64 text = kf_swar_load(at + 8 * i);
-		__u64 mask = kf_swar_not_name(text);
-
+		text = kf_swar_load(at);
+		mask = kf_swar_not_name(text);
 		word[i] = text | KF_HTTP1_LOWER;
 		if (mask) {
 			word[i] &= kf_swar_below(mask);
-			end = start + 8 * i + kf_swar_first(mask);
 			break;
 		}
+		at += 8;
 	}
+	colon = at + (mask ? kf_swar_first(mask) : 0);
+	end = (__u64)(colon - buf);
 	if (end >= len)
 		return KF_HTTP1_STOP;
-	h->line_off = start;
-	if (kf_http1_byte(buf, end) != ':' || end == start)
-		return kf_http1_name_stop(h, buf, len, end);
-	value = end + 1;
-	if (kf_http1_byte(buf, value) == ' ')
-		value++; /* if this is garbage, so is all behind it */
-	end = kf_http1_skip_text(buf, value);
-	if (end >= len)
+	if (*colon != ':' || end == start) {
+		h->line_off = (__u32)start;
+		return kf_http1_name_stop(h, buf, len, (__u32)end);
+	}
+#pragma GCC unroll 8
+	for (__u32 i = 0; i < 8; i++) {
+		mask = kf_swar_control(text);
+		if (mask)
+			break;
+		at += 8;
+		text = kf_swar_load(at);
+	}
+	at += mask ? kf_swar_first(mask) : 0;
+	stop = (__u64)(at - buf);
+	if (stop >= len)
 		return KF_HTTP1_STOP;
-	h->field = word[3] ? KF_FIELD_NONE : (__u8)kf_http1_lookup(word[0], word[1], word[2]);
-	h->value_off = value;
-	h->state = KF_HTTP1_AT_VALUE;
-	return kf_http1_value_stop(h, buf, len, end);
+	field = word[3] ? KF_FIELD_NONE : kf_http1_lookup(word[0], word[1], word[2]);
+	h->cursor = (__u32)stop + 2;
+	if (at[0] != '\r' || at[1] != '\n' || stop + 1 >= len || field) {
+		h->line_off = (__u32)start;
+		h->value_off = (__u32)end + 1 + (colon[1] == ' ');
+		h->field = (__u8)field;
+		h->state = KF_HTTP1_AT_VALUE;
+		return kf_http1_value_stop(h, buf, len, (__u32)stop);
+	}
+	return KF_HTTP1_ON;
 }
 
 /* One byte of a name that is read closely. */

@@ -14,7 +14,7 @@
 #include "swar.h"
 
 #define KF_HEAD_MAX	16384u /* bytes of one head, request line to blank line included */
-#define KF_HTTP1_BUFFER (2 * KF_HEAD_MAX + 64) /* the buffer always has this capacity */
+#define KF_HTTP1_BUFFER (2 * KF_HEAD_MAX + 128) /* the buffer always has this capacity */
 
 /* Where a key may stand: bits of key_sources, and one of them as key_source. */
 #define KF_KEY_BEARER	 0x01u /* Authorization: Bearer K */
@@ -131,23 +131,26 @@ struct kf_http1_run {
 	__u32 pad;
 };
 
-/* Offsets are masked before use, so that the verifier sees 64 readable bytes behind each of them. */
+/* Offsets are masked before use, so that the verifier sees 128 readable bytes behind each of them. */
 #define KF_HTTP1_MASK (2 * KF_HEAD_MAX - 1)
 
-/* @offset as the verifier can follow it; laundered, lest the compiler prove the mask useless. */
-KF_INLINE __u32 kf_http1_bound(__u32 offset)
+/*
+ * @offset as the verifier can follow it; laundered, lest the compiler prove the mask useless. 64 bits,
+ * or else BPF would clear the upper half again before each use as an address.
+ */
+KF_INLINE __u64 kf_http1_bound(__u64 offset)
 {
 	offset &= KF_HTTP1_MASK;
 	KF_LAUNDER(offset);
 	return offset;
 }
 
-KF_INLINE __u8 kf_http1_byte(const __u8 *buf, __u32 offset)
+KF_INLINE __u8 kf_http1_byte(const __u8 *buf, __u64 offset)
 {
 	return buf[kf_http1_bound(offset)];
 }
 
-KF_INLINE __u64 kf_http1_word(const __u8 *buf, __u32 offset)
+KF_INLINE __u64 kf_http1_word(const __u8 *buf, __u64 offset)
 {
 	return kf_swar_load(buf + kf_http1_bound(offset));
 }

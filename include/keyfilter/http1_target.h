@@ -77,7 +77,7 @@ KF_INLINE long kf_http1_method(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
 	__u64 word = kf_swar_load(buf);
 	__u64 mask = kf_swar_not_name(word);
-	__u32 off = mask ? kf_swar_first(mask) : 8;
+	__u32 off = mask ? (__u32)kf_swar_first(mask) : 8;
 	__u8 c = kf_http1_byte(buf, off);
 
 	if (off >= len)
@@ -251,7 +251,7 @@ KF_INLINE long kf_http1_path_stop(struct kf_http1 *h, const __u8 *buf, __u32 len
  */
 KF_INLINE long kf_http1_path(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
-	__u32 off = kf_http1_bound(h->cursor), stop = off + 56;
+	__u32 off = (__u32)kf_http1_bound(h->cursor), stop = off + 56;
 	const __u8 *at = buf + off;
 
 #pragma GCC unroll 8
@@ -260,7 +260,7 @@ KF_INLINE long kf_http1_path(struct kf_http1 *h, const __u8 *buf, __u32 len)
 		__u64 mask = kf_swar_not_target(word) | kf_swar_dot_slash_pair(word);
 
 		if (mask) {
-			stop = off + i + kf_swar_first(mask);
+			stop = off + i + (__u32)kf_swar_first(mask);
 			break;
 		}
 	}
@@ -361,14 +361,14 @@ KF_INLINE long kf_http1_query_stop(struct kf_http1 *h, const __u8 *buf, __u32 le
 
 KF_INLINE long kf_http1_query(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
-	__u32 off = kf_http1_bound(h->cursor), stop = off + 64;
+	__u32 off = (__u32)kf_http1_bound(h->cursor), stop = off + 64;
 	const __u8 *at = buf + off;
 
 	for (__u32 i = 0; i < 64; i += 8) {
 		__u64 mask = kf_swar_not_target(kf_swar_load(at + i));
 
 		if (mask) {
-			stop = off + i + kf_swar_first(mask);
+			stop = off + i + (__u32)kf_swar_first(mask);
 			break;
 		}
 	}

@@ -63,7 +63,7 @@ KF_INLINE void kf_http1_trim(struct kf_http1 *h, const __u8 *buf)
 static long kf_http1_skip_vchar(unsigned int index, void *context)
 {
 	struct kf_http1_run *run = context;
-	__u32 off = kf_http1_bound(run->h->value_off);
+	__u64 off = kf_http1_bound(run->h->value_off);
 	const __u8 *at = run->buf + off;
 
 	(void)index;
@@ -71,11 +71,11 @@ static long kf_http1_skip_vchar(unsigned int index, void *context)
 		__u64 mask = kf_swar_not_vchar(kf_swar_load(at + i));
 
 		if (mask) {
-			run->h->value_off = off + i + kf_swar_first(mask);
+			run->h->value_off = (__u32)(off + i + kf_swar_first(mask));
 			return KF_HTTP1_STOP;
 		}
 	}
-	run->h->value_off = off + 64;
+	run->h->value_off = (__u32)off + 64;
 	return KF_HTTP1_ON;
 }
 
@@ -236,7 +236,7 @@ static long kf_http1_skip_host(unsigned int index, void *context)
 	__u64 mask = kf_swar_not_host(kf_http1_word(run->buf, off));
 
 	(void)index;
-	run->h->value_off = off + (mask ? kf_swar_first(mask) : 8);
+	run->h->value_off = off + (mask ? (__u32)kf_swar_first(mask) : 8);
 	return mask ? KF_HTTP1_STOP : KF_HTTP1_ON;
 }
 

@@ -59,10 +59,13 @@ KF_INLINE __u64 kf_swar_below(__u64 mask)
 	return (lowest >> 7) - 1;
 }
 
-/* Which byte, 0 to 7, is the first one marked in @mask; @mask is not 0. BPF has no ctz. */
-KF_INLINE __u32 kf_swar_first(__u64 mask)
+/*
+ * Which byte, 0 to 7, is the first one marked in @mask; @mask is not 0. BPF has no ctz: times a power
+ * of 256 moves the byte that holds the answer to the top. The `& 7` is for the verifier.
+ */
+KF_INLINE __u64 kf_swar_first(__u64 mask)
 {
-	return (__u32)(((kf_swar_below(mask) & KF_SWAR(0x01)) * KF_SWAR(0x01)) >> 56);
+	return (((mask & -mask) >> 7) * 0x0001020304050607ull >> 56) & 7;
 }
 
 /* ---- classes: exact in every byte, no carry from one byte into the next ------------------------ */

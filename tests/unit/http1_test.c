@@ -175,7 +175,6 @@ static void check_accepted(const struct expected *e)
 	h = &out;
 	if (result != KF_HTTP1_REQUEST)
 		fail_msg("%s: %d %s", e->title, result, kf_detail_name(h->detail));
-	print_message("    %s\n", e->title);
 	assert_int_equal(h->head_len, len);
 	assert_int_equal(h->method, e->method);
 	assert_int_equal(h->protocol, e->protocol);

@@ -96,7 +96,7 @@ static void put_query(FILE *out, const json_t *body)
 	json_t *value;
 	char sign = '?';
 
-	json_object_foreach ((json_t *)body, member, value) {
+	json_object_foreach((json_t *)body, member, value) {
 		const char *text = json_string_value(value);
 		_cleanup_free_ char *escaped = escape(text ? text : "");
 

@@ -82,7 +82,7 @@ static int render(struct kf_call *call, const json_t *answer)
 	json_t *event;
 	size_t i;
 
-	json_array_foreach (json_object_get(answer, "events"), i, event)
+	json_array_foreach(json_object_get(answer, "events"), i, event)
 		print_event(event);
 	return KF_EXIT_DONE;
 }

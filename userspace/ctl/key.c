@@ -54,7 +54,7 @@ static int print_keys(const json_t *keys)
 	json_t *key;
 	size_t i;
 
-	json_array_foreach (keys, i, key) {
+	json_array_foreach(keys, i, key) {
 		const char *secret = kf_json_string(key, "key");
 
 		kf_output_line(stdout, "%s", secret ? secret : "");

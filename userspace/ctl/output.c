@@ -134,7 +134,7 @@ static char *write_list(const json_t *list)
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach (list, i, entry) {
+	json_array_foreach(list, i, entry) {
 		const char *word = json_string_value(entry);
 		_cleanup_free_ char *safe = kf_output_escape(word ? word : "?");
 		_cleanup_free_ char *before = text;

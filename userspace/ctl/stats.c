@@ -9,7 +9,7 @@ static void print_packets(const json_t *packets)
 	const char *reason;
 	json_t *count;
 
-	json_object_foreach ((json_t *)packets, reason, count)
+	json_object_foreach((json_t *)packets, reason, count)
 		if (json_integer_value(count) != 0)
 			kf_output_line(stdout, "  %-20s %14lld", reason,
 				       (long long)json_integer_value(count));
@@ -34,7 +34,7 @@ static int render(struct kf_call *call, const json_t *answer)
 	json_t *service;
 	size_t i;
 
-	json_array_foreach (services, i, service)
+	json_array_foreach(services, i, service)
 		print_service(service);
 	if (json_array_size(services) == 0)
 		kf_output_line(stdout, "There is no service; add one: keyfilterctl service add");

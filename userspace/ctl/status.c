@@ -50,7 +50,7 @@ static void print_ifaces(const json_t *ifaces)
 	json_t *iface;
 	size_t i;
 
-	json_array_foreach (ifaces, i, iface) {
+	json_array_foreach(ifaces, i, iface) {
 		const char *error = kf_json_string(iface, "error");
 
 		kf_output_line(stdout, "iface     %s %s (%s)%s%s", text(iface, "dev"),
@@ -71,7 +71,7 @@ static int render_status(struct kf_call *call, const json_t *answer)
 	print_daemon(answer);
 	print_load(answer);
 	print_ifaces(json_object_get(answer, "ifaces"));
-	json_array_foreach (degraded, i, what)
+	json_array_foreach(degraded, i, what)
 		kf_output_line(stdout, "degraded  %s",
 			       json_string_value(what) ? json_string_value(what) : "?");
 	if (json_array_size(degraded) == 0)

@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lint.sh [BUILD_DIR] - clang-format over all of the C, clang-tidy over userspace (.clang-tidy says
+# what it looks for). Changes nothing; exits 1 if there is something to mend.
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+build=${1:-build}
+status=0
+
+git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror || status=1
+clang-tidy --quiet $(git ls-files 'userspace/*.c') -- -std=gnu11 -D_GNU_SOURCE -Iinclude \
+	-Iuserspace/lib -I"$build" -DKF_VERSION='""' -DKF_PREFIX='""' 2> /dev/null || status=1
+exit $status
