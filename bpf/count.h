@@ -2,8 +2,9 @@
 /*
  * count.h - what is told about a packet: one counter, and for refusals an event.
  *
- * Counters are per CPU and written by the CPU that owns them, so a plain increment does. Events pass
- * a token bucket per CPU; what the bucket or a full ring swallows is counted, never silently lost.
+ * Counters are per CPU and written by the CPU that owns them, so a plain increment does. Events
+ * pass a token bucket per CPU; what the bucket or a full ring swallows is counted, never silently
+ * lost.
  */
 #ifndef KEYFILTER_COUNT_H
 #define KEYFILTER_COUNT_H

@@ -2,12 +2,12 @@
 /*
  * digest.h - what was judged is what the backend reads.
  *
- * A segment can pass this filter and still be thrown away by the stack behind it: a wrong checksum, an
- * old timestamp, a closed window. Its sender may then "retransmit" other bytes under the same
- * sequence numbers. So a keyed digest of every judged stretch is kept until the backend acknowledges
- * it, and a retransmission must carry the same bytes. NH (RFC 4418 section 5.2) over blocks of 1,024
- * bytes, chained by multiplication; the sender never sees a digest and has one try, after which its
- * flow is refused.
+ * A segment can pass this filter and still be thrown away by the stack behind it: a wrong checksum,
+ * an old timestamp, a closed window. Its sender may then "retransmit" other bytes under the same
+ * sequence numbers. So a keyed digest of every judged stretch is kept until the backend
+ * acknowledges it, and a retransmission must carry the same bytes. NH (RFC 4418 section 5.2) over
+ * blocks of 1,024 bytes, chained by multiplication; the sender never sees a digest and has one try,
+ * after which its flow is refused.
  */
 #ifndef KEYFILTER_DIGEST_H
 #define KEYFILTER_DIGEST_H
@@ -18,7 +18,7 @@
 #include "head.h"
 #include "maps.bpf.h"
 
-#define KF_DIGEST_BLOCK (8 * KF_DIGEST_WORDS)
+#define KF_DIGEST_BLOCK	 (8 * KF_DIGEST_WORDS)
 #define KF_DIGEST_BLOCKS 65 /* a frame of 64 KiB, the last block cut short */
 
 static __always_inline __u64 kf_digest_word(__u64 word, __u64 key)
@@ -77,7 +77,10 @@ static __always_inline __u64 kf_digest_one(const __u8 *buf, __u32 len,
 					   const struct kf_config *config)
 {
 	struct kf_digest_block block = {
-		.buf = buf, .secret = config->digest_secret, .sum = len, .len = len,
+		.buf = buf,
+		.secret = config->digest_secret,
+		.sum = len,
+		.len = len,
 	};
 
 	kf_loop(KF_DIGEST_BLOCK / KF_DIGEST_STRIDE, kf_digest_stride, &block);
@@ -109,8 +112,7 @@ static long kf_digest_step(__u32 index, void *context)
 	len = kf_length(len, KF_DIGEST_BLOCK);
 	if (kf_ctx_load(walk->ctx, walk->offset, walk->buf, len))
 		return 1;
-	walk->digest = kf_digest_chain(walk->digest,
-				       kf_digest_one(walk->buf, len, walk->config),
+	walk->digest = kf_digest_chain(walk->digest, kf_digest_one(walk->buf, len, walk->config),
 				       walk->config->flow_secret[5]);
 	walk->offset += len;
 	walk->left -= len;
@@ -122,7 +124,10 @@ __noinline __u64 kf_digest_of(KF_CTX *ctx, __u32 offset, __u32 len)
 {
 	struct kf_head *scratch = kf_head_scratch();
 	struct kf_digest_walk walk = {
-		.ctx = ctx, .config = kf_config_get(), .offset = offset, .left = len,
+		.ctx = ctx,
+		.config = kf_config_get(),
+		.offset = offset,
+		.left = len,
 	};
 
 	if (!scratch || !walk.config)
@@ -140,8 +145,7 @@ __noinline __u64 kf_digest_scratch(__u32 len)
 
 	if (!scratch || !config)
 		return 0;
-	return kf_digest_chain(0, kf_digest_one(scratch->buf, len, config),
-			       config->flow_secret[5]);
+	return kf_digest_chain(0, kf_digest_one(scratch->buf, len, config), config->flow_secret[5]);
 }
 
 static __always_inline bool kf_judged_is_open(const struct kf_judged *judged, __u32 acked)

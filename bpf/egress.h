@@ -87,8 +87,7 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, const struct kf_packet
 	if (p->payload_len) {
 		if (flow->state == KF_FLOW_UPGRADING)
 			kf_egress_upgrade(ctx, p, flow);
-		else if (flow->state == KF_FLOW_UNSYNCED &&
-			 !(flow->out_flags & KF_FLOW_ANSWERED) &&
+		else if (flow->state == KF_FLOW_UNSYNCED && !(flow->out_flags & KF_FLOW_ANSWERED) &&
 			 !kf_seq_before(p->ack, flow->resume_seq))
 			flow->out_flags |= KF_FLOW_ANSWERED;
 	}

@@ -3,15 +3,15 @@
  * flow.h - stage 4: which connection is this, and has its client really shaken hands?
  *
  * A flow is made when a client acknowledges the SYN-ACK that egress saw (kf_embryos), or when the
- * local socket is established and has not received a byte yet. Either proves that the client receives
- * what is sent to its address, so no address can be framed, and tells the client's first sequence
- * number, so that no byte of the stream goes unread. Flows are never evicted: where the table is
- * full new connections are refused. They end with the FINs acknowledged in both directions, with a
- * RST from the backend, or by the controller's sweep.
+ * local socket is established and has not received a byte yet. Either proves that the client
+ * receives what is sent to its address, so no address can be framed, and tells the client's first
+ * sequence number, so that no byte of the stream goes unread. Flows are never evicted: where the
+ * table is full new connections are refused. They end with the FINs acknowledged in both
+ * directions, with a RST from the backend, or by the controller's sweep.
  *
- * Elements of a preallocated hash are reused at once, so a pointer may turn into another flow's. The
- * flow lock (busy) closes that: an element is deleted only while locked and stays locked, and who
- * takes the lock compares the cookie.
+ * Elements of a preallocated hash are reused at once, so a pointer may turn into another flow's.
+ * The flow lock (busy) closes that: an element is deleted only while locked and stays locked, and
+ * who takes the lock compares the cookie.
  */
 #ifndef KEYFILTER_FLOW_H
 #define KEYFILTER_FLOW_H
@@ -108,13 +108,13 @@ static __always_inline struct kf_embryo *kf_embryo_find(const struct kf_config *
 }
 
 struct kf_socket {
-	__u32 rcv_nxt; /* what it expects next */
+	__u32 rcv_nxt;	 /* what it expects next */
 	__u32 untouched; /* 1: it has not received a byte yet */
 };
 
 /*
- * Where the backend's socket stands, if it is local and established. 0 where there is no such socket
- * (a container behind a published port, for one).
+ * Where the backend's socket stands, if it is local and established. 0 where there is no such
+ * socket (a container behind a published port, for one).
  */
 __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socket *out)
 {
@@ -155,7 +155,7 @@ __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socke
 	return found;
 }
 
-/* The client's first sequence number, as the socket tells it; for data that completes a handshake. */
+/* The client's first sequence number, as the socket tells it: data may complete a handshake. */
 static __always_inline bool kf_socket_start(KF_CTX *ctx, struct kf_packet *p, __u32 *client_isn)
 {
 	struct kf_socket socket = {};
@@ -167,7 +167,8 @@ static __always_inline bool kf_socket_start(KF_CTX *ctx, struct kf_packet *p, __
 }
 
 /*
- * Makes the flow that the ingress packet in this CPU's scratch proves. NULL with @reason where there is no proof (NO_FLOW) or no room (FLOWS_FULL).
+ * Makes the flow that the ingress packet in this CPU's scratch proves. NULL with @reason where
+ * there is no proof (NO_FLOW) or no room (FLOWS_FULL).
  */
 static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 {
@@ -202,7 +203,7 @@ static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 	err = bpf_map_update_elem(&kf_flows, &p->key, fresh, BPF_NOEXIST);
 	if (err == -E2BIG)
 		*reason = KF_REASON_FLOWS_FULL;
-	/* one handshake makes one flow: a second from the same numbers would read the stream anew */
+	/* one handshake makes one flow: a second one would read the stream anew */
 	if (!err && embryo)
 		embryo->cookie = 0;
 	return bpf_map_lookup_elem(&kf_flows, &p->key);
@@ -231,10 +232,10 @@ static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct
 }
 
 /*
- * The stack takes a RST that has exactly the number it expects next (RFC 5961 section 3.2), and then
- * says nothing. Another one may be right all the same, as not all that passed is acknowledged yet: it
- * only lets the controller sweep the flow sooner. Neither opens anything: data without a flow is
- * dropped.
+ * The stack takes a RST that has exactly the number it expects next (RFC 5961 section 3.2), and
+ * then says nothing. Another one may be right all the same, as not all that passed is acknowledged
+ * yet: it only lets the controller sweep the flow sooner. Neither opens anything: data without a
+ * flow is dropped.
  */
 static __always_inline void kf_flow_reset_in(struct kf_flow *flow, const struct kf_packet *p)
 {

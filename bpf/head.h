@@ -2,11 +2,11 @@
 /*
  * head.h - stage 5: collect a request head and read it.
  *
- * A head that lies in one segment is read from the CPU's scratch. One that goes on in the next segment
- * moves to a place of its own behind the scratch places of kf_heads, until its blank line arrives. Its
- * pieces are passed on meanwhile, all but the last: the backend never holds the whole head before it
- * was judged. A place belongs to the flow whose cookie it carries, and may be taken over once its
- * deadline has passed: a client that never finishes keeps nobody else out.
+ * A head that lies in one segment is read from the CPU's scratch. One that goes on in the next
+ * segment moves to a place of its own behind the scratch places of kf_heads, until its blank line
+ * arrives. Its pieces are passed on meanwhile, all but the last: the backend never holds the whole
+ * head before it was judged. A place belongs to the flow whose cookie it carries, and may be taken
+ * over once its deadline has passed: a client that never finishes keeps nobody else out.
  */
 #ifndef KEYFILTER_HEAD_H
 #define KEYFILTER_HEAD_H

@@ -60,8 +60,7 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 
 /* Stages 3 to 7. */
 static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
-					     const struct kf_config *config,
-					     struct kf_outcome *out)
+					     const struct kf_config *config, struct kf_outcome *out)
 {
 	if (kf_source_is_denied(p, config)) {
 		out->reason = KF_REASON_SOURCE_DENIED;

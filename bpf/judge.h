@@ -2,9 +2,9 @@
 /*
  * judge.h - the data of a flow: what passes at one look-up, and what has to be read.
  *
- * A segment that ends at or before resume_seq holds body bytes, or is a retransmission of bytes that
- * the backend has acknowledged: it passes unread. One that begins after resume_seq is dropped, and
- * TCP sends it again in order. All others are judged under the flow's lock (segment.h).
+ * A segment that ends at or before resume_seq holds body bytes, or is a retransmission of bytes
+ * that the backend has acknowledged: it passes unread. One that begins after resume_seq is dropped,
+ * and TCP sends it again in order. All others are judged under the flow's lock (segment.h).
  */
 #ifndef KEYFILTER_JUDGE_H
 #define KEYFILTER_JUDGE_H
@@ -12,7 +12,7 @@
 #include "segment.h"
 #include "service.h"
 
-/* In monitor mode nothing is dropped, so a flow that cannot be followed is picked up again later. */
+/* In monitor mode nothing is dropped: a flow that cannot be followed is picked up again later. */
 static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 {
 	kf_head_release(flow);
@@ -35,8 +35,8 @@ static __always_inline void kf_flow_ask_socket(KF_CTX *ctx, struct kf_packet *p,
 }
 
 /*
- * A segment that repeats judged bytes must repeat them exactly. 0, or the reason to drop it: UNACKED
- * where it cuts a judged stretch in two and so cannot be compared.
+ * A segment that repeats judged bytes must repeat them exactly. 0, or the reason to drop it:
+ * UNACKED where it cuts a judged stretch in two and so cannot be compared.
  */
 __noinline int kf_judged_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
@@ -89,7 +89,8 @@ static __always_inline void kf_judged_keep(KF_CTX *ctx, const struct kf_packet *
 }
 
 /* The neutralised field, in every copy of the segment that the backend may take. 0 or a reason. */
-static __always_inline int kf_flow_swap(KF_CTX *ctx, const struct kf_packet *p, struct kf_flow *flow)
+static __always_inline int kf_flow_swap(KF_CTX *ctx, const struct kf_packet *p,
+					struct kf_flow *flow)
 {
 	__u32 at = flow->swap_seq - p->seq;
 	__u8 text[3], first;
@@ -170,8 +171,8 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 }
 
 /* May this segment's repeated bytes stay? 0, or the reason to drop it. */
-static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p,
-					     struct kf_flow *flow, bool monitor)
+static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					     bool monitor)
 {
 	int reason;
 
@@ -189,8 +190,7 @@ static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p,
 }
 
 /* Is there room for one more digest? */
-static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p,
-					  struct kf_flow *flow)
+static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	if (!kf_judged_is_open(kf_judged_next(flow), flow->acked_seq))
 		return true;
@@ -212,7 +212,8 @@ static __always_inline void kf_judge_skip(struct kf_flow *flow)
 
 /* Under the flow's lock. */
 static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					    const struct kf_service *service, struct kf_outcome *out)
+					    const struct kf_service *service,
+					    struct kf_outcome *out)
 {
 	bool monitor = service->mode == KF_MODE_MONITOR;
 	__u32 end = p->seq + p->payload_len;

@@ -2,8 +2,9 @@
 /*
  * key.h - stages 6 and 7: from a request's key to a verdict.
  *
- * The key's tag leads to its slot; the slot says the rest. One load of status is the revocation. The
- * slot's tag is compared, so that a slot given to another key meanwhile is not mistaken for this one.
+ * The key's tag leads to its slot; the slot says the rest. One load of status is the revocation.
+ * The slot's tag is compared, so that a slot given to another key meanwhile is not mistaken for
+ * this one.
  */
 #ifndef KEYFILTER_KEY_H
 #define KEYFILTER_KEY_H

@@ -2,9 +2,9 @@
 /*
  * maps.bpf.h - every map of the data path, defined once for both objects.
  *
- * The controller creates and pins them (userspace/daemon/maps.c) with the sizes of its settings; the
- * programs are loaded against the pins. max_entries below are what a load without a controller gets
- * (the packet tests). Only kf_flows is written by packets and sized by connections; it is
+ * The controller creates and pins them (userspace/daemon/maps.c) with the sizes of its settings;
+ * the programs are loaded against the pins. max_entries below are what a load without a controller
+ * gets (the packet tests). Only kf_flows is written by packets and sized by connections; it is
  * preallocated, as nothing on the packet path allocates.
  */
 #ifndef KEYFILTER_MAPS_BPF_H
@@ -16,13 +16,13 @@
 #include <keyfilter/http1.h>
 
 /*
- * kf_heads: ARRAY. The first config.cpus places are scratch, one a CPU; those behind hold heads that
- * come in pieces. One map for both, so that the reader is verified for one kind of pointer.
+ * kf_heads: ARRAY. The first config.cpus places are scratch, one a CPU; those behind hold heads
+ * that come in pieces. One map for both, so that the reader is verified for one kind of pointer.
  */
 struct kf_head {
-	__u64 owner; /* cookie of the flow; 0: free */
+	__u64 owner;	   /* cookie of the flow; 0: free */
 	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; may be taken over after it */
-	__u32 len; /* bytes collected */
+	__u32 len;	   /* bytes collected */
 	__u32 segments;
 	struct kf_http1 http1;
 	__u8 buf[KF_HTTP1_BUFFER];
@@ -143,8 +143,8 @@ struct {
 } kf_event_rate SEC(".maps");
 
 /*
- * @len, which is 1 to @most, in words that the verifier of Linux 6.1 follows: it learns no lower bound
- * from a comparison with 0, and clang makes one comparison of two. @most is a power of two.
+ * @len, which is 1 to @most, in words that the verifier of Linux 6.1 follows: it learns no lower
+ * bound from a comparison with 0, and clang makes one comparison of two. @most is a power of two.
  */
 static __always_inline __u32 kf_length(__u32 len, __u32 most)
 {

@@ -3,8 +3,8 @@
  * packet.h - stage 1: from a frame to a TCP segment.
  *
  * Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with extension headers, TCP. A cursor
- * walks the linear part of the frame; each parser checks its bounds, advances and returns what comes
- * next. Nothing is copied until the ports say that the segment is for a service.
+ * walks the linear part of the frame; each parser checks its bounds, advances and returns what
+ * comes next. Nothing is copied until the ports say that the segment is for a service.
  */
 #ifndef KEYFILTER_PACKET_H
 #define KEYFILTER_PACKET_H
@@ -27,15 +27,15 @@
 
 #define KF_L4_OFFSET_MAX   0xfff /* a mask for the verifier */
 
-#define KF_TCP_FIN 0x01
-#define KF_TCP_SYN 0x02
-#define KF_TCP_RST 0x04
-#define KF_TCP_ACK 0x10
-#define KF_TCP_URG 0x20
+#define KF_TCP_FIN	   0x01
+#define KF_TCP_SYN	   0x02
+#define KF_TCP_RST	   0x04
+#define KF_TCP_ACK	   0x10
+#define KF_TCP_URG	   0x20
 
-#define KF_TCPOPT_EOL	0
-#define KF_TCPOPT_NOP	1
-#define KF_TCPOPT_MPTCP 30 /* RFC 8684 section 3 */
+#define KF_TCPOPT_EOL	   0
+#define KF_TCPOPT_NOP	   1
+#define KF_TCPOPT_MPTCP	   30 /* RFC 8684 section 3 */
 
 struct kf_cursor {
 	void *pos;
@@ -161,7 +161,7 @@ static long kf_extensions_step(__u32 index, void *context)
 	return 0;
 }
 
-/* Returns the offset of the TCP header with the result in the bits above 16, a fragment in bit 24. */
+/* Returns the offset of the TCP header, the result from bit 16 on, and a fragment in bit 24. */
 __noinline __u32 kf_packet_extensions(KF_CTX *ctx, __u32 offset, __u32 next)
 {
 	struct kf_extensions e = { .ctx = ctx, .offset = offset, .next = next };

@@ -30,7 +30,7 @@ struct kf_packet {
 
 /* What was decided about it. */
 struct kf_outcome {
-	__u8 reason; /* enum kf_reason, counted */
+	__u8 reason;  /* enum kf_reason, counted */
 	__u8 refusal; /* of a request behind admitted ones; 0: none */
 	__u8 pad[2];
 	__u32 slot; /* KF_SLOT_NONE */

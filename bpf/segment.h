@@ -2,10 +2,10 @@
 /*
  * segment.h - what a segment that covers resume_seq holds: heads, bodies, chunk framing, in turns.
  *
- * The walk goes from one byte that matters to the next. Each step reads a head, or a stretch of chunk
- * framing, and leaves resume_seq at the next one; bodies are stepped over unread. It runs under the
- * flow's lock. What was admitted stays admitted when a later request of the same segment is refused:
- * the segment is cut there.
+ * The walk goes from one byte that matters to the next. Each step reads a head, or a stretch of
+ * chunk framing, and leaves resume_seq at the next one; bodies are stepped over unread. It runs
+ * under the flow's lock. What was admitted stays admitted when a later request of the same segment
+ * is refused: the segment is cut there.
  */
 #ifndef KEYFILTER_SEGMENT_H
 #define KEYFILTER_SEGMENT_H
@@ -18,7 +18,7 @@
 #include "head.h"
 #include "key.h"
 
-#define KF_STEPS     256 /* heads and chunks read in one go; TCP brings the rest again */
+#define KF_STEPS     256	/* heads and chunks read in one go; TCP brings the rest again */
 #define KF_SKIP_ONCE (1u << 30) /* resume_seq runs ahead by no more, so that it cannot wrap */
 
 KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk),
@@ -29,14 +29,14 @@ KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk)
  * verifier reads once each and not along every way that leads to them.
  */
 struct kf_walk {
-	__u32 at; /* bytes of the payload behind us */
-	__u32 from; /* where the judged stretch began */
+	__u32 at;     /* bytes of the payload behind us */
+	__u32 from;   /* where the judged stretch began */
 	__u32 judged; /* where it ends */
 	__u32 loaded; /* the scratch holds this many bytes from `from` on */
-	__u32 slot; /* of the request judged last */
+	__u32 slot;   /* of the request judged last */
 	__u32 key_sources;
 	__u16 admitted;
-	__u8 reason; /* of the refusal that ended the walk; 0: none */
+	__u8 reason;  /* of the refusal that ended the walk; 0: none */
 	__u8 partial; /* a head goes on in the next segment */
 	__u8 monitor; /* refusals are noted and do not end it */
 	__u8 websocket;
@@ -109,7 +109,7 @@ static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const st
 	return true;
 }
 
-/* An admitted request: where does the next one begin? @prior bytes of it came in earlier segments. */
+/* An admitted request: where does the next one begin? @prior bytes of it came earlier. */
 static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 					 struct kf_flow *flow, const struct kf_http1 *http1,
 					 __u32 prior)

@@ -2,8 +2,8 @@
 /*
  * service.h - stage 2: is the segment for a service?
  *
- * The port decides for nearly every packet of the host: one load from an array. Only a port that some
- * service has leads to a look-up by address.
+ * The port decides for nearly every packet of the host: one load from an array. Only a port that
+ * some service has leads to a look-up by address.
  */
 #ifndef KEYFILTER_SERVICE_H
 #define KEYFILTER_SERVICE_H

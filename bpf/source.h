@@ -2,9 +2,9 @@
 /*
  * source.h - stage 3: may this address talk to services at all?
  *
- * Exact addresses in a hash first, prefixes in a trie second, neither where the controller says that
- * there are none. Deadlines are effective ones (see struct kf_source), so the first hit decides; they
- * run out here, without the controller.
+ * Exact addresses in a hash first, prefixes in a trie second, neither where the controller says
+ * that there are none. Deadlines are effective ones (see struct kf_source), so the first hit
+ * decides; they run out here, without the controller.
  */
 #ifndef KEYFILTER_SOURCE_H
 #define KEYFILTER_SOURCE_H

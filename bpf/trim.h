@@ -3,8 +3,8 @@
  * trim.h - cuts a segment where a refused request begins behind admitted ones.
  *
  * The IP packet gets shorter, the frame does not: what is left over is padding to the stack, as
- * behind any short Ethernet frame. Checksums follow incrementally (RFC 1624). A TCP checksum that is
- * still partial (only the pseudo-header's sum: the packet comes from this host's own stack, over
+ * behind any short Ethernet frame. Checksums follow incrementally (RFC 1624). A TCP checksum that
+ * is still partial (only the pseudo-header's sum: the packet comes from this host's own stack, over
  * veth) needs the new length alone.
  */
 #ifndef KEYFILTER_TRIM_H

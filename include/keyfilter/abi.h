@@ -5,7 +5,8 @@
  * The keys, values and sizes of every pinned map, the reasons a packet is counted under, and the
  * events. Both sides compile this file; nothing here is written a second time. Times are
  * CLOCK_BOOTTIME nanoseconds unless a name says otherwise. Addresses are 16 bytes in network order,
- * IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); ports are in host order unless a name ends in _be.
+ * IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); ports are in host order unless a name ends in
+ * _be.
  *
  * Layout changelog (KF_ABI_VERSION):
  *   1  first layout
@@ -18,7 +19,7 @@
 #define KF_ABI_VERSION 1u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
-#define KF_NEVER ((__u64)-1) /* a time that does not come */
+#define KF_NEVER       ((__u64)-1) /* a time that does not come */
 
 #ifdef __cplusplus
 #define KF_STATIC_ASSERT(cond, text) static_assert(cond, text)
@@ -70,7 +71,7 @@ enum kf_reason {
 #define X(symbol, name, class, status) KF_REASON_##symbol,
 	KF_REASONS(X)
 #undef X
-	KF_REASON_COUNT
+		KF_REASON_COUNT
 };
 
 #define KF_REASON_MAX 40 /* room in the counters; a new reason does not move a map */
@@ -78,24 +79,24 @@ KF_STATIC_ASSERT(KF_REASON_COUNT <= KF_REASON_MAX, "too many reasons");
 
 enum kf_reason_class { KF_CLASS_PASS, KF_CLASS_REFUSE, KF_CLASS_DROP };
 
-/* ---- configuration: ARRAY of one, memory-mapped ----------------------------------------------- */
+/* ---- configuration: ARRAY of one, memory-mapped --------------------------------------------- */
 
 #define KF_CONFIG_HOSTS	    0x1u /* kf_hosts has entries */
 #define KF_CONFIG_PREFIXES  0x2u /* kf_prefixes has entries */
 #define KF_CONFIG_LISTENERS 0x4u /* kf_listeners has entries */
 
-#define KF_DIGEST_WORDS 128 /* 1,024 bytes are digested at a time */
+#define KF_DIGEST_WORDS	    128 /* 1,024 bytes are digested at a time */
 
 struct kf_config {
-	__u64 magic; /* KF_ABI_MAGIC, once the controller has filled the map */
-	__u32 version; /* KF_ABI_VERSION */
-	__u32 flags; /* KF_CONFIG_* */
-	__u64 secret[2]; /* SipHash key of the tags */
-	__u64 flow_secret[8]; /* key of the universal hash over a flow's addresses */
-	__u32 cpus; /* the first this many entries of kf_heads are per-CPU scratch */
-	__u32 heads; /* places for partial heads behind them */
-	__u32 embryo_mask; /* entries of kf_embryos - 1; entries are a power of two */
-	__u32 event_rate; /* events per second and CPU; 0: none */
+	__u64 magic;	       /* KF_ABI_MAGIC, once the controller has filled the map */
+	__u32 version;	       /* KF_ABI_VERSION */
+	__u32 flags;	       /* KF_CONFIG_* */
+	__u64 secret[2];       /* SipHash key of the tags */
+	__u64 flow_secret[8];  /* key of the universal hash over a flow's addresses */
+	__u32 cpus;	       /* the first this many entries of kf_heads are per-CPU scratch */
+	__u32 heads;	       /* places for partial heads behind them */
+	__u32 embryo_mask;     /* entries of kf_embryos - 1; entries are a power of two */
+	__u32 event_rate;      /* events per second and CPU; 0: none */
 	__u64 head_timeout_ns; /* a partial head older than this gives up its place */
 	__u64 reserved[4];
 	__u64 digest_secret[KF_DIGEST_WORDS]; /* key of the digest over judged bytes */
@@ -108,7 +109,7 @@ KF_ABI_SIZE(struct kf_config, 152 + 8 * KF_DIGEST_WORDS);
 
 /* kf_ports: ARRAY of 65536, by destination port. Zero: no service has this port. */
 struct kf_port {
-	__u16 any; /* 1 + index of the service on any address; 0: none */
+	__u16 any;	 /* 1 + index of the service on any address; 0: none */
 	__u16 listeners; /* how many kf_listeners entries name this port */
 };
 KF_ABI_SIZE(struct kf_port, 4);
@@ -128,10 +129,10 @@ enum kf_refuse { KF_REFUSE_REPLY, KF_REFUSE_RESET, KF_REFUSE_DROP };
 
 /* kf_services: ARRAY of KF_SERVICES_MAX. */
 struct kf_service {
-	__u8 live; /* 0: this index is free */
-	__u8 mode; /* enum kf_mode */
-	__u8 refuse; /* enum kf_refuse */
-	__u8 flags; /* KF_SERVICE_* */
+	__u8 live;	   /* 0: this index is free */
+	__u8 mode;	   /* enum kf_mode */
+	__u8 refuse;	   /* enum kf_refuse */
+	__u8 flags;	   /* KF_SERVICE_* */
 	__u32 key_sources; /* KF_KEY_* of http1.h */
 	__u64 reserved[3];
 };
@@ -140,7 +141,7 @@ KF_ABI_SIZE(struct kf_service, 32);
 /* kf_counters: PERCPU_ARRAY of KF_SERVICES_MAX; packets and requests of one service. */
 struct kf_counters {
 	__u64 packets[KF_REASON_MAX]; /* by enum kf_reason: every packet exactly once */
-	__u64 requests_admitted; /* heads, several of which may share a packet */
+	__u64 requests_admitted;      /* heads, several of which may share a packet */
 	__u64 requests_refused;
 };
 KF_ABI_SIZE(struct kf_counters, 8 * (KF_REASON_MAX + 2));
@@ -176,9 +177,9 @@ enum kf_key_status { KF_KEY_FREE, KF_KEY_ENABLED, KF_KEY_DISABLED, KF_KEY_DELETE
  * controller writes the first half, the kernel the second. Revoking is one aligned store to status.
  */
 struct kf_slot {
-	__u8 tag[16]; /* whose record this is; the kernel compares it */
-	__u32 status; /* enum kf_key_status */
-	__u32 flags; /* KF_KEY_HAS_ALLOWLIST */
+	__u8 tag[16];	  /* whose record this is; the kernel compares it */
+	__u32 status;	  /* enum kf_key_status */
+	__u32 flags;	  /* KF_KEY_HAS_ALLOWLIST */
 	__u64 expires_ns; /* refused from this nanosecond on; KF_NEVER */
 	__u64 reserved[4];
 	__u64 requests_admitted;
@@ -210,13 +211,13 @@ struct kf_flow_key {
 KF_ABI_SIZE(struct kf_flow_key, 40);
 
 enum kf_flow_state {
-	KF_FLOW_HEAD, /* a request head begins or goes on at resume_seq */
-	KF_FLOW_CHUNKS, /* chunk framing goes on at resume_seq */
-	KF_FLOW_REFUSED, /* no data passes any more */
-	KF_FLOW_UNSYNCED, /* position unknown; the first data after an answer must be a head */
+	KF_FLOW_HEAD,	   /* a request head begins or goes on at resume_seq */
+	KF_FLOW_CHUNKS,	   /* chunk framing goes on at resume_seq */
+	KF_FLOW_REFUSED,   /* no data passes any more */
+	KF_FLOW_UNSYNCED,  /* position unknown; the first data after an answer must be a head */
 	KF_FLOW_UPGRADING, /* websocket was asked for; waits for the backend's 101 */
-	KF_FLOW_TUNNEL, /* belongs to its key, nothing more is read */
-	KF_FLOW_CLOSED, /* given up by the controller, about to be deleted */
+	KF_FLOW_TUNNEL,	   /* belongs to its key, nothing more is read */
+	KF_FLOW_CLOSED,	   /* given up by the controller, about to be deleted */
 };
 
 /* kf_flow.flags, written by ingress */
@@ -246,27 +247,27 @@ KF_ABI_SIZE(struct kf_judged, 16);
 
 struct kf_flow {
 	__u64 cookie; /* keyed hash of the flow's key: an element reused meanwhile is recognised */
-	__u32 busy; /* 1: a CPU judges this flow; also left 1 in deleted elements */
+	__u32 busy;   /* 1: a CPU judges this flow; also left 1 in deleted elements */
 	__u32 resume_seq; /* the next byte that matters */
-	__u64 skip; /* body bytes that follow resume_seq unread, where 2^30 were not enough */
+	__u64 skip;	  /* body bytes that follow resume_seq unread, where 2^30 were not enough */
 	__u32 judged_seq; /* end of the judged bytes: what starts here or later is not compared */
-	__u32 acked_seq; /* the backend has acknowledged up to here */
+	__u32 acked_seq;  /* the backend has acknowledged up to here */
 	__u32 client_isn; /* first data byte of the client, of the backend: the SYNs' numbers + 1 */
 	__u32 server_isn;
 	__u32 swap_seq;
-	__u32 slot; /* key of the last admitted request; KF_SLOT_NONE */
-	__u32 head; /* place in kf_heads of a partial head; 0: none */
-	__u32 seen; /* CLOCK_MONOTONIC_COARSE >> 30, about seconds, of the last packet */
+	__u32 slot;	  /* key of the last admitted request; KF_SLOT_NONE */
+	__u32 head;	  /* place in kf_heads of a partial head; 0: none */
+	__u32 seen;	  /* CLOCK_MONOTONIC_COARSE >> 30, about seconds, of the last packet */
 	__u32 fin_in_seq; /* the number after the FIN */
 	__u32 fin_out_seq;
 	__u8 state; /* enum kf_flow_state */
 	__u8 flags;
 	__u8 out_flags;
-	__u8 reason; /* enum kf_reason of the refusal */
+	__u8 reason;	  /* enum kf_reason of the refusal */
 	__u8 judged_next; /* place in judged[] to fill next */
 	__u8 service;
 	__u16 slot_check; /* of the slot's tag: a slot given to another key is not mistaken */
-	__u8 chunk[24]; /* struct kf_chunk of chunk.h */
+	__u8 chunk[24];	  /* struct kf_chunk of chunk.h */
 	struct kf_judged judged[KF_JUDGED_MAX];
 };
 KF_ABI_SIZE(struct kf_flow, 160);
@@ -295,7 +296,7 @@ struct kf_event {
 	__u16 client_port;
 	__u16 server_port;
 	__u32 ifindex;
-	__u32 slot; /* KF_SLOT_NONE where no key was known */
+	__u32 slot;  /* KF_SLOT_NONE where no key was known */
 	__u8 reason; /* enum kf_reason */
 	__u8 detail; /* enum kf_detail of http1.h, of malformed */
 	__u8 service;
@@ -308,7 +309,7 @@ struct kf_event_rate {
 	__u64 refilled_ns;
 	__u64 tokens;
 	__u64 suppressed; /* over the rate */
-	__u64 lost; /* no room in the ring */
+	__u64 lost;	  /* no room in the ring */
 };
 KF_ABI_SIZE(struct kf_event_rate, 32);
 

@@ -4,8 +4,8 @@
  *
  * Both sides compute it: the kernel for the handshake table and to recognise a flow whose map
  * element was reused meanwhile, the controller when it adopts a connection. NH over 32-bit words
- * (RFC 4418 section 5.2) under the installation's flow_secret: a client that does not know the secret
- * cannot choose addresses that collide.
+ * (RFC 4418 section 5.2) under the installation's flow_secret: a client that does not know the
+ * secret cannot choose addresses that collide.
  */
 #ifndef KEYFILTER_FLOWHASH_H
 #define KEYFILTER_FLOWHASH_H

@@ -5,8 +5,8 @@
  *   packet_bench OBJECT_DIR BENCH_OBJECT [XDP_FILTER_OBJECT]
  *
  * Each figure is the median of KF_ROUNDS rounds; the rounds of all benches take turns, so that what
- * disturbs the machine disturbs all of them. The `head` benches put their flow back before each run;
- * that part, measured beside them, is taken off.
+ * disturbs the machine disturbs all of them. The `head` benches put their flow back before each
+ * run; that part, measured beside them, is taken off.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -26,8 +26,8 @@
 
 struct kf_bench {
 	const char *name;
-	int fd; /* of the program */
-	int less; /* index of the bench to take off, -1: none */
+	int fd;		  /* of the program */
+	int less;	  /* index of the bench to take off, -1: none */
 	uint32_t verdict; /* what it must return, or it measures something else */
 	uint8_t frame[2048];
 	size_t len;
@@ -147,16 +147,20 @@ static struct bpf_object *kf_bench_load(struct kf_world *world, const char *path
 
 static struct kf_frame_spec kf_bench_client(int port, const char *data, size_t len)
 {
-	return (struct kf_frame_spec){ .client_port = port, .seq = KF_ISN, .ack = 1,
-				       .data = (const uint8_t *)data, .len = len };
+	return (struct kf_frame_spec){ .client_port = port,
+				       .seq = KF_ISN,
+				       .ack = 1,
+				       .data = (const uint8_t *)data,
+				       .len = len };
 }
 
 /* Shakes hands for client port @port. */
 static void kf_bench_connect(struct kf_world *world, int port)
 {
 	static _Alignas(4) uint8_t room[2 + KF_FRAME_MAX];
-	struct kf_frame_spec out = { .reverse = true, .client_port = port, .seq = 0,
-				     .ack = KF_ISN, .flags = 0x12 };
+	struct kf_frame_spec out = {
+		.reverse = true, .client_port = port, .seq = 0, .ack = KF_ISN, .flags = 0x12
+	};
 	struct kf_frame_spec in = { .client_port = port, .seq = KF_ISN, .ack = 1 };
 	struct kf_ran ran;
 
@@ -169,11 +173,14 @@ static void kf_bench_upload(struct kf_world *world, int port)
 {
 	static _Alignas(4) uint8_t room[2 + KF_FRAME_MAX];
 	char head[512];
-	size_t len = sprintf(head, "POST / HTTP/1.1\r\nHost: a\r\nx-api-key: %.51s\r\n"
-				   "Content-Length: 1000000000\r\n\r\n", kf_world_key(world));
+	size_t len = sprintf(head,
+			     "POST / HTTP/1.1\r\nHost: a\r\nx-api-key: %.51s\r\n"
+			     "Content-Length: 1000000000\r\n\r\n",
+			     kf_world_key(world));
 	struct kf_frame_spec in = kf_bench_client(port, head, len);
-	struct kf_frame_spec out = { .reverse = true, .client_port = port, .seq = 1,
-				     .ack = KF_ISN + len };
+	struct kf_frame_spec out = {
+		.reverse = true, .client_port = port, .seq = 1, .ack = KF_ISN + len
+	};
 	struct kf_ran ran;
 
 	kf_bench_connect(world, port);
@@ -231,14 +238,13 @@ static void kf_bench_prepare(struct kf_world *world, struct bpf_object *object, 
 	kf_bench_connect(world, 40003);
 	memcpy(key.client, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 2 }, 16);
 	memcpy(key.server, (uint8_t[16]){ [10] = 0xff, 0xff, 10, 0, 0, 1 }, 16);
-	bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "bench_key"),
-			    &(uint32_t){ 0 }, &key, BPF_ANY);
+	bpf_map_update_elem(bpf_object__find_map_fd_by_name(object, "bench_key"), &(uint32_t){ 0 },
+			    &key, BPF_ANY);
 	memcpy(bad, kf_world_key(world), 52);
 	bad[50] = 'x';
 	spec = kf_bench_client(40003, refused, kf_bench_head(refused, 235, bad));
 	kf_bench_set(REFUSED_235, "head_235_refused", head, XDP_DROP, &spec);
-	spec = kf_bench_client(40003, admitted,
-			       kf_bench_head(admitted, 449, kf_world_key(world)));
+	spec = kf_bench_client(40003, admitted, kf_bench_head(admitted, 449, kf_world_key(world)));
 	kf_bench_set(ADMITTED_449, "head_449_admitted", head, XDP_PASS, &spec);
 	benches[REFUSED_235].less = benches[ADMITTED_449].less = RESET;
 	spec = kf_bench_client(40001, NULL, 0);

@@ -50,8 +50,8 @@ attach native
 output=$(loader load -m native s0 "$other") || fail "xdp-loader load beside ours: $output"
 served "beside a program that came later" -H "$(bearer "$KEY")"
 refused "beside it" unknown_key -H "$(bearer "$UNKNOWN")"
-id=$(programs | awk '/other_xdp/ { for (i = 1; i <= NF; i++) if ($i ~ /^[0-9]+$/ && $i > 99) print $i }' | head -n 1)
-[ -z "$id" ] || loader unload s0 --id "$id" > /dev/null
+id=$(programs | awk '$3 == "other_xdp" { print $4 }') # => PRIORITY NAME ID TAG ACTIONS
+output=$(loader unload s0 --id "$id") || fail "xdp-loader unload --id '$id': $output"
 ! programs | grep -q other_xdp || fail "the other program is still there: $(programs)"
 refused "after the other one left" no_key
 served "after the other one left" -H "$(bearer "$KEY")"

@@ -174,8 +174,8 @@ static void kf_frame_tcp(const struct kf_frame_spec *spec, struct kf_out *out)
 	if (spec->len)
 		memcpy((uint8_t *)(tcp + 1) + options, spec->data, spec->len);
 	kf_frame_hosts(spec, addresses, addresses + (spec->ipv6 ? 16 : 4));
-	tcp->check = htons(
-		~kf_fold(kf_pseudo(addresses, spec->ipv6 ? 32 : 8, len) + kf_sum(tcp, len)));
+	tcp->check =
+		htons(~kf_fold(kf_pseudo(addresses, spec->ipv6 ? 32 : 8, len) + kf_sum(tcp, len)));
 }
 
 size_t kf_frame_build(const struct kf_frame_spec *spec, uint8_t out[static KF_FRAME_MAX])

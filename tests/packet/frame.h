@@ -18,19 +18,19 @@
 struct kf_frame_spec {
 	int vlans; /* 0 to 2 or more: 802.1ad outside, 802.1Q inside */
 	bool ipv6;
-	bool reverse; /* from the service to the client */
+	bool reverse;		/* from the service to the client */
 	uint8_t extensions[16]; /* IPv6 extension headers, in order; 0 ends (hop-by-hop is 200) */
-	uint16_t fragment; /* offset in bytes; with more_fragments or not 0: a fragment */
+	uint16_t fragment;	/* offset in bytes; with more_fragments or not 0: a fragment */
 	bool more_fragments;
-	uint8_t ip_options; /* bytes, a multiple of 4 */
-	uint8_t client_host; /* last byte of the client's address; 0: 2 */
-	uint8_t server_host; /* 0: 1 */
+	uint8_t ip_options;		   /* bytes, a multiple of 4 */
+	uint8_t client_host;		   /* last byte of the client's address; 0: 2 */
+	uint8_t server_host;		   /* 0: 1 */
 	uint16_t client_port, server_port; /* 0: 40000, 8000 */
 	uint32_t seq, ack;
 	uint8_t flags; /* 0: ACK, and PSH with data */
 	uint8_t tcp_options[40];
 	size_t tcp_options_len;
-	int doff; /* 0: right */
+	int doff;    /* 0: right */
 	int padding; /* bytes behind the IP packet, as Ethernet pads short ones */
 	const uint8_t *data;
 	size_t len;

@@ -78,21 +78,21 @@ static const char *kf_reason_name(int reason)
 	return reason == -1 ? "none" : reason < 0 ? "several" : names[reason];
 }
 
-static void __attribute__((format(printf, 2, 3))) kf_fail(struct kf_case *c, const char *format,
-							  ...)
+static void __attribute__((format(printf, 2, 3)))
+kf_fail(struct kf_case *c, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	fprintf(stderr, "%s:%d: [%s] %s: ", c->file, c->line,
-		c->hook == KF_HOOK_XDP ? "xdp" : "tc", c->title);
+	fprintf(stderr, "%s:%d: [%s] %s: ", c->file, c->line, c->hook == KF_HOOK_XDP ? "xdp" : "tc",
+		c->title);
 	vfprintf(stderr, format, args);
 	fputc('\n', stderr);
 	va_end(args);
 	c->failed = true;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void kf_data_add(struct kf_data *data, int byte, size_t times)
 {
@@ -217,7 +217,7 @@ static void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_sp
 	}
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static void kf_check(struct kf_case *c, const struct kf_expect *expect)
 {
@@ -229,14 +229,13 @@ static void kf_check(struct kf_case *c, const struct kf_expect *expect)
 		kf_fail(c, "%s, wanted %s (%s)", c->ran.passed ? "passed" : "dropped",
 			expect->verdict, reason);
 	if (strcmp(untouched ? "none" : expect->reason, reason) != 0)
-		kf_fail(c, "counted as %s, wanted %s (event %s, detail %s)", reason,
-			expect->reason, kf_reason_name(c->ran.event),
+		kf_fail(c, "counted as %s, wanted %s (event %s, detail %s)", reason, expect->reason,
+			kf_reason_name(c->ran.event),
 			c->ran.detail < 0 ? "-" : kf_detail_name(c->ran.detail));
 	if (*expect->detail &&
 	    (c->ran.detail < 0 || strcmp(expect->detail, kf_detail_name(c->ran.detail)) != 0))
 		kf_fail(c, "detail %s, wanted %s",
-			c->ran.detail < 0 ? "none" : kf_detail_name(c->ran.detail),
-			expect->detail);
+			c->ran.detail < 0 ? "none" : kf_detail_name(c->ran.detail), expect->detail);
 }
 
 static void kf_send(struct kf_case *c, const struct kf_frame_spec *spec)
@@ -396,8 +395,10 @@ static void kf_step_key(struct kf_case *c, const char *at)
 	static const struct {
 		const char *name;
 		enum kf_key_status status;
-	} states[] = { { "enabled", KF_KEY_ENABLED }, { "disabled", KF_KEY_DISABLED },
-		       { "deleted", KF_KEY_DELETED }, { "free", KF_KEY_FREE } };
+	} states[] = { { "enabled", KF_KEY_ENABLED },
+		       { "disabled", KF_KEY_DISABLED },
+		       { "deleted", KF_KEY_DELETED },
+		       { "free", KF_KEY_FREE } };
 	struct kf_slot *slot = kf_world_slot(c->world);
 	char word[32] = "", rest[64] = "";
 	uint8_t addr[16];
@@ -562,18 +563,30 @@ static const struct {
 	const char *name;
 	void (*run)(struct kf_case *c, const char *at);
 } kf_steps[] = {
-	{ "case", kf_step_case },	    { "mode", kf_step_mode },
-	{ "websocket", kf_step_websocket }, { "keys", kf_step_keys },
-	{ "listen", kf_step_listen },	    { "heads", kf_step_heads },
-	{ "ip", kf_step_ip },		    { "vlans", kf_step_vlans },
-	{ "ext", kf_step_ext },		    { "ipoptions", kf_step_ipoptions },
-	{ "client", kf_step_client },	    { "port", kf_step_port },
-	{ "handshake", kf_step_handshake }, { "in", kf_step_in },
-	{ "out", kf_step_out },		    { "sees", kf_step_sees },
-	{ "splits", kf_step_splits },	    { "shuffles", kf_step_shuffles },
-	{ "key", kf_step_key },		    { "source", kf_step_source },
-	{ "sleep", kf_step_sleep },	    { "state", kf_step_state },
-	{ "flows", kf_step_flows },	    { "to", kf_step_to },
+	{ "case", kf_step_case },
+	{ "mode", kf_step_mode },
+	{ "websocket", kf_step_websocket },
+	{ "keys", kf_step_keys },
+	{ "listen", kf_step_listen },
+	{ "heads", kf_step_heads },
+	{ "ip", kf_step_ip },
+	{ "vlans", kf_step_vlans },
+	{ "ext", kf_step_ext },
+	{ "ipoptions", kf_step_ipoptions },
+	{ "client", kf_step_client },
+	{ "port", kf_step_port },
+	{ "handshake", kf_step_handshake },
+	{ "in", kf_step_in },
+	{ "out", kf_step_out },
+	{ "sees", kf_step_sees },
+	{ "splits", kf_step_splits },
+	{ "shuffles", kf_step_shuffles },
+	{ "key", kf_step_key },
+	{ "source", kf_step_source },
+	{ "sleep", kf_step_sleep },
+	{ "state", kf_step_state },
+	{ "flows", kf_step_flows },
+	{ "to", kf_step_to },
 };
 
 static void kf_line(struct kf_case *c, char *line)

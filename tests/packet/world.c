@@ -118,8 +118,8 @@ struct kf_world *kf_world_new(const char *dir)
 	world->out_fd = kf_world_program(world->tc, KF_PROGRAM_EGRESS);
 	world->config = kf_world_mmap(world, "kf_config", sizeof(struct kf_config));
 	world->slots = kf_world_mmap(world, "kf_slots", 4096 * sizeof(struct kf_slot));
-	world->ring = ring_buffer__new(kf_world_map(world, "kf_events"), kf_world_event, world,
-				       NULL);
+	world->ring =
+		ring_buffer__new(kf_world_map(world, "kf_events"), kf_world_event, world, NULL);
 	if (!world->ring)
 		err(1, "ring buffer");
 	memset(world->key, 'k', 51);
@@ -173,8 +173,9 @@ static void kf_world_fill_config(struct kf_world *world)
 
 void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, uint32_t key_sources)
 {
-	struct kf_service service = { .live = 1, .mode = mode, .flags = flags,
-				      .key_sources = key_sources };
+	struct kf_service service = {
+		.live = 1, .mode = mode, .flags = flags, .key_sources = key_sources
+	};
 	struct kf_slot *slot = kf_world_slot(world);
 	uint8_t tag[16];
 

@@ -21,7 +21,7 @@ struct kf_world;
 struct kf_ran {
 	bool passed;
 	int reason; /* enum kf_reason counted, -1: none, -2: more than one */
-	int event; /* enum kf_reason of the event sent, -1: none */
+	int event;  /* enum kf_reason of the event sent, -1: none */
 	int detail;
 	size_t len; /* of the frame as it left */
 	uint8_t frame[4096];
@@ -38,7 +38,7 @@ void kf_world_ingress(struct kf_world *world, enum kf_hook hook, const uint8_t *
 void kf_world_egress(struct kf_world *world, const uint8_t *frame, size_t len, struct kf_ran *out);
 
 const char *kf_world_key(const struct kf_world *world); /* 51 characters */
-struct kf_slot *kf_world_slot(struct kf_world *world); /* memory-mapped */
+struct kf_slot *kf_world_slot(struct kf_world *world);	/* memory-mapped */
 void kf_world_allow(struct kf_world *world, const uint8_t addr[16], unsigned int bits);
 void kf_world_source(struct kf_world *world, const uint8_t addr[16], unsigned int bits,
 		     const struct kf_source *value);
