@@ -119,7 +119,7 @@ deps: ## install what building and testing need (Debian packages)
 check: ## run the tests, as root (sudo is asked where it is not); T=PATTERN for some of them
 	@$(SUDO) scripts/deps.sh build check
 	@$(MAKE) --no-print-directory tests
-	@$(SUDO) scripts/check.sh $(O) $(T)
+	@$(SUDO) scripts/check.sh $(O) '$(T)'
 
 check-vm: ## the same data path on Debian's kernels 6.1 and 6.12, in qemu
 	@$(SUDO) scripts/deps.sh build check vm

@@ -74,6 +74,14 @@ static __always_inline void kf_egress_upgrade(KF_CTX *ctx, const struct kf_packe
 		flow->state = KF_FLOW_HEAD;
 }
 
+/* Has the backend seen all that the client sent so far when it said this? */
+static __always_inline void kf_egress_answer(const struct kf_packet *p, struct kf_flow *flow)
+{
+	if (!(flow->out_flags & KF_FLOW_ANSWERED) &&
+	    (!(flow->flags & KF_FLOW_SENT) || !kf_seq_before(p->ack, flow->resume_seq)))
+		flow->out_flags |= KF_FLOW_ANSWERED;
+}
+
 static __always_inline void kf_egress_follow(KF_CTX *ctx, const struct kf_packet *p,
 					     struct kf_flow *flow)
 {
@@ -84,13 +92,10 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, const struct kf_packet
 	} else if (kf_seq_before(flow->acked_seq, p->ack)) {
 		flow->acked_seq = p->ack;
 	}
-	if (p->payload_len) {
-		if (flow->state == KF_FLOW_UPGRADING)
-			kf_egress_upgrade(ctx, p, flow);
-		else if (flow->state == KF_FLOW_UNSYNCED && !(flow->out_flags & KF_FLOW_ANSWERED) &&
-			 !kf_seq_before(p->ack, flow->resume_seq))
-			flow->out_flags |= KF_FLOW_ANSWERED;
-	}
+	if (p->payload_len && flow->state == KF_FLOW_UPGRADING)
+		kf_egress_upgrade(ctx, p, flow);
+	else if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
+		kf_egress_answer(p, flow);
 	if (p->tcp_flags & KF_TCP_FIN) {
 		flow->fin_out_seq = p->seq + p->payload_len + 1;
 		flow->out_flags |= KF_FLOW_FIN_OUT;

@@ -18,7 +18,7 @@ static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 	kf_head_release(flow);
 	flow->state = KF_FLOW_UNSYNCED;
 	flow->out_flags &= ~KF_FLOW_ANSWERED;
-	flow->flags &= ~KF_FLOW_SWAP;
+	flow->flags = (flow->flags & ~KF_FLOW_SWAP) | KF_FLOW_SENT;
 	flow->resume_seq = end;
 	flow->skip = 0;
 	return KF_REASON_ADOPTED;
@@ -281,6 +281,7 @@ static __always_inline int kf_judge_unsynced(struct kf_flow *flow, const struct 
 
 	if (!(flow->out_flags & KF_FLOW_ANSWERED)) {
 		flow->resume_seq = end;
+		flow->flags |= KF_FLOW_SENT;
 		return KF_REASON_ADOPTED;
 	}
 	if (flow->out_flags & KF_FLOW_ACK_SEEN) {

@@ -224,6 +224,7 @@ enum kf_flow_state {
 #define KF_FLOW_FIN_IN	  0x01u /* the client's FIN was seen; fin_in_seq */
 #define KF_FLOW_ACKED_OUT 0x02u /* the client acknowledged the backend's FIN */
 #define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
+#define KF_FLOW_SENT	  0x10u /* unsynced: the client's data has come up to resume_seq */
 #define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 
 /* kf_flow.out_flags, written by egress */

@@ -336,7 +336,7 @@ KF_INLINE long kf_http1_field_line(struct kf_http1 *h, const __u8 *buf, __u32 le
 	end = (__u64)(colon - buf);
 	if (end >= len)
 		return KF_HTTP1_STOP;
-	if (*colon != ':' || end == start) {
+	if (!mask || *colon != ':' || end == start) {
 		h->line_off = (__u32)start;
 		return kf_http1_name_stop(h, buf, len, (__u32)end);
 	}

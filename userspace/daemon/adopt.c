@@ -94,7 +94,7 @@ static int adopt(struct run *run, const struct kf_connection *connection, __u8 s
 		.slot = KF_SLOT_NONE,
 		.seen = now_seen(),
 		.state = KF_FLOW_UNSYNCED,
-		.flags = connection->answered ? KF_FLOW_ANSWERED : 0,
+		.out_flags = connection->answered ? KF_FLOW_ANSWERED : 0,
 		.service = service,
 	};
 	int err = -EBUSY;
