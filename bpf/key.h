@@ -48,6 +48,31 @@ static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index
 	return KF_REASON_ADMITTED;
 }
 
+#define KF_RATE_TRIES 32
+
+/*
+ * The generic cell rate algorithm (ITU-T I.371): a request conforms unless it comes earlier than its
+ * theoretical arrival time by more than the burst. One compare-and-swap takes it, so that no number
+ * of CPUs admits one too many; who loses that race so often that the tries are used up is refused.
+ */
+static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now)
+{
+	__u64 interval = slot->rate_interval_ns;
+
+	if (!interval)
+		return KF_REASON_ADMITTED;
+	for (int i = 0; i < KF_RATE_TRIES; i++) {
+		__u64 tat = *(volatile __u64 *)&slot->rate_tat_ns;
+		__u64 start = tat > now ? tat : now;
+
+		if (start - now > slot->rate_burst_ns)
+			break;
+		if (__sync_val_compare_and_swap(&slot->rate_tat_ns, tat, start + interval) == tat)
+			return KF_REASON_ADMITTED;
+	}
+	return KF_REASON_RATE_LIMITED;
+}
+
 /* Judges the request whose head is in @buf; @index is the key's slot, where there is one. */
 static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8 *buf,
 					const __u8 *client, const struct kf_config *config,
@@ -75,6 +100,8 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	*index = *found;
 	now = bpf_ktime_get_boot_ns();
 	reason = kf_key_policy(slot, *index, client, now);
+	if (reason == KF_REASON_ADMITTED)
+		reason = kf_key_rate(slot, now);
 	if (reason == KF_REASON_ADMITTED) {
 		__sync_fetch_and_add(&slot->requests_admitted, 1);
 		slot->last_used_ns = now;

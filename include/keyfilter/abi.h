@@ -181,11 +181,14 @@ struct kf_slot {
 	__u32 status;	  /* enum kf_key_status */
 	__u32 flags;	  /* KF_KEY_HAS_ALLOWLIST */
 	__u64 expires_ns; /* refused from this nanosecond on; KF_NEVER */
-	__u64 reserved[4];
+	__u64 rate_interval_ns; /* of one request at the key's rate; 0: no limit */
+	__u64 rate_burst_ns;	/* how far ahead of its rate a key may be: interval * (burst - 1) */
+	__u64 reserved[2];
 	__u64 requests_admitted;
 	__u64 requests_refused;
 	__u64 last_used_ns; /* of the last admitted request; 0: never */
-	__u64 kernel_reserved[5];
+	__u64 rate_tat_ns;  /* GCRA: the theoretical arrival time of the next request */
+	__u64 kernel_reserved[4];
 };
 KF_ABI_SIZE(struct kf_slot, 128);
 KF_ABI_AT(struct kf_slot, requests_admitted, 64);

@@ -17,7 +17,7 @@
  *   sees "DATA"                    what the last `in` left: payload, lengths and checksums
  *   splits "DATA" => ...           DATA cut in two at every byte, each on a connection of its own
  *   shuffles "DATA" => ...         DATA in three pieces, the last one first
- *   key STATE | key allow ADDR/BITS | key expires-in MS
+ *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
  *   source deny|allow ADDR/BITS [MS]
  *   sleep MS | state NAME | flows N
  *
@@ -416,6 +416,9 @@ static void kf_step_key(struct kf_case *c, const char *at)
 		kf_world_allow(c->world, addr, bits);
 	} else if (strcmp(word, "expires-in") == 0) {
 		slot->expires_ns = kf_world_now() + atol(rest) * 1000000;
+	} else if (strcmp(word, "rate") == 0) {
+		slot->rate_interval_ns = atol(rest) * 1000000;
+		slot->rate_burst_ns = slot->rate_interval_ns * (atol(strchr(rest, ',') + 1) - 1);
 	} else if (strcmp(word, "other-owner") == 0) {
 		slot->tag[3] ^= 1;
 	} else {
