@@ -12,8 +12,6 @@
 #include "maps.bpf.h"
 #include "packet.h"
 
-#define KF_NSEC_PER_SEC 1000000000ull
-
 static __always_inline struct kf_counters *kf_counters_of(__u32 service)
 {
 	return bpf_map_lookup_elem(&kf_counters, &service);

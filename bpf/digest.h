@@ -19,7 +19,7 @@
 #include "maps.bpf.h"
 
 #define KF_DIGEST_BLOCK	 (8 * KF_DIGEST_WORDS)
-#define KF_DIGEST_BLOCKS 65 /* a frame of 64 KiB, the last block cut short */
+#define KF_DIGEST_BLOCKS 513 /* 512 KiB: as large as BIG TCP makes a packet */
 
 static __always_inline __u64 kf_digest_word(__u64 word, __u64 key)
 {

@@ -3,8 +3,8 @@
  * egress.h - the backend's side of a flow.
  *
  * Proves handshakes (the SYN-ACK's numbers), tells how far the backend has acknowledged, when it
- * answered and when the flow ended. Nothing is dropped here but a SYN-ACK that meets a flow of the
- * same addresses in the middle of a judgement: TCP sends it again.
+ * answered and when the flow ended. Nothing is dropped here but a SYN-ACK or a 101 that meets its
+ * flow in the middle of a judgement: TCP sends it again.
  */
 #ifndef KEYFILTER_EGRESS_H
 #define KEYFILTER_EGRESS_H
@@ -45,33 +45,46 @@ static __always_inline int kf_egress_syn_ack(const struct kf_packet *p,
 {
 	struct kf_flow *flow = bpf_map_lookup_elem(&kf_flows, &p->key);
 	__u64 hash = kf_flow_hash(config->flow_secret, &p->key);
-	__u32 server_isn = p->seq + 1;
+	__u32 server_first = p->seq + 1;
 	struct kf_embryo *embryo;
 
 	if (flow) {
-		if (flow->client_isn == p->ack && flow->server_isn == server_isn)
-			return KF_VERDICT_PASS; /* sent again */
-		if (!kf_flow_delete(flow, &p->key))
+		if (flow->client_first == p->ack && flow->server_first == server_first)
+			return KF_VERDICT_PASS;	   /* sent again */
+		if (flow->state == KF_FLOW_CLOSED) /* and locked, by the controller */
+			bpf_map_delete_elem(&kf_flows, &p->key);
+		else if (!kf_flow_delete(flow, &p->key))
 			return KF_VERDICT_DROP;
 	}
 	embryo = kf_embryo_at(config, hash);
 	if (embryo)
-		kf_embryo_store(embryo, hash, kf_embryo_numbers(p->ack, server_isn));
+		kf_embryo_store(embryo, hash, kf_embryo_numbers(p->ack, server_first));
 	return KF_VERDICT_PASS;
 }
 
-/* "HTTP/1.1 101": the status code stands at the ninth byte (RFC 9112 section 4). */
-static __always_inline void kf_egress_upgrade(KF_CTX *ctx, const struct kf_packet *p,
+/*
+ * The first answer to a request to upgrade; an interim one may come before (RFC 9110 section 15.2),
+ * and what answers earlier requests does not acknowledge this one. Under the flow's lock: false
+ * where a CPU judges it now, and TCP sends the answer again.
+ */
+static __always_inline bool kf_egress_upgrade(KF_CTX *ctx, const struct kf_packet *p,
 					      struct kf_flow *flow)
 {
-	__u8 code[3];
+	const __u64 version = KF_SWAR_TEXT('H', 'T', 'T', 'P', '/', '1', '.', '1');
+	__u8 line[12] __attribute__((aligned(8)));
 
-	if (p->payload_len < 12 || kf_ctx_load(ctx, p->payload_offset + 9, code, sizeof(code)))
-		return;
-	if (code[0] == '1' && code[1] == '0' && code[2] == '1')
-		flow->state = KF_FLOW_TUNNEL;
-	else if (code[0] != '1')
+	if (kf_seq_before(p->ack, flow->resume_seq))
+		return true;
+	if (!kf_flow_lock(flow))
+		return false;
+	if (p->payload_len < sizeof(line) ||
+	    kf_ctx_load(ctx, p->payload_offset, line, sizeof(line)) || *(__u64 *)line != version ||
+	    line[8] != ' ' || line[9] != '1')
 		flow->state = KF_FLOW_HEAD;
+	else if (line[10] == '0' && line[11] == '1')
+		flow->state = KF_FLOW_TUNNEL;
+	kf_flow_unlock(flow);
+	return true;
 }
 
 /* Has the backend seen all that the client sent so far when it said this? */
@@ -82,9 +95,24 @@ static __always_inline void kf_egress_answer(const struct kf_packet *p, struct k
 		flow->out_flags |= KF_FLOW_ANSWERED;
 }
 
-static __always_inline void kf_egress_follow(KF_CTX *ctx, const struct kf_packet *p,
-					     struct kf_flow *flow)
+/* How far the backend has sent, and so what a client may acknowledge. */
+static __always_inline void kf_egress_sent(const struct kf_packet *p, struct kf_flow *flow)
 {
+	__u32 end = p->seq + p->payload_len + !!(p->tcp_flags & KF_TCP_FIN);
+
+	if (!flow->server_first && !(flow->out_flags & KF_FLOW_ACK_SEEN)) {
+		flow->out_seq = end;
+		flow->out_low = p->seq - KF_OUT_WINDOW / 2;
+	}
+	if (kf_seq_before(flow->out_seq, end))
+		flow->out_seq = end;
+	if (flow->out_seq - flow->out_low > KF_OUT_WINDOW)
+		flow->out_low = flow->out_seq - KF_OUT_WINDOW / 2;
+}
+
+static __always_inline void kf_egress_follow(const struct kf_packet *p, struct kf_flow *flow)
+{
+	kf_egress_sent(p, flow);
 	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
 		if (flow->state == KF_FLOW_UNSYNCED || kf_seq_before(flow->acked_seq, p->ack))
 			flow->acked_seq = p->ack;
@@ -92,9 +120,7 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, const struct kf_packet
 	} else if (kf_seq_before(flow->acked_seq, p->ack)) {
 		flow->acked_seq = p->ack;
 	}
-	if (p->payload_len && flow->state == KF_FLOW_UPGRADING)
-		kf_egress_upgrade(ctx, p, flow);
-	else if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
+	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
 		kf_egress_answer(p, flow);
 	if (p->tcp_flags & KF_TCP_FIN) {
 		flow->fin_out_seq = p->seq + p->payload_len + 1;
@@ -123,10 +149,14 @@ static __always_inline int kf_egress(KF_CTX *ctx)
 	if (!flow)
 		return KF_VERDICT_PASS;
 	kf_flow_touch(flow);
-	if (p->tcp_flags & KF_TCP_RST)
+	if (p->tcp_flags & KF_TCP_RST) {
 		kf_flow_delete(flow, &p->key);
-	else if (p->tcp_flags & KF_TCP_ACK)
-		kf_egress_follow(ctx, p, flow);
+		return KF_VERDICT_PASS;
+	}
+	if (p->payload_len && flow->state == KF_FLOW_UPGRADING && !kf_egress_upgrade(ctx, p, flow))
+		return KF_VERDICT_DROP;
+	if (p->tcp_flags & KF_TCP_ACK)
+		kf_egress_follow(p, flow);
 	return KF_VERDICT_PASS;
 }
 

@@ -24,11 +24,21 @@
 #include "packet.h"
 
 #define KF_TCP_ESTABLISHED 1
+#define KF_OUT_WINDOW	   (1u << 26) /* more than a client can leave unacknowledged */
 
 /* The members of the kernel's struct tcp_sock that are read; CO-RE finds where they are. */
+struct rb_node;
+
+struct rb_root {
+	struct rb_node *rb_node;
+} __attribute__((preserve_access_index));
+
 struct tcp_sock {
 	__u64 bytes_received;
 	__u32 rcv_nxt;
+	__u32 snd_una;
+	__u32 snd_nxt;
+	struct rb_root out_of_order_queue;
 } __attribute__((preserve_access_index));
 
 /* Sequence numbers wrap: RFC 9293 section 3.4. */
@@ -78,38 +88,40 @@ static __always_inline struct kf_embryo *kf_embryo_at(const struct kf_config *co
 }
 
 /* Both numbers in one load, so that no half of another handshake is read. */
-static __always_inline __u64 kf_embryo_numbers(__u32 client_isn, __u32 server_isn)
+static __always_inline __u64 kf_embryo_numbers(__u32 client_first, __u32 server_first)
 {
-	return (__u64)server_isn << 32 | client_isn;
+	return (__u64)server_first << 32 | client_first;
 }
 
 static __always_inline void kf_embryo_store(struct kf_embryo *embryo, __u64 hash, __u64 numbers)
 {
 	*(volatile __u64 *)&embryo->cookie = 0;
-	*(volatile __u64 *)&embryo->client_isn = numbers;
+	*(volatile __u64 *)&embryo->client_first = numbers;
 	*(volatile __u64 *)&embryo->cookie = hash;
 }
 
 /* The handshake that @p completes, or NULL. */
 static __always_inline struct kf_embryo *kf_embryo_find(const struct kf_config *config, __u64 hash,
 							const struct kf_packet *p,
-							__u32 *client_isn)
+							__u32 *client_first)
 {
 	struct kf_embryo *embryo = kf_embryo_at(config, hash);
 	__u64 numbers;
 
 	if (!embryo || *(volatile __u64 *)&embryo->cookie != hash)
 		return NULL;
-	numbers = *(volatile __u64 *)&embryo->client_isn;
+	numbers = *(volatile __u64 *)&embryo->client_first;
 	if (*(volatile __u64 *)&embryo->cookie != hash || numbers >> 32 != p->ack)
 		return NULL;
-	*client_isn = numbers;
+	*client_first = numbers;
 	return embryo;
 }
 
 struct kf_socket {
 	__u32 rcv_nxt;	 /* what it expects next */
-	__u32 untouched; /* 1: it has not received a byte yet */
+	__u32 snd_una;	 /* what its client has not acknowledged yet */
+	__u32 snd_nxt;	 /* what it sends next */
+	__u32 untouched; /* 1: it holds no byte of its client */
 };
 
 /*
@@ -147,7 +159,9 @@ __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socke
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp) {
 			out->rcv_nxt = tp->rcv_nxt;
-			out->untouched = tp->bytes_received == 0;
+			out->snd_una = tp->snd_una;
+			out->snd_nxt = tp->snd_nxt;
+			out->untouched = !tp->bytes_received && !tp->out_of_order_queue.rb_node;
 			found = 1;
 		}
 	}
@@ -156,13 +170,15 @@ __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socke
 }
 
 /* The client's first sequence number, as the socket tells it: data may complete a handshake. */
-static __always_inline bool kf_socket_start(KF_CTX *ctx, struct kf_packet *p, __u32 *client_isn)
+static __always_inline bool kf_socket_start(KF_CTX *ctx, struct kf_packet *p, __u32 *client_first)
 {
 	struct kf_socket socket = {};
 
 	if (!p->payload_len || !kf_socket_state(ctx, p, &socket) || !socket.untouched)
 		return false;
-	*client_isn = socket.rcv_nxt;
+	if (p->ack != socket.snd_una || p->ack != socket.snd_nxt)
+		return false;
+	*client_first = socket.rcv_nxt;
 	return true;
 }
 
@@ -177,7 +193,7 @@ static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 	struct kf_embryo *embryo;
 	struct kf_packet *p;
 	struct kf_flow *fresh;
-	__u32 client_isn = 0;
+	__u32 client_first = 0;
 	__u64 hash;
 	long err;
 
@@ -186,19 +202,22 @@ static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 		return NULL;
 	p = &scratch->packet;
 	hash = kf_flow_hash(config->flow_secret, &p->key);
-	embryo = kf_embryo_find(config, hash, p, &client_isn);
-	if (!embryo && !kf_socket_start(ctx, p, &client_isn))
+	embryo = kf_embryo_find(config, hash, p, &client_first);
+	if (!embryo && !kf_socket_start(ctx, p, &client_first))
 		return NULL;
 	fresh = &scratch->flow;
 	__builtin_memset(fresh, 0, sizeof(*fresh));
 	fresh->cookie = hash;
 	fresh->slot = KF_SLOT_NONE;
 	fresh->service = p->service;
-	fresh->client_isn = client_isn;
-	fresh->server_isn = p->ack;
-	fresh->resume_seq = client_isn;
-	fresh->judged_seq = client_isn;
-	fresh->acked_seq = client_isn;
+	fresh->client_first = client_first;
+	fresh->server_first = p->ack;
+	fresh->resume_seq = client_first;
+	fresh->judged_seq = client_first;
+	fresh->acked_seq = client_first;
+	fresh->kept_from = client_first;
+	fresh->out_seq = p->ack;
+	fresh->out_low = p->ack;
 	fresh->seen = kf_flow_now();
 	err = bpf_map_update_elem(&kf_flows, &p->key, fresh, BPF_NOEXIST);
 	if (err == -E2BIG)
@@ -207,6 +226,42 @@ static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 	if (!err && embryo)
 		embryo->cookie = 0;
 	return bpf_map_lookup_elem(&kf_flows, &p->key);
+}
+
+/*
+ * Does @p belong to the connection that @flow is of? It must acknowledge something that the backend
+ * has sent, and its data must not begin before the stream (RFC 5961 section 5): with SYN cookies a
+ * backend may have other handshakes open for the same addresses, whose numbers this flow does not
+ * follow, and a cookie leaves the client's first number open by three; who sends blindly knows
+ * neither.
+ */
+static __always_inline bool kf_flow_owns(const struct kf_flow *flow, const struct kf_packet *p)
+{
+	if (!(p->tcp_flags & KF_TCP_ACK))
+		return false;
+	if (!flow->server_first && !(flow->out_flags & KF_FLOW_ACK_SEEN))
+		return true; /* adopted, and the backend has not spoken yet */
+	if (p->ack - flow->out_low > flow->out_seq - flow->out_low)
+		return false;
+	return !p->payload_len || !flow->server_first || (flow->flags & KF_FLOW_LONG) ||
+	       !kf_seq_before(p->seq, flow->client_first);
+}
+
+/* Asks the local socket, where there is one, how far the backend has come. */
+static __always_inline void kf_flow_ask_socket(KF_CTX *ctx, struct kf_packet *p,
+					       struct kf_flow *flow)
+{
+	struct kf_socket socket = {};
+
+	if (kf_socket_state(ctx, p, &socket) && kf_seq_before(flow->acked_seq, socket.rcv_nxt))
+		flow->acked_seq = socket.rcv_nxt;
+}
+
+/* Is @seq where a client that has nothing lost would go on? Not for an unsynced flow. */
+static __always_inline bool kf_flow_expects(const struct kf_flow *flow, __u32 seq)
+{
+	return flow->state != KF_FLOW_UNSYNCED &&
+	       seq - flow->acked_seq <= flow->resume_seq - flow->acked_seq;
 }
 
 static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
@@ -220,7 +275,7 @@ static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
 /* The end of a flow as the client's segments tell it. */
 static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct kf_packet *p)
 {
-	if (p->tcp_flags & KF_TCP_FIN) {
+	if ((p->tcp_flags & KF_TCP_FIN) && kf_flow_expects(flow, p->seq + p->payload_len)) {
 		flow->fin_in_seq = p->seq + p->payload_len + 1;
 		flow->flags |= KF_FLOW_FIN_IN;
 	}
@@ -233,36 +288,40 @@ static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct
 
 /*
  * The stack takes a RST that has exactly the number it expects next (RFC 5961 section 3.2), and
- * then says nothing. Another one may be right all the same, as not all that passed is acknowledged
- * yet: it only lets the controller sweep the flow sooner. Neither opens anything: data without a
- * flow is dropped.
+ * then says nothing. The flow ends with it only where all that passed has been acknowledged:
+ * otherwise the RST may be one that the stack throws away, and what it holds back would be read a
+ * second time. One that may be right lets the controller sweep the flow sooner; a blind one does
+ * nothing.
  */
-static __always_inline void kf_flow_reset_in(struct kf_flow *flow, const struct kf_packet *p)
+static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
-	if (p->seq == flow->acked_seq)
+	if (p->seq != flow->acked_seq)
+		kf_flow_ask_socket(ctx, p, flow);
+	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq)
 		kf_flow_delete(flow, &p->key);
-	else
+	else if (kf_flow_expects(flow, p->seq))
 		flow->flags |= KF_FLOW_RST_IN;
 }
 
 /* A segment without data: SYN, ACK, FIN, RST. It can only complete a handshake or end a flow. */
 static __always_inline int kf_flow_control(KF_CTX *ctx, struct kf_packet *p)
 {
+	int reason = KF_REASON_CONTROL;
 	struct kf_flow *flow;
-	int reason;
 
 	if (p->tcp_flags & KF_TCP_SYN)
 		return KF_REASON_CONTROL;
 	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
-	if (flow && (p->tcp_flags & KF_TCP_RST))
-		kf_flow_reset_in(flow, p);
-	else if (flow) {
+	if (flow && (p->tcp_flags & KF_TCP_RST)) {
+		kf_flow_reset_in(ctx, p, flow);
+	} else if (flow && kf_flow_owns(flow, p)) {
 		kf_flow_touch(flow);
 		kf_flow_follow_in(flow, p);
-	} else if ((p->tcp_flags & (KF_TCP_RST | KF_TCP_ACK)) == KF_TCP_ACK) {
+	} else if (!flow && (p->tcp_flags & (KF_TCP_RST | KF_TCP_ACK)) == KF_TCP_ACK) {
 		kf_flow_create(ctx, &reason);
 	}
-	return KF_REASON_CONTROL;
+	/* without its last ACK the backend repeats the SYN-ACK, and there may be room then */
+	return reason == KF_REASON_FLOWS_FULL ? reason : KF_REASON_CONTROL;
 }
 
 #endif /* KEYFILTER_FLOW_H */

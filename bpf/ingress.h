@@ -70,7 +70,7 @@ static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
 		p->detail = KF_DETAIL_MPTCP;
 	if (p->detail)
 		out->reason = KF_REASON_MALFORMED;
-	else if (p->payload_len)
+	else if (p->payload_len && !(p->tcp_flags & KF_TCP_RST))
 		kf_judge_data(ctx, p, out);
 	else
 		out->reason = kf_flow_control(ctx, p);
@@ -92,17 +92,17 @@ static __always_inline int kf_ingress_act(KF_CTX *ctx, struct kf_packet *p,
 {
 	bool monitor = service->mode == KF_MODE_MONITOR;
 	__u8 refusal = out->refusal ? out->refusal : out->reason;
+	__u8 reason = out->reason;
 
-	kf_count_packet(p->service, out->reason);
+	/* keep is KF_KEEP_ALL, more than any payload, where nothing is cut off */
+	if (!monitor && out->keep < p->payload_len && kf_trim(ctx, p, out->keep))
+		reason = KF_REASON_UNACKED;
+	kf_count_packet(p->service, reason);
 	if (kf_reason_is_told(refusal))
 		kf_event_refusal(p, config, kf_ctx_ifindex(ctx), out->slot, refusal, monitor);
-	if (monitor)
+	if (monitor || (KF_CLASS_BITS(PASS) >> (reason & 63) & 1))
 		return KF_VERDICT_PASS;
-	if (!(KF_CLASS_BITS(PASS) >> (out->reason & 63) & 1))
-		return KF_VERDICT_DROP;
-	if (out->keep < p->payload_len && kf_trim(ctx, p, out->keep))
-		return KF_VERDICT_DROP;
-	return KF_VERDICT_PASS;
+	return KF_VERDICT_DROP;
 }
 
 static __always_inline int kf_ingress(KF_CTX *ctx)

@@ -20,18 +20,9 @@ static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 	flow->out_flags &= ~KF_FLOW_ANSWERED;
 	flow->flags = (flow->flags & ~KF_FLOW_SWAP) | KF_FLOW_SENT;
 	flow->resume_seq = end;
+	flow->since = kf_flow_now();
 	flow->skip = 0;
 	return KF_REASON_ADOPTED;
-}
-
-/* Asks the local socket, where there is one, how far the backend has come. */
-static __always_inline void kf_flow_ask_socket(KF_CTX *ctx, struct kf_packet *p,
-					       struct kf_flow *flow)
-{
-	struct kf_socket socket = {};
-
-	if (kf_socket_state(ctx, p, &socket) && kf_seq_before(flow->acked_seq, socket.rcv_nxt))
-		flow->acked_seq = socket.rcv_nxt;
 }
 
 /*
@@ -199,15 +190,23 @@ static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p, stru
 }
 
 /*
- * The next stretch of a long body. What was judged lies 2^30 bytes back and is acknowledged: it is
- * forgotten before the sequence numbers wrap and make it look like something to come.
+ * What the backend has acknowledged is forgotten before the sequence numbers wrap and make it look
+ * like something to come. Judging happens at least once in 2^30 bytes: resume_seq runs ahead by no
+ * more.
  */
-static __always_inline void kf_judge_skip(struct kf_flow *flow)
+static __always_inline void kf_judge_forget(struct kf_flow *flow)
 {
-	flow->judged_seq = flow->resume_seq;
-	for (int i = 0; i < KF_JUDGED_MAX; i++)
-		flow->judged[i].len = 0;
-	kf_flow_skip(flow, flow->skip);
+	if (flow->resume_seq - flow->kept_from < KF_SKIP_ONCE / 2)
+		return;
+	for (int i = 0; i < KF_JUDGED_MAX; i++) {
+		if (!kf_judged_is_open(&flow->judged[i], flow->acked_seq))
+			flow->judged[i].len = 0;
+	}
+	if (!kf_seq_before(flow->acked_seq, flow->judged_seq))
+		flow->judged_seq = flow->acked_seq;
+	if (flow->acked_seq - flow->client_first >= KF_SKIP_ONCE / 2)
+		flow->flags |= KF_FLOW_LONG;
+	flow->kept_from = flow->acked_seq;
 }
 
 /* Under the flow's lock. */
@@ -219,8 +218,9 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 	__u32 end = p->seq + p->payload_len;
 	int reason;
 
+	kf_judge_forget(flow);
 	if (flow->skip && kf_seq_before(flow->resume_seq, end))
-		kf_judge_skip(flow);
+		kf_flow_skip(flow, flow->skip);
 	if (kf_seq_before(flow->resume_seq, p->seq)) {
 		out->reason = KF_REASON_OUT_OF_ORDER;
 		if (monitor)
@@ -270,28 +270,40 @@ __noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 	return 0;
 }
 
+#define KF_UNSYNCED_MAX 56 /* of kf_flow.seen: a minute */
+
 /*
- * A connection from before the attach. Its position in the stream is unknown until the backend has
- * answered all it was sent: what the client sends next is a head, and judged.
+ * A connection from before the attach, or one that monitor mode has lost. Its position in the
+ * stream is unknown until the backend has answered all it was sent: what the client sends next is a
+ * head, and judged. A client that never lets it come to that has a minute.
  */
-static __always_inline int kf_judge_unsynced(struct kf_flow *flow, const struct kf_packet *p)
+static __noinline int kf_judge_unsynced(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	__u32 end = p->seq + p->payload_len;
-	__u32 start = p->seq;
+	struct kf_service *service = kf_service_at(p->service);
+	struct kf_socket socket = {};
 
 	if (!(flow->out_flags & KF_FLOW_ANSWERED)) {
 		flow->resume_seq = end;
 		flow->flags |= KF_FLOW_SENT;
+		if (service && service->mode == KF_MODE_ENFORCE &&
+		    kf_flow_now() - flow->since > KF_UNSYNCED_MAX)
+			return KF_REASON_NO_FLOW;
 		return KF_REASON_ADOPTED;
 	}
-	if (flow->out_flags & KF_FLOW_ACK_SEEN) {
-		start = flow->acked_seq;
-		if (!kf_seq_before(start, end))
-			return KF_REASON_ADOPTED;
+	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
+		if (!kf_socket_state(ctx, p, &socket))
+			return KF_REASON_NO_FLOW;
+		flow->acked_seq = socket.rcv_nxt;
+		flow->out_seq = socket.snd_nxt;
+		flow->out_low = socket.snd_una - KF_OUT_WINDOW / 2;
+		flow->out_flags |= KF_FLOW_ACK_SEEN;
 	}
-	flow->resume_seq = start;
-	flow->judged_seq = start;
-	flow->acked_seq = start;
+	if (!kf_seq_before(flow->acked_seq, end))
+		return KF_REASON_ADOPTED;
+	flow->resume_seq = flow->acked_seq;
+	flow->judged_seq = flow->acked_seq;
+	flow->kept_from = flow->acked_seq;
 	flow->state = KF_FLOW_HEAD;
 	return 0;
 }
@@ -309,13 +321,17 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	case KF_FLOW_REFUSED:
 		return KF_REASON_FLOW_REFUSED;
 	case KF_FLOW_TUNNEL:
+		if (!kf_flow_owns(flow, p))
+			return KF_REASON_NO_FLOW;
 		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client);
 		return reason == KF_REASON_ADMITTED ? KF_REASON_TUNNEL : reason;
 	case KF_FLOW_UNSYNCED:
-		reason = kf_judge_unsynced(flow, p);
+		reason = kf_judge_unsynced(ctx, p, flow);
 		if (reason)
 			return reason;
 	}
+	if (!kf_flow_owns(flow, p))
+		return KF_REASON_NO_FLOW;
 	/* all behind resume_seq, and nothing judged in it that the backend may still take */
 	if (!kf_seq_before(flow->resume_seq, end) &&
 	    (!kf_seq_before(p->seq, flow->judged_seq) ||

@@ -51,9 +51,10 @@ static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index
 #define KF_RATE_TRIES 32
 
 /*
- * The generic cell rate algorithm (ITU-T I.371): a request conforms unless it comes earlier than its
- * theoretical arrival time by more than the burst. One compare-and-swap takes it, so that no number
- * of CPUs admits one too many; who loses that race so often that the tries are used up is refused.
+ * The generic cell rate algorithm (ITU-T I.371): a request conforms unless it comes earlier than
+ * its theoretical arrival time by more than the burst. One compare-and-swap takes it, so that no
+ * number of CPUs admits one too many; who loses that race so often that the tries are used up is
+ * refused.
  */
 static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now)
 {

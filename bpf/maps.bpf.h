@@ -20,8 +20,8 @@
  * that come in pieces. One map for both, so that the reader is verified for one kind of pointer.
  */
 struct kf_head {
-	__u64 owner;	   /* cookie of the flow; 0: free */
-	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; may be taken over after it */
+	__u64 owner;	   /* cookie of the flow */
+	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free */
 	__u32 len;	   /* bytes collected */
 	__u32 segments;
 	struct kf_http1 http1;
@@ -152,6 +152,8 @@ static __always_inline __u32 kf_length(__u32 len, __u32 most)
 	KF_LAUNDER(len);
 	return (len & (most - 1)) + 1;
 }
+
+#define KF_NSEC_PER_SEC 1000000000ull
 
 static __always_inline struct kf_config *kf_config_get(void)
 {

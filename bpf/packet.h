@@ -2,9 +2,10 @@
 /*
  * packet.h - stage 1: from a frame to a TCP segment.
  *
- * Ethernet with up to two VLAN tags, IPv4 with options, IPv6 with extension headers, TCP. A cursor
- * walks the linear part of the frame; each parser checks its bounds, advances and returns what
- * comes next. Nothing is copied until the ports say that the segment is for a service.
+ * Ethernet with VLAN tags (two of them, and priority tags), IPv4 with options, IPv6 with extension
+ * headers, TCP. A cursor walks the linear part of the frame; each parser checks its bounds,
+ * advances and returns what comes next. Nothing is copied until the ports say that the segment is
+ * for a service.
  */
 #ifndef KEYFILTER_PACKET_H
 #define KEYFILTER_PACKET_H
@@ -22,7 +23,7 @@
 #include "maps.bpf.h"
 #include "scratch.h"
 
-#define KF_VLAN_TAGS	   2
+#define KF_VLAN_TAGS	   8
 #define KF_IPV6_EXTENSIONS 8
 
 #define KF_L4_OFFSET_MAX   0xfff /* a mask for the verifier */
@@ -95,7 +96,7 @@ static __always_inline int kf_packet_ethernet(struct kf_cursor *c)
 /* What becomes of a frame whose network layer was read. */
 enum kf_l3_result {
 	KF_L3_TCP,
-	KF_L3_PASS, /* cannot be TCP to a socket here */
+	KF_L3_PASS, /* is not TCP, or cannot be read by anybody */
 	KF_L3_DROP, /* might be, and cannot be read */
 };
 
@@ -205,7 +206,8 @@ static __always_inline enum kf_l3_result kf_packet_l3(KF_CTX *ctx, struct kf_cur
 		return kf_packet_ipv4(c, l3);
 	if (proto == bpf_htons(ETH_P_IPV6))
 		return kf_packet_ipv6(ctx, c, l3);
-	return KF_L3_PASS;
+	/* the stack would go on taking tags off, priority tags without end */
+	return kf_is_vlan(proto) ? KF_L3_DROP : KF_L3_PASS;
 }
 
 /* The TCP header's place, where its ports can be read; NULL where the frame ends before. */

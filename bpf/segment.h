@@ -40,8 +40,7 @@ struct kf_walk {
 	__u8 partial; /* a head goes on in the next segment */
 	__u8 monitor; /* refusals are noted and do not end it */
 	__u8 websocket;
-	__u8 refused; /* requests; in monitor mode there may be several */
-	__u8 pad;
+	__u16 refused; /* requests; in monitor mode there may be several */
 };
 
 /* Ends the walk at @at: the segment is dropped, nothing is held against it. */
@@ -179,7 +178,7 @@ __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *fl
 
 	if (!p || !flow || !w || !scratch)
 		return 1;
-	head = kf_head_reserve(flow);
+	head = kf_head_reserve(p, flow);
 	if (!head)
 		return kf_walk_stop(w, KF_REASON_HEADS_FULL);
 	head->http1 = scratch->http1;

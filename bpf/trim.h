@@ -14,7 +14,7 @@
 #include "packet.h"
 
 #define KF_TRIM_BLOCK  512 /* bpf_csum_diff() takes no more */
-#define KF_TRIM_BLOCKS 129
+#define KF_TRIM_BLOCKS 1025
 
 static __always_inline __u16 kf_csum_fold(__u64 sum)
 {

@@ -81,11 +81,10 @@ enum kf_reason_class { KF_CLASS_PASS, KF_CLASS_REFUSE, KF_CLASS_DROP };
 
 /* ---- configuration: ARRAY of one, memory-mapped --------------------------------------------- */
 
-#define KF_CONFIG_HOSTS	    0x1u /* kf_hosts has entries */
-#define KF_CONFIG_PREFIXES  0x2u /* kf_prefixes has entries */
-#define KF_CONFIG_LISTENERS 0x4u /* kf_listeners has entries */
+#define KF_CONFIG_HOSTS	   0x1u /* kf_hosts has entries */
+#define KF_CONFIG_PREFIXES 0x2u /* kf_prefixes has entries */
 
-#define KF_DIGEST_WORDS	    128 /* 1,024 bytes are digested at a time */
+#define KF_DIGEST_WORDS	   128 /* 1,024 bytes are digested at a time */
 
 struct kf_config {
 	__u64 magic;	       /* KF_ABI_MAGIC, once the controller has filled the map */
@@ -177,10 +176,10 @@ enum kf_key_status { KF_KEY_FREE, KF_KEY_ENABLED, KF_KEY_DISABLED, KF_KEY_DELETE
  * controller writes the first half, the kernel the second. Revoking is one aligned store to status.
  */
 struct kf_slot {
-	__u8 tag[16];	  /* whose record this is; the kernel compares it */
-	__u32 status;	  /* enum kf_key_status */
-	__u32 flags;	  /* KF_KEY_HAS_ALLOWLIST */
-	__u64 expires_ns; /* refused from this nanosecond on; KF_NEVER */
+	__u8 tag[16];		/* whose record this is; the kernel compares it */
+	__u32 status;		/* enum kf_key_status */
+	__u32 flags;		/* KF_KEY_HAS_ALLOWLIST */
+	__u64 expires_ns;	/* refused from this nanosecond on; KF_NEVER */
 	__u64 rate_interval_ns; /* of one request at the key's rate; 0: no limit */
 	__u64 rate_burst_ns;	/* how far ahead of its rate a key may be: interval * (burst - 1) */
 	__u64 reserved[2];
@@ -228,6 +227,7 @@ enum kf_flow_state {
 #define KF_FLOW_ACKED_OUT 0x02u /* the client acknowledged the backend's FIN */
 #define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
 #define KF_FLOW_SENT	  0x10u /* unsynced: the client's data has come up to resume_seq */
+#define KF_FLOW_LONG	  0x20u /* over 2^30 bytes came: old numbers may lie before client_first */
 #define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 
 /* kf_flow.out_flags, written by egress */
@@ -247,7 +247,7 @@ struct kf_judged {
 };
 KF_ABI_SIZE(struct kf_judged, 16);
 
-#define KF_JUDGED_MAX 4
+#define KF_JUDGED_MAX 16
 
 struct kf_flow {
 	__u64 cookie; /* keyed hash of the flow's key: an element reused meanwhile is recognised */
@@ -256,15 +256,19 @@ struct kf_flow {
 	__u64 skip;	  /* body bytes that follow resume_seq unread, where 2^30 were not enough */
 	__u32 judged_seq; /* end of the judged bytes: what starts here or later is not compared */
 	__u32 acked_seq;  /* the backend has acknowledged up to here */
-	__u32 client_isn; /* first data byte of the client, of the backend: the SYNs' numbers + 1 */
-	__u32 server_isn;
+	__u32 client_first; /* number of the first data byte of the client */
+	__u32 server_first; /* and of the backend; 0: adopted */
 	__u32 swap_seq;
 	__u32 slot;	  /* key of the last admitted request; KF_SLOT_NONE */
 	__u32 head;	  /* place in kf_heads of a partial head; 0: none */
 	__u32 seen;	  /* CLOCK_MONOTONIC_COARSE >> 30, about seconds, of the last packet */
 	__u32 fin_in_seq; /* the number after the FIN */
 	__u32 fin_out_seq;
-	__u8 state; /* enum kf_flow_state */
+	__u32 out_seq;	 /* the backend has sent up to here */
+	__u32 out_low;	 /* and the client may acknowledge from here on */
+	__u32 kept_from; /* judged[] holds nothing older than this */
+	__u32 since;	 /* unsynced: since when, on the clock of seen */
+	__u8 state;	 /* enum kf_flow_state */
 	__u8 flags;
 	__u8 out_flags;
 	__u8 reason;	  /* enum kf_reason of the refusal */
@@ -274,19 +278,19 @@ struct kf_flow {
 	__u8 chunk[24];	  /* struct kf_chunk of chunk.h */
 	struct kf_judged judged[KF_JUDGED_MAX];
 };
-KF_ABI_SIZE(struct kf_flow, 160);
+KF_ABI_SIZE(struct kf_flow, 176 + 16 * (KF_JUDGED_MAX - 4));
 
 #define KF_SLOT_NONE ((__u32)-1)
 
 /*
  * kf_embryos: ARRAY, by the keyed hash of the flow's key. What egress saw of a handshake: the
- * client's segment that acknowledges server_isn has really received the SYN-ACK. A newer SYN-ACK
+ * client's segment that acknowledges server_first has really received the SYN-ACK. A newer SYN-ACK
  * overwrites an older one; no established flow lives here.
  */
 struct kf_embryo {
 	__u64 cookie;
-	__u32 client_isn;
-	__u32 server_isn;
+	__u32 client_first;
+	__u32 server_first; /* and of the backend; 0: adopted */
 };
 KF_ABI_SIZE(struct kf_embryo, 16);
 

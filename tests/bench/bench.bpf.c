@@ -22,9 +22,9 @@ static __always_inline void bench_put_back(void)
 	if (!flow)
 		return;
 	flow->state = KF_FLOW_HEAD;
-	flow->resume_seq = flow->client_isn;
-	flow->judged_seq = flow->client_isn;
-	flow->acked_seq = flow->client_isn;
+	flow->resume_seq = flow->client_first;
+	flow->judged_seq = flow->client_first;
+	flow->acked_seq = flow->client_first;
 	flow->judged_next = 0;
 	flow->judged[0].len = 0;
 }

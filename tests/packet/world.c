@@ -311,6 +311,7 @@ void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state)
 	if (bpf_map_get_next_key(fd, NULL, &key) || bpf_map_lookup_elem(fd, &key, &flow))
 		errx(1, "no flow to change");
 	flow.state = state;
+	flow.since = flow.seen;
 	flow.out_flags = 0;
 	kf_world_put(world, "kf_flows", &key, &flow);
 }

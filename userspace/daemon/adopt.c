@@ -93,6 +93,7 @@ static int adopt(struct run *run, const struct kf_connection *connection, __u8 s
 		.cookie = kf_flow_hash(run->flow_secret, &connection->key),
 		.slot = KF_SLOT_NONE,
 		.seen = now_seen(),
+		.since = now_seen(),
 		.state = KF_FLOW_UNSYNCED,
 		.out_flags = connection->answered ? KF_FLOW_ANSWERED : 0,
 		.service = service,

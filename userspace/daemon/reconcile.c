@@ -161,8 +161,6 @@ static int apply_services(struct kf_maps *maps, const struct kf_policy_services 
 {
 	int err = put_services(maps, want, true);
 
-	if (!err && want->listener_count)
-		kf_maps_config_flags(maps, KF_CONFIG_LISTENERS, 0);
 	if (!err)
 		err = kf_mapdiff_put(listeners);
 	if (!err)
@@ -171,8 +169,6 @@ static int apply_services(struct kf_maps *maps, const struct kf_policy_services 
 		err = put_ports(maps, want->ports, have, false);
 	if (!err)
 		err = kf_mapdiff_delete(listeners);
-	if (!err && !want->listener_count)
-		kf_maps_config_flags(maps, 0, KF_CONFIG_LISTENERS);
 	return err ? err : put_services(maps, want, false);
 }
 
@@ -310,9 +306,32 @@ static int take_secret(struct kf_reconcile *reconcile, struct kf_why *why)
 		"keyfilterd --unload and start again");
 }
 
+/*
+ * Following a store that was lost and made anew would open every service. Sealed before the maps
+ * are, so that sealed maps never stand before a store that is not.
+ */
+static int check_store(struct kf_reconcile *reconcile, struct kf_why *why)
+{
+	bool sealed = false;
+	int err = kf_store_is_sealed(reconcile->store, &sealed);
+
+	if (!err && sealed)
+		return 0;
+	if (!err && !kf_maps_are_fresh(reconcile->maps))
+		return kf_why_set(
+			why, -EPROTO,
+			"the pinned maps hold a policy, and the store is a new one; "
+			"restore keyfilter.db from a backup, or keyfilterd --unload, which "
+			"opens all services, and start again");
+	err = err ?: kf_store_seal(reconcile->store);
+	return err ? kf_why_set(why, err, "cannot write the store: %s; see its disk",
+				kf_store_error(reconcile->store))
+		   : 0;
+}
+
 static int start(struct kf_reconcile *reconcile, struct kf_why *why)
 {
-	int err = take_secret(reconcile, why);
+	int err = take_secret(reconcile, why) ?: check_store(reconcile, why);
 
 	if (!err)
 		err = kf_reconcile_keys(reconcile, why);
