@@ -287,6 +287,11 @@ served() {
 	local marker=served-$((MARK += 1)) status
 	status=$(LIMIT=${LIMIT:-5} request "$marker" "${@:2}")
 	[ "$status" = 200 ] || fail "$1: expected to be served, got HTTP status $status"
+	# nginx writes its log behind the answer
+	for _ in {1..40}; do
+		! backend_saw "$marker" || break
+		sleep 0.05
+	done
 	backend_saw "$marker" || fail "$1: answered, but the backend knows nothing of it"
 	ok "served: $1"
 }

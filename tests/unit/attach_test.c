@@ -19,12 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "../../userspace/daemon/attach_impl.h"
+#include "../../userspace/daemon/unload.h"
 #include "bpf/keyfilter_xdp.skel.h"
 
 #define BPFFS "/sys/fs/bpf"
@@ -313,6 +315,25 @@ static void test_attach_after_vanishing(void **state)
 	kf_attach_close(attach);
 }
 
+/* From another network namespace nothing could be taken off, so nothing may be forgotten either. */
+static void test_unload_elsewhere(void **state)
+{
+	struct kf_attach *attach;
+	int status = 0;
+
+	NEEDS_NAMESPACE();
+	attach = open_attach(0);
+	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why));
+	if (!fork())
+		_exit(unshare(CLONE_NEWNET) || kf_unload_alone(pin_dirs[0], &why) != -EXDEV);
+	assert_true(wait(&status) > 0);
+	assert_int_equal(status, 0);
+	assert_true(kf_attach_is_on(attach, "kfa", KF_ATTACH_TC));
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	assert_nothing_left("kfa");
+	kf_attach_close(attach);
+}
+
 static void test_attach_probe(void **state)
 {
 	NEEDS_NAMESPACE();
@@ -368,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_attach_keeps_others),
 		cmocka_unit_test(test_attach_instances),
 		cmocka_unit_test(test_attach_after_vanishing),
+		cmocka_unit_test(test_unload_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, enter_namespace, leave_namespace);

@@ -172,6 +172,7 @@ static const struct refused fields[] = {
 	NO(KEY_TWICE, "two parameters", "GET /?key=a&key=a HTTP/1.1\r\n"),
 	NO(KEY_TWICE, "two, and one has no value", "GET /?key&key=a HTTP/1.1\r\n"),
 	NO(KEYS_DISAGREE, "another key", TOP "x-api-key: a\r\nAuthorization: Bearer b\r\n"),
+	NO(KEYS_DISAGREE, "a shorter key", TOP "x-api-key: ab\r\nAuthorization: Bearer a\r\n"),
 	NO(KEYS_DISAGREE, "a longer key", TOP "x-api-key: a\r\nAuthorization: Bearer ab\r\n"),
 	NO(KEYS_DISAGREE, "at the 9th byte", TOP "x-api-key: 12345678a\r\napi-key: 12345678b\r\n"),
 	NO(KEYS_DISAGREE, "at the 8th byte", TOP "x-api-key: 1234567a9\r\napi-key: 1234567b9\r\n"),

@@ -107,24 +107,12 @@ static void test_one_line_each(void **state)
 	}
 }
 
-static void test_level_words(void **state)
-{
-	enum kf_log_level level = KF_LOG_ERROR;
-
-	assert_int_equal(kf_log_level_parse("debug", &level), 0);
-	assert_int_equal(level, KF_LOG_DEBUG);
-	assert_int_equal(kf_log_level_parse("Debug", &level), -EINVAL);
-	assert_int_equal(kf_log_level_parse("", &level), -EINVAL);
-	assert_int_equal(level, KF_LOG_DEBUG);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_journal),
 		cmocka_unit_test(test_one_line_each),
-		cmocka_unit_test(test_level_words),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

@@ -24,13 +24,14 @@
 #include <unistd.h>
 
 #include "../../userspace/daemon/key.h"
+#include "../../userspace/daemon/key_slot.h"
 #include "../../userspace/daemon/mapdiff.h"
 #include "../../userspace/daemon/reconcile.h"
 #include "../../userspace/daemon/service.h"
 #include "../../userspace/daemon/source.h"
 #include "../../userspace/daemon/why.h"
 
-#define KEYS 64
+#define KEYS 80 /* more than one key may have secrets */
 #define DAY  86400000000000ull
 
 static const struct kf_maps_settings settings = {
@@ -356,15 +357,39 @@ static void other_secret_is_refused(void **state)
 	assert_non_null(strstr(f->why.text, "another secret"));
 }
 
+/* To follow an empty store would be to open every service. */
+static void lost_store_is_refused(void **state)
+{
+	static const char *const names[] = { "keyfilter.db", "keyfilter.db-wal",
+					     "keyfilter.db-shm" };
+	struct fixture *f = *state;
+	char path[128];
+
+	NEEDS_ROOT();
+	stop(f);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
+		unlink(path);
+	}
+	assert_int_equal(start(f), -EPROTO);
+	assert_non_null(strstr(f->why.text, "from a backup"));
+	stop(f);
+	assert_int_equal(start(f), -EPROTO); /* and the second try is no way around it */
+}
+
 static void plain_directory_is_refused(void **state)
 {
 	struct kf_maps *maps = NULL;
 	struct fixture *f = *state;
+	char path[128];
 
 	NEEDS_ROOT();
 	assert_int_equal(kf_maps_open(&maps, "/tmp/keyfilter-pins", &settings, &f->why), -ENOTSUP);
 	assert_non_null(strstr(f->why.text, "mount -t bpf"));
 	assert_int_not_equal(access("/tmp/keyfilter-pins", F_OK), 0);
+	snprintf(path, sizeof(path), "%s/bpf/key.filter", f->dir);
+	assert_int_equal(kf_maps_open(&maps, path, &settings, &f->why), -EPERM);
+	assert_non_null(strstr(f->why.text, "dot"));
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -483,6 +508,29 @@ static void rotated_secret_has_its_grace(void **state)
 	OK(f, kf_key_rotate(f->reconcile, made.id[0], 0, second, &f->why));
 	assert_null(find_slot(f, first));
 	assert_non_null(find_slot(f, second));
+	assert_maps_are_right(f);
+}
+
+/* What the refusal names as the mend works: without a grace the older secrets make room. */
+static void graces_run_out_of_places(void **state)
+{
+	char text[KF_KEY_TEXT_SIZE], last[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	int err;
+
+	NEEDS_ROOT();
+	create(f, &made, 1);
+	for (int i = 1; i < KF_KEY_CREDENTIALS_MAX; i++)
+		OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+	err = kf_key_rotate(f->reconcile, made.id[0], DAY, last, &f->why);
+	assert_int_equal(err, -ENOSPC);
+	assert_non_null(strstr(f->why.text, "--grace 0s"));
+	assert_non_null(find_slot(f, text));
+	OK(f, kf_key_rotate(f->reconcile, made.id[0], 0, last, &f->why));
+	assert_null(find_slot(f, made.text[0]));
+	assert_null(find_slot(f, text));
+	assert_non_null(find_slot(f, last));
 	assert_maps_are_right(f);
 }
 
@@ -790,14 +838,24 @@ static void silent_flows_are_forgotten(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(second_one_is_refused),	     TEST(other_sizes_are_refused),
-		TEST(other_layout_is_refused),	     TEST(unsealed_pins_are_made_anew),
-		TEST(missing_pin_is_refused),	     TEST(other_secret_is_refused),
-		TEST(plain_directory_is_refused),    TEST(key_lives_and_dies),
-		TEST(slots_run_out_and_come_back),   TEST(rotated_secret_has_its_grace),
-		TEST(expiry_follows_the_clock),	     TEST(any_change_leaves_the_maps_right),
-		TEST(start_mends_any_maps),	     TEST(killed_anywhere_is_mended),
-		TEST(reused_index_counts_from_zero), TEST(silent_flows_are_forgotten),
+		TEST(second_one_is_refused),
+		TEST(other_sizes_are_refused),
+		TEST(other_layout_is_refused),
+		TEST(unsealed_pins_are_made_anew),
+		TEST(missing_pin_is_refused),
+		TEST(other_secret_is_refused),
+		TEST(lost_store_is_refused),
+		TEST(plain_directory_is_refused),
+		TEST(key_lives_and_dies),
+		TEST(slots_run_out_and_come_back),
+		TEST(rotated_secret_has_its_grace),
+		TEST(graces_run_out_of_places),
+		TEST(expiry_follows_the_clock),
+		TEST(any_change_leaves_the_maps_right),
+		TEST(start_mends_any_maps),
+		TEST(killed_anywhere_is_mended),
+		TEST(reused_index_counts_from_zero),
+		TEST(silent_flows_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

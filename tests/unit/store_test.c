@@ -207,7 +207,7 @@ static void lowest_free_index_is_used(void **state)
 		assert_int_equal(row.index, i);
 	}
 	row = service("more", -1, 9);
-	assert_int_equal(kf_store_service_add(f->store, &row), -ENOSPC);
+	assert_int_equal(kf_store_service_add(f->store, &row), -E2BIG);
 	assert_int_equal(kf_store_service_remove(f->store, "s77"), 0);
 	assert_int_equal(kf_store_service_remove(f->store, "s77"), -ENOENT);
 	assert_int_equal(kf_store_service_add(f->store, &row), 0);
