@@ -79,7 +79,7 @@ static int check_iface(json_t *list, struct kf_daemon *daemon, const struct kf_i
 	struct kf_iface_view view;
 
 	kf_iface_view(daemon, row, &view);
-	if (view.state == KF_IFACE_MISSING)
+	if (view.state == KF_IFACE_MISSING && !*view.error)
 		complain(list, "%s: the interface is missing, so nothing is filtered there; %s",
 			 row->dev, "it is attached when it comes back, or detach it");
 	else if (view.state == KF_IFACE_FAILED)

@@ -130,6 +130,20 @@ static int open_links(const char *pin_dir, struct kf_why *why)
 	return fd;
 }
 
+/* For an unload, which finds the interfaces only where they are. */
+static int note_namespace(const char *pin_dir, struct kf_why *why)
+{
+	char path[PATH_MAX], own[64] = "";
+
+	if (readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0)
+		return 0; /* no /proc: an unload asks no better */
+	snprintf(path, sizeof(path), "%s/%s", pin_dir, KF_ATTACH_NETNS);
+	if ((unlink(path) && errno != ENOENT) || symlink(own, path))
+		return kf_why_set(why, -errno, "cannot write %s: %s; run keyfilterd as root", path,
+				  strerror(errno));
+	return 0;
+}
+
 int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *why)
 {
 	_cleanup_(kf_attach_closep) struct kf_attach *attach = calloc(1, sizeof(*attach));
@@ -147,6 +161,9 @@ int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *w
 	attach->links_fd = open_links(pin_dir, why);
 	if (attach->links_fd < 0)
 		return attach->links_fd;
+	err = note_namespace(pin_dir, why);
+	if (err)
+		return err;
 	name_build(attach);
 	attach->tcx = kf_attach_tcx_is_supported();
 	*out = TAKE_PTR(attach);

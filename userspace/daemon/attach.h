@@ -20,6 +20,9 @@
 
 enum kf_attach_mode { KF_ATTACH_NATIVE, KF_ATTACH_GENERIC, KF_ATTACH_TC };
 
+/* @pin_dir/KF_ATTACH_NETNS is a symlink to what the network namespace of the last open was. */
+#define KF_ATTACH_NETNS "netns"
+
 struct kf_attach; /* the pin directory and what the programs need; owned by the caller */
 
 struct kf_why {

@@ -15,6 +15,7 @@
 struct kf_iface {
 	struct kf_iface *next;
 	char dev[IFNAMSIZ];
+	unsigned int ifindex; /* where we attached it; 0: nowhere yet */
 	struct kf_adopt_result existing;
 	struct kf_why error;
 };
@@ -59,6 +60,13 @@ static void forget(struct kf_daemon *daemon, const char *dev)
 		*at = iface->next;
 		free(iface);
 	}
+}
+
+/* What @iface is called now if somebody renamed it: it is filtered under any name. */
+static bool is_renamed(const struct kf_iface *iface, char name[static IFNAMSIZ])
+{
+	return iface && iface->ifindex && if_indextoname(iface->ifindex, name) &&
+	       strcmp(name, iface->dev);
 }
 
 /* ---- connections that were there before
@@ -128,6 +136,7 @@ static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, stru
 	err = kf_attach_add(daemon->attach, row->dev, row->mode, why);
 	if (err)
 		return err;
+	iface->ifindex = if_nametoindex(row->dev);
 	iface->error = (struct kf_why){ 0 };
 	if (was_on)
 		return 0;
@@ -135,6 +144,10 @@ static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, stru
 	kf_log_notice("%s: attached (%s), %u existing connections adopted, %u reset", row->dev,
 		      kf_attach_mode_name(row->mode), iface->existing.adopted,
 		      iface->existing.reset);
+	if (kf_attach_is_alone(daemon->attach, row->dev))
+		kf_log_warning("%s: this kernel has no freplace, so no other XDP program can run "
+			       "beside keyfilter; where one must, attach with --mode tc",
+			       row->dev);
 	return 0;
 }
 
@@ -243,12 +256,16 @@ int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struc
 int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why)
 {
 	struct kf_iface_row row;
+	char name[IFNAMSIZ];
 	int err = kf_store_iface_get(daemon->store, dev, &row);
 
 	if (err)
 		return kf_why_set(why, err, "%s is not attached; see `keyfilterctl iface list`",
 				  dev);
 	err = kf_attach_remove(daemon->attach, dev, why);
+	if (!err && is_renamed(find(daemon, dev), name) &&
+	    kf_store_iface_get(daemon->store, name, &row) == -ENOENT)
+		err = kf_attach_remove(daemon->attach, name, why);
 	if (err && err != -ENODEV)
 		return err;
 	err = kf_store_iface_remove(daemon->store, dev);
@@ -266,10 +283,14 @@ void kf_iface_link(void *context, const char *dev, int ifindex, bool up)
 {
 	struct kf_daemon *daemon = context;
 	struct kf_iface_row row;
+	char name[IFNAMSIZ];
 
 	if (kf_store_iface_get(daemon->store, dev, &row))
 		return;
-	if (!up)
+	if (!up && is_renamed(find(daemon, dev), name))
+		kf_log_warning("%s: it is called %s now, and filtered until %s is detached", dev,
+			       name, dev);
+	else if (!up)
 		kf_log_warning("%s: the interface vanished; it is attached when it comes back",
 			       dev);
 	else if (!kf_attach_is_on(daemon->attach, dev, row.mode))
@@ -283,15 +304,21 @@ void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		   struct kf_iface_view *view)
 {
 	const struct kf_iface *iface = find(daemon, row->dev);
+	char name[IFNAMSIZ];
 
 	*view = (struct kf_iface_view){ .ifindex = if_nametoindex(row->dev) };
 	if (iface) {
 		view->existing = iface->existing;
 		memcpy(view->error, iface->error.text, sizeof(view->error));
 	}
-	if (!view->ifindex)
+	if (!view->ifindex) {
 		view->state = KF_IFACE_MISSING;
-	else if (kf_attach_is_on(daemon->attach, row->dev, row->mode))
+		*view->error = '\0';
+		if (is_renamed(iface, name))
+			snprintf(view->error, sizeof(view->error),
+				 "it is called %s now, and filtered; detach %s and attach %s", name,
+				 row->dev, name);
+	} else if (kf_attach_is_on(daemon->attach, row->dev, row->mode))
 		view->state = KF_IFACE_ATTACHED;
 	else
 		view->state = KF_IFACE_FAILED;

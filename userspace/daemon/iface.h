@@ -41,7 +41,7 @@ void kf_iface_close(struct kf_daemon *daemon); /* detaches nothing */
  * the existing connections is no error: it is in the view.
  */
 int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why);
-/* Detaches and forgets. -ENOENT: not in the store. */
+/* Detaches, under another name too if it was renamed, and forgets. -ENOENT: not in the store. */
 int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why);
 
 /*

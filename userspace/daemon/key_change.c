@@ -373,11 +373,6 @@ static int make_credential(struct kf_reconcile *reconcile, struct kf_key_state *
 			   struct kf_why *why)
 {
 	memset(fresh, 0, sizeof(*fresh));
-	if (state->credential_count == KF_KEY_CREDENTIALS_MAX)
-		return kf_why_set(why, -ENOSPC,
-				  "%s has %d secrets in their grace; rotate with --grace 0s, "
-				  "or wait",
-				  state->row.id, KF_KEY_CREDENTIALS_MAX - 1);
 	if (kf_key_text(text))
 		return kf_why_set(why, -EIO, "getrandom failed; see the kernel log");
 	if (kf_slotpool_take(reconcile->slots, &fresh->slot))
@@ -403,6 +398,11 @@ int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace
 		return err;
 	if (grace_ns && __builtin_add_overflow(kf_reconcile_now().wall_ns, grace_ns, &until))
 		return kf_why_set(why, -EINVAL, "the grace is too long; give at most some years");
+	if (until && state.credential_count == KF_KEY_CREDENTIALS_MAX)
+		return kf_why_set(why, -ENOSPC,
+				  "%s has %d secrets in their grace; rotate with --grace 0s, "
+				  "or wait",
+				  id, KF_KEY_CREDENTIALS_MAX - 1);
 	err = check_room(reconcile, &state, 1, state.allow, state.allow_count, why);
 	if (!err)
 		err = make_credential(reconcile, &state, &fresh, text, why);

@@ -283,7 +283,7 @@ static int open_policy(struct kf_daemon *daemon)
 		return give_up(err, &why);
 	err = kf_store_credential_any(daemon->store, &has_keys);
 	if (err) {
-		kf_log_error("cannot read the store: %s; see its disk",
+		kf_log_error("cannot read the store: %s; restore it from a backup",
 			     kf_store_error(daemon->store));
 		return err;
 	}

@@ -49,8 +49,15 @@ int kf_maps_pin_check_fs(const char *pin_dir, struct kf_why *why)
 
 int kf_maps_pin_make_directory(const char *path, struct kf_why *why)
 {
+	const char *name = strrchr(path, '/');
+
 	if (!mkdir(path, 0700) || errno == EEXIST)
 		return 0;
+	if (errno == EPERM && strchr(name ? name : path, '.'))
+		return kf_why_set(why, -EPERM,
+				  "a bpffs takes no dot in a name, so there cannot be %s; give "
+				  "another --pin-dir",
+				  path);
 	return kf_why_set(why, -errno, "cannot create %s: %s; keyfilterd must run as root", path,
 			  strerror(errno));
 }

@@ -42,7 +42,7 @@ struct kf_reconcile {
 /*
  * Makes the maps agree with the store and seals them; programs may be attached afterwards.
  * @flow_idle_ns: a flow silent for longer is forgotten. -EPROTO: the maps were made under another
- * secret; -ENOSPC: more keys or sources than places.
+ * secret, or @store is not the one they were made from; -ENOSPC: more keys or sources than places.
  */
 int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct kf_maps *maps,
 		      const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why);

@@ -58,6 +58,11 @@ static int want_slot(void *context, const struct kf_slot_row *row)
 				  "the store has a key in place %u, keys_max is %u; "
 				  "raise keys_max to %u or more",
 				  row->slot, keys->slots, row->slot + 1);
+	if (keys->wanted[row->slot].present)
+		return kf_why_set(keys->why, -EEXIST,
+				  "the store is corrupt, it has two keys in place %u; restore it "
+				  "from a backup",
+				  row->slot);
 	keys->wanted[row->slot].row = *row;
 	keys->wanted[row->slot].present = true;
 	kf_slotpool_mark(keys->reconcile->slots, row->slot);
@@ -84,7 +89,7 @@ static int read_store(struct keys *keys)
 	int err;
 
 	err = kf_store_slot_each(store, false, want_slot, keys);
-	if (err == -ENOSPC)
+	if (err == -ENOSPC || err == -EEXIST)
 		return err; /* explained where it was found */
 	if (!err)
 		err = kf_store_slot_allow_each(store, want_allow, keys);

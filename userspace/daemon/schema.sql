@@ -8,8 +8,8 @@ CREATE TABLE service (
 	idx         INTEGER NOT NULL UNIQUE CHECK (idx BETWEEN 0 AND 255),
 	listen_addr BLOB CHECK (length(listen_addr) = 16), -- NULL: any address
 	port        INTEGER NOT NULL CHECK (port BETWEEN 1 AND 65535),
-	mode        INTEGER NOT NULL,
-	refuse      INTEGER NOT NULL,
+	mode        INTEGER NOT NULL CHECK (mode BETWEEN 0 AND 1),   -- enum kf_mode
+	refuse      INTEGER NOT NULL CHECK (refuse BETWEEN 0 AND 2), -- enum kf_refuse
 	key_sources INTEGER NOT NULL,
 	flags       INTEGER NOT NULL
 ) STRICT;
@@ -17,8 +17,8 @@ CREATE UNIQUE INDEX service_listen ON service (coalesce(listen_addr, x''), port)
 
 CREATE TABLE iface (
 	dev      TEXT PRIMARY KEY,
-	mode     INTEGER NOT NULL,
-	existing INTEGER NOT NULL, -- 0 adopt, 1 reset
+	mode     INTEGER NOT NULL CHECK (mode BETWEEN 0 AND 2), -- enum kf_attach_mode
+	existing INTEGER NOT NULL CHECK (existing IN (0, 1)),   -- 0 adopt, 1 reset
 	created  INTEGER NOT NULL
 ) STRICT;
 

@@ -19,11 +19,10 @@ static int explain(struct kf_reconcile *reconcile, int err, const char *name, st
 	case -ENOENT:
 		return kf_why_set(why, err, "there is no service %s; see keyfilterctl service list",
 				  name);
-	case -ENOSPC:
+	case -E2BIG:
 		return kf_why_set(why, err,
-				  "there is no room for service %s: at most %d, and space on "
-				  "the disk; remove one, or free some",
-				  name, KF_SERVICES_MAX);
+				  "there is no room for service %s, %d are there; remove one", name,
+				  KF_SERVICES_MAX);
 	default:
 		return kf_why_set(why, err,
 				  "cannot store service %s: %s; see to the disk of the state "

@@ -33,6 +33,13 @@ int kf_store_open(struct kf_store **out, const char *state_dir, struct kf_why *w
 void kf_store_close(struct kf_store *store);
 const char *kf_store_error(const struct kf_store *store); /* of the last call that failed */
 
+/*
+ * Has this store's policy ever been in the kernel? Where maps hold a policy and the store never was
+ * in any, the store they were made from is lost. Sealing is durable, and done once.
+ */
+int kf_store_is_sealed(struct kf_store *store, bool *sealed);
+int kf_store_seal(struct kf_store *store);
+
 int kf_store_begin(struct kf_store *store);
 int kf_store_commit(struct kf_store *store);	/* on failure the transaction is rolled back */
 void kf_store_rollback(struct kf_store *store); /* nothing to do outside a transaction */
@@ -60,7 +67,7 @@ struct kf_service_row {
 };
 typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
 
-/* Sets row->index. -EEXIST: the name, or the address and port, are taken; -ENOSPC: 256 there. */
+/* Sets row->index. -EEXIST: the name, or the address and port, are taken; -E2BIG: 256 there. */
 int kf_store_service_add(struct kf_store *store, struct kf_service_row *row);
 int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row); /* by name */
 int kf_store_service_remove(struct kf_store *store, const char *name);

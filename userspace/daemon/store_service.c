@@ -42,7 +42,7 @@ static int find_free_index(struct kf_store *store, uint32_t *index)
 	if (q.err)
 		return q.err;
 	if (free >= KF_SERVICES_MAX)
-		return -ENOSPC;
+		return -E2BIG;
 	*index = free;
 	return 0;
 }

@@ -259,6 +259,26 @@ static int read_version(struct kf_store *store, int *version)
 	return q.err;
 }
 
+/* "kfDB", in the place that SQLite keeps for what the file is of. */
+#define SEALED 0x6b664442
+
+int kf_store_is_sealed(struct kf_store *store, bool *sealed)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "PRAGMA application_id");
+
+	if (kf_sql_step(&q))
+		*sealed = kf_sql_int(&q) == SEALED;
+	return q.err;
+}
+
+int kf_store_seal(struct kf_store *store)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "PRAGMA application_id = %d", SEALED);
+	return execute(store, text);
+}
+
 static int migrate_once(struct kf_store *store, int version)
 {
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = store;

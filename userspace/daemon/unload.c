@@ -45,8 +45,10 @@ int kf_unload_programs(struct kf_attach *attach, struct kf_why *why)
 
 int kf_unload_pins(const char *pin_dir, struct kf_why *why)
 {
-	char links[PATH_MAX];
+	char links[PATH_MAX], netns[PATH_MAX];
 
+	snprintf(netns, sizeof(netns), "%s/%s", pin_dir, KF_ATTACH_NETNS);
+	unlink(netns); /* where it stays, so does the directory, and main.c tells */
 	snprintf(links, sizeof(links), "%s/links", pin_dir);
 	if (rmdir(links) && errno != ENOENT)
 		kf_log_warning("cannot remove %s: %s; see what is in it", links, strerror(errno));
@@ -67,6 +69,24 @@ static int check_free(const char *pin_dir, struct kf_why *why)
 	return 0;
 }
 
+/*
+ * In another network namespace there is nothing of ours to be found, so nothing would be taken off,
+ * and without its pins what runs elsewhere could not be found any more. -EXDEV.
+ */
+static int check_namespace(const char *pin_dir, struct kf_why *why)
+{
+	char path[PATH_MAX], own[64] = "", noted[64] = "";
+
+	snprintf(path, sizeof(path), "%s/%s", pin_dir, KF_ATTACH_NETNS);
+	if (readlink(path, noted, sizeof(noted) - 1) < 0 ||
+	    readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0 || !strcmp(own, noted))
+		return 0;
+	return kf_why_set(why, -EXDEV,
+			  "%s belongs to the network namespace %s, and this is %s; run it there "
+			  "(nsenter --net=FILE), or, if that one is gone, remove %s first",
+			  pin_dir, noted, own, path);
+}
+
 int kf_unload_alone(const char *pin_dir, struct kf_why *why)
 {
 	_cleanup_(kf_attach_closep) struct kf_attach *attach = NULL;
@@ -74,7 +94,7 @@ int kf_unload_alone(const char *pin_dir, struct kf_why *why)
 
 	if (access(pin_dir, F_OK) && errno == ENOENT)
 		return 0;
-	err = check_free(pin_dir, why);
+	err = check_free(pin_dir, why) ?: check_namespace(pin_dir, why);
 	if (err)
 		return err;
 	err = kf_attach_open(&attach, pin_dir, why);

@@ -19,7 +19,10 @@ int kf_unload_programs(struct kf_attach *attach, struct kf_why *why);
 /* Removes what is pinned below @pin_dir, and the directory. Maps and attach must be closed. */
 int kf_unload_pins(const char *pin_dir, struct kf_why *why);
 
-/* Both, for a pin directory that no daemon holds. 0 also when there was nothing. */
+/*
+ * Both, for a pin directory that no daemon holds. 0 also when there was nothing. -EXDEV: its
+ * interfaces are in another network namespace than this process.
+ */
 int kf_unload_alone(const char *pin_dir, struct kf_why *why);
 
 /* Asks the daemon at @run_dir (its pid is @pid) to do it, and waits until it has ended. */

@@ -44,17 +44,6 @@ void kf_log_open(enum kf_log_level most)
 	settings.journal = stderr_is_journal();
 }
 
-int kf_log_level_parse(const char *word, enum kf_log_level *out)
-{
-	for (int level = KF_LOG_ERROR; level <= KF_LOG_DEBUG; level++) {
-		if (strcmp(word, words[level]) == 0) {
-			*out = level;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
 /*
  * Copies @text up to @end, control bytes as \xNN; UTF-8 passes. Returns one past the last byte
  * written. There must be room for the "..." that marks what was cut.

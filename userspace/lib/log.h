@@ -28,9 +28,6 @@ enum kf_log_level {
 /* Lines above @most (less important) are left out; before this is called, above KF_LOG_INFO. */
 void kf_log_open(enum kf_log_level most);
 
-/* "error", "warning", "notice", "info", "debug"; -EINVAL for any other word. */
-int kf_log_level_parse(const char *word, enum kf_log_level *out);
-
 /* errno is the same after as before. */
 void kf_log(enum kf_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
