@@ -45,7 +45,7 @@ PACKET     := $(O)/tests/packet/packet_test
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean help tests check check-vm demo bench lint deps
+.PHONY: all clean help tests check check-vm demo bench fuzz lint deps
 
 all: $(O)/keyfilterd $(O)/keyfilterctl $(BPF_OBJ) $(TOOLS) ## build into O= (build/)
 
@@ -135,6 +135,16 @@ bench: ## measure, one JSON object a line
 	@$(SUDO) scripts/deps.sh build check >&2
 	@$(MAKE) --no-print-directory all $(O)/tests/bench/bench.bpf.o $(O)/tests/bench/packet_bench >&2
 	@$(SUDO) tests/bench/run.sh $(O)
+
+fuzz: $(O)/tests/fuzz/http1_fuzz $(O)/tests/fuzz/chunk_fuzz ## fuzz the readers, SECONDS=60 each
+	@for f in http1 chunk; do mkdir -p $(O)/tests/fuzz/$$f && \
+		$(O)/tests/fuzz/$${f}_fuzz -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 \
+		-artifact_prefix=$(O)/tests/fuzz/ $(O)/tests/fuzz/$$f tests/fuzz/corpus/$$f || exit 1; done
+
+$(O)/tests/fuzz/%: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CLANG) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -Iinclude -MMD -MP $< -o $@
 
 lint: ## clang-format and clang-tidy
 	@scripts/lint.sh $(O)

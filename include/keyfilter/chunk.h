@@ -2,13 +2,13 @@
 /*
  * chunk.h - follows the framing of one chunked body, strictly, without reading its data.
  *
- * Contract: kf_chunk_begin() behind a head with `chunked`, then kf_chunk_parse() over the bytes that
- * follow, cut anywhere. It consumes framing, says how many bytes of data to pass over, and is called
- * again behind them. All it needs is struct kf_chunk (in the kernel: part of the flow's map value;
- * the caller sees to it that one CPU at a time is in here); no byte is looked at twice, and no
- * result depends on how the bytes were cut. Source: RFC 9112 section 7.1, read without the
- * white space it allows for old senders. Bytes are taken one by one: framing is a few of them in
- * each chunk.
+ * Contract: kf_chunk_begin() behind a head with `chunked`, then kf_chunk_parse() over the bytes
+ * that follow, cut anywhere. It consumes framing, says how many bytes of data to pass over, and is
+ * called again behind them. All it needs is struct kf_chunk (in the kernel: part of the flow's map
+ * value; the caller sees to it that one CPU at a time is in here); no byte is looked at twice, and
+ * no result depends on how the bytes were cut. Source: RFC 9112 section 7.1, read without the white
+ * space it allows for old senders. Bytes are taken one by one: framing is a few of them in each
+ * chunk.
  */
 #ifndef KEYFILTER_CHUNK_H
 #define KEYFILTER_CHUNK_H
@@ -20,20 +20,20 @@
 #include "swar.h"
 
 #define KF_CHUNK_PARSE_MAX   1024u /* bytes in one call */
-#define KF_CHUNK_DIGITS_MAX  15 /* of a size, leading zeros included: sizes stay below 2^60 */
-#define KF_CHUNK_LINE_MAX    1024 /* bytes of a size line, extensions included, without its CRLF */
-#define KF_CHUNK_TRAILER_MAX 8192 /* bytes of the trailer section, blank line included */
+#define KF_CHUNK_DIGITS_MAX  15	   /* of a size, leading zeros included: sizes stay below 2^60 */
+#define KF_CHUNK_LINE_MAX    1024  /* bytes of a size line, extensions included, without its CRLF */
+#define KF_CHUNK_TRAILER_MAX 8192  /* bytes of the trailer section, blank line included */
 
 enum kf_chunk_result {
 	KF_CHUNK_MORE, /* all bytes consumed, framing goes on */
 	KF_CHUNK_SKIP, /* `skip` bytes of data follow the consumed ones; call again behind them */
-	KF_CHUNK_END, /* the body is over behind the consumed bytes */
+	KF_CHUNK_END,  /* the body is over behind the consumed bytes */
 	KF_CHUNK_MALFORMED,
 };
 
 enum kf_chunk_at {
 	KF_CHUNK_AT_SIZE,
-	KF_CHUNK_AT_NAME, /* of an extension */
+	KF_CHUNK_AT_NAME,  /* of an extension */
 	KF_CHUNK_AT_VALUE, /* at its first byte */
 	KF_CHUNK_AT_TOKEN, /* in a value that is a token */
 	KF_CHUNK_AT_QUOTED,
@@ -52,13 +52,13 @@ enum kf_chunk_at {
 };
 
 struct kf_chunk {
-	__u64 skip; /* bytes of data in this chunk; complete with KF_CHUNK_SKIP */
+	__u64 skip;	 /* bytes of data in this chunk; complete with KF_CHUNK_SKIP */
 	__u32 name_hash; /* of the trailer field's name so far */
-	__u16 line; /* bytes of this size line so far */
-	__u16 trailer; /* bytes of the trailer section so far */
-	__u16 used; /* bytes consumed by this call */
-	__u8 state; /* enum kf_chunk_at */
-	__u8 item; /* bytes of this size, or 1 in an extension's name or value that has begun */
+	__u16 line;	 /* bytes of this size line so far */
+	__u16 trailer;	 /* bytes of the trailer section so far */
+	__u16 used;	 /* bytes consumed by this call */
+	__u8 state;	 /* enum kf_chunk_at */
+	__u8 item;   /* bytes of this size, or 1 in an extension's name or value that has begun */
 	__u8 detail; /* enum kf_detail, of KF_CHUNK_MALFORMED */
 	__u8 result; /* enum kf_chunk_result, of this call */
 	__u8 pad[2];
@@ -89,7 +89,7 @@ KF_INLINE long kf_chunk_go(struct kf_chunk *c, enum kf_chunk_at state)
 	return KF_CHUNK_ON;
 }
 
-/* ---- the size line ------------------------------------------------------------------------------ */
+/* ---- the size line -------------------------------------------------------------------------- */
 
 /* What may stand behind a complete size, name or value: another extension, or the line's end. */
 KF_INLINE long kf_chunk_item_end(struct kf_chunk *c, __u8 byte, enum kf_detail otherwise)
@@ -189,7 +189,7 @@ KF_INLINE long kf_chunk_size_line(struct kf_chunk *c, __u8 byte)
 	}
 }
 
-/* ---- behind the data ---------------------------------------------------------------------------- */
+/* ---- behind the data ------------------------------------------------------------------------ */
 
 KF_INLINE long kf_chunk_data_end(struct kf_chunk *c, __u8 byte)
 {
@@ -205,7 +205,7 @@ KF_INLINE long kf_chunk_data_end(struct kf_chunk *c, __u8 byte)
 	return kf_chunk_go(c, KF_CHUNK_AT_SIZE);
 }
 
-/* ---- trailer fields (RFC 9112 section 7.1.2) ---------------------------------------------------- */
+/* ---- trailer fields (RFC 9112 section 7.1.2) ------------------------------------------------ */
 
 /* FNV-1a over the folded name: http1_char.h. */
 #define KF_CHUNK_HASH_BEGIN 0x811c9dc5u
@@ -213,8 +213,9 @@ KF_INLINE long kf_chunk_data_end(struct kf_chunk *c, __u8 byte)
 
 /*
  * Fields that frame, route, authenticate or describe the body may not come behind it (RFC 9110
- * section 6.5.1): some servers merge trailers into the head. By hash, since no name is kept; another
- * name with the same hash would be refused too, which harms nobody. chunk_test.c has the names.
+ * section 6.5.1): some servers merge trailers into the head. By hash, since no name is kept;
+ * another name with the same hash would be refused too, which harms nobody. chunk_test.c has the
+ * names.
  */
 KF_INLINE _Bool kf_chunk_trailer_forbidden(__u32 hash)
 {
@@ -270,12 +271,11 @@ KF_INLINE long kf_chunk_trailer_name(struct kf_chunk *c, __u8 byte)
 	if (first && byte == '\r')
 		return kf_chunk_go(c, KF_CHUNK_AT_LAST_LF);
 	if (byte == ' ' || byte == '\t')
-		return kf_chunk_fault(c,
-				      first ? KF_DETAIL_OBS_FOLD : KF_DETAIL_SPACE_BEFORE_COLON);
+		return kf_chunk_fault(c, first ? KF_DETAIL_OBS_FOLD : KF_DETAIL_SPACE_BEFORE_COLON);
 	if (first || byte != ':')
-		return kf_chunk_fault(c, byte == '\r' ? KF_DETAIL_CHUNK_TRAILER :
-							kf_http1_char_detail(
-								byte, KF_DETAIL_CHUNK_TRAILER));
+		return kf_chunk_fault(
+			c, byte == '\r' ? KF_DETAIL_CHUNK_TRAILER
+					: kf_http1_char_detail(byte, KF_DETAIL_CHUNK_TRAILER));
 	if (kf_chunk_trailer_forbidden(c->name_hash))
 		return kf_chunk_fault(c, KF_DETAIL_CHUNK_TRAILER_FIELD);
 	return kf_chunk_go(c, KF_CHUNK_AT_TRAILER_VALUE);
@@ -312,7 +312,7 @@ KF_INLINE long kf_chunk_trailer(struct kf_chunk *c, __u8 byte)
 	return kf_chunk_trailer_value(c, byte);
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 struct kf_chunk_run {
 	struct kf_chunk *c;

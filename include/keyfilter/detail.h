@@ -67,12 +67,14 @@
 	X(HEAD_TIMEOUT, "head_timeout")                                                            \
 	X(ADDRESS, "address")
 
+/* clang-format off */
 enum kf_detail {
 #define KF_DETAIL_ENUMERATOR(suffix, name) KF_DETAIL_##suffix,
 	KF_DETAILS(KF_DETAIL_ENUMERATOR)
 #undef KF_DETAIL_ENUMERATOR
 	KF_DETAIL_COUNT
 };
+/* clang-format on */
 
 #ifndef __bpf__
 /* The name of @detail; "unknown" for a number of a newer layout. Static storage. */

@@ -21,9 +21,10 @@
 #define KF_CHAR_HEX	   0x20u
 #define KF_CHAR_QUOTED	   0x40u /* qdtext, without obs-text */
 
-#define KF_C_ALPHA 0x5f /* letters: all but HEX */
-#define KF_C_HEX   0x7f /* digits and A-F: all */
+#define KF_C_ALPHA	   0x5f /* letters: all but HEX */
+#define KF_C_HEX	   0x7f /* digits and A-F: all */
 
+/* clang-format off */
 static const __u8 kf_http1_chars[128] = {
 	['\t'] = 0x40,
 	/*  SP ! " # $ % & ' ( ) * + , - . / */
@@ -46,6 +47,7 @@ static const __u8 kf_http1_chars[128] = {
 	/* { | } ~ */
 	['{'] = 0x40, 0x41, 0x40, 0x4f,
 };
+/* clang-format on */
 
 #undef KF_C_ALPHA
 #undef KF_C_HEX
@@ -68,7 +70,8 @@ KF_INLINE __u32 kf_http1_char_hex(__u8 c)
 	return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* The cause to name for a byte that may not stand where it stands; @otherwise if it is printable. */
+/* The cause to name for a byte that may not stand where it stands; @otherwise if it is printable.
+ */
 KF_INLINE enum kf_detail kf_http1_char_detail(__u8 c, enum kf_detail otherwise)
 {
 	if (c == '\n')

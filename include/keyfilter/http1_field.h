@@ -3,7 +3,7 @@
  * http1_field.h - field lines: where a name and a value begin and end, and which field it is.
  *
  * Called by http1.h, a step at a time. The common line, a name of A-Za-z0-9- up to 32 bytes and a
- * value up to 64, takes one step; http1_value.h is asked only for the fields that decide. Sources:
+ * value up to 70, takes one step; http1_value.h is asked only for the fields that decide. Sources:
  * RFC 9112 section 5, RFC 9110 section 5.
  */
 #ifndef KEYFILTER_HTTP1_FIELD_H
@@ -14,11 +14,11 @@
 #include "http1_value.h"
 #include "swar.h"
 
-/* ---- which field -------------------------------------------------------------------------------- */
+/* ---- which field ---------------------------------------------------------------------------- */
 
 struct kf_http1_name {
 	__u64 word[3]; /* lower case, first byte lowest */
-	__u64 field; /* enum kf_http1_field */
+	__u64 field;   /* enum kf_http1_field */
 };
 
 /*
@@ -27,7 +27,8 @@ struct kf_http1_name {
  */
 #define KF_HTTP1_NAME_HASH 0x7f1a355e526eb523ull
 
-#define KF_T KF_SWAR_TEXT
+#define KF_T		   KF_SWAR_TEXT
+/* clang-format off */
 static const struct kf_http1_name kf_http1_names[16] = {
 	[0] = { { KF_T('e', 'x', 'p', 'e', 'c', 't', 0, 0) }, KF_FIELD_EXPECT },
 	[2] = { { KF_T('x', '-', 'g', 'o', 'o', 'g', '-', 'a'),
@@ -52,6 +53,7 @@ static const struct kf_http1_name kf_http1_names[16] = {
 	[13] = { { KF_T('a', 'p', 'i', '-', 'k', 'e', 'y', 0) }, KF_FIELD_API_KEY },
 	[15] = { { KF_T('u', 'p', 'g', 'r', 'a', 'd', 'e', 0) }, KF_FIELD_UPGRADE },
 };
+/* clang-format on */
 #undef KF_T
 
 /* The field whose name, in lower case and padded with zeros, is these three words. */
@@ -66,7 +68,7 @@ KF_INLINE __u32 kf_http1_lookup(__u64 first, __u64 second, __u64 third)
 	return (__u32)name->field;
 }
 
-/* ---- names byte by byte, for Connection's tokens and odd field names ---------------------------- */
+/* ---- names byte by byte, for Connection's tokens and odd field names ------------------------ */
 
 KF_INLINE void kf_http1_name_begin(struct kf_http1 *h)
 {
@@ -92,7 +94,7 @@ KF_INLINE __u32 kf_http1_name_field(const struct kf_http1 *h)
 	return h->name[3] ? KF_FIELD_NONE : kf_http1_lookup(h->name[0], h->name[1], h->name[2]);
 }
 
-/* ---- Connection (RFC 9110 section 7.6.1) -------------------------------------------------------- */
+/* ---- Connection (RFC 9110 section 7.6.1) ---------------------------------------------------- */
 
 /*
  * A field named here is removed by the next hop, after we have judged the request by it: naming one
@@ -138,12 +140,13 @@ static long kf_http1_connection_step(unsigned int index, void *context)
 	return KF_HTTP1_ON;
 }
 
-KF_INLINE long kf_http1_value_connection(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_connection(struct kf_http1 *h, const __u8 *buf,
+					 struct kf_http1_text t)
 {
 	struct kf_http1_run run = { .h = h, .buf = buf };
-	__u32 len = h->value_end - h->value_off;
-	__u64 word = kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER;
-	__u64 rest = kf_http1_word(buf, h->value_off + 8) | KF_HTTP1_LOWER;
+	__u32 len = t.end - t.off;
+	__u64 word = kf_http1_word(buf, t.off) | KF_HTTP1_LOWER;
+	__u64 rest = kf_http1_word(buf, t.off + 8) | KF_HTTP1_LOWER;
 
 	/* what every client sends, at once */
 	if (len == 10 && word == KF_SWAR_TEXT('k', 'e', 'e', 'p', '-', 'a', 'l', 'i') &&
@@ -151,12 +154,14 @@ KF_INLINE long kf_http1_value_connection(struct kf_http1 *h, const __u8 *buf)
 		h->connection_keep_alive = 1;
 		return KF_HTTP1_ON;
 	}
+	h->value_off = t.off;
+	h->value_end = t.end;
 	kf_http1_name_begin(h);
 	kf_loop(KF_HEAD_MAX, kf_http1_connection_step, &run);
 	return h->state == KF_HTTP1_AT_FAULT ? KF_HTTP1_STOP : KF_HTTP1_ON;
 }
 
-/* ---- what may stand once ------------------------------------------------------------------------ */
+/* ---- what may stand once -------------------------------------------------------------------- */
 
 /* The cause to name when @field is met again; KF_DETAIL_NONE where that is no fault. */
 KF_INLINE enum kf_detail kf_http1_twice(__u32 field)
@@ -189,45 +194,41 @@ KF_INLINE __u8 kf_http1_source(const struct kf_http1 *h, __u32 field)
 	return (__u8)((1u << ((field - 1) & 31)) & h->key_sources);
 }
 
-/*
- * The line of a field that decides is complete. Its own program: the verifier reads it once for
- * each caller, and the lines that decide nothing do not pay for its registers.
- */
-static __attribute__((noinline)) long kf_http1_value(struct kf_http1 *h, const __u8 *buf)
+/* The line of a field that decides is complete; its value is @t, with white space around. */
+KF_INLINE long kf_http1_value(struct kf_http1 *h, const __u8 *buf, __u32 field,
+			      struct kf_http1_text t)
 {
-	__u32 field = h->field & 15;
 	enum kf_detail twice = kf_http1_twice(field);
+	__u8 source;
 
 	if (kf_http1_again(h, field) && twice)
 		return kf_http1_fault(h, twice);
-	kf_http1_trim(h, buf);
+	kf_http1_trim(h, buf, &t);
 	if (field <= KF_FIELD_X_GOOG) {
-		__u8 source = kf_http1_source(h, field);
-
-		if (!source)
+		source = kf_http1_source(h, field);
+		if (!source || (source == KF_KEY_BEARER && !kf_http1_bearer(h, buf, &t)))
 			return KF_HTTP1_ON;
-		return source == KF_KEY_BEARER ? kf_http1_value_authorization(h, buf)
-					       : kf_http1_value_key(h, buf, source);
+		return kf_http1_value_key(h, buf, source, t);
 	}
 	switch (field) {
 	case KF_FIELD_HOST:
-		return kf_http1_value_host(h, buf);
+		return kf_http1_value_host(h, buf, t);
 	case KF_FIELD_CONTENT_LENGTH:
-		return kf_http1_value_length(h, buf);
+		return kf_http1_value_length(h, buf, t);
 	case KF_FIELD_CONNECTION:
-		return kf_http1_value_connection(h, buf);
+		return kf_http1_value_connection(h, buf, t);
 	case KF_FIELD_TRANSFER_ENCODING:
-		return kf_http1_value_transfer(h, buf);
+		return kf_http1_value_transfer(h, buf, t);
 	case KF_FIELD_EXPECT:
-		return kf_http1_value_expect(h, buf);
+		return kf_http1_value_expect(h, buf, t);
 	case KF_FIELD_UPGRADE:
-		return kf_http1_value_upgrade(h, buf);
+		return kf_http1_value_upgrade(h, buf, t);
 	default:
-		return kf_http1_value_encoding(h, buf);
+		return kf_http1_value_encoding(h, buf, t);
 	}
 }
 
-/* ---- lines -------------------------------------------------------------------------------------- */
+/* ---- lines ---------------------------------------------------------------------------------- */
 
 /* The next control byte at or behind @off, or 64 bytes on if none comes before that. */
 KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 offset)
@@ -244,21 +245,31 @@ KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 offset)
 	return (__u32)off + 64;
 }
 
-/* In the value of h->field; its bytes before @off, which is below @len, are text. */
-KF_INLINE long kf_http1_value_stop(struct kf_http1 *h, const __u8 *buf, __u32 len, __u32 off)
+/* The line that began at h->line_off and went on over several steps is complete before @end. */
+static __attribute__((noinline)) long kf_http1_value_late(struct kf_http1 *h, const __u8 *buf,
+							  __u32 end)
 {
+	struct kf_http1_text t = { .off = h->value_off, .end = end };
+
+	return kf_http1_value(h, buf, h->field & 15, t);
+}
+
+/* In the value of h->field. */
+KF_INLINE long kf_http1_value_more(struct kf_http1 *h, const __u8 *buf, __u32 len)
+{
+	__u32 off = kf_http1_skip_text(buf, h->cursor);
 	__u8 c = kf_http1_byte(buf, off);
 
+	h->cursor = off < len ? off : len;
+	if (off >= len)
+		return KF_HTTP1_STOP;
 	if (c == '\r') {
-		if (off + 1 >= len) {
-			h->cursor = off;
+		if (off + 1 >= len)
 			return KF_HTTP1_STOP;
-		}
 		if (kf_http1_byte(buf, off + 1) != '\n')
 			return kf_http1_fault(h, KF_DETAIL_BARE_CR);
-		h->value_end = off;
 		kf_http1_go(h, KF_HTTP1_AT_FIELD, off + 2);
-		return h->field ? kf_http1_value(h, buf) : KF_HTTP1_ON;
+		return h->field ? kf_http1_value_late(h, buf, off) : KF_HTTP1_ON;
 	}
 	if (c != '\t' && (c < 0x20 || c == 0x7f))
 		return kf_http1_fault(h, kf_http1_char_detail(c, KF_DETAIL_CONTROL_BYTE));
@@ -302,10 +313,45 @@ static __attribute__((noinline)) long kf_http1_name_stop(struct kf_http1 *h, con
 
 	if (c == '\r' && off == h->line_off)
 		return kf_http1_head_end(h, buf, len, off);
-	if (c == ':' || !kf_http1_char_is(c, KF_CHAR_TOKEN))
+	if (off == h->line_off ? !kf_http1_char_is(c, KF_CHAR_TOKEN)
+			       : c != ':' && !kf_http1_char_is(c, KF_CHAR_TOKEN))
 		return kf_http1_name_fault(h, off, c);
 	kf_http1_name_begin(h);
 	return kf_http1_go(h, KF_HTTP1_AT_NAME, h->line_off);
+}
+
+/* How far kf_http1_scan_name() came. */
+struct kf_http1_scan {
+	const __u8 *at; /* the word in which the name ends */
+	__u64 text;	/* that word */
+	__u64 mask; /* what in it does not belong to a common name; 0: 32 bytes are not enough */
+};
+
+/* Reads on in the next word of a name; returns it in lower case, zeros behind the name. */
+KF_INLINE __u64 kf_http1_scan_word(struct kf_http1_scan *s, __u32 step)
+{
+	s->at += step;
+	s->text = kf_swar_load(s->at);
+	s->mask = kf_swar_not_name(s->text);
+	return (s->text | KF_HTTP1_LOWER) & (s->mask ? kf_swar_below(s->mask) : ~0ull);
+}
+
+/* From a line's start to the end of its name; returns the field it names. */
+KF_INLINE __u32 kf_http1_scan_name(struct kf_http1_scan *s)
+{
+	__u64 first, second, third;
+
+	first = kf_http1_scan_word(s, 0);
+	if (s->mask)
+		return kf_http1_lookup(first, 0, 0);
+	second = kf_http1_scan_word(s, 8);
+	if (s->mask)
+		return kf_http1_lookup(first, second, 0);
+	third = kf_http1_scan_word(s, 8);
+	if (s->mask)
+		return kf_http1_lookup(first, second, third);
+	kf_http1_scan_word(s, 8);
+	return KF_FIELD_NONE;
 }
 
 /*
@@ -317,51 +363,43 @@ static __attribute__((noinline)) long kf_http1_name_stop(struct kf_http1 *h, con
 KF_INLINE long kf_http1_field_line(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
 	__u64 start = kf_http1_bound(h->cursor), end, stop;
-	__u64 word[4] = { 0, 0, 0, 0 }, text, mask;
-	const __u8 *at = buf + start, *colon;
-	__u32 field;
+	struct kf_http1_scan s = { .at = buf + start };
+	__u32 field = kf_http1_scan_name(&s);
+	const __u8 *at = s.at, *colon = at + (s.mask ? kf_swar_first(s.mask) : 7);
+	struct kf_http1_text t;
 
-#pragma GCC unroll 4
-	for (__u32 i = 0; i < 4; i++) {
-		text = kf_swar_load(at);
-		mask = kf_swar_not_name(text);
-		word[i] = text | KF_HTTP1_LOWER;
-		if (mask) {
-			word[i] &= kf_swar_below(mask);
-			break;
-		}
-		at += 8;
-	}
-	colon = at + (mask ? kf_swar_first(mask) : 0);
-	end = (__u64)(colon - buf);
+	end = kf_http1_offset(buf, colon);
 	if (end >= len)
 		return KF_HTTP1_STOP;
-	if (!mask || *colon != ':' || end == start) {
+	if (!s.mask || *colon != ':' || end == start) {
 		h->line_off = (__u32)start;
 		return kf_http1_name_stop(h, buf, len, (__u32)end);
 	}
-#pragma GCC unroll 8
-	for (__u32 i = 0; i < 8; i++) {
-		mask = kf_swar_control(text);
-		if (mask)
+#pragma GCC unroll 10
+	for (__u32 i = 0; i < 10; i++) {
+		s.mask = kf_swar_control(s.text);
+		if (s.mask)
 			break;
 		at += 8;
-		text = kf_swar_load(at);
+		s.text = kf_swar_load(at);
 	}
-	at += mask ? kf_swar_first(mask) : 0;
-	stop = (__u64)(at - buf);
+	at += s.mask ? kf_swar_first(s.mask) : 0;
+	stop = kf_http1_offset(buf, at);
 	if (stop >= len)
 		return KF_HTTP1_STOP;
-	field = word[3] ? KF_FIELD_NONE : kf_http1_lookup(word[0], word[1], word[2]);
-	h->cursor = (__u32)stop + 2;
-	if (at[0] != '\r' || at[1] != '\n' || stop + 1 >= len || field) {
-		h->line_off = (__u32)start;
-		h->value_off = (__u32)end + 1 + (colon[1] == ' ');
-		h->field = (__u8)field;
-		h->state = KF_HTTP1_AT_VALUE;
-		return kf_http1_value_stop(h, buf, len, (__u32)stop);
+	/* one address, however many words it took: the verifier need not follow each further */
+	at = buf + kf_http1_bound(stop);
+	t.off = (__u32)end + 1 + (kf_http1_byte(buf, end + 1) == ' ');
+	t.end = (__u32)stop;
+	h->line_off = (__u32)start;
+	if (at[0] == '\r' && at[1] == '\n' && stop + 1 < len) {
+		h->cursor = (__u32)stop + 2;
+		return field ? kf_http1_value(h, buf, field, t) : KF_HTTP1_ON;
 	}
-	return KF_HTTP1_ON;
+	/* a long value, one with HTAB, one cut before LF, a fault: looked at in the next step */
+	h->field = (__u8)field;
+	h->value_off = t.off;
+	return kf_http1_go(h, KF_HTTP1_AT_VALUE, t.end);
 }
 
 /* One byte of a name that is read closely. */
@@ -389,16 +427,9 @@ KF_INLINE long kf_http1_name_more(struct kf_http1 *h, const __u8 *buf, __u32 len
 /* Inside a line: what kf_http1_field_line() could not take in one step. */
 KF_INLINE long kf_http1_field_more(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
-	__u32 end;
-
 	if (h->state == KF_HTTP1_AT_NAME)
 		return kf_http1_name_more(h, buf, len);
-	end = kf_http1_skip_text(buf, h->cursor);
-	if (end >= len) {
-		h->cursor = len;
-		return KF_HTTP1_STOP;
-	}
-	return kf_http1_value_stop(h, buf, len, end);
+	return kf_http1_value_more(h, buf, len);
 }
 
 #endif /* KEYFILTER_HTTP1_FIELD_H */

@@ -36,16 +36,16 @@ enum kf_method {
 };
 
 enum kf_protocol {
-	KF_PROTOCOL_OPENAI, /* all that is not one of the others */
+	KF_PROTOCOL_OPENAI,    /* all that is not one of the others */
 	KF_PROTOCOL_ANTHROPIC, /* /v1/messages and what is below it */
-	KF_PROTOCOL_GEMINI, /* below /v1beta/ */
+	KF_PROTOCOL_GEMINI,    /* below /v1beta/ */
 };
 
 enum kf_upgrade {
 	KF_UPGRADE_NONE,
-	KF_UPGRADE_H2C, /* exactly `h2c` */
+	KF_UPGRADE_H2C,	      /* exactly `h2c` */
 	KF_UPGRADE_WEBSOCKET, /* exactly `websocket` */
-	KF_UPGRADE_OTHER, /* anything else, lists included */
+	KF_UPGRADE_OTHER,     /* anything else, lists included */
 };
 
 /* Where the reader stands. In this order: request line, fields, the end. */
@@ -59,9 +59,9 @@ enum kf_http1_at {
 	KF_HTTP1_AT_TARGET_END, /* at the space behind `*` */
 	KF_HTTP1_AT_VERSION,
 	KF_HTTP1_AT_FIELD, /* at the start of a line, or of the blank line */
-	KF_HTTP1_AT_NAME, /* in a name that is read byte by byte */
+	KF_HTTP1_AT_NAME,  /* in a name that is read byte by byte */
 	KF_HTTP1_AT_VALUE,
-	KF_HTTP1_AT_END, /* the head is complete */
+	KF_HTTP1_AT_END,   /* the head is complete */
 	KF_HTTP1_AT_FAULT, /* the head is malformed */
 };
 
@@ -85,41 +85,41 @@ enum kf_http1_field {
 struct kf_http1 {
 	/* results */
 	__u64 content_length; /* bytes; 0 without has_content_length */
-	__u32 head_len; /* bytes, blank line included */
+	__u32 head_len;	      /* bytes, blank line included */
 	__u32 target_off;
 	__u32 path_len; /* bytes of the target before '?' */
 	__u32 target_len;
 	__u32 key_off;
-	__u32 key_len; /* 0: no key */
+	__u32 key_len;		/* 0: no key */
 	__u32 upgrade_name_off; /* of the field name `Upgrade`; 0: none */
-	__u8 key_source; /* KF_KEY_*; 0: no key */
-	__u8 method; /* enum kf_method */
-	__u8 protocol; /* enum kf_protocol */
-	__u8 minor; /* of the version HTTP/1.x: 0 or 1 */
+	__u8 key_source;	/* KF_KEY_*; 0: no key */
+	__u8 method;		/* enum kf_method */
+	__u8 protocol;		/* enum kf_protocol */
+	__u8 minor;		/* of the version HTTP/1.x: 0 or 1 */
 	__u8 has_content_length;
 	__u8 chunked; /* Transfer-Encoding: chunked */
 	__u8 expect_continue;
-	__u8 upgrade; /* enum kf_upgrade */
+	__u8 upgrade;	       /* enum kf_upgrade */
 	__u8 connection_close; /* Connection names `close` */
 	__u8 connection_keep_alive;
 	__u8 connection_upgrade;
 	__u8 content_encoded; /* Content-Encoding is there and not empty or `identity` */
-	__u8 detail; /* enum kf_detail */
+	__u8 detail;	      /* enum kf_detail */
 
 	/* the reader's own */
 	__u8 key_sources; /* KF_KEY_* that may give a key */
-	__u8 state; /* enum kf_http1_at */
-	__u8 field; /* enum kf_http1_field of the line being read */
-	__u8 in_name; /* in the query: no '=' yet in this parameter */
-	__u8 odd_name; /* the name read byte by byte holds other characters than A-Za-z0-9- */
-	__u16 seen; /* 1 << enum kf_http1_field */
-	__u32 cursor; /* next byte to read */
-	__u32 line_off; /* start of the field line being read */
+	__u8 state;	  /* enum kf_http1_at */
+	__u8 field;	  /* enum kf_http1_field of the line being read */
+	__u8 in_name;	  /* in the query: no '=' yet in this parameter */
+	__u8 odd_name;	  /* the name read byte by byte holds other characters than A-Za-z0-9- */
+	__u16 seen;	  /* 1 << enum kf_http1_field */
+	__u32 cursor;	  /* next byte to read */
+	__u32 line_off;	  /* start of the field line being read */
 	__u32 value_off;
 	__u32 value_end;
-	__u32 name_len; /* bytes of the name that are in name[] or were too many for it */
+	__u32 name_len;	   /* bytes of the name that are in name[] or were too many for it */
 	__u32 encoded_off; /* first '%' or ';' of the path; 0: none */
-	__u64 name[4]; /* folded name, first byte lowest */
+	__u64 name[4];	   /* folded name, first byte lowest */
 };
 _Static_assert(sizeof(struct kf_http1) == 112, "struct kf_http1 changed its size");
 
@@ -131,16 +131,26 @@ struct kf_http1_run {
 	__u32 pad;
 };
 
-/* Offsets are masked before use, so that the verifier sees 128 readable bytes behind each of them. */
+/* Offsets are masked before use, so that the verifier sees 128 readable bytes behind each of them.
+ */
 #define KF_HTTP1_MASK (2 * KF_HEAD_MAX - 1)
 
 /*
- * @offset as the verifier can follow it; laundered, lest the compiler prove the mask useless. 64 bits,
- * or else BPF would clear the upper half again before each use as an address.
+ * @offset as the verifier can follow it; laundered, lest the compiler prove the mask useless. 64
+ * bits, or else BPF would clear the upper half again before each use as an address.
  */
 KF_INLINE __u64 kf_http1_bound(__u64 offset)
 {
 	offset &= KF_HTTP1_MASK;
+	KF_LAUNDER(offset);
+	return offset;
+}
+
+/* Where @at is in @buf; laundered, for BPF knows no 32-bit difference of pointers. */
+KF_INLINE __u64 kf_http1_offset(const __u8 *buf, const __u8 *at)
+{
+	__u64 offset = (__u64)(at - buf);
+
 	KF_LAUNDER(offset);
 	return offset;
 }

@@ -16,7 +16,7 @@
 #include "http1_value.h"
 #include "swar.h"
 
-/* ---- method ------------------------------------------------------------------------------------- */
+/* ---- method --------------------------------------------------------------------------------- */
 
 /* Goes on to the target behind the space at @space. */
 KF_INLINE long kf_http1_method_end(struct kf_http1 *h, __u32 space)
@@ -89,7 +89,7 @@ KF_INLINE long kf_http1_method(struct kf_http1 *h, const __u8 *buf, __u32 len)
 	return kf_http1_method_known(h, word & kf_swar_below(mask), off);
 }
 
-/* ---- protocol ----------------------------------------------------------------------------------- */
+/* ---- protocol ------------------------------------------------------------------------------- */
 
 /* Counts in name_len the slashes between cursor and encoded_off. */
 static long kf_http1_count_slash(unsigned int index, void *context)
@@ -105,8 +105,8 @@ static long kf_http1_count_slash(unsigned int index, void *context)
 }
 
 /*
- * Whether the path's first '%' or ';' stands in its first two segments: /v1%2fmessages, /v1;a/messages.
- * Behind them it is common (a model's name) and decides nothing here.
+ * Whether the path's first '%' or ';' stands in its first two segments: /v1%2fmessages,
+ * /v1;a/messages. Behind them it is common (a model's name) and decides nothing here.
  */
 KF_INLINE _Bool kf_http1_encoded_early(struct kf_http1 *h, const __u8 *buf)
 {
@@ -144,7 +144,7 @@ KF_INLINE long kf_http1_protocol(struct kf_http1 *h, const __u8 *buf)
 	return KF_HTTP1_ON;
 }
 
-/* ---- path --------------------------------------------------------------------------------------- */
+/* ---- path ----------------------------------------------------------------------------------- */
 
 /* The target ends before @off, the path before it or, with a query, earlier. */
 KF_INLINE long kf_http1_target_end(struct kf_http1 *h, const __u8 *buf, __u32 off)
@@ -273,7 +273,7 @@ KF_INLINE long kf_http1_path(struct kf_http1 *h, const __u8 *buf, __u32 len)
 	return KF_HTTP1_STOP;
 }
 
-/* ---- query -------------------------------------------------------------------------------------- */
+/* ---- query ---------------------------------------------------------------------------------- */
 
 /* At a parameter's name: is it `key`? Waits only while what is there could become that. */
 KF_INLINE long kf_http1_parameter(struct kf_http1 *h, const __u8 *buf, __u32 len)
@@ -350,7 +350,8 @@ KF_INLINE long kf_http1_query_stop(struct kf_http1 *h, const __u8 *buf, __u32 le
 		return kf_http1_query_escape(h, buf, len, off);
 	if (!kf_http1_char_is(c, KF_CHAR_QUERY))
 		return kf_http1_fault(h, kf_http1_char_detail(c, KF_DETAIL_TARGET));
-	/* some servers part parameters by ';' too, or trim a space off a name, and find a key there */
+	/* some servers part parameters by ';' too, or trim a space off a name, and find a key there
+	 */
 	if ((c == ';' || (c == '+' && h->in_name)) && h->key_sources & KF_KEY_QUERY)
 		return kf_http1_fault(h, KF_DETAIL_QUERY);
 	if (c == '=')
@@ -378,7 +379,7 @@ KF_INLINE long kf_http1_query(struct kf_http1 *h, const __u8 *buf, __u32 len)
 	return KF_HTTP1_STOP;
 }
 
-/* ---- the line ----------------------------------------------------------------------------------- */
+/* ---- the line ------------------------------------------------------------------------------- */
 
 /* origin-form, or `*` with OPTIONS; absolute-form has a second authority besides Host: refused. */
 KF_INLINE long kf_http1_target(struct kf_http1 *h, const __u8 *buf, __u32 len)
@@ -412,7 +413,8 @@ KF_INLINE long kf_http1_asterisk_end(struct kf_http1 *h, const __u8 *buf, __u32 
 KF_INLINE long kf_http1_version(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
 	__u32 off = h->cursor, have = len - off;
-	__u64 differs = kf_http1_word(buf, off) ^ KF_SWAR_TEXT('H', 'T', 'T', 'P', '/', '1', '.', '1');
+	__u64 differs =
+		kf_http1_word(buf, off) ^ KF_SWAR_TEXT('H', 'T', 'T', 'P', '/', '1', '.', '1');
 	__u8 cr = kf_http1_byte(buf, off + 8), lf = kf_http1_byte(buf, off + 9);
 
 	if (off >= len)
@@ -431,8 +433,7 @@ KF_INLINE long kf_http1_version(struct kf_http1 *h, const __u8 *buf, __u32 len)
 }
 
 /* The common request line takes one step: each state goes on into the next. */
-static __attribute__((noinline)) long kf_http1_request_line(struct kf_http1 *h, const __u8 *buf,
-							    __u32 len)
+KF_INLINE long kf_http1_request_line(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
 	long stop = KF_HTTP1_ON;
 

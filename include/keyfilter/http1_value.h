@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * http1_value.h - the values of the fields that decide: keys, framing, Host, Upgrade and their like.
+ * http1_value.h - the values of the fields that decide: keys, framing, Host, Upgrade and their
+ * like.
  *
- * Called by http1_field.h once such a line is complete, with h->field, and the value's bytes from
- * h->value_off to h->value_end, known to hold no control byte but HTAB. Writes the results of
- * struct kf_http1. Each function returns what a step returns (http1_state.h).
+ * Called by http1_field.h once such a line is complete, with where the value is; its bytes are
+ * known to hold no control byte but HTAB, and a CR stands behind it. Writes the results of struct
+ * kf_http1. Each function returns what a step returns (http1_state.h). What is common is done in
+ * place and in registers; a loop, whose cursors have to live in struct kf_http1, is for what is
+ * long or odd.
  */
 #ifndef KEYFILTER_HTTP1_VALUE_H
 #define KEYFILTER_HTTP1_VALUE_H
@@ -13,9 +16,16 @@
 #include "http1_state.h"
 #include "swar.h"
 
-#define KF_HTTP1_LOWER KF_SWAR(0x20) /* or it on: letters become lower case, digits and '-' stay */
+/* Or it on: letters become lower case, digits and the hyphen stay. */
+#define KF_HTTP1_LOWER KF_SWAR(0x20)
 
-/* ---- optional white space around a value (RFC 9110 section 5.6.3) ------------------------------ */
+/* ---- optional white space around a value (RFC 9110 section 5.6.3) --------------------------- */
+
+/* The bytes from @off up to @end. */
+struct kf_http1_text {
+	__u32 off;
+	__u32 end;
+};
 
 KF_INLINE _Bool kf_http1_is_space(__u8 c)
 {
@@ -46,37 +56,51 @@ static long kf_http1_trim_end(unsigned int index, void *context)
 	return KF_HTTP1_ON;
 }
 
-/* Nearly every value has none left: look before looping. */
-KF_INLINE void kf_http1_trim(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE void kf_http1_trim(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text *t)
 {
 	struct kf_http1_run run = { .h = h, .buf = buf };
 
-	if (kf_http1_is_space(kf_http1_byte(buf, h->value_off)))
-		kf_loop(KF_HEAD_MAX, kf_http1_trim_start, &run);
-	if (kf_http1_is_space(kf_http1_byte(buf, h->value_end - 1)))
-		kf_loop(KF_HEAD_MAX, kf_http1_trim_end, &run);
+	/* nearly every value has none left: look before looping */
+	if (!kf_http1_is_space(kf_http1_byte(buf, t->off)) &&
+	    !kf_http1_is_space(kf_http1_byte(buf, t->end - 1)))
+		return;
+	h->value_off = t->off;
+	h->value_end = t->end;
+	kf_loop(KF_HEAD_MAX, kf_http1_trim_start, &run);
+	kf_loop(KF_HEAD_MAX, kf_http1_trim_end, &run);
+	t->off = h->value_off;
+	t->end = h->value_end;
 }
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ----------------------------------------------------------------------------------- */
 
-/* Moves value_off to the next byte that is not VCHAR; the one behind a trimmed value is not. */
-static long kf_http1_skip_vchar(unsigned int index, void *context)
+/* The next byte at or behind @offset that is not VCHAR, or 64 bytes on if none comes before that.
+ */
+KF_INLINE __u32 kf_http1_skip_vchar(const __u8 *buf, __u32 offset)
 {
-	struct kf_http1_run *run = context;
-	__u64 off = kf_http1_bound(run->h->value_off);
-	const __u8 *at = run->buf + off;
+	__u64 off = kf_http1_bound(offset);
+	const __u8 *at = buf + off;
 
-	(void)index;
+#pragma GCC unroll 8
 	for (__u32 i = 0; i < 64; i += 8) {
 		__u64 mask = kf_swar_not_vchar(kf_swar_load(at + i));
 
-		if (mask) {
-			run->h->value_off = (__u32)(off + i + kf_swar_first(mask));
-			return KF_HTTP1_STOP;
-		}
+		if (mask)
+			return (__u32)(off + i + kf_swar_first(mask));
 	}
-	run->h->value_off = (__u32)off + 64;
-	return KF_HTTP1_ON;
+	return (__u32)off + 64;
+}
+
+/* On from value_off to the next byte that is not VCHAR. */
+static long kf_http1_skip_vchars(unsigned int index, void *context)
+{
+	struct kf_http1_run *run = context;
+	__u32 stop = kf_http1_skip_vchar(run->buf, run->h->value_off);
+	_Bool more = stop == run->h->value_off + 64;
+
+	(void)index;
+	run->h->value_off = stop;
+	return more ? KF_HTTP1_ON : KF_HTTP1_STOP;
 }
 
 /* One word of the comparison of key_off with value_off; value_end bytes are left. */
@@ -97,37 +121,44 @@ static long kf_http1_compare_keys(unsigned int index, void *context)
 	return KF_HTTP1_ON;
 }
 
-/* A key of @len bytes stands at @off: the first is taken, any other must be equal. */
-KF_INLINE long kf_http1_key(struct kf_http1 *h, const __u8 *buf, __u8 source, __u32 off, __u32 len)
+/* A key is found: the first is taken, any other must be equal. */
+KF_INLINE long kf_http1_key(struct kf_http1 *h, const __u8 *buf, __u8 source,
+			    struct kf_http1_text t)
 {
 	struct kf_http1_run run = { .h = h, .buf = buf };
+	__u32 len = t.end - t.off;
 
 	if (!len)
 		return KF_HTTP1_ON;
 	if (!h->key_len) {
-		h->key_off = off;
+		h->key_off = t.off;
 		h->key_len = len;
 		h->key_source = source;
 		return KF_HTTP1_ON;
 	}
 	if (h->key_len != len)
 		return kf_http1_fault(h, KF_DETAIL_KEYS_DISAGREE);
-	h->value_off = off;
+	h->value_off = t.off;
 	h->value_end = len;
 	kf_loop(KF_HEAD_MAX / 8, kf_http1_compare_keys, &run);
 	return h->detail ? kf_http1_fault(h, KF_DETAIL_KEYS_DISAGREE) : KF_HTTP1_ON;
 }
 
-/* The whole trimmed value is the key. */
-KF_INLINE long kf_http1_value_key(struct kf_http1 *h, const __u8 *buf, __u8 source)
+/* The whole trimmed value is the key; no VCHAR stands behind it. */
+KF_INLINE long kf_http1_value_key(struct kf_http1 *h, const __u8 *buf, __u8 source,
+				  struct kf_http1_text t)
 {
 	struct kf_http1_run run = { .h = h, .buf = buf };
-	__u32 off = h->value_off;
+	__u32 stop = kf_http1_skip_vchar(buf, t.off);
 
-	kf_loop(KF_HEAD_MAX / 64 + 1, kf_http1_skip_vchar, &run);
-	if (h->value_off != h->value_end)
+	if (stop == t.off + 64) {
+		h->value_off = stop;
+		kf_loop(KF_HEAD_MAX / 64, kf_http1_skip_vchars, &run);
+		stop = h->value_off;
+	}
+	if (stop != t.end)
 		return kf_http1_fault(h, KF_DETAIL_KEY_BYTES);
-	return kf_http1_key(h, buf, source, off, h->value_end - off);
+	return kf_http1_key(h, buf, source, t);
 }
 
 static long kf_http1_skip_spaces(unsigned int index, void *context)
@@ -142,29 +173,33 @@ static long kf_http1_skip_spaces(unsigned int index, void *context)
 }
 
 /*
- * RFC 9110 section 11.4: auth-scheme 1*SP token68. Another scheme, or none, gives no key. A scheme
- * set off by HTAB is one that some servers accept and others do not.
+ * RFC 9110 section 11.4: auth-scheme 1*SP token68. Moves @t to the key; returns whether there is
+ * one, or else another scheme, or nothing.
  */
-KF_INLINE long kf_http1_value_authorization(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE _Bool kf_http1_bearer(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text *t)
 {
 	struct kf_http1_run run = { .h = h, .buf = buf };
-	__u32 len = h->value_end - h->value_off;
-	__u64 scheme = (kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER) & kf_swar_low(6);
-	__u8 next = kf_http1_byte(buf, h->value_off + 6);
+	__u64 scheme = (kf_http1_word(buf, t->off) | KF_HTTP1_LOWER) & kf_swar_low(6);
+	__u8 next = kf_http1_byte(buf, t->off + 6);
 
-	if (len <= 6 || scheme != KF_SWAR_TEXT('b', 'e', 'a', 'r', 'e', 'r', 0, 0))
-		return KF_HTTP1_ON;
-	if (next == '\t')
-		return kf_http1_fault(h, KF_DETAIL_KEY_BYTES);
-	if (next != ' ')
-		return KF_HTTP1_ON;
-	h->value_off += 7;
-	if (kf_http1_byte(buf, h->value_off) == ' ')
-		kf_loop(KF_HEAD_MAX, kf_http1_skip_spaces, &run);
-	return kf_http1_value_key(h, buf, KF_KEY_BEARER);
+	if (t->end - t->off <= 6 || scheme != KF_SWAR_TEXT('b', 'e', 'a', 'r', 'e', 'r', 0, 0))
+		return 0;
+	/* a scheme set off by HTAB is one to some servers: leave it there, where no key may have it
+	 */
+	if (next != ' ') {
+		t->off += 6;
+		return next == '\t';
+	}
+	t->off += 7;
+	if (kf_http1_byte(buf, t->off) != ' ')
+		return 1;
+	h->value_off = t->off;
+	kf_loop(KF_HEAD_MAX, kf_http1_skip_spaces, &run);
+	t->off = h->value_off;
+	return 1;
 }
 
-/* ---- framing (RFC 9112 section 6) --------------------------------------------------------------- */
+/* ---- framing (RFC 9112 section 6) ----------------------------------------------------------- */
 
 #define KF_HTTP1_LENGTH_MAX (1ull << 62)
 #define KF_HTTP1_NO_NUMBER  (~0ull)
@@ -191,10 +226,9 @@ KF_INLINE __u64 kf_http1_digits(const __u8 *buf, __u32 end, __u32 count)
 }
 
 /* RFC 9110 section 8.6: 1*DIGIT. More than 24 of them are refused whatever they say. */
-KF_INLINE long kf_http1_value_length(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_length(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
-	__u32 end = h->value_end;
-	__u32 len = end - h->value_off;
+	__u32 end = t.end, len = t.end - t.off;
 	__u64 low, middle, high;
 
 	if (!len)
@@ -214,10 +248,10 @@ KF_INLINE long kf_http1_value_length(struct kf_http1 *h, const __u8 *buf)
 }
 
 /* Exactly `chunked`, and in HTTP/1.1 only: HTTP/1.0 has no transfer codings (RFC 9112 6.1). */
-KF_INLINE long kf_http1_value_transfer(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_transfer(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
-	__u32 len = h->value_end - h->value_off;
-	__u64 word = (kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER) & kf_swar_low(7);
+	__u32 len = t.end - t.off;
+	__u64 word = (kf_http1_word(buf, t.off) | KF_HTTP1_LOWER) & kf_swar_low(7);
 
 	if (h->minor == 0 || len != 7 || word != KF_SWAR_TEXT('c', 'h', 'u', 'n', 'k', 'e', 'd', 0))
 		return kf_http1_fault(h, KF_DETAIL_TRANSFER_ENCODING);
@@ -226,43 +260,62 @@ KF_INLINE long kf_http1_value_transfer(struct kf_http1 *h, const __u8 *buf)
 				     : KF_HTTP1_ON;
 }
 
-/* ---- the others --------------------------------------------------------------------------------- */
+/* ---- the others ----------------------------------------------------------------------------- */
 
-/* Moves value_off to the next byte that cannot stand in a host. */
-static long kf_http1_skip_host(unsigned int index, void *context)
+/* The next byte at or behind @offset that cannot stand in a host, or 32 bytes on. */
+KF_INLINE __u32 kf_http1_skip_host(const __u8 *buf, __u32 offset)
 {
-	struct kf_http1_run *run = context;
-	__u32 off = run->h->value_off;
-	__u64 mask = kf_swar_not_host(kf_http1_word(run->buf, off));
+	__u64 off = kf_http1_bound(offset);
+	const __u8 *at = buf + off;
 
-	(void)index;
-	run->h->value_off = off + (mask ? (__u32)kf_swar_first(mask) : 8);
-	return mask ? KF_HTTP1_STOP : KF_HTTP1_ON;
+	for (__u32 i = 0; i < 32; i += 8) {
+		__u64 mask = kf_swar_not_host(kf_swar_load(at + i));
+
+		if (mask)
+			return (__u32)(off + i + kf_swar_first(mask));
+	}
+	return (__u32)off + 32;
 }
 
-#define KF_HTTP1_HOST_MAX 264 /* a name of 255 bytes, a colon and a port, in whole words */
+/* On from value_off to the next byte that cannot. */
+static long kf_http1_skip_hosts(unsigned int index, void *context)
+{
+	struct kf_http1_run *run = context;
+	__u32 stop = kf_http1_skip_host(run->buf, run->h->value_off);
+	_Bool more = stop == run->h->value_off + 32;
+
+	(void)index;
+	run->h->value_off = stop;
+	return more ? KF_HTTP1_ON : KF_HTTP1_STOP;
+}
+
+#define KF_HTTP1_HOST_MAX 288 /* a name of 255 bytes, a colon and a port, in whole steps */
 
 /*
  * RFC 9112 section 3.2. Narrower than RFC 3986: no userinfo, no percent-encoding, no sub-delims; an
  * empty Host is only right for a target that has no authority, which no API client sends.
  */
-KF_INLINE long kf_http1_value_host(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_host(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
 	struct kf_http1_run run = { .h = h, .buf = buf };
-	_Bool empty = h->value_off == h->value_end;
+	__u32 stop = kf_http1_skip_host(buf, t.off);
 
-	kf_loop(KF_HTTP1_HOST_MAX / 8, kf_http1_skip_host, &run);
-	if (empty || h->value_off != h->value_end)
+	if (stop == t.off + 32) {
+		h->value_off = stop;
+		kf_loop(KF_HTTP1_HOST_MAX / 32 - 1, kf_http1_skip_hosts, &run);
+		stop = h->value_off;
+	}
+	if (t.off == t.end || stop != t.end)
 		return kf_http1_fault(h, KF_DETAIL_HOST);
 	return KF_HTTP1_ON;
 }
 
 /* RFC 9110 section 10.1.1; from HTTP/1.0 it is to be ignored. */
-KF_INLINE long kf_http1_value_expect(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_expect(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
-	__u32 len = h->value_end - h->value_off;
-	__u64 first = kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER;
-	__u64 rest = (kf_http1_word(buf, h->value_off + 8) | KF_HTTP1_LOWER) & kf_swar_low(4);
+	__u32 len = t.end - t.off;
+	__u64 first = kf_http1_word(buf, t.off) | KF_HTTP1_LOWER;
+	__u64 rest = (kf_http1_word(buf, t.off + 8) | KF_HTTP1_LOWER) & kf_swar_low(4);
 
 	if (len != 12 || first != KF_SWAR_TEXT('1', '0', '0', '-', 'c', 'o', 'n', 't') ||
 	    rest != KF_SWAR_TEXT('i', 'n', 'u', 'e', 0, 0, 0, 0))
@@ -271,11 +324,11 @@ KF_INLINE long kf_http1_value_expect(struct kf_http1 *h, const __u8 *buf)
 	return KF_HTTP1_ON;
 }
 
-KF_INLINE long kf_http1_value_upgrade(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_upgrade(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
-	__u32 len = h->value_end - h->value_off;
-	__u64 first = kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER;
-	__u8 last = kf_http1_byte(buf, h->value_off + 8) | 0x20;
+	__u32 len = t.end - t.off;
+	__u64 first = kf_http1_word(buf, t.off) | KF_HTTP1_LOWER;
+	__u8 last = kf_http1_byte(buf, t.off + 8) | 0x20;
 
 	h->upgrade_name_off = h->line_off;
 	if (len == 3 && (first & kf_swar_low(3)) == KF_SWAR_TEXT('h', '2', 'c', 0, 0, 0, 0, 0))
@@ -288,10 +341,10 @@ KF_INLINE long kf_http1_value_upgrade(struct kf_http1 *h, const __u8 *buf)
 	return KF_HTTP1_ON;
 }
 
-KF_INLINE long kf_http1_value_encoding(struct kf_http1 *h, const __u8 *buf)
+KF_INLINE long kf_http1_value_encoding(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
-	__u32 len = h->value_end - h->value_off;
-	__u64 word = kf_http1_word(buf, h->value_off) | KF_HTTP1_LOWER;
+	__u32 len = t.end - t.off;
+	__u64 word = kf_http1_word(buf, t.off) | KF_HTTP1_LOWER;
 
 	if (len && (len != 8 || word != KF_SWAR_TEXT('i', 'd', 'e', 'n', 't', 'i', 't', 'y')))
 		h->content_encoded = 1;

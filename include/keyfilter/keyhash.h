@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * keyhash.h - the tag of a key: SipHash-2-4 with 128 bits of output under the installation's secret.
+ * keyhash.h - the tag of a key: SipHash-2-4 with 128 bits of output under the installation's
+ * secret.
  *
  * The controller hashes a key when it is created, the kernel when it is used; only tags are stored.
- * Pure functions, no state. Source: J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast short-input
- * PRF" (2012), and the 128-bit variant of their reference code (github.com/veorq/SipHash).
+ * Pure functions, no state. Source: J.-P. Aumasson and D. J. Bernstein, "SipHash: a fast
+ * short-input PRF" (2012), and the 128-bit variant of their reference code
+ * (github.com/veorq/SipHash).
  */
 #ifndef KEYFILTER_KEYHASH_H
 #define KEYFILTER_KEYHASH_H

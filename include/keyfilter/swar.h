@@ -21,7 +21,8 @@
 #define KF_SWAR_HIGH  KF_SWAR(0x80)
 
 /* Up to 8 characters as a word: what kf_swar_load() returns for them. */
-#define KF_SWAR_TEXT4(a, b, c, d) ((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24)
+#define KF_SWAR_TEXT4(a, b, c, d)                                                                  \
+	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24)
 #define KF_SWAR_TEXT(a, b, c, d, e, f, g, h)                                                       \
 	(KF_SWAR_TEXT4(a, b, c, d) | KF_SWAR_TEXT4(e, f, g, h) << 32)
 
@@ -60,19 +61,19 @@ KF_INLINE __u64 kf_swar_below(__u64 mask)
 }
 
 /*
- * Which byte, 0 to 7, is the first one marked in @mask; @mask is not 0. BPF has no ctz: times a power
- * of 256 moves the byte that holds the answer to the top. The `& 7` is for the verifier.
+ * Which byte, 0 to 7, is the first one marked in @mask; @mask is not 0. BPF has no ctz: times a
+ * power of 256 moves the byte that holds the answer to the top. The `& 7` is for the verifier.
  */
 KF_INLINE __u64 kf_swar_first(__u64 mask)
 {
 	return (((mask & -mask) >> 7) * 0x0001020304050607ull >> 56) & 7;
 }
 
-/* ---- classes: exact in every byte, no carry from one byte into the next ------------------------ */
+/* ---- classes: exact in every byte, no carry from one byte into the next --------------------- */
 
 /* Helpers on words whose bytes are all below 0x80; they leave the answer in bit 7. */
-#define KF_SWAR_FROM(word, byte) ((word) + KF_SWAR(0x80 - (byte))) /* byte or above */
-#define KF_SWAR_OVER(word, byte) ((word) + KF_SWAR(0x7f - (byte))) /* above byte */
+#define KF_SWAR_FROM(word, byte) ((word) + KF_SWAR(0x80 - (byte)))	   /* byte or above */
+#define KF_SWAR_OVER(word, byte) ((word) + KF_SWAR(0x7f - (byte)))	   /* above byte */
 #define KF_SWAR_IS(word, byte)	 (KF_SWAR_HIGH - ((word) ^ KF_SWAR(byte))) /* exactly byte */
 
 KF_INLINE __u64 kf_swar_alpha(__u64 seven)
