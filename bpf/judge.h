@@ -131,33 +131,37 @@ static __always_inline void kf_judge_refused(const struct kf_packet *p, struct k
 static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					  const struct kf_service *service, struct kf_outcome *out)
 {
-	struct kf_walk w = {
-		.from = flow->resume_seq - p->seq,
-		.slot = KF_SLOT_NONE,
-		.key_sources = service->key_sources,
-		.monitor = service->mode == KF_MODE_MONITOR,
-		.websocket = service->flags & KF_SERVICE_WEBSOCKET,
-	};
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_walk *w;
 
-	w.at = w.from;
-	w.judged = w.from;
-	kf_walk_run(ctx, p, flow, &w);
-	if (!w.reason && w.at < p->payload_len) {
+	if (!scratch)
+		return;
+	w = &scratch->walk;
+	__builtin_memset(w, 0, sizeof(*w));
+	w->from = flow->resume_seq - p->seq;
+	w->at = w->from;
+	w->judged = w->from;
+	w->slot = KF_SLOT_NONE;
+	w->key_sources = service->key_sources;
+	w->monitor = service->mode == KF_MODE_MONITOR;
+	w->websocket = !!(service->flags & KF_SERVICE_WEBSOCKET);
+	kf_walk_run(ctx, p, flow, w);
+	if (!w->reason && w->at < p->payload_len) {
 		/* its steps are used up: TCP brings the rest again, unless this was the end */
 		if (p->tcp_flags & KF_TCP_FIN)
-			kf_walk_refuse(&w, p, KF_REASON_MALFORMED, KF_DETAIL_TOO_MANY_REQUESTS);
-		out->keep = w.at;
+			kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TOO_MANY_REQUESTS);
+		out->keep = w->at;
 	}
-	kf_count_requests(p->service, w.admitted, w.refused);
-	kf_judged_keep(ctx, p, flow, &w);
-	out->slot = w.slot;
-	if (w.reason && (!w.monitor || w.at < p->payload_len))
-		kf_judge_refused(p, flow, &w, out);
-	else if (w.reason)
-		out->reason = w.reason; /* monitor mode */
-	else if (w.admitted)
+	kf_count_requests(p->service, w->admitted, w->refused);
+	kf_judged_keep(ctx, p, flow, w);
+	out->slot = w->slot;
+	if (w->reason && (!w->monitor || w->at < p->payload_len))
+		kf_judge_refused(p, flow, w, out);
+	else if (w->reason)
+		out->reason = w->reason; /* monitor mode */
+	else if (w->admitted)
 		out->reason = KF_REASON_ADMITTED;
-	else if (w.partial)
+	else if (w->partial)
 		out->reason = KF_REASON_HEAD_PARTIAL;
 }
 

@@ -39,9 +39,29 @@ struct kf_outcome {
 
 #define KF_KEEP_ALL ((__u32)-1)
 
+/*
+ * Where a walk stands. No pointers, so that the functions below can be global ones, which the
+ * verifier reads once each and not along every way that leads to them.
+ */
+struct kf_walk {
+	__u32 at;     /* bytes of the payload behind us */
+	__u32 from;   /* where the judged stretch began */
+	__u32 judged; /* where it ends */
+	__u32 loaded; /* the scratch holds this many bytes from `from` on */
+	__u32 slot;   /* of the request judged last */
+	__u32 key_sources;
+	__u16 admitted;
+	__u8 reason;  /* of the refusal that ended the walk; 0: none */
+	__u8 partial; /* a head goes on in the next segment */
+	__u8 monitor; /* refusals are noted and do not end it */
+	__u8 websocket;
+	__u16 refused; /* requests; in monitor mode there may be several */
+};
+
 struct kf_scratch {
 	struct kf_packet packet;
 	struct kf_outcome outcome;
+	struct kf_walk walk;
 	struct kf_flow flow; /* one that is being made */
 };
 

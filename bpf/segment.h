@@ -24,25 +24,6 @@
 KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk),
 		 "struct kf_chunk outgrew its place in struct kf_flow");
 
-/*
- * Where a walk stands. No pointers, so that the functions below can be global ones, which the
- * verifier reads once each and not along every way that leads to them.
- */
-struct kf_walk {
-	__u32 at;     /* bytes of the payload behind us */
-	__u32 from;   /* where the judged stretch began */
-	__u32 judged; /* where it ends */
-	__u32 loaded; /* the scratch holds this many bytes from `from` on */
-	__u32 slot;   /* of the request judged last */
-	__u32 key_sources;
-	__u16 admitted;
-	__u8 reason;  /* of the refusal that ended the walk; 0: none */
-	__u8 partial; /* a head goes on in the next segment */
-	__u8 monitor; /* refusals are noted and do not end it */
-	__u8 websocket;
-	__u16 refused; /* requests; in monitor mode there may be several */
-};
-
 /* Ends the walk at @at: the segment is dropped, nothing is held against it. */
 static __always_inline int kf_walk_stop(struct kf_walk *w, __u8 reason)
 {
