@@ -91,7 +91,7 @@ KF_INLINE long kf_http1_method(struct kf_http1 *h, const __u8 *buf, __u32 len)
 
 /* ---- protocol ------------------------------------------------------------------------------- */
 
-/* Counts in name_len the slashes between cursor and encoded_off. */
+/* Counts in name_len the slashes between target_off and encoded_off. */
 static long kf_http1_count_slash(unsigned int index, void *context)
 {
 	struct kf_http1_run *run = context;
@@ -288,7 +288,7 @@ KF_INLINE long kf_http1_parameter(struct kf_http1 *h, const __u8 *buf, __u32 len
 	h->in_name = 1;
 	h->field = KF_FIELD_NONE;
 	h->state = KF_HTTP1_AT_QUERY;
-	if (have < 4 || (word ^ key) & kf_swar_low(3) || (end != '=' && end != '&' && end != ' '))
+	if ((word ^ key) & kf_swar_low(3) || (end != '=' && end != '&' && end != ' '))
 		return KF_HTTP1_ON;
 	if (kf_http1_again(h, KF_FIELD_QUERY))
 		return kf_http1_fault(h, KF_DETAIL_KEY_TWICE);

@@ -13,7 +13,7 @@
 #include "reconcile.h"
 
 #define SLICE	    2048 /* entries; well under a millisecond to read */
-#define ENDING_IDLE 112 /* of kf_flow.seen: about two minutes */
+#define ENDING_IDLE 112	 /* of kf_flow.seen: about two minutes */
 
 struct slice {
 	struct kf_reconcile *reconcile;
