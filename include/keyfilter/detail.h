@@ -62,7 +62,6 @@
 	X(TOO_MANY_REQUESTS, "too_many_requests")                                                  \
 	X(TOO_MANY_SEGMENTS, "too_many_segments")                                                  \
 	X(TCP_HEADER, "tcp_header")                                                                \
-	X(BAD_CHECKSUM, "bad_checksum")                                                            \
 	X(UPGRADE_SPLIT, "upgrade_split")                                                          \
 	X(HEAD_TIMEOUT, "head_timeout")                                                            \
 	X(ADDRESS, "address")
