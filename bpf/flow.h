@@ -138,7 +138,6 @@ __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socke
 
 	if (!p || !out)
 		return 0;
-
 	if (p->ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, p->key.client, 16);
 		__builtin_memcpy(tuple.ipv6.daddr, p->key.server, 16);
@@ -295,6 +294,8 @@ static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct
  */
 static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
+	if (flow->state == KF_FLOW_UNSYNCED)
+		return; /* its numbers may not be known yet */
 	if (p->seq != flow->acked_seq)
 		kf_flow_ask_socket(ctx, p, flow);
 	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq)
