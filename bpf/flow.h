@@ -263,6 +263,21 @@ static __always_inline bool kf_flow_expects(const struct kf_flow *flow, __u32 se
 	       seq - flow->acked_seq <= flow->resume_seq - flow->acked_seq;
 }
 
+/*
+ * May an answer of our own follow what the backend has sent, for a client that has acknowledged up
+ * to @ack? Only where no response is running or to come, and nothing of one is on its way.
+ */
+static __always_inline bool kf_flow_is_answerable(const struct kf_flow *flow, __u32 ack)
+{
+	__u32 running = flow->requests - flow->responses;
+
+	if (flow->response_state != KF_RESPONSE_HEAD || (flow->out_flags & KF_FLOW_FIN_OUT))
+		return false;
+	if (running != !!(flow->answer_flags & KF_ANSWER_OWN))
+		return false;
+	return ack == flow->out_seq && flow->out_seq == flow->response_seq;
+}
+
 static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
 {
 	const __u8 in = KF_FLOW_FIN_IN | KF_FLOW_ACKED_OUT;

@@ -142,6 +142,28 @@ struct {
 	__type(value, struct kf_event_rate);
 } kf_event_rate SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KF_ANSWERS_MAX);
+	__type(key, __u32);
+	__type(value, struct kf_answer);
+} kf_answers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct kf_penalty_set);
+} kf_penalties SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u64);
+} kf_syns SEC(".maps");
+
 /*
  * @len, which is 1 to @most, in words that the verifier of Linux 6.1 follows: it learns no lower
  * bound from a comparison with 0, and clang makes one comparison of two. @most is a power of two.

@@ -10,13 +10,15 @@
  *
  * Layout changelog (KF_ABI_VERSION):
  *   1  first layout
+ *   2  answers, cuts, rates, penalties: kf_answers, kf_penalties and kf_syns are new; kf_config,
+ *      kf_service, kf_counters, kf_flow and kf_event have new members
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
 
 #include <linux/types.h>
 
-#define KF_ABI_VERSION 1u
+#define KF_ABI_VERSION 2u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -65,7 +67,8 @@
 	X(FLOW_BUSY, "flow_busy", DROP, 0)                                                         \
 	X(UNACKED, "unacked", DROP, 0)                                                             \
 	X(FLOWS_FULL, "flows_full", DROP, 0)                                                       \
-	X(HEADS_FULL, "heads_full", DROP, 0)
+	X(HEADS_FULL, "heads_full", DROP, 0)                                                       \
+	X(SYN_RATE, "syn_rate", DROP, 0)
 
 enum kf_reason {
 #define X(symbol, name, class, status) KF_REASON_##symbol,
@@ -87,17 +90,21 @@ enum kf_reason_class { KF_CLASS_PASS, KF_CLASS_REFUSE, KF_CLASS_DROP };
 #define KF_DIGEST_WORDS	   128 /* 1,024 bytes are digested at a time */
 
 struct kf_config {
-	__u64 magic;	       /* KF_ABI_MAGIC, once the controller has filled the map */
-	__u32 version;	       /* KF_ABI_VERSION */
-	__u32 flags;	       /* KF_CONFIG_* */
-	__u64 secret[2];       /* SipHash key of the tags */
-	__u64 flow_secret[8];  /* key of the universal hash over a flow's addresses */
-	__u32 cpus;	       /* the first this many entries of kf_heads are per-CPU scratch */
-	__u32 heads;	       /* places for partial heads behind them */
-	__u32 embryo_mask;     /* entries of kf_embryos - 1; entries are a power of two */
-	__u32 event_rate;      /* events per second and CPU; 0: none */
-	__u64 head_timeout_ns; /* a partial head older than this gives up its place */
-	__u64 reserved[4];
+	__u64 magic;		 /* KF_ABI_MAGIC, once the controller has filled the map */
+	__u32 version;		 /* KF_ABI_VERSION */
+	__u32 flags;		 /* KF_CONFIG_* */
+	__u64 secret[2];	 /* SipHash key of the tags */
+	__u64 flow_secret[8];	 /* key of the universal hash over a flow's addresses */
+	__u32 cpus;		 /* the first this many entries of kf_heads are per-CPU scratch */
+	__u32 heads;		 /* places for partial heads behind them */
+	__u32 embryo_mask;	 /* entries of kf_embryos - 1; entries are a power of two */
+	__u32 event_rate;	 /* events per second and CPU; 0: none */
+	__u64 head_timeout_ns;	 /* a partial head older than this gives up its place */
+	__u32 answer_mark;	 /* random, not 0: skb->mark of what we send, for our own egress */
+	__u32 source_generation; /* counts changes of the deny and allow lists */
+	__u32 penalty_mask;	 /* entries of kf_penalties - 1; entries are a power of two */
+	__u32 syn_mask;		 /* entries of kf_syns - 1; entries are a power of two */
+	__u64 reserved[2];
 	__u64 digest_secret[KF_DIGEST_WORDS]; /* key of the digest over judged bytes */
 };
 KF_ABI_SIZE(struct kf_config, 152 + 8 * KF_DIGEST_WORDS);
@@ -133,17 +140,60 @@ struct kf_service {
 	__u8 refuse;	   /* enum kf_refuse */
 	__u8 flags;	   /* KF_SERVICE_* */
 	__u32 key_sources; /* KF_KEY_* of http1.h */
+	/* penalties; in seconds */
+	__u32 penalty_failures; /* so many in a window raise one; 0: never */
+	__u32 penalty_window;
+	__u32 penalty_time;	/* of the first one; each further one takes twice as long, */
+	__u32 penalty_time_max; /* but no longer than this */
+	/* SYNs of one source: GCRA, as in struct kf_slot */
+	__u64 syn_interval_ns; /* 0: no limit */
+	__u64 syn_burst_ns;
 	__u64 reserved[3];
 };
-KF_ABI_SIZE(struct kf_service, 32);
+KF_ABI_SIZE(struct kf_service, 64);
 
 /* kf_counters: PERCPU_ARRAY of KF_SERVICES_MAX; packets and requests of one service. */
 struct kf_counters {
 	__u64 packets[KF_REASON_MAX]; /* by enum kf_reason: every packet exactly once */
 	__u64 requests_admitted;      /* heads, several of which may share a packet */
 	__u64 requests_refused;
+	__u64 replies;	      /* answers sent, those sent again not counted */
+	__u64 resets;	      /* refused by RST, because the service says so */
+	__u64 replies_reset;  /* refused by RST, because no reply could be made */
+	__u64 replies_failed; /* refused without a word, because not even that could */
+	__u64 flows_cut;      /* running requests and responses that were ended */
+	__u64 penalties;      /* raised */
+	__u64 reserved[2];
 };
-KF_ABI_SIZE(struct kf_counters, 8 * (KF_REASON_MAX + 2));
+KF_ABI_SIZE(struct kf_counters, 8 * (KF_REASON_MAX + 10));
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/*
+ * kf_answers: ARRAY, by kf_answer_index(); what a refused client is told, compiled by the
+ * controller. An HTTP/1.1 response of head and body; the kernel fills in what differs.
+ */
+#define KF_ANSWER_PROTOCOLS    4   /* enum kf_protocol of http1.h fits */
+#define KF_ANSWER_TEXT_MAX     984 /* with headers it fits the smallest MTU of IPv6, 1280 bytes */
+#define KF_ANSWER_ID_DIGITS    16  /* request_id in lower-case hex */
+#define KF_ANSWER_RETRY_DIGITS 10  /* seconds in decimal, right-aligned, spaces before */
+
+struct kf_answer {
+	__u16 len;	 /* bytes of text[]; 0: there is no answer for this */
+	__u16 head_len;	 /* of these up to the end of the blank line: all that HEAD gets */
+	__u16 id_off;	 /* of KF_ANSWER_ID_DIGITS bytes in the head; 0: none */
+	__u16 retry_off; /* of KF_ANSWER_RETRY_DIGITS bytes in the head; 0: none */
+	__u64 reserved[4];
+	__u8 text[KF_ANSWER_TEXT_MAX];
+};
+KF_ABI_SIZE(struct kf_answer, 1024);
+
+#define KF_ANSWERS_MAX (KF_REASON_MAX * KF_ANSWER_PROTOCOLS)
+
+static __inline__ __u32 kf_answer_index(__u32 reason, __u32 protocol)
+{
+	return reason * KF_ANSWER_PROTOCOLS + (protocol & (KF_ANSWER_PROTOCOLS - 1));
+}
 
 /* ---- sources -------------------------------------------------------------------------------- */
 
@@ -164,6 +214,48 @@ struct kf_source {
 	__u64 deny_until;
 };
 KF_ABI_SIZE(struct kf_source, 16);
+
+/*
+ * What counts as one source for penalties and SYN rates: an IPv4 address or an IPv6 /64, as the 8
+ * bytes of its network part, first byte lowest. IPv4 a.b.c.d stands under 0:ffff:aabb:ccdd::/64,
+ * which is nobody's (RFC 4291 section 2.4: 0000::/8 is reserved).
+ */
+static __inline__ __u64 kf_source_unit(const __u8 addr[16])
+{
+	__u64 unit = 0;
+
+	if (!(addr[0] | addr[1] | addr[2] | addr[3] | addr[4] | addr[5] | addr[6] | addr[7] |
+	      addr[8] | addr[9]) &&
+	    addr[10] == 0xff && addr[11] == 0xff)
+		__builtin_memcpy((__u8 *)&unit + 2, addr + 10, 6);
+	else
+		__builtin_memcpy(&unit, addr, 8);
+	return unit;
+}
+
+/*
+ * kf_penalties: ARRAY of sets, memory-mapped, by the keyed hash of the source. No source that is
+ * penalised now is ever displaced; where all places of a set are taken a new source is not counted.
+ */
+struct kf_penalty {
+	__u64 unit;	 /* kf_source_unit(); 0: free */
+	__u64 until_ns;	 /* penalised until then; 0: never was */
+	__u32 window;	 /* when the counts below began; CLOCK_BOOTTIME >> 30, about seconds */
+	__u32 failures;	 /* in this window */
+	__u32 successes; /* requests admitted in this window */
+	__u16 level;	 /* penalties in a row: each takes twice as long */
+	__u8 service;	 /* that raised the last one */
+	__u8 pad;
+};
+KF_ABI_SIZE(struct kf_penalty, 32);
+
+#define KF_PENALTY_WAYS 4
+
+struct kf_penalty_set {
+	struct kf_penalty ways[KF_PENALTY_WAYS];
+};
+
+/* kf_syns: ARRAY of __u64, by two keyed hashes of the source: GCRA theoretical arrival times. */
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
@@ -215,12 +307,27 @@ KF_ABI_SIZE(struct kf_flow_key, 40);
 enum kf_flow_state {
 	KF_FLOW_HEAD,	   /* a request head begins or goes on at resume_seq */
 	KF_FLOW_CHUNKS,	   /* chunk framing goes on at resume_seq */
-	KF_FLOW_REFUSED,   /* no data passes any more */
+	KF_FLOW_REFUSED,   /* nothing at or behind resume_seq passes any more */
 	KF_FLOW_UNSYNCED,  /* position unknown; the first data after an answer must be a head */
 	KF_FLOW_UPGRADING, /* websocket was asked for; waits for the backend's 101 */
 	KF_FLOW_TUNNEL,	   /* belongs to its key, nothing more is read */
 	KF_FLOW_CLOSED,	   /* given up by the controller, about to be deleted */
+	KF_FLOW_ANSWERED,  /* the client was told why; it is listened to until it has read that */
 };
+
+/* How far the backend's responses are followed. */
+enum kf_response_state {
+	KF_RESPONSE_HEAD,   /* a response begins at response_seq, or none is being sent */
+	KF_RESPONSE_CHUNKS, /* chunk framing goes on at response_seq */
+	KF_RESPONSE_LOST,   /* its end is not known: assume that one is running */
+};
+
+/* kf_flow.answer_flags */
+#define KF_ANSWER_NO_BODY 0x01u /* the refused request is a HEAD */
+#define KF_ANSWER_OWN	  0x02u /* the refused request is the last admitted one: its body was bad */
+#define KF_ANSWER_FIN	  0x04u /* the backend got a FIN in the place of the refused bytes */
+#define KF_ANSWER_RESET	  0x08u /* the backend got a RST */
+#define KF_ANSWER_TAKEN	  0x10u /* the client acknowledged all of the answer */
 
 /* kf_flow.flags, written by ingress */
 #define KF_FLOW_FIN_IN	  0x01u /* the client's FIN was seen; fin_in_seq */
@@ -276,9 +383,32 @@ struct kf_flow {
 	__u8 service;
 	__u16 slot_check; /* of the slot's tag: a slot given to another key is not mistaken */
 	__u8 chunk[24];	  /* struct kf_chunk of chunk.h */
+
+	/* requests and responses; head_asked and requests are ingress's, the rest egress's */
+	__u32 requests;	     /* admitted */
+	__u32 head_asked;    /* bit n: request n modulo 32 was a HEAD, its response has no body */
+	__u32 responses;     /* final ones whose end is known */
+	__u32 response_seq;  /* the next byte of a response that matters */
+	__u64 response_skip; /* as skip */
+	__u8 response_chunk[24];
+	__u8 response_state; /* enum kf_response_state */
+
+	/* the refusal, and how it is told */
+	__u8 cut;	   /* enum kf_reason: both ends are reset for it; 0: not */
+	__u8 protocol;	   /* enum kf_protocol of the refused request */
+	__u8 answer_flags; /* KF_ANSWER_* */
+	__u32 retry_after; /* seconds */
+	__u64 request_id;
+	__u32 answer_seq; /* where the answer begins, and how long it is, without its FIN */
+	__u32 answer_len;
+	__u32 answer_ack;	 /* the client's bytes that it acknowledged */
+	__u32 answer_ms;	 /* when it was sent last; CLOCK_MONOTONIC_COARSE >> 20 */
+	__u32 answer_since;	 /* when it was sent first, on the clock of seen */
+	__u32 source_generation; /* of the lists that this source was last looked up in */
+
 	struct kf_judged judged[KF_JUDGED_MAX];
 };
-KF_ABI_SIZE(struct kf_flow, 176 + 16 * (KF_JUDGED_MAX - 4));
+KF_ABI_SIZE(struct kf_flow, 200 + 16 * KF_JUDGED_MAX);
 
 #define KF_SLOT_NONE ((__u32)-1)
 
@@ -296,7 +426,13 @@ KF_ABI_SIZE(struct kf_embryo, 16);
 
 /* ---- events --------------------------------------------------------------------------------- */
 
-/* kf_events: RINGBUF. One refusal, or one note about a flow. */
+enum kf_event_kind {
+	KF_EVENT_REFUSED, /* a packet or a request */
+	KF_EVENT_CUT,	  /* a running request or response */
+	KF_EVENT_PENALTY, /* a source is penalised from now on, for retry_after seconds */
+};
+
+/* kf_events: RINGBUF. One refusal, or one note about a flow or a source. */
 struct kf_event {
 	__u64 time_ns; /* CLOCK_BOOTTIME */
 	__u8 client[16];
@@ -308,9 +444,13 @@ struct kf_event {
 	__u8 reason; /* enum kf_reason */
 	__u8 detail; /* enum kf_detail of http1.h, of malformed */
 	__u8 service;
-	__u8 monitor; /* 1: counted and passed */
+	__u8 monitor;	   /* 1: counted and passed */
+	__u64 request_id;  /* that the client was told; 0: none */
+	__u32 retry_after; /* seconds */
+	__u8 kind;	   /* enum kf_event_kind */
+	__u8 pad[3];
 };
-KF_ABI_SIZE(struct kf_event, 56);
+KF_ABI_SIZE(struct kf_event, 72);
 
 /* kf_event_rate: PERCPU_ARRAY of one; a token bucket, and what it and the full ring cost. */
 struct kf_event_rate {
@@ -339,11 +479,21 @@ KF_ABI_SIZE(struct kf_event_rate, 32);
 	X(kf_embryos)                                                                              \
 	X(kf_heads)                                                                                \
 	X(kf_events)                                                                               \
-	X(kf_event_rate)
+	X(kf_event_rate)                                                                           \
+	X(kf_answers)                                                                              \
+	X(kf_penalties)                                                                            \
+	X(kf_syns)
 
 /* Names of the programs in keyfilter_xdp.bpf.o and keyfilter_tc.bpf.o. */
 #define KF_PROGRAM_XDP	   "keyfilter_xdp"
 #define KF_PROGRAM_INGRESS "keyfilter_in"
 #define KF_PROGRAM_EGRESS  "keyfilter_out"
+#define KF_PROGRAM_ANSWER  "keyfilter_answer" /* on TC ingress, behind XDP */
+
+/*
+ * What XDP wants answered it hands to KF_PROGRAM_ANSWER with this EtherType in the place of IP's
+ * (IEEE 802, local experimental 1): a stack that meets it does not know it and drops it.
+ */
+#define KF_ETHERTYPE_ANSWER 0x88b5
 
 #endif /* KEYFILTER_ABI_H */
