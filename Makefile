@@ -41,7 +41,9 @@ BPF_OBJ    := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELETONS  := $(BPF_OBJ:.bpf.o=.skel.h)
 TOOLS      := $(patsubst tools/%.c,$(O)/tools/%,$(wildcard tools/*.c))
 UNIT       := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.c))
-PACKET     := $(O)/tests/packet/packet_test
+PACKET     := $(O)/tests/packet/packet_test $(O)/tests/packet/concurrency_test
+PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c,$(wildcard tests/packet/*.c))
+WORLD_SRC  := $(addprefix tests/packet/,abuse.c frame.c world.c)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -76,7 +78,8 @@ $(eval $(call objects,obj,$(CFLAGS) $(HARDEN)))
 $(eval $(call objects,san,$(SANITIZE)))
 
 # .incbin, which -MMD does not see
-$(O)/obj/userspace/daemon/store_sqlite.o $(O)/san/userspace/daemon/store_sqlite.o: userspace/daemon/schema.sql
+$(O)/obj/userspace/daemon/store_sqlite.o $(O)/san/userspace/daemon/store_sqlite.o: \
+	$(wildcard userspace/daemon/schema*.sql)
 
 # $(1) flags, $(2) sources and objects: not $^, which -MMD fills with what a source includes
 link = $(call say,LINK,$@)$(CC) $(1) $(LDFLAGS) $(2) $(filter %.a,$^) -o $@
@@ -99,19 +102,21 @@ $(O)/tests/unit/%: tests/unit/%.c $(O)/san/ctl.a $(O)/san/daemon.a $(O)/san/lib.
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(SANITIZE) -Wno-missing-prototypes -MMD -MP,$<) $(PKG_LIBS) -lcmocka -lpthread
 
-$(PACKET): $(wildcard tests/packet/*.c) $(wildcard tests/packet/*.h include/keyfilter/*.h)
+$(O)/tests/packet/packet_test: $(PACKET_SRC)
+$(O)/tests/packet/concurrency_test: tests/packet/concurrency_test.c $(WORLD_SRC)
+$(PACKET): $(wildcard tests/packet/*.h include/keyfilter/*.h)
 	@mkdir -p $(@D)
-	$(call link,$(ALLFLAGS) $(SANITIZE),$(filter %.c,$^)) $(PKG_LIBS)
+	$(call link,$(ALLFLAGS) $(SANITIZE),$(filter %.c,$^)) $(PKG_LIBS) -lpthread
 
-$(O)/tests/bench/bench.bpf.o: tests/bench/bench.bpf.c
+$(O)/tests/%.bpf.o: tests/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
 
-$(O)/tests/bench/packet_bench: tests/bench/packet_bench.c tests/packet/frame.c tests/packet/world.c
+$(O)/tests/bench/packet_bench: tests/bench/packet_bench.c $(WORLD_SRC)
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(CFLAGS),$(filter %.c,$^)) $(PKG_LIBS)
 
-tests: all $(UNIT) $(PACKET) ## build the tests
+tests: all $(UNIT) $(PACKET) $(O)/tests/packet/concurrency.bpf.o ## build the tests
 
 deps: ## install what building and testing need (Debian packages)
 	@$(SUDO) scripts/deps.sh build check
@@ -136,8 +141,8 @@ bench: ## measure, one JSON object a line
 	@$(MAKE) --no-print-directory all $(O)/tests/bench/bench.bpf.o $(O)/tests/bench/packet_bench >&2
 	@$(SUDO) tests/bench/run.sh $(O)
 
-fuzz: $(O)/tests/fuzz/http1_fuzz $(O)/tests/fuzz/chunk_fuzz ## fuzz the readers, SECONDS=60 each
-	@for f in http1 chunk; do mkdir -p $(O)/tests/fuzz/$$f && \
+fuzz: $(addprefix $(O)/tests/fuzz/,http1_fuzz chunk_fuzz response_fuzz) ## fuzz the readers, SECONDS=60 each
+	@for f in http1 chunk response; do mkdir -p $(O)/tests/fuzz/$$f && \
 		$(O)/tests/fuzz/$${f}_fuzz -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 \
 		-artifact_prefix=$(O)/tests/fuzz/ $(O)/tests/fuzz/$$f tests/fuzz/corpus/$$f || exit 1; done
 

@@ -9,7 +9,11 @@
 #define KEYFILTER_CONTEXT_XDP_H
 
 #include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include <keyfilter/abi.h>
+
+#include "scratch.h"
 
 #define KF_CTX		struct xdp_md
 #define KF_VERDICT_PASS XDP_PASS
@@ -34,6 +38,17 @@ static __always_inline long kf_ctx_load(KF_CTX *ctx, __u32 offset, void *to, __u
 static __always_inline long kf_ctx_store(KF_CTX *ctx, __u32 offset, void *from, __u32 len)
 {
 	return bpf_xdp_store_bytes(ctx, offset, from, len);
+}
+
+/*
+ * Hands @p to kf_answer() in TC, by the other EtherType: it must not grow here. Where no program
+ * waits for it the stack does not know it, and drops it.
+ */
+static __always_inline int kf_ctx_answer(KF_CTX *ctx, const struct kf_packet *p)
+{
+	__be16 proto = bpf_htons(KF_ETHERTYPE_ANSWER);
+
+	return kf_ctx_store(ctx, p->l3_offset - 2, &proto, sizeof(proto)) ? XDP_DROP : XDP_PASS;
 }
 
 #endif /* KEYFILTER_CONTEXT_XDP_H */

@@ -36,6 +36,14 @@ static __always_inline void kf_count_requests(__u32 service, __u32 admitted, __u
 	counters->requests_refused += refused;
 }
 
+static __always_inline void kf_count_cut(__u32 service)
+{
+	struct kf_counters *counters = kf_counters_of(service);
+
+	if (counters)
+		counters->flows_cut++;
+}
+
 /* Takes a token; the bucket holds what one second brings. */
 static __always_inline bool kf_event_permitted(struct kf_event_rate *bucket, __u64 rate, __u64 now)
 {
@@ -60,9 +68,9 @@ static __always_inline bool kf_event_permitted(struct kf_event_rate *bucket, __u
 	return true;
 }
 
-/* Noinline: the cold side of a refusal. */
+/* Noinline: the cold side of a refusal. @p is what @note is about. */
 static __noinline int kf_event_send(const struct kf_packet *p, const struct kf_config *config,
-				    __u32 ifindex, __u32 slot, __u32 what)
+				    const struct kf_note *note)
 {
 	__u32 zero = 0;
 	__u64 now = bpf_ktime_get_coarse_ns(); /* a read of memory: this runs for every refusal */
@@ -85,23 +93,39 @@ static __noinline int kf_event_send(const struct kf_packet *p, const struct kf_c
 	__builtin_memcpy(event->server, p->key.server, 16);
 	event->client_port = p->key.client_port;
 	event->server_port = p->key.server_port;
-	event->ifindex = ifindex;
-	event->slot = slot;
-	event->reason = what;
-	event->detail = what >> 8;
+	event->ifindex = note->ifindex;
+	event->slot = note->slot;
+	event->reason = note->reason;
+	event->detail = p->detail;
 	event->service = p->service;
-	event->monitor = what >> 16;
+	event->monitor = note->monitor;
+	event->request_id = note->request_id;
+	event->retry_after = note->retry_after;
+	event->kind = note->kind;
+	__builtin_memset(event->pad, 0, sizeof(event->pad));
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
 
-/* @reason is one of the classes REFUSE and DROP. */
-static __always_inline void kf_event_refusal(const struct kf_packet *p,
+/* The source of @p is penalised from now on, for @seconds. */
+static __always_inline void kf_event_penalty(const struct kf_packet *p,
 					     const struct kf_config *config, __u32 ifindex,
-					     __u32 slot, __u32 reason, bool monitor)
+					     __u32 seconds)
 {
-	kf_event_send(p, config, ifindex, slot,
-		      reason | (__u32)p->detail << 8 | (__u32)monitor << 16);
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_note *note;
+
+	if (!scratch)
+		return;
+	note = &scratch->note;
+	note->request_id = 0;
+	note->ifindex = ifindex;
+	note->slot = KF_SLOT_NONE;
+	note->retry_after = seconds;
+	note->reason = KF_REASON_SOURCE_PENALISED;
+	note->kind = KF_EVENT_PENALTY;
+	note->monitor = 0;
+	kf_event_send(p, config, note);
 }
 
 #endif /* KEYFILTER_COUNT_H */

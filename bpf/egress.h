@@ -3,14 +3,20 @@
  * egress.h - the backend's side of a flow.
  *
  * Proves handshakes (the SYN-ACK's numbers), tells how far the backend has acknowledged, when it
- * answered and when the flow ended. Nothing is dropped here but a SYN-ACK or a 101 that meets its
- * flow in the middle of a judgement: TCP sends it again.
+ * answered and when the flow ended; and ends the streams of keys and sources that are not to have
+ * them any longer. Nothing else is dropped here but a SYN-ACK or a 101 that meets its flow in the
+ * middle of a judgement: TCP sends it again.
  */
 #ifndef KEYFILTER_EGRESS_H
 #define KEYFILTER_EGRESS_H
 
+#include "count.h"
 #include "flow.h"
+#include "penalty.h"
+#include "response.h"
 #include "service.h"
+#include "source.h"
+#include "turn.h"
 
 /* The segment of a service, named as its client's packets would be. */
 static __always_inline bool kf_egress_read(KF_CTX *ctx, struct kf_packet *p)
@@ -31,6 +37,8 @@ static __always_inline bool kf_egress_read(KF_CTX *ctx, struct kf_packet *p)
 		return false;
 	kf_address_copy(p->key.server, l3.saddr, l3.ipv6);
 	kf_address_copy(p->key.client, l3.daddr, l3.ipv6);
+	p->ipv6 = l3.ipv6;
+	p->l3_offset = l3.offset;
 	p->l4_offset = l3.l4_offset;
 	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
 	return !p->detail || p->detail == KF_DETAIL_URGENT;
@@ -90,9 +98,9 @@ static __always_inline bool kf_egress_upgrade(KF_CTX *ctx, const struct kf_packe
 /* Has the backend seen all that the client sent so far when it said this? */
 static __always_inline void kf_egress_answer(const struct kf_packet *p, struct kf_flow *flow)
 {
-	if (!(flow->out_flags & KF_FLOW_ANSWERED) &&
+	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP) &&
 	    (!(flow->flags & KF_FLOW_SENT) || !kf_seq_before(p->ack, flow->resume_seq)))
-		flow->out_flags |= KF_FLOW_ANSWERED;
+		flow->out_flags |= KF_FLOW_CAUGHT_UP;
 }
 
 /* How far the backend has sent, and so what a client may acknowledge. */
@@ -110,7 +118,7 @@ static __always_inline void kf_egress_sent(const struct kf_packet *p, struct kf_
 		flow->out_low = flow->out_seq - KF_OUT_WINDOW / 2;
 }
 
-static __always_inline void kf_egress_follow(const struct kf_packet *p, struct kf_flow *flow)
+static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	kf_egress_sent(p, flow);
 	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
@@ -122,6 +130,8 @@ static __always_inline void kf_egress_follow(const struct kf_packet *p, struct k
 	}
 	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
 		kf_egress_answer(p, flow);
+	if (p->payload_len && flow->response_state != KF_RESPONSE_LOST)
+		kf_response_follow(ctx, p, flow);
 	if (p->tcp_flags & KF_TCP_FIN) {
 		flow->fin_out_seq = p->seq + p->payload_len + 1;
 		flow->out_flags |= KF_FLOW_FIN_OUT;
@@ -133,31 +143,115 @@ static __always_inline void kf_egress_follow(const struct kf_packet *p, struct k
 	}
 }
 
+/* The lists have changed since this flow's source was looked up in them. */
+static __always_inline bool kf_egress_denied(const struct kf_packet *p, struct kf_flow *flow,
+					     const struct kf_config *config)
+{
+	__u32 generation = *(volatile const __u32 *)&config->source_generation;
+
+	if (flow->source_generation == generation)
+		return false;
+	if (kf_source_is_denied(p, config))
+		return true;
+	flow->source_generation = generation;
+	return false;
+}
+
+/* Why the stream of @flow must end now; 0: it need not. */
+static __always_inline int kf_egress_revoked(const struct kf_packet *p, struct kf_flow *flow,
+					     const struct kf_config *config)
+{
+	struct kf_penalty *penalty;
+	int reason;
+
+	if (p->monitor)
+		return 0;
+	reason = kf_flow_revoked(flow, p);
+	if (reason)
+		return reason;
+	if (kf_egress_denied(p, flow, config))
+		return KF_REASON_SOURCE_DENIED;
+	penalty = kf_penalty_find(config, p->key.client);
+	if (penalty && kf_penalty_in_force(penalty) && !kf_source_is_allowed(p, config))
+		return KF_REASON_SOURCE_PENALISED;
+	return 0;
+}
+
+/* From now on both ends are reset: this segment is the first occasion. */
+static __noinline int kf_egress_cut(KF_CTX *ctx, struct kf_scratch *scratch, struct kf_flow *flow,
+				    int reason)
+{
+	struct kf_packet *p = &scratch->packet;
+	struct kf_config *config = kf_config_get();
+	struct kf_note note = {
+		.ifindex = kf_ctx_ifindex(ctx),
+		.slot = flow->slot,
+		.reason = reason,
+		.kind = KF_EVENT_CUT,
+	};
+
+	flow->cut = reason;
+	kf_count_cut(p->service);
+	if (config)
+		kf_event_send(p, config, &note);
+	return kf_turn_cut_egress(ctx, p, flow);
+}
+
+/* The backend resets. A client that was answered or reset hears nothing of that. */
+static __always_inline int kf_egress_reset(const struct kf_packet *p, struct kf_flow *flow)
+{
+	if (flow->state == KF_FLOW_ANSWERED || (flow->answer_flags & KF_ANSWER_CLIENT_RESET))
+		return KF_VERDICT_DROP;
+	kf_flow_delete(flow, &p->key);
+	return KF_VERDICT_PASS;
+}
+
+static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratch,
+					  struct kf_flow *flow, const struct kf_config *config)
+{
+	struct kf_packet *p = &scratch->packet;
+	int reason;
+
+	kf_flow_touch(flow);
+	if (p->tcp_flags & KF_TCP_RST)
+		return kf_egress_reset(p, flow);
+	if (!p->monitor && (flow->cut || flow->state == KF_FLOW_ANSWERED))
+		return kf_turn_cut_egress(ctx, p, flow);
+	reason = kf_egress_revoked(p, flow, config);
+	if (reason)
+		return kf_egress_cut(ctx, scratch, flow, reason);
+	if (p->payload_len && flow->state == KF_FLOW_UPGRADING && !kf_egress_upgrade(ctx, p, flow))
+		return KF_VERDICT_DROP;
+	if (p->tcp_flags & KF_TCP_ACK)
+		kf_egress_follow(ctx, p, flow);
+	return KF_VERDICT_PASS;
+}
+
 static __always_inline int kf_egress(KF_CTX *ctx)
 {
 	struct kf_scratch *scratch = kf_scratch_get(KF_EGRESS);
 	struct kf_config *config = kf_config_get();
+	struct kf_service *service;
 	struct kf_packet *p;
 	struct kf_flow *flow;
 
-	if (!scratch || !config || !kf_egress_read(ctx, &scratch->packet))
+	if (!scratch || !config)
+		return KF_VERDICT_PASS;
+	if (ctx->mark && ctx->mark == config->answer_mark) { /* ours, out of kf_answer() */
+		ctx->mark = 0;
+		return KF_VERDICT_PASS;
+	}
+	if (!kf_egress_read(ctx, &scratch->packet))
 		return KF_VERDICT_PASS;
 	p = &scratch->packet;
 	if ((p->tcp_flags & (KF_TCP_SYN | KF_TCP_ACK)) == (KF_TCP_SYN | KF_TCP_ACK))
 		return kf_egress_syn_ack(p, config);
 	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
-	if (!flow)
+	service = kf_service_at(p->service);
+	if (!flow || !service)
 		return KF_VERDICT_PASS;
-	kf_flow_touch(flow);
-	if (p->tcp_flags & KF_TCP_RST) {
-		kf_flow_delete(flow, &p->key);
-		return KF_VERDICT_PASS;
-	}
-	if (p->payload_len && flow->state == KF_FLOW_UPGRADING && !kf_egress_upgrade(ctx, p, flow))
-		return KF_VERDICT_DROP;
-	if (p->tcp_flags & KF_TCP_ACK)
-		kf_egress_follow(p, flow);
-	return KF_VERDICT_PASS;
+	p->monitor = service->mode == KF_MODE_MONITOR;
+	return kf_egress_flow(ctx, scratch, flow, config);
 }
 
 #endif /* KEYFILTER_EGRESS_H */

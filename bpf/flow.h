@@ -20,6 +20,7 @@
 #include <asm-generic/errno-base.h>
 #include <bpf/bpf_core_read.h>
 
+#include "key.h"
 #include "maps.bpf.h"
 #include "packet.h"
 
@@ -217,6 +218,8 @@ static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 	fresh->kept_from = client_first;
 	fresh->out_seq = p->ack;
 	fresh->out_low = p->ack;
+	fresh->response_seq = p->ack;
+	fresh->source_generation = config->source_generation;
 	fresh->seen = kf_flow_now();
 	err = bpf_map_update_elem(&kf_flows, &p->key, fresh, BPF_NOEXIST);
 	if (err == -E2BIG)
@@ -275,7 +278,75 @@ static __always_inline bool kf_flow_is_answerable(const struct kf_flow *flow, __
 		return false;
 	if (running != !!(flow->answer_flags & KF_ANSWER_OWN))
 		return false;
-	return ack == flow->out_seq && flow->out_seq == flow->response_seq;
+	return ack == flow->out_seq && flow->out_seq == flow->response_seq && !flow->response_skip;
+}
+
+/*
+ * Has kf_answer() something to say to the client now that this segment of it came? Where nothing
+ * is said the segment is dropped, or, without data, passes.
+ */
+static __always_inline bool kf_flow_wants_answer(const struct kf_flow *flow, __u32 ack)
+{
+	const __u8 closed = KF_FLOW_FIN_OUT;
+
+	if (flow->cut || flow->state == KF_FLOW_ANSWERED)
+		return true;
+	if (flow->state != KF_FLOW_REFUSED)
+		return false;
+	if (flow->answer_flags & KF_ANSWER_SILENT)
+		return false;
+	if (flow->answer_flags & KF_ANSWER_FIN)
+		return (flow->out_flags & closed) && (flow->flags & KF_FLOW_ACKED_OUT);
+	return kf_flow_is_answerable(flow, ack);
+}
+
+/* A segment of a flow that is refused, answered or cut. */
+static __always_inline int kf_flow_refused(const struct kf_flow *flow, const struct kf_packet *p,
+					   struct kf_outcome *out)
+{
+	out->answer = kf_flow_wants_answer(flow, p->ack);
+	return KF_REASON_FLOW_REFUSED;
+}
+
+/* Does @p, of a refused flow, hold what the backend may still miss, or bring its FIN again? */
+static __always_inline bool kf_flow_is_refused_before(const struct kf_flow *flow,
+						      const struct kf_packet *p)
+{
+	bool fin = flow->answer_flags & KF_ANSWER_FIN;
+
+	if (flow->state != KF_FLOW_REFUSED || kf_seq_before(flow->resume_seq, flow->acked_seq) ||
+	    kf_seq_before(flow->resume_seq, p->seq))
+		return false;
+	if (flow->resume_seq == flow->acked_seq)
+		return fin;
+	return fin || kf_seq_before(p->seq, flow->resume_seq);
+}
+
+/* A request is being sent, or worked on, or its response is: not an idle connection. */
+static __always_inline bool kf_flow_is_running(const struct kf_flow *flow)
+{
+	return flow->requests != flow->responses || flow->response_state == KF_RESPONSE_LOST ||
+	       flow->out_seq != flow->response_seq;
+}
+
+/* Why the running request of @flow, which @p is of, must end; 0: it need not. */
+static __always_inline int kf_flow_revoked(const struct kf_flow *flow, const struct kf_packet *p)
+{
+	int reason;
+
+	if (p->monitor || flow->slot == KF_SLOT_NONE || !kf_flow_is_running(flow))
+		return 0;
+	reason = kf_key_live(flow->slot, flow->slot_check);
+	return reason == KF_REASON_ADMITTED ? 0 : reason;
+}
+
+/* Both ends of @flow are reset from now on. */
+static __always_inline int kf_flow_cut(struct kf_flow *flow, int reason, struct kf_outcome *out)
+{
+	flow->cut = reason;
+	out->cut = 1;
+	out->answer = 1;
+	return reason;
 }
 
 static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
@@ -311,6 +382,9 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 {
 	if (flow->state == KF_FLOW_UNSYNCED)
 		return; /* its numbers may not be known yet */
+	if (flow->cut || flow->state == KF_FLOW_ANSWERED)
+		return; /* it may be one of ours, for the backend; the client is still listened to
+			 */
 	if (p->seq != flow->acked_seq)
 		kf_flow_ask_socket(ctx, p, flow);
 	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq)
@@ -319,10 +393,25 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 		flow->flags |= KF_FLOW_RST_IN;
 }
 
-/* A segment without data: SYN, ACK, FIN, RST. It can only complete a handshake or end a flow. */
-static __always_inline int kf_flow_control(KF_CTX *ctx, struct kf_packet *p)
+/* Without data, of a flow that owns it. 0: it passes as what it is. */
+static __always_inline int kf_flow_control_owned(struct kf_flow *flow, struct kf_packet *p,
+						 struct kf_outcome *out)
 {
-	int reason = KF_REASON_CONTROL;
+	int reason;
+
+	if (kf_flow_wants_answer(flow, p->ack))
+		return kf_flow_refused(flow, p, out);
+	reason = kf_flow_revoked(flow, p);
+	return reason ? kf_flow_cut(flow, reason, out) : 0;
+}
+
+/*
+ * A segment without data: SYN, ACK, FIN, RST. It can only complete a handshake or end a flow; or be
+ * the occasion to tell a client something.
+ */
+static __always_inline int kf_flow_control(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
+{
+	int reason = KF_REASON_CONTROL, refused;
 	struct kf_flow *flow;
 
 	if (p->tcp_flags & KF_TCP_SYN)
@@ -332,6 +421,10 @@ static __always_inline int kf_flow_control(KF_CTX *ctx, struct kf_packet *p)
 		kf_flow_reset_in(ctx, p, flow);
 	} else if (flow && kf_flow_owns(flow, p)) {
 		kf_flow_touch(flow);
+		out->slot = flow->slot;
+		refused = kf_flow_control_owned(flow, p, out);
+		if (refused)
+			return refused;
 		kf_flow_follow_in(flow, p);
 	} else if (!flow && (p->tcp_flags & (KF_TCP_RST | KF_TCP_ACK)) == KF_TCP_ACK) {
 		kf_flow_create(ctx, &reason);

@@ -6,8 +6,10 @@
 #define KEYFILTER_INGRESS_H
 
 #include "judge.h"
+#include "penalty.h"
 #include "service.h"
 #include "source.h"
+#include "synrate.h"
 #include "trim.h"
 
 /* The reasons of a class as a set of bits. */
@@ -53,62 +55,146 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	p->l3_offset = l3.offset;
 	p->l4_offset = l3.l4_offset;
 	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
+	asm volatile("" ::
+			     : "memory"); /* read the addresses again, rather than keep them on the
+					     stack */
 	if (l3.ipv6 && (kf_address_is_mapped(p->key.client) || kf_address_is_mapped(p->key.server)))
 		p->detail = KF_DETAIL_ADDRESS;
 	return true;
 }
 
-/* Stages 3 to 7. */
-static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
-					     const struct kf_config *config, struct kf_outcome *out)
+/* A SYN: KF_REASON_SYN_RATE, or 0. That address is not proven, see synrate.h. */
+__noinline int kf_ingress_syn(KF_CTX *ctx, struct kf_packet *p)
 {
-	if (kf_source_is_denied(p, config)) {
-		out->reason = KF_REASON_SOURCE_DENIED;
-		return;
-	}
-	if (!p->detail && (p->tcp_flags & KF_TCP_SYN) && kf_packet_mptcp(ctx, p))
+	struct kf_config *config = kf_config_get();
+	struct kf_service *service;
+
+	if (!p || !config)
+		return 0;
+	if (!p->detail && kf_packet_mptcp(ctx, p))
 		p->detail = KF_DETAIL_MPTCP;
+	service = kf_service_at(p->service);
+	if (!service || !service->syn_interval_ns || (p->tcp_flags & KF_TCP_ACK) ||
+	    kf_syn_conforms(config, service, p->key.client) || kf_source_is_allowed(p, config))
+		return 0;
+	return KF_REASON_SYN_RATE;
+}
+
+/* Stages 4 to 7. */
+static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
+					     struct kf_outcome *out)
+{
+	if (p->tcp_flags & KF_TCP_SYN)
+		out->reason = kf_ingress_syn(ctx, p);
+	if (out->reason)
+		return;
 	if (p->detail)
 		out->reason = KF_REASON_MALFORMED;
 	else if (p->payload_len && !(p->tcp_flags & KF_TCP_RST))
 		kf_judge_data(ctx, p, out);
 	else
-		out->reason = kf_flow_control(ctx, p);
+		out->reason = kf_flow_control(ctx, p, out);
 }
 
 static __always_inline bool kf_reason_is_told(__u8 reason)
 {
 	const __u64 told = KF_CLASS_BITS(REFUSE) | 1ull << KF_REASON_SOURCE_DENIED |
-			   1ull << KF_REASON_SOURCE_PENALISED | 1ull << KF_REASON_FLOWS_FULL;
+			   1ull << KF_REASON_FLOWS_FULL;
 
 	return told >> (reason & 63) & 1;
 }
 
-/* Stage 8. A refused request is dropped, and its flow marked. */
-static __always_inline int kf_ingress_act(KF_CTX *ctx, struct kf_packet *p,
-					  const struct kf_config *config,
-					  const struct kf_service *service,
-					  const struct kf_outcome *out)
+/* Is it held against the source? What costs its client money or patience is not. */
+static __always_inline bool kf_reason_is_failure(__u8 reason)
 {
-	bool monitor = service->mode == KF_MODE_MONITOR;
-	__u8 refusal = out->refusal ? out->refusal : out->reason;
+	const __u64 failures = 1ull << KF_REASON_NO_KEY | 1ull << KF_REASON_UNKNOWN_KEY |
+			       1ull << KF_REASON_KEY_DISABLED | 1ull << KF_REASON_KEY_EXPIRED |
+			       1ull << KF_REASON_IP_NOT_ALLOWED | 1ull << KF_REASON_MALFORMED |
+			       1ull << KF_REASON_HEAD_TOO_LARGE;
+
+	return failures >> (reason & 63) & 1;
+}
+
+/* What a refusal leads to beside the packet: an event, and a mark against its source. */
+static __noinline int kf_ingress_tell(const struct kf_scratch *scratch, __u32 ifindex)
+{
+	const struct kf_outcome *out = &scratch->outcome;
+	const struct kf_packet *p = &scratch->packet;
+	struct kf_config *config = kf_config_get();
+	struct kf_note note = {
+		.request_id = out->request_id,
+		.retry_after = out->retry_after,
+		.ifindex = ifindex,
+		.slot = out->slot,
+		.reason = out->refusal ? out->refusal : out->reason,
+		.kind = out->cut ? KF_EVENT_CUT : KF_EVENT_REFUSED,
+		.monitor = p->monitor,
+	};
+	struct kf_service *service;
+
+	if (!config)
+		return 0;
+	if (kf_reason_is_told(note.reason))
+		kf_event_send(p, config, &note);
+	if (out->cut)
+		kf_count_cut(p->service);
+	service = kf_service_at(p->service);
+	if (out->failed && !p->monitor && service && kf_reason_is_failure(note.reason))
+		kf_penalty_fail(p, config, service, ifindex);
+	return 0;
+}
+
+/*
+ * Stage 8. A refused request does not pass; its client hears of it from kf_answer(), or not at all.
+ */
+static __always_inline int kf_ingress_act(KF_CTX *ctx, struct kf_scratch *scratch)
+{
+	const struct kf_outcome *out = &scratch->outcome;
+	struct kf_packet *p = &scratch->packet;
 	__u8 reason = out->reason;
 
 	/* keep is KF_KEEP_ALL, more than any payload, where nothing is cut off */
-	if (!monitor && out->keep < p->payload_len && kf_trim(ctx, p, out->keep))
+	if (!p->monitor && (out->keep < p->payload_len || out->fin) &&
+	    kf_trim(ctx, p, out->keep, out->fin))
 		reason = KF_REASON_UNACKED;
 	kf_count_packet(p->service, reason);
-	if (kf_reason_is_told(refusal))
-		kf_event_refusal(p, config, kf_ctx_ifindex(ctx), out->slot, refusal, monitor);
-	if (monitor || (KF_CLASS_BITS(PASS) >> (reason & 63) & 1))
+	if (out->refusal || !(KF_CLASS_BITS(PASS) >> (reason & 63) & 1))
+		kf_ingress_tell(scratch, kf_ctx_ifindex(ctx));
+	if (p->monitor || (KF_CLASS_BITS(PASS) >> (reason & 63) & 1))
 		return KF_VERDICT_PASS;
-	return KF_VERDICT_DROP;
+	return out->answer ? kf_ctx_answer(ctx, p) : KF_VERDICT_DROP;
+}
+
+/* A RST of our own, for the backend of a flow that we have ended, comes in here as its client's. */
+static __always_inline bool kf_ingress_is_ours(const struct kf_packet *p)
+{
+	struct kf_flow *flow;
+
+	if (!(p->tcp_flags & KF_TCP_RST))
+		return false;
+	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
+	return flow && (flow->cut || flow->state == KF_FLOW_ANSWERED);
+}
+
+/* Stage 3. Whatever a source sent before, an allow list is above it. */
+static __always_inline int kf_ingress_source(const struct kf_packet *p,
+					     const struct kf_config *config,
+					     const struct kf_penalty *penalty)
+{
+	int reason = 0;
+
+	if (penalty && kf_penalty_in_force(penalty) && !kf_source_is_allowed(p, config))
+		reason = KF_REASON_SOURCE_PENALISED;
+	else if (kf_source_is_denied(p, config))
+		reason = KF_REASON_SOURCE_DENIED;
+	return reason && kf_ingress_is_ours(p) ? 0 : reason;
 }
 
 static __always_inline int kf_ingress(KF_CTX *ctx)
 {
 	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
 	struct kf_config *config = kf_config_get();
+	struct kf_penalty *penalty;
 	struct kf_service *service;
 	struct kf_outcome *out;
 	int verdict;
@@ -120,12 +206,18 @@ static __always_inline int kf_ingress(KF_CTX *ctx)
 	service = kf_service_at(scratch->packet.service);
 	if (!service)
 		return KF_VERDICT_PASS;
+	scratch->packet.monitor = service->mode == KF_MODE_MONITOR;
 	out = &scratch->outcome;
-	out->refusal = 0;
+	__builtin_memset(out, 0, sizeof(*out));
 	out->slot = KF_SLOT_NONE;
 	out->keep = KF_KEEP_ALL;
-	kf_ingress_judge(ctx, &scratch->packet, config, out);
-	return kf_ingress_act(ctx, &scratch->packet, config, service, out);
+	penalty = kf_penalty_find(config, scratch->packet.key.client);
+	out->reason = kf_ingress_source(&scratch->packet, config, penalty);
+	if (!out->reason)
+		kf_ingress_judge(ctx, &scratch->packet, out);
+	if (penalty && out->admitted)
+		kf_penalty_succeed(penalty);
+	return kf_ingress_act(ctx, scratch);
 }
 
 #endif /* KEYFILTER_INGRESS_H */

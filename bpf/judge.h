@@ -5,6 +5,8 @@
  * A segment that ends at or before resume_seq holds body bytes, or is a retransmission of bytes
  * that the backend has acknowledged: it passes unread. One that begins after resume_seq is dropped,
  * and TCP sends it again in order. All others are judged under the flow's lock (segment.h).
+ *
+ * What a refusal leads to is decided here, and done by answer.h: see kf_judge_refused().
  */
 #ifndef KEYFILTER_JUDGE_H
 #define KEYFILTER_JUDGE_H
@@ -17,7 +19,8 @@ static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 {
 	kf_head_release(flow);
 	flow->state = KF_FLOW_UNSYNCED;
-	flow->out_flags &= ~KF_FLOW_ANSWERED;
+	flow->response_state = KF_RESPONSE_LOST;
+	flow->out_flags &= ~KF_FLOW_CAUGHT_UP;
 	flow->flags = (flow->flags & ~KF_FLOW_SWAP) | KF_FLOW_SENT;
 	flow->resume_seq = end;
 	flow->since = kf_flow_now();
@@ -107,25 +110,68 @@ static __always_inline int kf_flow_swap(KF_CTX *ctx, const struct kf_packet *p,
 	return 0;
 }
 
-/* The walk ended in a refusal. */
-static __always_inline void kf_judge_refused(const struct kf_packet *p, struct kf_flow *flow,
-					     const struct kf_walk *w, struct kf_outcome *out)
+/* Notes in the flow what its client will be told. */
+static __always_inline void kf_judge_note(struct kf_flow *flow, const struct kf_walk *w,
+					  struct kf_outcome *out)
 {
+	/* a request whose head was admitted, and whose body then was not sound */
+	flow->answer_flags = flow->state == KF_FLOW_CHUNKS ? KF_ANSWER_OWN : 0;
+	if (w->method == KF_METHOD_HEAD)
+		flow->answer_flags |= KF_ANSWER_NO_BODY;
+	flow->protocol = w->protocol;
+	flow->reason = w->reason;
+	flow->retry_after = w->retry_after;
+	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	out->request_id = flow->request_id;
+	out->retry_after = w->retry_after;
+	out->failed = 1;
+}
+
+/*
+ * The walk ended in a refusal. What stands before the refused bytes passes, where the backend has
+ * to have it still. Then
+ * - no response is running: the client is answered at once;
+ * - one is: the client's next packet after its end is answered (kf_flow_wants_answer());
+ * - its end cannot be known: the backend gets a FIN in the place of the refused bytes, finishes
+ *   what it has and closes, and the client's next attempt is answered on a connection of its own.
+ */
+__noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
+				__u32 refuse, struct kf_outcome *out)
+{
+	if (!p || !flow || !w || !out)
+		return 0;
 	out->reason = w->reason;
 	if (w->monitor) {
 		kf_flow_lose(flow, p->seq + p->payload_len);
-		return;
+		return 0;
 	}
 	if (w->reason == KF_REASON_HEADS_FULL)
-		return; /* nothing wrong with it: TCP brings it again, there may be a place then */
+		return 0; /* nothing wrong with it: TCP brings it again, there may be a place then
+			   */
+	kf_judge_note(flow, w, out);
 	kf_head_release(flow);
 	flow->state = KF_FLOW_REFUSED;
-	flow->reason = w->reason;
-	if (w->admitted && w->at) {
-		out->reason = KF_REASON_ADMITTED;
+	if (w->admitted || (w->at && !(flow->answer_flags & KF_ANSWER_OWN) &&
+			    kf_seq_before(flow->acked_seq, flow->resume_seq))) {
+		out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
 		out->refusal = w->reason;
 		out->keep = w->at;
 	}
+	if (refuse == KF_REFUSE_DROP) {
+		flow->answer_flags |= KF_ANSWER_SILENT;
+		return 0;
+	}
+	if ((flow->answer_flags & KF_ANSWER_OWN) && flow->requests == flow->responses) {
+		out->reason = kf_flow_cut(flow, w->reason, out); /* was responded to already */
+	} else if (flow->response_state == KF_RESPONSE_LOST) {
+		flow->answer_flags |= KF_ANSWER_FIN;
+		out->refusal = w->reason;
+		out->keep = w->at;
+		out->fin = 1;
+	} else if (out->keep == KF_KEEP_ALL) {
+		out->answer = kf_flow_is_answerable(flow, p->ack);
+	}
+	return 0;
 }
 
 static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
@@ -155,8 +201,9 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 	kf_count_requests(p->service, w->admitted, w->refused);
 	kf_judged_keep(ctx, p, flow, w);
 	out->slot = w->slot;
+	out->admitted = !!w->admitted;
 	if (w->reason && (!w->monitor || w->at < p->payload_len))
-		kf_judge_refused(p, flow, w, out);
+		kf_judge_refused(p, flow, w, service->refuse, out);
 	else if (w->reason)
 		out->reason = w->reason; /* monitor mode */
 	else if (w->admitted)
@@ -167,7 +214,7 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 
 /* May this segment's repeated bytes stay? 0, or the reason to drop it. */
 static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					     bool monitor)
+					     bool monitor, struct kf_outcome *out)
 {
 	int reason;
 
@@ -179,8 +226,16 @@ static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, s
 		kf_flow_ask_socket(ctx, p, flow);
 		reason = kf_judged_compare(ctx, p, flow);
 	}
-	if (reason == KF_REASON_MALFORMED && !monitor)
+	/* nobody sends this by accident, and what the backend has is not to be trusted: no answer
+	 */
+	if (reason == KF_REASON_MALFORMED && !monitor) {
 		flow->state = KF_FLOW_REFUSED;
+		flow->reason = reason;
+		flow->cut = reason;
+		out->cut = 1;
+		out->answer = 1;
+		out->failed = 1;
+	}
 	return reason;
 }
 
@@ -213,6 +268,22 @@ static __always_inline void kf_judge_forget(struct kf_flow *flow)
 	flow->kept_from = flow->acked_seq;
 }
 
+/*
+ * The flow is refused: only what stands before the refused bytes passes again, for a backend that
+ * has not got it yet; and the FIN that takes their place.
+ */
+static __always_inline void kf_judge_before_refused(const struct kf_packet *p, struct kf_flow *flow,
+						    struct kf_outcome *out)
+{
+	__u32 before = flow->resume_seq - p->seq;
+
+	out->reason = KF_REASON_BODY;
+	if (before >= p->payload_len)
+		return;
+	out->keep = before;
+	out->fin = !!(flow->answer_flags & KF_ANSWER_FIN);
+}
+
 /* Under the flow's lock. */
 static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					    const struct kf_service *service,
@@ -231,12 +302,14 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 			kf_flow_lose(flow, end);
 		return;
 	}
-	reason = kf_judge_repeated(ctx, p, flow, monitor);
+	reason = kf_judge_repeated(ctx, p, flow, monitor, out);
 	if (reason) {
 		out->reason = reason;
 		return;
 	}
-	if (kf_seq_before(flow->resume_seq, end)) {
+	if (flow->state == KF_FLOW_REFUSED) {
+		kf_judge_before_refused(p, flow, out);
+	} else if (kf_seq_before(flow->resume_seq, end)) {
 		if (!kf_judge_room(ctx, p, flow) && !monitor) {
 			out->reason = KF_REASON_UNACKED;
 			return;
@@ -287,7 +360,7 @@ static __noinline int kf_judge_unsynced(KF_CTX *ctx, struct kf_packet *p, struct
 	struct kf_service *service = kf_service_at(p->service);
 	struct kf_socket socket = {};
 
-	if (!(flow->out_flags & KF_FLOW_ANSWERED)) {
+	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP)) {
 		flow->resume_seq = end;
 		flow->flags |= KF_FLOW_SENT;
 		if (service && service->mode == KF_MODE_ENFORCE &&
@@ -319,16 +392,25 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	__u32 end = p->seq + p->payload_len;
 	int reason;
 
+	if (flow->cut)
+		return kf_flow_refused(flow, p, out);
 	switch (flow->state) {
 	case KF_FLOW_CLOSED:
 		return KF_REASON_NO_FLOW;
 	case KF_FLOW_REFUSED:
-		return KF_REASON_FLOW_REFUSED;
+	case KF_FLOW_ANSWERED:
+		if (!kf_flow_owns(flow, p))
+			return KF_REASON_FLOW_REFUSED;
+		if (kf_flow_is_refused_before(flow, p))
+			break;
+		return kf_flow_refused(flow, p, out);
 	case KF_FLOW_TUNNEL:
 		if (!kf_flow_owns(flow, p))
 			return KF_REASON_NO_FLOW;
 		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client);
-		return reason == KF_REASON_ADMITTED ? KF_REASON_TUNNEL : reason;
+		if (reason == KF_REASON_ADMITTED)
+			return KF_REASON_TUNNEL;
+		return p->monitor ? reason : kf_flow_cut(flow, reason, out);
 	case KF_FLOW_UNSYNCED:
 		reason = kf_judge_unsynced(ctx, p, flow);
 		if (reason)
@@ -336,6 +418,9 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	}
 	if (!kf_flow_owns(flow, p))
 		return KF_REASON_NO_FLOW;
+	reason = kf_flow_revoked(flow, p);
+	if (reason)
+		return kf_flow_cut(flow, reason, out);
 	/* all behind resume_seq, and nothing judged in it that the backend may still take */
 	if (!kf_seq_before(flow->resume_seq, end) &&
 	    (!kf_seq_before(p->seq, flow->judged_seq) ||

@@ -29,18 +29,27 @@ static __always_inline bool kf_key_address_allowed(__u32 slot, const __u8 *clien
 	return bpf_map_lookup_elem(&kf_key_allow, &prefix) != NULL;
 }
 
-/* May the key of @slot be used now, from this address? KF_REASON_ADMITTED or why not. */
-static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index,
-					 const __u8 *client, __u64 now)
+/* KF_REASON_ADMITTED or why not. A key that has used up its quota will be one more case here. */
+static __always_inline int kf_key_status(const struct kf_slot *slot)
 {
 	switch (*(volatile __u32 *)&slot->status) {
 	case KF_KEY_ENABLED:
-		break;
+		return KF_REASON_ADMITTED;
 	case KF_KEY_DISABLED:
 		return KF_REASON_KEY_DISABLED;
 	default:
 		return KF_REASON_UNKNOWN_KEY;
 	}
+}
+
+/* May the key of @slot be used now, from this address? KF_REASON_ADMITTED or why not. */
+static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index,
+					 const __u8 *client, __u64 now)
+{
+	int reason = kf_key_status(slot);
+
+	if (reason != KF_REASON_ADMITTED)
+		return reason;
 	if (now >= slot->expires_ns)
 		return KF_REASON_KEY_EXPIRED;
 	if ((slot->flags & KF_KEY_HAS_ALLOWLIST) && !kf_key_address_allowed(index, client))
@@ -56,30 +65,44 @@ static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index
  * number of CPUs admits one too many; who loses that race so often that the tries are used up is
  * refused.
  */
-static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now)
+static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct kf_walk *w)
 {
 	__u64 interval = slot->rate_interval_ns;
+	__u32 rate_slot = slot->rate_slot;
+	struct kf_slot *home = slot;
+	__u64 early = 0;
 
 	if (!interval)
 		return KF_REASON_ADMITTED;
+	if (rate_slot != w->slot)
+		home = bpf_map_lookup_elem(&kf_slots, &rate_slot);
+	if (!home)
+		return KF_REASON_RATE_LIMITED;
 	for (int i = 0; i < KF_RATE_TRIES; i++) {
-		__u64 tat = *(volatile __u64 *)&slot->rate_tat_ns;
+		__u64 tat = *(volatile __u64 *)&home->rate_tat_ns;
 		__u64 start = tat > now ? tat : now;
 
-		if (start - now > slot->rate_burst_ns)
+		if (start - now > slot->rate_burst_ns) {
+			early = start - now - slot->rate_burst_ns;
 			break;
-		if (__sync_val_compare_and_swap(&slot->rate_tat_ns, tat, start + interval) == tat)
+		}
+		if (__sync_val_compare_and_swap(&home->rate_tat_ns, tat, start + interval) == tat)
 			return KF_REASON_ADMITTED;
 	}
+	/* whole seconds, upwards: who comes back then is admitted, if nobody else came before */
+	w->retry_after = early / KF_NSEC_PER_SEC + 1;
 	return KF_REASON_RATE_LIMITED;
 }
 
-/* Judges the request whose head is in @buf; @index is the key's slot, where there is one. */
+/*
+ * Judges the request whose head is in @buf; leaves the key's slot, where there is one, and when to
+ * come again, where that helps, in @w.
+ */
 static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8 *buf,
-					const __u8 *client, const struct kf_config *config,
-					__u32 *index)
+					const __u8 *client, struct kf_walk *w)
 {
 	__u64 tag[2];
+	struct kf_config *config;
 	struct kf_slot *slot;
 	const __u8 *key;
 	__u32 *found;
@@ -91,6 +114,9 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	key = buf + kf_http1_bound(http1->key_off);
 	if (!kf_key_shape(key, http1->key_len))
 		return KF_REASON_UNKNOWN_KEY;
+	config = kf_config_get();
+	if (!config)
+		return KF_REASON_UNKNOWN_KEY;
 	kf_keyhash_51(config->secret, key, (__u8 *)tag);
 	found = bpf_map_lookup_elem(&kf_tags, tag);
 	if (!found)
@@ -98,11 +124,11 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	slot = bpf_map_lookup_elem(&kf_slots, found);
 	if (!slot || !kf_tag_equal(slot->tag, (const __u8 *)tag))
 		return KF_REASON_UNKNOWN_KEY;
-	*index = *found;
+	w->slot = *found;
 	now = bpf_ktime_get_boot_ns();
-	reason = kf_key_policy(slot, *index, client, now);
+	reason = kf_key_policy(slot, w->slot, client, now);
 	if (reason == KF_REASON_ADMITTED)
-		reason = kf_key_rate(slot, now);
+		reason = kf_key_rate(slot, now, w);
 	if (reason == KF_REASON_ADMITTED) {
 		__sync_fetch_and_add(&slot->requests_admitted, 1);
 		slot->last_used_ns = now;
@@ -128,6 +154,21 @@ static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *cl
 	if (!slot || *(__u16 *)slot->tag != check)
 		return KF_REASON_UNKNOWN_KEY;
 	return kf_key_policy(slot, index, client, bpf_ktime_get_boot_ns());
+}
+
+/* The same for each packet of a running response: without the allow list, and mostly no clock. */
+static __always_inline int kf_key_live(__u32 index, __u16 check)
+{
+	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
+	int reason;
+
+	if (!slot || *(__u16 *)slot->tag != check)
+		return KF_REASON_UNKNOWN_KEY;
+	reason = kf_key_status(slot);
+	if (reason == KF_REASON_ADMITTED && slot->expires_ns != KF_NEVER &&
+	    bpf_ktime_get_boot_ns() >= slot->expires_ns)
+		reason = KF_REASON_KEY_EXPIRED;
+	return reason;
 }
 
 #endif /* KEYFILTER_KEY_H */

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The pipeline on TC ingress, where XDP cannot be; and on TC egress, beside both. */
+/*
+ * The pipeline on TC ingress, where XDP cannot be; on TC egress, beside both; and the answers to
+ * what XDP refuses.
+ */
 #include "context_tc.h"
+#include "answer.h"
 #include "egress.h"
 #include "ingress.h"
 
@@ -18,8 +22,25 @@ static __always_inline void kf_tc_pull(struct __sk_buff *skb)
 SEC("tc")
 int keyfilter_in(struct __sk_buff *skb)
 {
+	int verdict;
+
 	kf_tc_pull(skb);
-	return kf_ingress(skb);
+	verdict = kf_ingress(skb);
+	return verdict == KF_VERDICT_ANSWER ? kf_answer(skb) : verdict;
+}
+
+/* On TC ingress behind XDP. Nearly every packet is none of its. */
+SEC("tc")
+int keyfilter_answer(struct __sk_buff *skb)
+{
+	__be16 proto = skb->protocol;
+
+	if (proto != bpf_htons(KF_ETHERTYPE_ANSWER) && !kf_is_vlan(proto))
+		return TC_ACT_UNSPEC;
+	if (!kf_answer_frame(skb))
+		return TC_ACT_UNSPEC;
+	kf_tc_pull(skb);
+	return kf_answer_handed(skb);
 }
 
 SEC("tc")

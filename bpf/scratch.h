@@ -26,15 +26,36 @@ struct kf_packet {
 	__u8 detail; /* enum kf_detail: the segment is refused for this; 0: sound */
 	__u8 ipv6;
 	__u8 service; /* index, set by kf_service_find */
+	__u8 monitor; /* the service is only watched */
+	__u8 pad[3];
 };
 
 /* What was decided about it. */
 struct kf_outcome {
-	__u8 reason;  /* enum kf_reason, counted */
-	__u8 refusal; /* of a request behind admitted ones; 0: none */
-	__u8 pad[2];
-	__u32 slot; /* KF_SLOT_NONE */
-	__u32 keep; /* payload bytes that pass; KF_KEEP_ALL */
+	__u8 reason;   /* enum kf_reason, counted */
+	__u8 refusal;  /* of a request behind bytes that pass; 0: none */
+	__u8 answer;   /* kf_answer() has to speak to the client */
+	__u8 fin;      /* what passes gets a FIN */
+	__u8 failed;   /* held against the source */
+	__u8 admitted; /* and this for it: requests */
+	__u8 cut;      /* a running request or response was ended */
+	__u8 pad;
+	__u32 slot;	   /* KF_SLOT_NONE */
+	__u32 keep;	   /* payload bytes that pass; KF_KEEP_ALL */
+	__u32 retry_after; /* of the refusal, seconds */
+	__u64 request_id;
+};
+
+/* What an event says beside the packet. */
+struct kf_note {
+	__u64 request_id;
+	__u32 ifindex;
+	__u32 slot;
+	__u32 retry_after;
+	__u8 reason;
+	__u8 kind; /* enum kf_event_kind */
+	__u8 monitor;
+	__u8 pad;
 };
 
 #define KF_KEEP_ALL ((__u32)-1)
@@ -56,11 +77,16 @@ struct kf_walk {
 	__u8 monitor; /* refusals are noted and do not end it */
 	__u8 websocket;
 	__u16 refused; /* requests; in monitor mode there may be several */
+	__u8 protocol; /* of the refused one, enum kf_protocol */
+	__u8 method;   /* enum kf_method */
+	__u16 pad;
+	__u32 retry_after; /* seconds */
 };
 
 struct kf_scratch {
 	struct kf_packet packet;
 	struct kf_outcome outcome;
+	struct kf_note note;
 	struct kf_walk walk;
 	struct kf_flow flow; /* one that is being made */
 };

@@ -110,6 +110,19 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 	return 0;
 }
 
+/* The backend gets a request that it will respond to. */
+static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
+{
+	__u32 bit = 1u << (flow->requests & 31);
+
+	if (method == KF_METHOD_HEAD)
+		flow->head_asked |= bit;
+	else
+		flow->head_asked &= ~bit;
+	/* the reader of responses must not see a request before it knows its method */
+	*(volatile __u32 *)&flow->requests = flow->requests + 1;
+}
+
 /*
  * The head in @head is complete. Global, and apart from the reading of it: neither the verifier nor
  * the stack has to hold both.
@@ -117,13 +130,12 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 prior)
 {
-	struct kf_config *config = kf_config_get();
 	int reason;
 
-	if (!p || !flow || !w || !head || !config)
+	if (!p || !flow || !w || !head)
 		return 1;
 	w->slot = KF_SLOT_NONE;
-	reason = kf_key_judge(&head->http1, head->buf, p->key.client, config, &w->slot);
+	reason = kf_key_judge(&head->http1, head->buf, p->key.client, w);
 	if (reason != KF_REASON_ADMITTED) {
 		kf_walk_refuse(w, p, reason, 0);
 		if (!w->monitor)
@@ -134,6 +146,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	flow->slot_check = kf_slot_check(w->slot);
 	if (kf_walk_admit(w, p, flow, &head->http1, prior))
 		return 1;
+	kf_walk_expect(flow, head->http1.method);
 	w->admitted += reason == KF_REASON_ADMITTED;
 	return 0;
 }
@@ -143,6 +156,8 @@ static __always_inline int kf_walk_result(struct kf_walk *w, struct kf_packet *p
 					  struct kf_flow *flow, struct kf_head *head, int result,
 					  __u32 prior)
 {
+	w->protocol = head->http1.protocol;
+	w->method = head->http1.method;
 	if (result == KF_HTTP1_REQUEST)
 		return kf_walk_request(p, flow, w, head, prior);
 	if (result == KF_HTTP1_TOO_LARGE)

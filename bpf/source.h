@@ -31,6 +31,18 @@ static __always_inline struct kf_source *kf_source_find(const __u8 *addr, __u32 
 	return flags & KF_CONFIG_PREFIXES ? bpf_map_lookup_elem(&kf_prefixes, &prefix) : NULL;
 }
 
+/* Asked where it seldom matters, so it stays out of the way and the stack of those who ask. */
+static __noinline bool kf_source_is_allowed(const struct kf_packet *p,
+					    const struct kf_config *config)
+{
+	struct kf_source *source;
+
+	if (!(config->flags & (KF_CONFIG_HOSTS | KF_CONFIG_PREFIXES)))
+		return false;
+	source = kf_source_find(p->key.client, config->flags);
+	return source && kf_source_in_force(source->allow_until);
+}
+
 /* The allow list stands above the deny list. */
 static __always_inline bool kf_source_is_denied(const struct kf_packet *p,
 						const struct kf_config *config)

@@ -274,7 +274,9 @@ struct kf_slot {
 	__u64 expires_ns;	/* refused from this nanosecond on; KF_NEVER */
 	__u64 rate_interval_ns; /* of one request at the key's rate; 0: no limit */
 	__u64 rate_burst_ns;	/* how far ahead of its rate a key may be: interval * (burst - 1) */
-	__u64 reserved[2];
+	__u32 rate_slot;	/* whose rate_tat_ns counts: a rotated key's secrets share one */
+	__u32 pad;
+	__u64 reserved;
 	__u64 requests_admitted;
 	__u64 requests_refused;
 	__u64 last_used_ns; /* of the last admitted request; 0: never */
@@ -323,11 +325,13 @@ enum kf_response_state {
 };
 
 /* kf_flow.answer_flags */
-#define KF_ANSWER_NO_BODY 0x01u /* the refused request is a HEAD */
-#define KF_ANSWER_OWN	  0x02u /* the refused request is the last admitted one: its body was bad */
-#define KF_ANSWER_FIN	  0x04u /* the backend got a FIN in the place of the refused bytes */
-#define KF_ANSWER_RESET	  0x08u /* the backend got a RST */
-#define KF_ANSWER_TAKEN	  0x10u /* the client acknowledged all of the answer */
+#define KF_ANSWER_NO_BODY      0x01u /* the refused request is a HEAD */
+#define KF_ANSWER_OWN	       0x02u /* the refused request is the last admitted one: its body was bad */
+#define KF_ANSWER_FIN	       0x04u /* the backend got a FIN in the place of the refused bytes */
+#define KF_ANSWER_RESET	       0x08u /* the backend got a RST */
+#define KF_ANSWER_TAKEN	       0x10u /* the client acknowledged all of the answer */
+#define KF_ANSWER_CLIENT_RESET 0x20u /* the client got a RST */
+#define KF_ANSWER_SILENT       0x40u /* the service drops: the client is told nothing */
 
 /* kf_flow.flags, written by ingress */
 #define KF_FLOW_FIN_IN	  0x01u /* the client's FIN was seen; fin_in_seq */
@@ -338,10 +342,10 @@ enum kf_response_state {
 #define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 
 /* kf_flow.out_flags, written by egress */
-#define KF_FLOW_FIN_OUT	 0x01u /* the backend's FIN was seen; fin_out_seq */
-#define KF_FLOW_ACKED_IN 0x02u /* the backend acknowledged the client's FIN */
-#define KF_FLOW_ANSWERED 0x04u /* unsynced: the backend has answered all that the client sent */
-#define KF_FLOW_ACK_SEEN 0x08u /* acked_seq is known */
+#define KF_FLOW_FIN_OUT	  0x01u /* the backend's FIN was seen; fin_out_seq */
+#define KF_FLOW_ACKED_IN  0x02u /* the backend acknowledged the client's FIN */
+#define KF_FLOW_CAUGHT_UP 0x04u /* unsynced: the backend has answered all that the client sent */
+#define KF_FLOW_ACK_SEEN  0x08u /* acked_seq is known */
 
 /*
  * Bytes that were judged and that the backend has not acknowledged yet: a retransmission must carry

@@ -65,8 +65,8 @@ static void kf_frame_ethernet(const struct kf_frame_spec *spec, struct kf_out *o
 
 	if (!eth)
 		return;
-	eth[5] = 1;
-	eth[11] = 2;
+	eth[5] = spec->reverse ? 2 : 1;
+	eth[11] = spec->reverse ? 1 : 2;
 	for (int i = spec->vlans; i > 0; i--) {
 		uint16_t tag[2] = { htons(i > 1 ? 0x88a8 : 0x8100), htons(100 + i) };
 		uint8_t *vlan = kf_out_take(out, 4);
@@ -75,7 +75,7 @@ static void kf_frame_ethernet(const struct kf_frame_spec *spec, struct kf_out *o
 			memcpy(vlan, tag, 4);
 	}
 	eth = kf_out_take(out, 2);
-	proto = htons(proto);
+	proto = htons(spec->ethertype ? spec->ethertype : proto);
 	if (eth)
 		memcpy(eth, &proto, 2);
 }
@@ -87,13 +87,27 @@ static void kf_frame_hosts(const struct kf_frame_spec *spec, uint8_t *source, ui
 
 	kf_address(source, spec->ipv6, spec->reverse ? server : client);
 	kf_address(dest, spec->ipv6, spec->reverse ? client : server);
+	if (spec->ipv6)
+		(spec->reverse ? dest : source)[7] = spec->client_net;
+}
+
+void kf_frame_client(const struct kf_frame_spec *spec, uint8_t addr[static 16])
+{
+	struct kf_frame_spec in = *spec;
+	uint8_t server[16];
+
+	in.reverse = false;
+	memset(addr, 0, 16);
+	memset(addr + 10, 0xff, 2);
+	kf_frame_hosts(&in, spec->ipv6 ? addr : addr + 12, server);
 }
 
 static void kf_frame_ipv4(const struct kf_frame_spec *spec, struct kf_out *out, size_t tcp_len)
 {
 	size_t header = 20 + spec->ip_options;
 	struct iphdr *ip = kf_out_take(out, header);
-	uint16_t fragment = spec->fragment / 8 | (spec->more_fragments ? 0x2000 : 0);
+	uint16_t fragment = spec->fragment / 8 | (spec->more_fragments ? 0x2000 : 0) |
+			    (spec->ours ? 0x4000 : 0);
 
 	if (!ip)
 		return;
@@ -160,6 +174,7 @@ static void kf_frame_tcp(const struct kf_frame_spec *spec, struct kf_out *out)
 	uint16_t client = spec->client_port ? spec->client_port : 40000;
 	uint16_t server = spec->server_port ? spec->server_port : 8000;
 	uint8_t addresses[32];
+	uint64_t sum;
 
 	if (!tcp)
 		return;
@@ -169,13 +184,13 @@ static void kf_frame_tcp(const struct kf_frame_spec *spec, struct kf_out *out)
 	tcp->ack_seq = htonl(spec->ack);
 	tcp->doff = spec->doff ? (size_t)spec->doff : 5 + options / 4;
 	((uint8_t *)tcp)[13] = spec->flags ? spec->flags : spec->len ? 0x18 : 0x10;
-	tcp->window = htons(64240);
+	tcp->window = htons(!spec->ours ? 64240 : tcp->rst ? 0 : 65535);
 	memcpy(tcp + 1, spec->tcp_options, spec->tcp_options_len);
 	if (spec->len)
 		memcpy((uint8_t *)(tcp + 1) + options, spec->data, spec->len);
 	kf_frame_hosts(spec, addresses, addresses + (spec->ipv6 ? 16 : 4));
-	tcp->check =
-		htons(~kf_fold(kf_pseudo(addresses, spec->ipv6 ? 32 : 8, len) + kf_sum(tcp, len)));
+	sum = kf_pseudo(addresses, spec->ipv6 ? 32 : 8, len);
+	tcp->check = htons(spec->partial ? kf_fold(sum) : ~kf_fold(sum + kf_sum(tcp, len)));
 }
 
 size_t kf_frame_build(const struct kf_frame_spec *spec, uint8_t out[static KF_FRAME_MAX])
@@ -202,6 +217,23 @@ static const uint8_t *kf_frame_ip(const uint8_t *frame, bool *ipv6)
 		type += 4;
 	*ipv6 = type[0] == 0x86;
 	return type + 2;
+}
+
+uint16_t kf_frame_ethertype(const uint8_t *frame)
+{
+	bool ipv6;
+	const uint8_t *ip = kf_frame_ip(frame, &ipv6);
+
+	return ip[-2] << 8 | ip[-1];
+}
+
+size_t kf_frame_l4(const struct kf_frame_spec *spec)
+{
+	size_t extensions = 0;
+
+	while (extensions < 16 && spec->extensions[extensions])
+		extensions++;
+	return 14 + 4 * spec->vlans + (spec->ipv6 ? 40 + 8 * extensions : 20u + spec->ip_options);
 }
 
 static size_t kf_frame_total(const uint8_t *ip, bool ipv6)

@@ -24,14 +24,18 @@ struct kf_frame_spec {
 	bool more_fragments;
 	uint8_t ip_options;		   /* bytes, a multiple of 4 */
 	uint8_t client_host;		   /* last byte of the client's address; 0: 2 */
+	uint8_t client_net;		   /* last byte of its /64 */
 	uint8_t server_host;		   /* 0: 1 */
 	uint16_t client_port, server_port; /* 0: 40000, 8000 */
 	uint32_t seq, ack;
 	uint8_t flags; /* 0: ACK, and PSH with data */
 	uint8_t tcp_options[40];
 	size_t tcp_options_len;
-	int doff;    /* 0: right */
-	int padding; /* bytes behind the IP packet, as Ethernet pads short ones */
+	int doff;	    /* 0: right */
+	int padding;	    /* bytes behind the IP packet, as Ethernet pads short ones */
+	uint16_t ethertype; /* instead of IP's; 0: right */
+	bool partial;	    /* the TCP checksum is the pseudo-header's sum alone */
+	bool ours;	    /* as bpf/turn.h writes it: DF, the full window or, with RST, none */
 	const uint8_t *data;
 	size_t len;
 };
@@ -40,6 +44,15 @@ struct kf_frame_spec {
 
 /* Returns the length of the frame, 0 if it does not fit. */
 size_t kf_frame_build(const struct kf_frame_spec *spec, uint8_t out[static KF_FRAME_MAX]);
+
+/* Behind its tags. */
+uint16_t kf_frame_ethertype(const uint8_t *frame);
+
+/* Where the TCP header of a frame of @spec begins. */
+size_t kf_frame_l4(const struct kf_frame_spec *spec);
+
+/* The client's address as in abi.h, IPv4 in IPv6 notation. */
+void kf_frame_client(const struct kf_frame_spec *spec, uint8_t addr[static 16]);
 
 /* Are the IP length and header checksum and the TCP checksum of @frame right? */
 bool kf_frame_sound(const uint8_t *frame, size_t len);

@@ -9,20 +9,25 @@
  * Every case runs twice, through XDP and through TC ingress. A line of a case is one step:
  *
  *   case TEXT                      a new world: service any:8000, one good key, no flows
- *   mode monitor | websocket | keys MASK | listen HOST | heads N
- *   ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | port N | to PORT
- *   handshake                      SYN-ACK out, ACK in
- *   in [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL]
- *   out [FIELD=VALUE ...] "DATA"   acknowledges all the client sent, unless ack=+N
- *   sees "DATA"                    what the last `in` left: payload, lengths and checksums
- *   splits "DATA" => ...           DATA cut in two at every byte, each on a connection of its own
- *   shuffles "DATA" => ...         DATA in three pieces, the last one first
- *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
- *   source deny|allow ADDR/BITS [MS]
- *   sleep MS | state NAME | flows N
+ *   mode monitor | refuse reply|reset|drop | unanswered | websocket | keys MASK | listen HOST |
+ * heads N ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | port N | to PORT handshake
+ * SYN-ACK out, ACK in in [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL] out
+ * [FIELD=VALUE ...] "DATA" [=> drop]   acknowledges all the client sent, unless ack=+N sees "DATA"
+ * what the last `in` left: payload, lengths and checksums same                           the frame
+ * was not touched answers REASON [protocol=N] [retry=N] [head=1] [seq=+N] [ack=+N] acks +N | resets
+ * client | resets backend [seq=+N]     what the last frame led to (told.h) wire [native] [partial]
+ * [FIELD=VALUE ...] "DATA"      as in, with the programs attached aged MS,SECONDS,BYTES the answer
+ * was sent so long ago, so much came since splits "DATA" => ...           DATA cut in two at every
+ * byte, each on a connection of its own shuffles "DATA" => ...         DATA in three pieces, the
+ * last one first key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST source
+ * deny|allow ADDR/BITS [MS] sleep MS | state NAME | flows N penalty FAILURES,WINDOW,TIME,MAX (s) |
+ * syn-rate MS,BURST | net N (the client's /64) fails N => SECONDS             N refused
+ * connections; a penalty is raised by the last, or none place FAILURES,SUCCESSES,LEVEL|none   what
+ * is known of the client's source age SECONDS | forgive | crowd N,SECONDS | strangers N | sets N
  *
  * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=HEX, doff=N, pad=N,
- * frag=N, more=1, mptcp=1, host=N. In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $BAD and {N*c}.
+ * frag=N, more=1, mptcp=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer. In
+ * DATA: \r \n \t \0 \" \\ \xHH, $KEY, $BAD and {N*c}.
  */
 #include <arpa/inet.h>
 #include <stdarg.h>
@@ -35,37 +40,12 @@
 
 #include <keyfilter/http1.h>
 
+#include "abuse.h"
+#include "case.h"
 #include "frame.h"
+#include "told.h"
+#include "wire.h"
 #include "world.h"
-
-#define KF_LINE_MAX   32768
-#define KF_CLIENT_ISN 0xfffffff0u /* the sequence numbers wrap in every test */
-#define KF_SERVER_ISN 7000u
-
-struct kf_data {
-	uint8_t bytes[KF_LINE_MAX];
-	size_t len;
-};
-
-struct kf_expect {
-	char verdict[16], reason[32], detail[32];
-};
-
-struct kf_case {
-	struct kf_world *world;
-	enum kf_hook hook;
-	const char *file;
-	int line;
-	char title[256];
-	bool failed;
-	/* what the case set */
-	enum kf_mode mode;
-	uint8_t flags;
-	uint32_t keys;
-	struct kf_frame_spec spec;
-	uint32_t next; /* client bytes sent */
-	struct kf_ran ran;
-};
 
 static const char *kf_reason_name(int reason)
 {
@@ -78,8 +58,15 @@ static const char *kf_reason_name(int reason)
 	return reason == -1 ? "none" : reason < 0 ? "several" : names[reason];
 }
 
-static void __attribute__((format(printf, 2, 3)))
-kf_fail(struct kf_case *c, const char *format, ...)
+int kf_reason_of(const char *name)
+{
+	for (int reason = 0; reason < KF_REASON_COUNT; reason++)
+		if (strcmp(kf_reason_name(reason), name) == 0)
+			return reason;
+	return -1;
+}
+
+void kf_fail(struct kf_case *c, const char *format, ...)
 {
 	va_list args;
 
@@ -149,8 +136,7 @@ static const char *kf_data_repeat(const char *at, struct kf_data *data)
 	return at + used;
 }
 
-/* Reads "..." at @at; returns what follows it. */
-static const char *kf_data_read(struct kf_case *c, const char *at, struct kf_data *data)
+const char *kf_data_read(struct kf_case *c, const char *at, struct kf_data *data)
 {
 	data->len = 0;
 	at = strchr(at, '"');
@@ -178,12 +164,34 @@ static void kf_expect_read(struct kf_case *c, const char *at, struct kf_expect *
 		errx(1, "%s:%d: what is expected?", c->file, c->line);
 }
 
+/* VALUE,ECHO; alone and aligned, as most stacks send them, or behind another option. */
+static void kf_field_timestamps(struct kf_frame_spec *spec, const char *value, bool late)
+{
+	uint8_t *at = spec->tcp_options;
+	uint32_t times[2];
+	char *rest;
+
+	times[0] = htonl(strtoul(value, &rest, 0));
+	times[1] = htonl(strtoul(rest + (*rest == ','), NULL, 0));
+	memcpy(at, late ? "\x05\x0a\0\0\0\0\0\0\0\0" : "\x01\x01", late ? 10 : 2);
+	at += late ? 10 : 2;
+	memcpy(at, "\x08\x0a", 2);
+	memcpy(at + 2, times, 8);
+	spec->tcp_options_len = late ? 20 : 12;
+}
+
 static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const char *name,
 			 const char *value)
 {
 	unsigned long n = strtoul(value + (*value == '+'), NULL, 0);
 
-	if (strcmp(name, "seq") == 0)
+	if (strcmp(name, "ack") == 0 && strcmp(value, "end") == 0)
+		spec->ack = c->end;
+	else if (strcmp(name, "ts") == 0 || strcmp(name, "latets") == 0)
+		kf_field_timestamps(spec, value, *name == 'l');
+	else if (strcmp(name, "ether") == 0)
+		spec->ethertype = strtoul(value, NULL, 16);
+	else if (strcmp(name, "seq") == 0)
 		spec->seq = (spec->reverse ? KF_SERVER_ISN : KF_CLIENT_ISN) + n;
 	else if (strcmp(name, "ack") == 0)
 		spec->ack = (spec->reverse ? KF_CLIENT_ISN : KF_SERVER_ISN) + n;
@@ -205,8 +213,7 @@ static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const ch
 		errx(1, "%s:%d: unknown field %s", c->file, c->line, name);
 }
 
-/* FIELD=VALUE ... up to the data. */
-static void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_spec *spec)
+void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_spec *spec)
 {
 	char name[16], value[16];
 	int used;
@@ -246,13 +253,18 @@ static void kf_send(struct kf_case *c, const struct kf_frame_spec *spec)
 
 	if (!len)
 		errx(1, "%s:%d: the frame does not fit", c->file, c->line);
+	kf_told_before(c, spec);
 	if (spec->reverse)
 		kf_world_egress(c->world, frame, len, &c->ran);
+	else if (spec->ethertype == KF_ETHERTYPE_ANSWER && c->hook == KF_HOOK_TC)
+		kf_world_answer(c->world, frame, len, &c->ran);
 	else
 		kf_world_ingress(c->world, c->hook, frame, len, &c->ran);
+	c->same = c->ran.len == len && memcmp(c->ran.frame, frame, len) == 0;
+	kf_told_after(c);
 }
 
-static struct kf_frame_spec kf_spec_in(const struct kf_case *c, const uint8_t *data, size_t len)
+struct kf_frame_spec kf_spec_in(const struct kf_case *c, const uint8_t *data, size_t len)
 {
 	struct kf_frame_spec spec = c->spec;
 
@@ -304,11 +316,12 @@ static void kf_step_in(struct kf_case *c, const char *at)
 static void kf_step_out(struct kf_case *c, const char *at)
 {
 	static struct kf_data data;
+	const char *rest;
 
-	kf_data_read(c, at, &data);
+	rest = kf_data_read(c, at, &data);
 	kf_out(c, data.bytes, data.len, at);
-	if (!c->ran.passed)
-		kf_fail(c, "egress dropped it");
+	if (c->ran.passed == (strcmp(rest, " => drop") == 0))
+		kf_fail(c, "egress %s it", c->ran.passed ? "passed" : "dropped");
 }
 
 static void kf_step_sees(struct kf_case *c, const char *at)
@@ -474,6 +487,7 @@ static void kf_step_flows(struct kf_case *c, const char *at)
 static void kf_renew(struct kf_case *c)
 {
 	kf_world_reset(c->world, c->mode, c->flags, c->keys);
+	kf_world_refuse(c->world, c->refuse);
 }
 
 static void kf_step_case(struct kf_case *c, const char *at)
@@ -481,6 +495,7 @@ static void kf_step_case(struct kf_case *c, const char *at)
 	snprintf(c->title, sizeof(c->title), "%s", at);
 	memset(&c->spec, 0, sizeof(c->spec));
 	c->mode = KF_MODE_ENFORCE;
+	c->refuse = KF_REFUSE_DROP;
 	c->flags = 0;
 	c->keys = KF_KEY_ANY;
 	c->next = 0;
@@ -491,6 +506,28 @@ static void kf_step_mode(struct kf_case *c, const char *at)
 {
 	c->mode = strcmp(at, "monitor") == 0 ? KF_MODE_MONITOR : KF_MODE_ENFORCE;
 	kf_renew(c);
+}
+
+static void kf_step_refuse(struct kf_case *c, const char *at)
+{
+	c->refuse = strcmp(at, "reply") == 0   ? KF_REFUSE_REPLY
+		    : strcmp(at, "reset") == 0 ? KF_REFUSE_RESET
+					       : KF_REFUSE_DROP;
+	kf_renew(c);
+}
+
+static void kf_step_unanswered(struct kf_case *c, const char *at)
+{
+	(void)at;
+	kf_world_no_answers(c->world);
+}
+
+/* The frame that left is the one that came. */
+static void kf_step_same(struct kf_case *c, const char *at)
+{
+	(void)at;
+	if (!c->same)
+		kf_fail(c, "the frame was changed");
 }
 
 static void kf_step_websocket(struct kf_case *c, const char *at)
@@ -562,12 +599,118 @@ static void kf_step_heads(struct kf_case *c, const char *at)
 	kf_world_heads(c->world, atoi(at));
 }
 
+/* ---- abusers --------------------------------------------------------------------------------- */
+
+static void kf_step_penalty(struct kf_case *c, const char *at)
+{
+	unsigned int failures, window, time, time_max;
+
+	if (sscanf(at, "%u,%u,%u,%u", &failures, &window, &time, &time_max) != 4)
+		errx(1, "%s:%d: FAILURES,WINDOW,TIME,MAX?", c->file, c->line);
+	kf_abuse_penalty(c->world, failures, window, time, time_max);
+}
+
+static void kf_step_syn_rate(struct kf_case *c, const char *at)
+{
+	unsigned int ms, burst;
+
+	if (sscanf(at, "%u,%u", &ms, &burst) != 2)
+		errx(1, "%s:%d: MS,BURST?", c->file, c->line);
+	kf_abuse_syn_rate(c->world, ms * 1000000ull, burst);
+}
+
+static void kf_step_net(struct kf_case *c, const char *at)
+{
+	c->spec.client_net = atoi(at);
+}
+
+static void kf_step_fails(struct kf_case *c, const char *at)
+{
+	static const struct kf_expect refused = { "drop", "unknown_key", "" };
+	static struct kf_data data;
+	unsigned int n, seconds, wanted;
+
+	if (sscanf(at, "%u => %u", &n, &seconds) != 2)
+		errx(1, "%s:%d: N => SECONDS?", c->file, c->line);
+	kf_data_read(c, "\"GET / HTTP/1.1\\r\\nHost: a\\r\\nx-api-key: $BAD\\r\\n\\r\\n\"", &data);
+	for (unsigned int i = 1; i <= n && !c->failed; i++) {
+		c->spec.client_port = 20000 + i;
+		kf_handshake(c);
+		kf_in(c, data.bytes, data.len, "");
+		kf_check(c, &refused);
+		wanted = i == n ? seconds : 0;
+		if (c->ran.penalty != wanted)
+			kf_fail(c, "failure %u: penalty of %u s, wanted %u", i, c->ran.penalty,
+				wanted);
+		kf_out(c, NULL, 0, "flags=14"); /* the flow's end, so that the table never fills */
+	}
+	c->spec.client_port = 0;
+}
+
+static void kf_step_place(struct kf_case *c, const char *at)
+{
+	struct kf_penalty *place;
+	char found[64] = "none";
+	uint8_t addr[16];
+
+	kf_frame_client(&c->spec, addr);
+	place = kf_abuse_place(c->world, addr);
+	if (place)
+		snprintf(found, sizeof(found), "%u,%u,%u", place->failures, place->successes,
+			 place->level);
+	if (strcmp(found, at) != 0)
+		kf_fail(c, "place %s, wanted %s", found, at);
+}
+
+static void kf_step_age(struct kf_case *c, const char *at)
+{
+	kf_abuse_age(c->world, atoi(at));
+}
+
+static void kf_step_forgive(struct kf_case *c, const char *at)
+{
+	(void)at;
+	kf_abuse_forgive(c->world);
+}
+
+static void kf_step_crowd(struct kf_case *c, const char *at)
+{
+	unsigned int n, seconds;
+	uint8_t addr[16];
+
+	if (sscanf(at, "%u,%u", &n, &seconds) != 2)
+		errx(1, "%s:%d: N,SECONDS?", c->file, c->line);
+	kf_frame_client(&c->spec, addr);
+	kf_abuse_crowd(c->world, addr, n, seconds);
+}
+
+static void kf_step_strangers(struct kf_case *c, const char *at)
+{
+	unsigned int strangers = kf_abuse_strangers(c->world);
+
+	if (strangers != (unsigned int)atoi(at))
+		kf_fail(c, "%u strangers are penalised, wanted %s", strangers, at);
+}
+
+static void kf_step_sets(struct kf_case *c, const char *at)
+{
+	kf_world_config(c->world)->penalty_mask = atoi(at) - 1;
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct kf_case *c, const char *at);
 } kf_steps[] = {
 	{ "case", kf_step_case },
 	{ "mode", kf_step_mode },
+	{ "refuse", kf_step_refuse },
+	{ "unanswered", kf_step_unanswered },
+	{ "same", kf_step_same },
+	{ "answers", kf_step_answers },
+	{ "acks", kf_step_acks },
+	{ "resets", kf_step_resets },
+	{ "wire", kf_step_wire },
+	{ "aged", kf_step_aged },
 	{ "websocket", kf_step_websocket },
 	{ "keys", kf_step_keys },
 	{ "listen", kf_step_listen },
@@ -590,6 +733,16 @@ static const struct {
 	{ "state", kf_step_state },
 	{ "flows", kf_step_flows },
 	{ "to", kf_step_to },
+	{ "penalty", kf_step_penalty },
+	{ "syn-rate", kf_step_syn_rate },
+	{ "net", kf_step_net },
+	{ "fails", kf_step_fails },
+	{ "place", kf_step_place },
+	{ "age", kf_step_age },
+	{ "forgive", kf_step_forgive },
+	{ "crowd", kf_step_crowd },
+	{ "strangers", kf_step_strangers },
+	{ "sets", kf_step_sets },
 };
 
 static void kf_line(struct kf_case *c, char *line)
@@ -609,6 +762,17 @@ static void kf_line(struct kf_case *c, char *line)
 	errx(1, "%s:%d: unknown step: %s", c->file, c->line, line);
 }
 
+/* Nothing may be left over. Returns 1 if only this made the case fail. */
+static unsigned int kf_case_end(struct kf_case *c)
+{
+	bool failed = c->failed;
+
+	kf_told_settle(c);
+	failed = c->failed && !failed;
+	c->failed = false;
+	return failed;
+}
+
 /* A case that failed is not followed further; the next one begins anew. */
 static unsigned int kf_file(struct kf_case *c, const char *path, unsigned int *cases)
 {
@@ -625,7 +789,7 @@ static unsigned int kf_file(struct kf_case *c, const char *path, unsigned int *c
 		if (*at == '#' || *at == '\n' || !*at)
 			continue;
 		if (strncmp(at, "case ", 5) == 0) {
-			c->failed = false;
+			failed += kf_case_end(c);
 			(*cases)++;
 		} else if (c->failed) {
 			continue;
@@ -633,6 +797,7 @@ static unsigned int kf_file(struct kf_case *c, const char *path, unsigned int *c
 		kf_line(c, at);
 		failed += c->failed;
 	}
+	failed += kf_case_end(c);
 	fclose(file);
 	return failed;
 }
@@ -649,7 +814,7 @@ static struct kf_world *kf_world_of_build(void)
 int main(int argc, char **argv)
 {
 	unsigned int failed = 0, cases = 0;
-	struct kf_case c = {};
+	static struct kf_case c;
 	glob_t files = { .gl_pathv = argv + 2, .gl_pathc = argc - 2 };
 
 	if (argc == 2)
@@ -657,12 +822,15 @@ int main(int argc, char **argv)
 	if (argc == 1 && glob("tests/packet/cases/*.case", 0, NULL, &files))
 		errx(2, "no tests/packet/cases here");
 	c.world = argc == 1 ? kf_world_of_build() : kf_world_new(argv[1]);
+	c.wire = kf_wire_new();
+	kf_world_interface(c.world, kf_wire_ifindex(c.wire));
 	for (size_t i = 0; i < files.gl_pathc; i++) {
 		for (c.hook = KF_HOOK_XDP; c.hook <= KF_HOOK_TC; c.hook++)
 			failed += kf_file(&c, files.gl_pathv[i], &cases);
 	}
 	if (argc == 1)
 		globfree(&files);
+	kf_wire_free(c.wire);
 	kf_world_free(c.world);
 	printf("packet_test: %u cases, %u failed\n", cases, failed);
 	return failed ? 1 : 0;

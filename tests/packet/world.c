@@ -11,19 +11,26 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/pkt_cls.h>
 
 #include <keyfilter/http1.h>
 #include <keyfilter/keyhash.h>
 
-#define KF_WORLD_PORT  8000
-#define KF_WORLD_FLOWS 512
+#include "frame.h"
+
+#define KF_WORLD_PORT	   8000
+#define KF_WORLD_FLOWS	   512
+#define KF_WORLD_PENALTIES 1024
 
 struct kf_world {
 	struct bpf_object *xdp;
 	struct bpf_object *tc;
-	int xdp_fd, in_fd, out_fd;
+	int xdp_fd, in_fd, out_fd, answer_fd;
+	unsigned int ifindex;
+	bool no_answers;
 	struct kf_config *config;
 	struct kf_slot *slots;
+	struct kf_penalty_set *penalties;
 	struct ring_buffer *ring;
 	struct kf_ran *ran; /* where events go */
 	char key[52];
@@ -51,8 +58,13 @@ static int kf_world_event(void *context, void *data, size_t len)
 	struct kf_event *event = data;
 
 	(void)len;
+	if (event->kind == KF_EVENT_PENALTY) {
+		world->ran->penalty = event->retry_after;
+		return 0;
+	}
 	world->ran->event = event->reason;
 	world->ran->detail = event->detail;
+	world->ran->request_id = event->request_id;
 	return 0;
 }
 
@@ -92,6 +104,65 @@ static void *kf_world_mmap(struct kf_world *world, const char *map, size_t len)
 	return at;
 }
 
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/* Of many lengths, odd and even, shorter and longer than the 512 bytes of one checksum. */
+static size_t kf_world_text_body(int reason)
+{
+	switch (reason) {
+	case KF_REASON_KEY_EXPIRED:
+		return KF_ANSWER_TEXT_MAX - kf_world_text_head(reason);
+	case KF_REASON_KEY_DISABLED:
+		return 512 - kf_world_text_head(reason);
+	case KF_REASON_HEAD_TOO_LARGE:
+		return 701;
+	default:
+		return 7 + reason;
+	}
+}
+
+size_t kf_world_text(int reason, int protocol, uint64_t id, uint32_t retry, char text[static 1024])
+{
+	int len = snprintf(text, 1024, "HTTP/1.1 4%02d\r\nid: %016llx\r\nretry-after: %10u\r\n\r\n",
+			   reason, (unsigned long long)id, retry);
+	size_t body = kf_world_text_body(reason);
+
+	memset(text + len, '0' + protocol, body);
+	return len + body;
+}
+
+size_t kf_world_text_head(int reason)
+{
+	(void)reason;
+	return strlen("HTTP/1.1 499\r\nid: 0123456789abcdef\r\nretry-after: 0123456789\r\n\r\n");
+}
+
+static void kf_world_fill_answers(struct kf_world *world)
+{
+	for (uint32_t i = 0; i < KF_ANSWERS_MAX; i++) {
+		int reason = i / KF_ANSWER_PROTOCOLS;
+		struct kf_answer answer = {
+			.head_len = kf_world_text_head(reason),
+			.id_off = 18,
+			.retry_off = 49,
+		};
+		char text[1024];
+
+		memset(text, 'z', sizeof(text)); /* what lies behind the text must not count */
+		answer.len = kf_world_text(reason, i % KF_ANSWER_PROTOCOLS, 0, 0, text);
+		memcpy(answer.text, text, sizeof(answer.text));
+		kf_world_put(world, "kf_answers", &i, &answer);
+	}
+	world->no_answers = false;
+}
+
+void kf_world_no_answers(struct kf_world *world)
+{
+	for (uint32_t i = 0; i < KF_ANSWERS_MAX; i++)
+		kf_world_put(world, "kf_answers", &i, &(struct kf_answer){});
+	world->no_answers = true;
+}
+
 struct kf_world *kf_world_new(const char *dir)
 {
 	struct kf_world *world = calloc(1, sizeof(*world));
@@ -116,14 +187,18 @@ struct kf_world *kf_world_new(const char *dir)
 	world->xdp_fd = kf_world_program(world->xdp, KF_PROGRAM_XDP);
 	world->in_fd = kf_world_program(world->tc, KF_PROGRAM_INGRESS);
 	world->out_fd = kf_world_program(world->tc, KF_PROGRAM_EGRESS);
+	world->answer_fd = kf_world_program(world->tc, KF_PROGRAM_ANSWER);
 	world->config = kf_world_mmap(world, "kf_config", sizeof(struct kf_config));
 	world->slots = kf_world_mmap(world, "kf_slots", 4096 * sizeof(struct kf_slot));
+	world->penalties = kf_world_mmap(world, "kf_penalties",
+					 KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
 	world->ring =
 		ring_buffer__new(kf_world_map(world, "kf_events"), kf_world_event, world, NULL);
 	if (!world->ring)
 		err(1, "ring buffer");
 	memset(world->key, 'k', 51);
 	memcpy(world->key, "sk-", 3);
+	kf_world_fill_answers(world);
 	return world;
 }
 
@@ -165,7 +240,10 @@ static void kf_world_fill_config(struct kf_world *world)
 	config->cpus = libbpf_num_possible_cpus();
 	config->heads = 8;
 	config->embryo_mask = 4095;
+	config->penalty_mask = KF_WORLD_PENALTIES - 1;
+	config->syn_mask = 4095;
 	config->event_rate = 1000000000;
+	config->answer_mark = 0x6b66;
 	config->head_timeout_ns = 10000000000ull;
 	config->version = KF_ABI_VERSION;
 	config->magic = KF_ABI_MAGIC;
@@ -174,7 +252,11 @@ static void kf_world_fill_config(struct kf_world *world)
 void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, uint32_t key_sources)
 {
 	struct kf_service service = {
-		.live = 1, .mode = mode, .flags = flags, .key_sources = key_sources
+		.live = 1,
+		.mode = mode,
+		.flags = flags,
+		.key_sources = key_sources,
+		.refuse = KF_REFUSE_DROP,
 	};
 	struct kf_slot *slot = kf_world_slot(world);
 	uint8_t tag[16];
@@ -184,8 +266,11 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 	kf_world_empty(world, "kf_prefixes");
 	kf_world_empty(world, "kf_key_allow");
 	kf_world_empty(world, "kf_listeners");
+	memset(world->penalties, 0, KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
 	kf_world_zero_counters(world);
 	kf_world_fill_config(world);
+	if (world->no_answers)
+		kf_world_fill_answers(world);
 	kf_world_heads(world, 8);
 	kf_world_put(world, "kf_services", &(uint32_t){ 0 }, &service);
 	kf_world_put(world, "kf_ports", &(uint32_t){ KF_WORLD_PORT },
@@ -195,6 +280,7 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 	memcpy(slot->tag, tag, 16);
 	slot->status = KF_KEY_ENABLED;
 	slot->expires_ns = KF_NEVER;
+	slot->rate_slot = KF_WORLD_SLOT;
 	kf_world_put(world, "kf_tags", tag, &(uint32_t){ KF_WORLD_SLOT });
 }
 
@@ -222,8 +308,15 @@ static uint32_t kf_world_run(struct kf_world *world, int fd, const uint8_t *fram
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len,
 			    .data_out = out->frame, .data_size_out = sizeof(out->frame),
 			    .repeat = 1);
+	struct __sk_buff ctx = { .ifindex = world->ifindex };
 
+	if (world->ifindex && fd != world->xdp_fd) {
+		opts.ctx_in = &ctx;
+		opts.ctx_size_in = sizeof(ctx);
+	}
 	out->event = out->detail = -1;
+	out->request_id = 0;
+	out->penalty = 0;
 	bpf_map_lookup_elem(counters, &(uint32_t){ 0 }, before);
 	if (bpf_prog_test_run_opts(fd, &opts))
 		err(1, "BPF_PROG_TEST_RUN");
@@ -235,18 +328,64 @@ static uint32_t kf_world_run(struct kf_world *world, int fd, const uint8_t *fram
 	return opts.retval;
 }
 
+static void kf_world_run_tc(struct kf_world *world, int fd, const uint8_t *frame, size_t len,
+			    struct kf_ran *out)
+{
+	uint32_t verdict = kf_world_run(world, fd, frame, len, out);
+
+	out->passed = verdict == (uint32_t)TC_ACT_UNSPEC;
+	out->redirected = verdict == TC_ACT_REDIRECT;
+}
+
 void kf_world_ingress(struct kf_world *world, enum kf_hook hook, const uint8_t *frame, size_t len,
 		      struct kf_ran *out)
 {
-	if (hook == KF_HOOK_XDP)
-		out->passed = kf_world_run(world, world->xdp_fd, frame, len, out) == XDP_PASS;
-	else
-		out->passed = kf_world_run(world, world->in_fd, frame, len, out) == (uint32_t)-1;
+	out->handed = false;
+	if (hook == KF_HOOK_TC) {
+		kf_world_run_tc(world, world->in_fd, frame, len, out);
+		return;
+	}
+	out->redirected = false;
+	out->passed = kf_world_run(world, world->xdp_fd, frame, len, out) == XDP_PASS;
+	if (out->passed && kf_frame_ethertype(out->frame) == KF_ETHERTYPE_ANSWER) {
+		struct kf_ran handed = *out;
+
+		kf_world_answer(world, out->frame, out->len, &handed);
+		out->handed = true;
+		out->passed = handed.passed;
+		out->redirected = handed.redirected;
+		out->len = handed.len;
+		memcpy(out->frame, handed.frame, handed.len);
+	}
 }
 
 void kf_world_egress(struct kf_world *world, const uint8_t *frame, size_t len, struct kf_ran *out)
 {
-	out->passed = kf_world_run(world, world->out_fd, frame, len, out) == (uint32_t)-1;
+	kf_world_run_tc(world, world->out_fd, frame, len, out);
+}
+
+void kf_world_answer(struct kf_world *world, const uint8_t *frame, size_t len, struct kf_ran *out)
+{
+	static uint8_t in[KF_FRAME_MAX];
+
+	memcpy(in, frame, len); /* it may be @out's own */
+	kf_world_run_tc(world, world->answer_fd, in, len, out);
+}
+
+void kf_world_refuse(struct kf_world *world, enum kf_refuse refuse)
+{
+	int fd = kf_world_map(world, "kf_services");
+	struct kf_service service;
+
+	if (bpf_map_lookup_elem(fd, &(uint32_t){ 0 }, &service))
+		err(1, "kf_services");
+	service.refuse = refuse;
+	kf_world_put(world, "kf_services", &(uint32_t){ 0 }, &service);
+}
+
+void kf_world_interface(struct kf_world *world, unsigned int ifindex)
+{
+	world->ifindex = ifindex;
 }
 
 const char *kf_world_key(const struct kf_world *world)
@@ -316,6 +455,20 @@ void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state)
 	kf_world_put(world, "kf_flows", &key, &flow);
 }
 
+void kf_world_answer_age(struct kf_world *world, uint32_t ms, uint32_t seconds, uint32_t bytes)
+{
+	int fd = kf_world_map(world, "kf_flows");
+	struct kf_flow_key key;
+	struct kf_flow flow;
+
+	if (bpf_map_get_next_key(fd, NULL, &key) || bpf_map_lookup_elem(fd, &key, &flow))
+		errx(1, "no flow to change");
+	flow.answer_ms -= ((uint64_t)ms * 1000000) >> 20;
+	flow.answer_since -= ((uint64_t)seconds * 1000000000) >> 30;
+	flow.resume_seq -= bytes;
+	kf_world_put(world, "kf_flows", &key, &flow);
+}
+
 unsigned int kf_world_flows(struct kf_world *world)
 {
 	int fd = kf_world_map(world, "kf_flows");
@@ -329,6 +482,12 @@ unsigned int kf_world_flows(struct kf_world *world)
 	return n;
 }
 
+void kf_world_events(struct kf_world *world, struct kf_ran *out)
+{
+	world->ran = out;
+	ring_buffer__consume(world->ring);
+}
+
 void kf_world_event_rate(struct kf_world *world, uint32_t rate)
 {
 	world->config->event_rate = rate;
@@ -337,6 +496,21 @@ void kf_world_event_rate(struct kf_world *world, uint32_t rate)
 int kf_world_fd(struct kf_world *world, const char *map)
 {
 	return strncmp(map, "kf_", 3) ? -1 : bpf_object__find_map_fd_by_name(world->xdp, map);
+}
+
+struct kf_config *kf_world_config(const struct kf_world *world)
+{
+	return world->config;
+}
+
+struct kf_penalty_set *kf_world_penalties(const struct kf_world *world)
+{
+	return world->penalties;
+}
+
+int kf_world_program_fd(const struct kf_world *world, const char *name)
+{
+	return kf_world_program(strcmp(name, KF_PROGRAM_XDP) ? world->tc : world->xdp, name);
 }
 
 int kf_world_xdp(const struct kf_world *world)

@@ -23,7 +23,11 @@ struct kf_ran {
 	int reason; /* enum kf_reason counted, -1: none, -2: more than one */
 	int event;  /* enum kf_reason of the event sent, -1: none */
 	int detail;
-	size_t len; /* of the frame as it left */
+	uint64_t request_id; /* of that event */
+	bool handed;	     /* XDP left it to kf_answer() */
+	bool redirected;     /* the frame goes through ingress again */
+	uint32_t penalty;    /* seconds of the penalty that an event told; 0: none */
+	size_t len;	     /* of the frame as it left */
 	uint8_t frame[4096];
 };
 
@@ -31,11 +35,27 @@ struct kf_ran {
 
 struct kf_world *kf_world_new(const char *object_dir);
 void kf_world_free(struct kf_world *world);
-/* Empties every map; the service is any:8000 in @mode with @flags, the good key enabled. */
+/*
+ * Empties every map; the service is any:8000 in @mode with @flags, the good key enabled. Refusals
+ * are silent, and all of kf_answers is filled.
+ */
 void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, uint32_t key_sources);
 void kf_world_ingress(struct kf_world *world, enum kf_hook hook, const uint8_t *frame, size_t len,
 		      struct kf_ran *out);
 void kf_world_egress(struct kf_world *world, const uint8_t *frame, size_t len, struct kf_ran *out);
+/* What was handed over by XDP, or pretends to be. */
+void kf_world_answer(struct kf_world *world, const uint8_t *frame, size_t len, struct kf_ran *out);
+
+void kf_world_refuse(struct kf_world *world, enum kf_refuse refuse);
+void kf_world_no_answers(struct kf_world *world); /* kf_answers is empty */
+/* The flow's answer was sent @ms ago, and first @seconds ago; its client sent @bytes since. */
+void kf_world_answer_age(struct kf_world *world, uint32_t ms, uint32_t seconds, uint32_t bytes);
+/* Where TC sends frames to; without, in this network namespace's loopback. */
+void kf_world_interface(struct kf_world *world, unsigned int ifindex);
+/* The text of the answer for @reason and @protocol, of which kf_world_text_head() bytes are head.
+ */
+size_t kf_world_text(int reason, int protocol, uint64_t id, uint32_t retry, char text[static 1024]);
+size_t kf_world_text_head(int reason);
 
 const char *kf_world_key(const struct kf_world *world); /* 51 characters */
 struct kf_slot *kf_world_slot(struct kf_world *world);	/* memory-mapped */
@@ -47,11 +67,17 @@ void kf_world_heads(struct kf_world *world, unsigned int places);
 void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state);
 unsigned int kf_world_flows(struct kf_world *world);
 
+/* Memory-mapped. The sets are kf_config.penalty_mask + 1. */
+struct kf_config *kf_world_config(const struct kf_world *world);
+struct kf_penalty_set *kf_world_penalties(const struct kf_world *world);
+
+void kf_world_events(struct kf_world *world, struct kf_ran *out); /* since the last run */
 void kf_world_event_rate(struct kf_world *world, uint32_t rate);
 
 /* For the benchmarks: a map's descriptor (-1: no such map), the XDP program's. */
 int kf_world_fd(struct kf_world *world, const char *map);
 int kf_world_xdp(const struct kf_world *world);
-uint64_t kf_world_now(void); /* CLOCK_BOOTTIME */
+int kf_world_program_fd(const struct kf_world *world, const char *name); /* of KF_PROGRAM_* */
+uint64_t kf_world_now(void);						 /* CLOCK_BOOTTIME */
 
 #endif

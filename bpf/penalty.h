@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * penalty.h - stage 3: sources that keep failing are not listened to for a while.
+ *
+ * A source (kf_source_unit(): an IPv4 address, an IPv6 /64) that fails on its established
+ * connections gets a place in its set of kf_penalties, found by a keyed hash. So many failures in a
+ * window, ten times as many where the source also had a request admitted in it, raise a penalty;
+ * each further one takes twice as long, up to a limit, until for as long as that limit no penalty
+ * was in force. All of it is decided and ends here, without the controller, which reads the places
+ * and forgives by writing until_ns, failures and level as 0, at any time.
+ *
+ * No place is taken from a source while its penalty, the memory of it or its window lasts, by the
+ * measures of the service that asks. Where all places of a set are taken a new source is not
+ * counted: a flood of sources displaces nobody.
+ */
+#ifndef KEYFILTER_PENALTY_H
+#define KEYFILTER_PENALTY_H
+
+#include <keyfilter/sourcehash.h>
+
+#include "count.h"
+#include "maps.bpf.h"
+#include "packet.h"
+#include "source.h"
+
+#define KF_PENALTY_GRACE 10   /* times the failures, for a source that also succeeds */
+#define KF_PENALTY_TRIES 4000 /* some 40 microseconds: an interrupt of who is in the way */
+
+/*
+ * Stands for a source in a place that is being given away, which locks the set: the addresses
+ * ffff:ffff:ffff:ffff::/64 are multicast and no client's (RFC 4291 section 2.7).
+ */
+#define KF_PENALTY_GIVING ((__u64)-1)
+
+KF_ABI_AT(struct kf_penalty, window, 16); /* one word with failures, */
+KF_ABI_AT(struct kf_penalty, failures, 20);
+KF_ABI_AT(struct kf_penalty, successes, 24); /* and one with the rest */
+
+/* @field as it is at this moment: other CPUs and the controller write it. */
+#define KF_PENALTY_READ(field) (*(const volatile __typeof__(field) *)&(field))
+
+/* The clock of kf_penalty.window: about seconds. */
+static __always_inline __u32 kf_penalty_clock(__u64 now)
+{
+	return now >> 30;
+}
+
+static __always_inline __u64 kf_penalty_counts(const struct kf_penalty *penalty)
+{
+	return *(const volatile __u64 *)&penalty->window;
+}
+
+static __always_inline struct kf_penalty_set *kf_penalty_set_of(const struct kf_config *config,
+								__u64 unit)
+{
+	__u32 index = kf_source_hash(config->flow_secret, unit) & config->penalty_mask;
+
+	return bpf_map_lookup_elem(&kf_penalties, &index);
+}
+
+static __always_inline struct kf_penalty *kf_penalty_in(struct kf_penalty_set *set, __u64 unit)
+{
+#pragma unroll
+	for (int i = 0; i < KF_PENALTY_WAYS; i++) {
+		if (KF_PENALTY_READ(set->ways[i].unit) == unit)
+			return &set->ways[i];
+	}
+	return NULL;
+}
+
+/* Not what stands in free places, nor in one that is being given away. */
+static __always_inline bool kf_penalty_is_source(__u64 unit)
+{
+	return unit && unit != KF_PENALTY_GIVING;
+}
+
+/* The place of the source that @client belongs to, NULL where it has none. */
+static __always_inline struct kf_penalty *kf_penalty_find(const struct kf_config *config,
+							  const __u8 *client)
+{
+	__u64 unit = kf_source_unit_load(client);
+	struct kf_penalty_set *set = kf_penalty_set_of(config, unit);
+
+	return set && kf_penalty_is_source(unit) ? kf_penalty_in(set, unit) : NULL;
+}
+
+static __always_inline bool kf_penalty_in_force(const struct kf_penalty *penalty)
+{
+	__u64 until = KF_PENALTY_READ(penalty->until_ns);
+
+	return until && bpf_ktime_get_boot_ns() < until;
+}
+
+/* The clock of windows ticks in 2^30 ns: a window lasts its time and up to two ticks more. */
+static __always_inline bool kf_penalty_window_is_over(__u64 counts,
+						      const struct kf_service *service, __u64 now)
+{
+	__s32 age = kf_penalty_clock(now) - (__u32)counts;
+
+	return age > 0 && (__u64)(age - 1) << 30 >= service->penalty_window * KF_NSEC_PER_SEC;
+}
+
+/* Was its last penalty so long ago that the next one is a first one? */
+static __always_inline bool kf_penalty_is_forgotten(__u64 until, const struct kf_service *service,
+						    __u64 now)
+{
+	return !until || now > until + service->penalty_time_max * KF_NSEC_PER_SEC;
+}
+
+/* Does the place hold nothing that still matters? */
+static __always_inline bool kf_penalty_is_over(const struct kf_penalty *penalty,
+					       const struct kf_service *service, __u64 now)
+{
+	return kf_penalty_is_forgotten(KF_PENALTY_READ(penalty->until_ns), service, now) &&
+	       kf_penalty_window_is_over(kf_penalty_counts(penalty), service, now);
+}
+
+/*
+ * A place that may be given away, and whose it was; NULL where others need all of them. One that is
+ * just being given away may come back.
+ */
+static __always_inline struct kf_penalty *kf_penalty_spare(struct kf_penalty_set *set,
+							   const struct kf_service *service,
+							   __u64 now, __u64 *old)
+{
+#pragma unroll
+	for (int i = 0; i < KF_PENALTY_WAYS; i++) {
+		struct kf_penalty *way = &set->ways[i];
+
+		*old = KF_PENALTY_READ(way->unit);
+		if (!kf_penalty_is_source(*old) || kf_penalty_is_over(way, service, now))
+			return way;
+	}
+	return NULL;
+}
+
+/* Is @mine, marked as being given away, the only such place, and has @unit got none meanwhile? */
+static __always_inline bool kf_penalty_is_alone(struct kf_penalty_set *set,
+						const struct kf_penalty *mine, __u64 unit)
+{
+	bool alone = true;
+
+#pragma unroll
+	for (int i = 0; i < KF_PENALTY_WAYS; i++) {
+		__u64 other = KF_PENALTY_READ(set->ways[i].unit);
+
+		if (&set->ways[i] != mine && (other == KF_PENALTY_GIVING || other == unit))
+			alone = false;
+	}
+	return alone;
+}
+
+/* What is done again where another CPU was faster. */
+struct kf_penalty_try {
+	struct kf_penalty_set *set;
+	struct kf_penalty *penalty;
+	const struct kf_service *service;
+	__u64 unit;
+	__u64 now;
+	__u64 raised; /* the failure counted was one too many */
+};
+
+static long kf_penalty_make_step(__u32 index, void *context)
+{
+	struct kf_penalty_try *t = context;
+	struct kf_penalty *way;
+	__u64 old;
+
+	if (kf_penalty_in(t->set, t->unit))
+		return 1;
+	if (kf_penalty_in(t->set, KF_PENALTY_GIVING))
+		return 0;
+	way = kf_penalty_spare(t->set, t->service, t->now, &old);
+	if (!way)
+		return 1;
+	if (old == KF_PENALTY_GIVING ||
+	    __sync_val_compare_and_swap(&way->unit, old, KF_PENALTY_GIVING) != old)
+		return 0;
+	if (!kf_penalty_is_alone(t->set, way, t->unit) ||
+	    (old && !kf_penalty_is_over(way, t->service, t->now))) {
+		__sync_lock_test_and_set(&way->unit, old);
+		return 0;
+	}
+	*(volatile __u64 *)&way->until_ns = 0;
+	*(volatile __u64 *)&way->window = kf_penalty_clock(t->now);
+	*(volatile __u64 *)&way->successes = 0;
+	__sync_lock_test_and_set(&way->unit, t->unit);
+	return 1;
+}
+
+/*
+ * Finds the place of a source or makes one; NULL where there is none. The place is marked first:
+ * nobody finds it then, and nobody makes another one in this set. Who has marked it looks again
+ * before he clears it: its old owner may just have failed once more, or the source got a place from
+ * another CPU. So no source has two places, and none inherits what another one did.
+ */
+static __always_inline struct kf_penalty *kf_penalty_make(struct kf_penalty_try *t)
+{
+	kf_loop(KF_PENALTY_TRIES, kf_penalty_make_step, t);
+	return kf_penalty_in(t->set, t->unit);
+}
+
+static long kf_penalty_count_step(__u32 index, void *context)
+{
+	struct kf_penalty_try *t = context;
+	struct kf_penalty *penalty = t->penalty;
+	__u64 old = kf_penalty_counts(penalty), fresh = kf_penalty_clock(t->now);
+	bool over = kf_penalty_window_is_over(old, t->service, t->now);
+	__u64 failures = over ? 1 : (old >> 32) + 1;
+	__u64 limit = t->service->penalty_failures;
+	bool raised;
+
+	if (!over && KF_PENALTY_READ(penalty->successes))
+		limit *= KF_PENALTY_GRACE;
+	raised = failures >= limit;
+	if (!raised)
+		fresh = failures << 32 | (over ? fresh : (__u32)old);
+	if (__sync_val_compare_and_swap((__u64 *)&penalty->window, old, fresh) != old)
+		return 0;
+	if (over || raised)
+		*(volatile __u32 *)&penalty->successes = 0;
+	t->raised = raised;
+	return 1;
+}
+
+/*
+ * Counts a failure. True where it is one too many: the counts begin anew with it, in the same
+ * compare-and-swap, so that one CPU alone is told so. Who loses the race for it so often that the
+ * tries are used up does not count.
+ */
+static __always_inline bool kf_penalty_count(struct kf_penalty_try *t)
+{
+	kf_loop(KF_PENALTY_TRIES, kf_penalty_count_step, t);
+	return t->raised;
+}
+
+/*
+ * Raises the next penalty, and returns its seconds; 0 where the last one, that ended at @until, is
+ * not the last one any more.
+ */
+static __always_inline __u32 kf_penalty_raise(struct kf_penalty *penalty, __u64 until,
+					      const struct kf_service *service, __u8 index,
+					      __u64 now)
+{
+	__u32 level = kf_penalty_is_forgotten(until, service, now) ? 0 : penalty->level;
+	__u64 seconds = (__u64)service->penalty_time << (level < 31 ? level : 31);
+
+	if (seconds > service->penalty_time_max)
+		seconds = service->penalty_time_max;
+	if (__sync_val_compare_and_swap(&penalty->until_ns, until,
+					now + seconds * KF_NSEC_PER_SEC) != until)
+		return 0;
+	penalty->level = level < 0xffff ? level + 1 : level;
+	penalty->service = index;
+	return seconds;
+}
+
+/*
+ * One failure of @p's source, on a connection of its own. Noinline and global: it is seldom that
+ * somebody fails.
+ */
+__noinline int kf_penalty_fail(const struct kf_packet *p, const struct kf_config *config,
+			       const struct kf_service *service, __u32 ifindex)
+{
+	struct kf_penalty_try t = { .service = service };
+	struct kf_counters *counters;
+	__u32 seconds;
+	__u64 until;
+
+	if (!p || !config || !service || !service->penalty_failures)
+		return 0;
+	t.unit = kf_source_unit_load(p->key.client);
+	t.set = kf_penalty_set_of(config, t.unit);
+	if (!t.set || !kf_penalty_is_source(t.unit) || kf_source_is_allowed(p, config))
+		return 0;
+	t.now = bpf_ktime_get_boot_ns();
+	t.penalty = kf_penalty_make(&t);
+	if (!t.penalty)
+		return 0;
+	until = KF_PENALTY_READ(t.penalty->until_ns);
+	/* in force: the packet was on its way when another CPU raised it */
+	if (t.now < until || !kf_penalty_count(&t) || KF_PENALTY_READ(t.penalty->unit) != t.unit)
+		return 0;
+	seconds = kf_penalty_raise(t.penalty, until, service, p->service, t.now);
+	counters = kf_counters_of(p->service);
+	if (!seconds || !counters)
+		return 0;
+	counters->penalties++;
+	kf_event_penalty(p, config, ifindex, seconds);
+	return 0;
+}
+
+/* A request of the source whose place this is was admitted. */
+static __always_inline void kf_penalty_succeed(struct kf_penalty *penalty)
+{
+	__sync_fetch_and_add(&penalty->successes, 1);
+}
+
+#endif /* KEYFILTER_PENALTY_H */

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The parts of the data path that CPUs race for, each as a program of its own, so that
+ * BPF_PROG_TEST_RUN can repeat it on all CPUs at once against the maps of a world. For TC: repeating
+ * one for XDP costs tens of milliseconds to begin with.
+ */
+#include "../../bpf/context_tc.h"
+#include "../../bpf/scratch.h"
+
+#include "../../bpf/key.h"
+#include "../../bpf/penalty.h"
+#include "../../bpf/synrate.h"
+#include "concurrency.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KF_RACE_CPUS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct kf_race);
+} race SEC(".maps");
+
+/* Walks stand in a map, as those of the data path do. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kf_walk);
+} race_walk SEC(".maps");
+
+static __always_inline struct kf_race *race_get(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&race, &cpu);
+}
+
+static __always_inline struct kf_service *race_service(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&kf_services, &zero);
+}
+
+/* One failure of one of the sources, in turns. */
+SEC("tc")
+int race_fail(struct __sk_buff *ctx)
+{
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_service *service = race_service();
+	struct kf_config *config = kf_config_get();
+	struct kf_race *mine = race_get();
+
+	if (!mine || !service || !config || !scratch)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(scratch->packet.key.client, mine->source, 16);
+	scratch->packet.key.client[15] += mine->turn++ % mine->sources;
+	scratch->packet.service = 0;
+	kf_penalty_fail(&scratch->packet, config, service, 1);
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int race_syn(struct __sk_buff *ctx)
+{
+	struct kf_service *service = race_service();
+	struct kf_config *config = kf_config_get();
+	struct kf_race *mine = race_get();
+
+	if (!mine || !service || !config)
+		return TC_ACT_SHOT;
+	mine->passed += kf_syn_conforms(config, service, mine->source);
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int race_rate(struct __sk_buff *ctx)
+{
+	struct kf_race *mine = race_get();
+	struct kf_slot *slot;
+	struct kf_walk *walk;
+	__u32 zero = 0;
+
+	walk = bpf_map_lookup_elem(&race_walk, &zero);
+	if (!mine || !walk)
+		return TC_ACT_SHOT;
+	walk->slot = mine->slot;
+	slot = bpf_map_lookup_elem(&kf_slots, &walk->slot);
+	if (!slot)
+		return TC_ACT_SHOT;
+	mine->passed += kf_key_rate(slot, bpf_ktime_get_boot_ns(), walk) == KF_REASON_ADMITTED;
+	return TC_ACT_OK;
+}
+
+char _license[] SEC("license") = "GPL";
