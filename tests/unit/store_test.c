@@ -101,12 +101,12 @@ static void newer_version_is_refused(void **state)
 	struct kf_why why = { 0 };
 	struct kf_store *other = NULL;
 
-	execute(f, "PRAGMA user_version = 2");
+	execute(f, "PRAGMA user_version = 3");
 	assert_int_equal(kf_store_open(&other, f->dir, &why), -EPROTO);
 	assert_null(other);
-	assert_non_null(strstr(why.text, "schema version 2"));
+	assert_non_null(strstr(why.text, "schema version 3"));
 	assert_non_null(strstr(why.text, "; "));
-	execute(f, "PRAGMA user_version = 1");
+	execute(f, "PRAGMA user_version = 2");
 	reopen(f);
 }
 
@@ -135,6 +135,81 @@ static void failing_migration_changes_nothing(void **state)
 	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
 	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
 		   "DROP TABLE credential; DROP TABLE api_key");
+	reopen(f);
+}
+
+static int keep_slot(void *context, const struct kf_slot_row *row)
+{
+	((struct kf_slot_row *)context)[row->slot] = *row;
+	return 0;
+}
+
+/* The store of version 1, as its program wrote it: its schema, some rows, sealed. */
+static void make_version_1(struct fixture *f)
+{
+	char schema[8192], path[128];
+	FILE *file = fopen("userspace/daemon/schema.sql", "r");
+
+	assert_non_null(file);
+	schema[fread(schema, 1, sizeof(schema) - 1, file)] = '\0';
+	assert_true(feof(file));
+	fclose(file);
+	kf_store_close(f->store);
+	f->store = NULL;
+	path_of(f, "keyfilter.db", path);
+	unlink(path);
+	execute(f, schema);
+	execute(f, "INSERT INTO service VALUES ('llm', 3, NULL, 8000, 0, 0, 7, 1);"
+		   "INSERT INTO api_key VALUES (5, 'k_old', 'old', 'ab', 'wxyz', 0, 1, NULL, "
+		   "2, 3, 4);"
+		   "INSERT INTO credential VALUES (9, 5, zeroblob(16), NULL);"
+		   "PRAGMA user_version = 1; PRAGMA application_id = 0x6b664442;");
+}
+
+static void version_1_is_migrated(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_service_row service;
+	struct kf_slot_row slots[10];
+	struct kf_key_row key;
+	bool sealed = false;
+
+	make_version_1(f);
+	reopen(f);
+	assert_int_equal(kf_store_service_get(f->store, "llm", &service), 0);
+	assert_int_equal(service.index, 3);
+	assert_int_equal(service.flags, 1);
+	assert_int_equal(service.penalty_failures, KF_PENALTY_FAILURES);
+	assert_int_equal(service.penalty_window, KF_PENALTY_WINDOW);
+	assert_int_equal(service.penalty_time, KF_PENALTY_TIME);
+	assert_int_equal(service.penalty_time_max, KF_PENALTY_TIME_MAX);
+	assert_int_equal(service.syn_rate, 0);
+	assert_int_equal(service.syn_burst, 0);
+	assert_int_equal(kf_store_key_get(f->store, "k_old", &key), 0);
+	assert_int_equal(key.past_used, 4);
+	assert_int_equal(key.rpm, 0);
+	assert_int_equal(key.rpm_burst, 0);
+	assert_int_equal(kf_store_slot_each(f->store, false, keep_slot, slots), 0);
+	assert_int_equal(slots[9].rpm, 0);
+	assert_int_equal(kf_store_is_sealed(f->store, &sealed), 0);
+	assert_true(sealed);
+	reopen(f); /* and once only */
+}
+
+static void failing_step_leaves_the_one_before(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_store *other = NULL;
+	struct kf_why why;
+
+	make_version_1(f);
+	execute(f, "ALTER TABLE api_key ADD COLUMN rpm INTEGER");
+	assert_int_not_equal(kf_store_open(&other, f->dir, &why), 0);
+	assert_non_null(strstr(why.text, "from version 1"));
+	execute(f, "ALTER TABLE service ADD COLUMN penalty_failures INTEGER"); /* was not left
+										  behind */
+	execute(f, "ALTER TABLE service DROP COLUMN penalty_failures;"
+		   "ALTER TABLE api_key DROP COLUMN rpm");
 	reopen(f);
 }
 
@@ -228,6 +303,60 @@ static void iface_is_replaced(void **state)
 	assert_true(got.reset);
 	assert_int_equal(kf_store_iface_remove(f->store, "eth0"), 0);
 	assert_int_equal(kf_store_iface_get(f->store, "eth0", &got), -ENOENT);
+}
+
+static void service_comes_back_as_it_went(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_service_row row = service("a", 7, 80), got;
+
+	row.mode = 1;
+	row.refuse = 2;
+	row.key_sources = 3;
+	row.flags = 4;
+	row.penalty_failures = 5;
+	row.penalty_window = 6;
+	row.penalty_time = 7;
+	row.penalty_time_max = 8;
+	row.syn_rate = 9;
+	row.syn_burst = 10;
+	assert_int_equal(kf_store_service_add(f->store, &row), 0);
+	reopen(f);
+	assert_int_equal(kf_store_service_get(f->store, "a", &got), 0);
+	assert_memory_equal(&got, &row, sizeof(row));
+	row.penalty_failures = KF_PENALTY_FAILURES_TOP;
+	row.penalty_window = row.penalty_time = row.penalty_time_max = KF_PENALTY_SECONDS_TOP;
+	row.syn_rate = row.syn_burst = KF_SYN_RATE_TOP;
+	assert_int_equal(kf_store_service_update(f->store, &row), 0);
+	assert_int_equal(kf_store_service_get(f->store, "a", &got), 0);
+	assert_memory_equal(&got, &row, sizeof(row));
+}
+
+static void service_numbers_have_bounds(void **state)
+{
+	static const uint32_t bad[][6] = {
+		{ KF_PENALTY_FAILURES_TOP + 1, 60, 60, 60, 0, 0 },
+		{ 1, 0, 60, 60, 0, 0 },
+		{ 1, KF_PENALTY_SECONDS_TOP + 1, 60, 60, 0, 0 },
+		{ 1, 60, 0, 60, 0, 0 },
+		{ 1, 60, 61, 60, 0, 0 },
+		{ 1, 60, 60, KF_PENALTY_SECONDS_TOP + 1, 0, 0 },
+		{ 1, 60, 60, 60, KF_SYN_RATE_TOP + 1, 0 },
+		{ 1, 60, 60, 60, 1, KF_SYN_RATE_TOP + 1 },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct kf_service_row row = service("a", 7, 80);
+
+		row.penalty_failures = bad[i][0];
+		row.penalty_window = bad[i][1];
+		row.penalty_time = bad[i][2];
+		row.penalty_time_max = bad[i][3];
+		row.syn_rate = bad[i][4];
+		row.syn_burst = bad[i][5];
+		assert_int_equal(kf_store_service_add(f->store, &row), -EINVAL);
+	}
 }
 
 /* ---- sources --------------------------------------------------------------------------------- */
@@ -363,11 +492,30 @@ static void key_comes_back_as_it_went(void **state)
 	row.past_admitted = 7;
 	row.past_refused = 8;
 	row.past_used = 9;
+	row.rpm = 10;
+	row.rpm_burst = 11;
 	assert_int_equal(kf_store_key_update(f->store, &row), 0);
 	reopen(f);
 	assert_int_equal(kf_store_key_get(f->store, row.id, &got), 0);
 	assert_memory_equal(&got, &row, sizeof(row));
 	assert_int_equal(kf_store_key_get(f->store, "k_nobody", &got), -ENOENT);
+}
+
+static void rate_has_bounds(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row row = add_key(f, "a", false, KF_WALL_NEVER);
+
+	row.rpm = row.rpm_burst = KF_RPM_TOP;
+	assert_int_equal(kf_store_key_update(f->store, &row), 0);
+	row.rpm++;
+	assert_int_equal(kf_store_key_update(f->store, &row), -EINVAL);
+	row.rpm = 1;
+	row.rpm_burst++;
+	assert_int_equal(kf_store_key_update(f->store, &row), -EINVAL);
+	row.rpm = 0; /* a burst of no rate */
+	row.rpm_burst = 1;
+	assert_int_equal(kf_store_key_update(f->store, &row), -EINVAL);
 }
 
 static void tag_and_slot_are_had_once(void **state)
@@ -388,12 +536,6 @@ static int count_slot(void *context, const struct kf_slot_row *row)
 {
 	((uint32_t *)context)[0]++;
 	((uint32_t *)context)[1] = row->slot;
-	return 0;
-}
-
-static int keep_slot(void *context, const struct kf_slot_row *row)
-{
-	((struct kf_slot_row *)context)[row->slot] = *row;
 	return 0;
 }
 
@@ -429,6 +571,9 @@ static void slot_has_the_earlier_end(void **state)
 	struct kf_slot_row rows[8] = { 0 };
 	struct kf_cidr cidr;
 
+	a.rpm = 60;
+	a.rpm_burst = 5;
+	assert_int_equal(kf_store_key_update(f->store, &a), 0);
 	add_credential(f, a.seq, 1, 1, KF_WALL_NEVER);
 	add_credential(f, a.seq, 2, 2, 50);
 	add_credential(f, a.seq, 3, 3, 150);
@@ -446,6 +591,12 @@ static void slot_has_the_earlier_end(void **state)
 		assert_int_equal(rows[4].expires, timed ? 0 : KF_WALL_NEVER);
 		assert_true(rows[1].disabled && !rows[1].allowlist);
 		assert_true(!rows[5].disabled && rows[5].allowlist);
+		for (int i = 1; i <= 3; i++)
+			assert_true(rows[i].rpm == 60 && rows[i].rpm_burst == 5);
+		assert_true(!rows[5].rpm && !rows[5].rpm_burst);
+		for (int i = 1; i <= 3; i++)
+			assert_int_equal(rows[i].rate_slot, 1); /* the current one's */
+		assert_int_equal(rows[5].rate_slot, 4);
 	}
 }
 
@@ -566,14 +717,19 @@ int main(void)
 		TEST(newer_version_is_refused),
 		TEST(version_0_is_migrated),
 		TEST(failing_migration_changes_nothing),
+		TEST(version_1_is_migrated),
+		TEST(failing_step_leaves_the_one_before),
 		TEST(garbage_is_refused),
 		TEST(listen_is_taken_once),
 		TEST(lowest_free_index_is_used),
+		TEST(service_comes_back_as_it_went),
+		TEST(service_numbers_have_bounds),
 		TEST(iface_is_replaced),
 		TEST(sources_come_in_tree_order),
 		TEST(source_pages_follow_each_other),
 		TEST(source_expiry_is_replaced),
 		TEST(key_comes_back_as_it_went),
+		TEST(rate_has_bounds),
 		TEST(tag_and_slot_are_had_once),
 		TEST(removed_key_leaves_nothing),
 		TEST(slot_has_the_earlier_end),

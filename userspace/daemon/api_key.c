@@ -37,15 +37,22 @@ static json_t *allow_json(const struct kf_key *key)
 	return array;
 }
 
+static json_t *limit_json(uint32_t limit)
+{
+	return limit ? json_integer(limit) : json_null();
+}
+
 static json_t *key_json(const struct kf_key *key)
 {
 	char masked[16];
 
 	kf_key_masked(&key->row.mask, masked);
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "id",
 			 key->row.id, "name", key->row.name, "masked", masked, "status",
 			 status_of(key), "created_at", kf_api_time(key->row.created), "expires_at",
-			 kf_api_time(key->row.expires), "allow_ips", allow_json(key),
+			 kf_api_time(key->row.expires), "allow_ips", allow_json(key), "rpm",
+			 limit_json(key->row.rpm), "burst",
+			 limit_json(kf_policy_burst(key->row.rpm, key->row.rpm_burst)),
 			 "requests_admitted", (json_int_t)key->requests_admitted,
 			 "requests_refused", (json_int_t)key->requests_refused, "last_used_at",
 			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until));
@@ -110,12 +117,14 @@ static int take_quantity(struct kf_api_request *request, const json_t *value, ui
 
 int kf_api_key_create(struct kf_api_request *request)
 {
-	json_t *name, *quantity, *expires, *allow;
+	json_t *name, *quantity, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "quantity", KF_API_INTEGER, &quantity },
 		{ "expires", KF_API_STRING, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
+		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
+		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
 	};
 	_cleanup_json_ json_t *array = json_array();
 	struct made made = { .reconcile = request->daemon->reconcile, .array = array };
@@ -130,6 +139,7 @@ int kf_api_key_create(struct kf_api_request *request)
 	err = err ?: kf_api_key_take_name(request, name, count, &wish.name);
 	err = err ?: kf_api_key_take_expires(request, expires, &wish.expires);
 	err = err ?: kf_api_key_take_allow(request, allow, cidrs, &wish.allow_count);
+	err = err ?: kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
 	if (err)
 		return err;
 	err = kf_key_create(request->daemon->reconcile, &wish, count, append_made, &made, &why);
@@ -208,11 +218,13 @@ int kf_api_key_show(struct kf_api_request *request)
 
 int kf_api_key_edit(struct kf_api_request *request)
 {
-	json_t *name, *expires, *allow;
+	json_t *name, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING, &name },
 		{ "expires", KF_API_STRING, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
+		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
+		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
 	};
 	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
 	struct kf_key_edit edit = { .allow = cidrs };
@@ -224,10 +236,13 @@ int kf_api_key_edit(struct kf_api_request *request)
 		err = kf_api_key_take_name(request, name, 1, &edit.name);
 	err = err ?: kf_api_key_take_expires(request, expires, &edit.expires);
 	err = err ?: kf_api_key_take_allow(request, allow, cidrs, &edit.allow_count);
+	err = err ?: kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
 	if (err)
 		return err;
 	edit.set_expires = expires;
 	edit.set_allow = allow;
+	edit.set_rpm = rpm;
+	edit.set_burst = burst;
 	err = kf_key_edit(request->daemon->reconcile, request->name, &edit, &why);
 	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
 }

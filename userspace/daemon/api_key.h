@@ -19,6 +19,12 @@ int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, ui
 int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires);
 int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
 			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count);
+/*
+ * Requests per minute, and at once; null: no limit, and as many as @rpm. A burst without a rate is
+ * refused where @alone is false.
+ */
+int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
+			 bool alone, uint32_t *rpm_out, uint32_t *burst_out);
 /* ?status= &search= &after=, and what is not there yet. */
 int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query);
 

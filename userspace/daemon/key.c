@@ -141,6 +141,8 @@ static int make_one(struct batch *batch, uint32_t index, int64_t now)
 		return -ENAMETOOLONG;
 	fresh->row.created = now;
 	fresh->row.expires = wish->expires;
+	fresh->row.rpm = wish->rpm;
+	fresh->row.rpm_burst = wish->rpm_burst;
 	kf_key_mask_of(fresh->text, &fresh->row.mask);
 	kf_key_tag(batch->reconcile->secret, fresh->text, fresh->credential.tag);
 	fresh->credential.until = KF_WALL_NEVER;

@@ -50,6 +50,8 @@ struct kf_key_wish {
 	int64_t expires;
 	const struct kf_cidr *allow;
 	uint32_t allow_count;
+	uint32_t rpm; /* as in struct kf_key_row */
+	uint32_t rpm_burst;
 };
 
 /* @text: the new key, shown once; called for each key after all of them are durable and enforced.
@@ -95,6 +97,10 @@ struct kf_key_edit {
 	bool set_allow;
 	const struct kf_cidr *allow;
 	uint32_t allow_count; /* 0: from anywhere */
+	bool set_rpm;
+	uint32_t rpm; /* 0: no limit, and then no burst either */
+	bool set_burst;
+	uint32_t rpm_burst; /* 0: as many as rpm */
 };
 int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *edit,
 		struct kf_why *why);

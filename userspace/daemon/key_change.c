@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "cut.h"
 #include "key_slot.h"
 #include "why.h"
 
@@ -193,13 +194,44 @@ static void write_expires(struct kf_reconcile *reconcile, const struct kf_key_st
 	}
 }
 
+/* The current credential, at whose slot all count, is the last, and the first to be written. */
+static void write_rate(struct kf_reconcile *reconcile, const struct kf_key_state *state,
+		       uint32_t rpm, uint32_t rpm_burst)
+{
+	__u64 interval, burst;
+
+	kf_policy_rate(rpm, rpm_burst, &interval, &burst);
+	for (uint32_t i = state->credential_count; i-- > 0;)
+		kf_maps_slot_rate(reconcile->maps, state->credentials[i].slot, interval, burst);
+}
+
+/* What both the old rate and the new one allow: no more a minute, and no more at once. */
+static void narrow_rate(struct kf_reconcile *reconcile, const struct kf_key_state *state,
+			const struct kf_key_row *row)
+{
+	const struct kf_key_row *old = &state->row;
+	uint32_t old_burst = kf_policy_burst(old->rpm, old->rpm_burst);
+	uint32_t burst = kf_policy_burst(row->rpm, row->rpm_burst);
+
+	if (!row->rpm)
+		return; /* it was limited, or not: that stays until none is durable */
+	if (!old->rpm)
+		write_rate(reconcile, state, row->rpm, burst);
+	else
+		write_rate(reconcile, state, row->rpm < old->rpm ? row->rpm : old->rpm,
+			   burst < old_burst ? burst : old_burst);
+}
+
 static int narrow(struct kf_reconcile *reconcile, const struct kf_key_state *old,
 		  const struct kf_key_row *row, const struct kf_key_edit *edit)
 {
 	int err = 0;
 
-	if (row->expires < old->row.expires)
+	if (row->expires < old->row.expires) {
 		write_expires(reconcile, old, row);
+		reconcile->revoked |= KF_CUT_KEYS;
+	}
+	narrow_rate(reconcile, old, row);
 	for (uint32_t i = 0; edit->set_allow && !err && i < old->credential_count; i++)
 		err = narrow_allow(reconcile, old->credentials[i].slot, old, edit);
 	return err;
@@ -211,6 +243,7 @@ static int widen(struct kf_reconcile *reconcile, const struct kf_key_state *old,
 	int err = 0;
 
 	write_expires(reconcile, old, row);
+	write_rate(reconcile, old, row->rpm, row->rpm_burst);
 	for (uint32_t i = 0; edit->set_allow && !err && i < old->credential_count; i++)
 		err = widen_allow(reconcile, old->credentials[i].slot, old, edit);
 	return err;
@@ -233,6 +266,27 @@ static int explain_maps(int err, struct kf_why *why)
 			  "the kernel did not take the allow list: %s; if memory is short, free "
 			  "some, and restart keyfilterd",
 			  strerror(-err));
+}
+
+static int edit_row(const struct kf_key_edit *edit, const struct kf_key_row *old,
+		    struct kf_key_row *row, struct kf_why *why)
+{
+	*row = *old;
+	if (edit->name)
+		snprintf(row->name, sizeof(row->name), "%s", edit->name);
+	if (edit->set_expires)
+		row->expires = edit->expires;
+	if (edit->set_rpm)
+		row->rpm = edit->rpm;
+	if (edit->set_burst)
+		row->rpm_burst = edit->rpm_burst;
+	else if (!row->rpm)
+		row->rpm_burst = 0;
+	if (row->rpm_burst && !row->rpm)
+		return kf_why_set(why, -EINVAL,
+				  "a burst needs a rate, and %s has none; give the rate, too",
+				  old->id);
+	return 0;
 }
 
 /* Old and new entries are there together for a while, so there must be room for both. */
@@ -261,9 +315,9 @@ static void count_entries(struct kf_reconcile *reconcile, const struct kf_key_st
 }
 
 /*
- * In three steps: the kernel narrows (an earlier end, addresses that go), the store has it all, the
- * kernel widens. A crash after the first leaves the kernel narrower than both the old and the new
- * row; the next start mends it.
+ * In three steps: the kernel narrows (an earlier end, addresses that go, a lower rate), the store
+ * has it all, the kernel widens. A crash after the first leaves the kernel narrower than both the
+ * old and the new row; the next start mends it.
  */
 int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *edit,
 		struct kf_why *why)
@@ -278,11 +332,9 @@ int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_
 				 edit->allow_count, why);
 	if (err)
 		return err;
-	row = old.row;
-	if (edit->name)
-		snprintf(row.name, sizeof(row.name), "%s", edit->name);
-	if (edit->set_expires)
-		row.expires = edit->expires;
+	err = edit_row(edit, &old.row, &row, why);
+	if (err)
+		return err;
 	err = kf_store_begin(reconcile->store);
 	if (!err)
 		err = store_edit(reconcile, &row, edit);
@@ -341,11 +393,20 @@ static void end_older(struct kf_reconcile *reconcile, const struct kf_key_state 
 		kf_key_slot_status(reconcile, state, KF_KEY_DELETED);
 }
 
+/* The new secret goes on at the rate that the older ones have used up, and shares it with them. */
 static int load_fresh(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-		      const struct kf_credential_row *fresh)
+		      const struct kf_credential_row *fresh, int64_t until)
 {
 	int err = kf_key_slot_fill(reconcile, &state->row, state->allow, state->allow_count, fresh);
 
+	for (uint32_t i = 0; i < state->credential_count; i++) {
+		const struct kf_credential_row *old = &state->credentials[i];
+
+		if (!err)
+			kf_maps_slot_rate_home(reconcile->maps, old->slot, fresh->slot);
+		if (!until)
+			kf_key_slot_drop(reconcile, old, state->allow, state->allow_count);
+	}
 	return err ? err : kf_maps_put(reconcile->maps, KF_MAP_kf_tags, fresh->tag, &fresh->slot);
 }
 
@@ -414,9 +475,7 @@ int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace
 		explicit_bzero(text, KF_KEY_TEXT_SIZE);
 		return err;
 	}
-	for (uint32_t i = 0; !until && i < state.credential_count; i++)
-		kf_key_slot_drop(reconcile, &state.credentials[i], state.allow, state.allow_count);
-	err = load_fresh(reconcile, &state, &fresh);
+	err = load_fresh(reconcile, &state, &fresh, until);
 	return err ? explain_maps(err, why) : 0;
 }
 

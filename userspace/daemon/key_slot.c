@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cut.h"
 #include "why.h"
 
 static int collect_credential(void *context, const struct kf_credential_row *row)
@@ -38,6 +39,9 @@ void kf_key_slot_wanted(const struct kf_key_row *row, bool allowlist,
 		.disabled = row->disabled,
 		.allowlist = allowlist,
 		.expires = credential->until < row->expires ? credential->until : row->expires,
+		.rpm = row->rpm,
+		.rpm_burst = row->rpm_burst,
+		.rate_slot = credential->slot,
 	};
 
 	memcpy(wanted.tag, credential->tag, sizeof(wanted.tag));
@@ -129,6 +133,8 @@ void kf_key_slot_status(struct kf_reconcile *reconcile, const struct kf_key_stat
 {
 	for (uint32_t i = 0; i < state->credential_count; i++)
 		kf_maps_slot_status(reconcile->maps, state->credentials[i].slot, status);
+	if (status != KF_KEY_ENABLED)
+		reconcile->revoked |= KF_CUT_KEYS;
 }
 
 /*
@@ -142,6 +148,7 @@ void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential
 	int err;
 
 	kf_maps_slot_status(maps, credential->slot, KF_KEY_DELETED);
+	reconcile->revoked |= KF_CUT_KEYS;
 	err = kf_maps_delete(maps, KF_MAP_kf_tags, credential->tag);
 	if (err && err != -ENOENT)
 		return;

@@ -26,7 +26,7 @@ struct kf_key_state {
 int kf_key_slot_state(struct kf_reconcile *reconcile, const struct kf_key_row *row,
 		      struct kf_key_state *state);
 
-/* What the slot of one credential must say. */
+/* What the slot of one credential must say; its rate_slot, if it is the current one. */
 void kf_key_slot_wanted(const struct kf_key_row *row, bool allowlist,
 			const struct kf_credential_row *credential, struct kf_slot *slot);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define NS_PER_S 1000000000ull
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 /* Clocks before 1970 or deadlines beyond the kernel's 64 bits do not occur; overflow is held off.
@@ -36,6 +38,16 @@ int64_t kf_policy_wall(const struct kf_clock *clock, uint64_t boot_ns)
 
 /* ---- services -------------------------------------------------------------------------------- */
 
+static void limit_syns(struct kf_service *service, const struct kf_service_row *row)
+{
+	uint32_t burst = row->syn_burst ?: row->syn_rate;
+
+	if (!row->syn_rate)
+		return;
+	service->syn_interval_ns = NS_PER_S / row->syn_rate;
+	service->syn_burst_ns = service->syn_interval_ns * (burst - 1);
+}
+
 void kf_policy_service(struct kf_policy_services *out, const struct kf_service_row *row)
 {
 	struct kf_listener *listener;
@@ -46,7 +58,12 @@ void kf_policy_service(struct kf_policy_services *out, const struct kf_service_r
 		.refuse = row->refuse,
 		.flags = (__u8)row->flags,
 		.key_sources = row->key_sources,
+		.penalty_failures = row->penalty_failures,
+		.penalty_window = row->penalty_window,
+		.penalty_time = row->penalty_time,
+		.penalty_time_max = row->penalty_time_max,
 	};
+	limit_syns(&out->services[row->index], row);
 	if (row->any) {
 		out->ports[row->port].any = (__u16)(row->index + 1);
 		return;
@@ -157,6 +174,29 @@ int kf_policy_walk_finish(struct kf_policy_walk *walk)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
+#define MINUTE_NS 60000000000ull
+
+_Static_assert(MINUTE_NS / KF_RPM_TOP > 0, "an interval of 0 is no limit");
+_Static_assert(MINUTE_NS <= KF_NEVER / 4 / KF_RPM_TOP, "a time and a burst are 64 bits");
+
+/*
+ * Rounded down, so that whoever keeps to so many in each minute is never refused: with the whole
+ * burst of @rpm the @rpm + 1st request conforms no later than a minute after the first.
+ */
+void kf_policy_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns)
+{
+	uint64_t interval = rpm ? MINUTE_NS / rpm : 0;
+	uint64_t burst = kf_policy_burst(rpm, rpm_burst);
+
+	*interval_ns = interval;
+	*burst_ns = burst ? interval * (burst - 1) : 0;
+}
+
+uint32_t kf_policy_burst(uint32_t rpm, uint32_t rpm_burst)
+{
+	return rpm_burst ? rpm_burst : rpm;
+}
+
 void kf_policy_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
 		    struct kf_slot *out)
 {
@@ -165,6 +205,8 @@ void kf_policy_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
 	out->status = row->disabled ? KF_KEY_DISABLED : KF_KEY_ENABLED;
 	out->flags = row->allowlist ? KF_KEY_HAS_ALLOWLIST : 0;
 	out->expires_ns = kf_policy_deadline(clock, row->expires);
+	out->rate_slot = row->rate_slot;
+	kf_policy_rate(row->rpm, row->rpm_burst, &out->rate_interval_ns, &out->rate_burst_ns);
 }
 
 static void write_prefix(uint32_t slot, const struct kf_cidr *cidr, struct kf_key_prefix *out)

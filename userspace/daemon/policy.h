@@ -86,6 +86,11 @@ int kf_policy_walk_finish(struct kf_policy_walk *walk);
 void kf_policy_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
 		    struct kf_slot *out);
 
+/* A rate as the slot has it; 0 and 0 where there is none. Up to KF_RPM_TOP each. */
+void kf_policy_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns);
+/* How many requests at once that is; 0: there is no limit. */
+uint32_t kf_policy_burst(uint32_t rpm, uint32_t rpm_burst);
+
 #define KF_POLICY_ALLOW_MAX 96
 
 /*

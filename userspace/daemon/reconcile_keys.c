@@ -7,7 +7,8 @@
  *     owner;
  *  3. allow-list entries that are missing are added;
  *  4. slots are written, each closed while it changes its owner. Flags say now which keys have an
- *     allow list, after its entries are there;
+ *     allow list, after its entries are there. Then the secrets of a key that has several are
+ *     made to share its rate;
  *  5. allow-list entries that are not wanted are deleted, after no slot needs them;
  *  6. missing tags are added: only now new keys can be found, and they are complete.
  *
@@ -179,6 +180,17 @@ static void write_slots(struct keys *keys)
 	}
 }
 
+/* Once all are written: what an older secret has used up goes to the newest one's slot. */
+static void share_rates(struct keys *keys)
+{
+	for (uint32_t i = 0; i < keys->slots; i++) {
+		const struct wanted *wanted = &keys->wanted[i];
+
+		if (wanted->present && wanted->row.rate_slot < keys->slots)
+			kf_maps_slot_rate_home(keys->maps, i, wanted->row.rate_slot);
+	}
+}
+
 static int add_tags(struct keys *keys)
 {
 	_cleanup_free_ char *tags = malloc(TAGS_AT_ONCE * 16);
@@ -214,6 +226,7 @@ static int apply(struct keys *keys)
 	if (err)
 		return err;
 	write_slots(keys);
+	share_rates(keys);
 	err = kf_mapdiff_delete(&keys->allow);
 	return err ? err : add_tags(keys);
 }

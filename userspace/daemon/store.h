@@ -22,7 +22,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 1 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 2 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -54,6 +54,17 @@ void kf_store_rollbackp(struct kf_store **store);
 
 /* ---- services ------------------------------------------------------------------------------- */
 
+/* What a service has that is told nothing else. */
+#define KF_PENALTY_FAILURES 100
+#define KF_PENALTY_WINDOW   60
+#define KF_PENALTY_TIME	    60
+#define KF_PENALTY_TIME_MAX 3600
+
+/* The largest values, as schema_2.sql has them; 0 <= time <= time_max. */
+#define KF_PENALTY_FAILURES_TOP 1000000
+#define KF_PENALTY_SECONDS_TOP	2592000 /* 30 days */
+#define KF_SYN_RATE_TOP		1000000 /* of syn_burst too */
+
 struct kf_service_row {
 	char name[64];
 	uint32_t index; /* into kf_services and kf_counters; chosen by kf_store_service_add() */
@@ -64,6 +75,9 @@ struct kf_service_row {
 	uint8_t refuse;	      /* enum kf_refuse */
 	uint32_t key_sources; /* KF_KEY_* of http1.h */
 	uint32_t flags;	      /* KF_SERVICE_* */
+	/* seconds; failures 0: never */
+	uint32_t penalty_failures, penalty_window, penalty_time, penalty_time_max;
+	uint32_t syn_rate, syn_burst; /* SYNs per second of one source; 0: no limit */
 };
 typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
 
@@ -131,6 +145,7 @@ int kf_store_source_count(struct kf_store *store, uint64_t *count);
 #define KF_KEY_ID_SIZE	 15  /* "k_" + 12 characters + NUL */
 #define KF_KEY_NAME_SIZE 129 /* 128 bytes of UTF-8 + NUL */
 #define KF_KEY_ALLOW_MAX 64
+#define KF_RPM_TOP	 6000000 /* of rpm and rpm_burst, as schema_2.sql has it */
 
 /* What of a secret may be shown: "sk-" + head + "..." + tail. */
 struct kf_key_mask {
@@ -149,7 +164,9 @@ struct kf_key_row {
 	/* counted on credentials that are gone since */
 	uint64_t past_admitted;
 	uint64_t past_refused;
-	int64_t past_used; /* wall clock; 0: never */
+	int64_t past_used;  /* wall clock; 0: never */
+	uint32_t rpm;	    /* requests per minute; 0: no limit */
+	uint32_t rpm_burst; /* at once; 0: as many as rpm */
 };
 typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
 
@@ -196,6 +213,8 @@ int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, 
 /* How many rows match filter and search, whatever after and limit are. */
 int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query, uint64_t *total);
 int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts *counts);
+/* Did a key, or one of its older secrets, expire after @since and up to @now? Costs no scan. */
+int kf_store_key_lapsed(struct kf_store *store, int64_t since, int64_t now, bool *any);
 
 /* The whole allow list of a key, replaced; and read, at most KF_KEY_ALLOW_MAX blocks. */
 int kf_store_key_allow_set(struct kf_store *store, int64_t seq, const struct kf_cidr *cidrs,
@@ -219,6 +238,9 @@ struct kf_slot_row {
 	bool disabled;
 	bool allowlist;	 /* the key has one */
 	int64_t expires; /* the earlier of the key's and the credential's */
+	uint32_t rpm;	 /* as in struct kf_key_row */
+	uint32_t rpm_burst;
+	uint32_t rate_slot; /* of the key's current credential */
 };
 typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
 int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *context);

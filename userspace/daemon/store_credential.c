@@ -99,7 +99,11 @@ int kf_store_credential_any(struct kf_store *store, bool *any)
  * an allow list is asked only if any key has one. Those with a time are read whenever the clock is
  * set, and found by the partial indexes over the times.
  */
-#define SLOTS(allow) "SELECT c.slot, c.tag, c.until, k.disabled, k.expires, " allow
+#define CURRENT                                                                                    \
+	"CASE WHEN c.until IS NULL THEN c.slot ELSE coalesce((SELECT h.slot FROM credential h "    \
+	"WHERE h.key = c.key AND h.until IS NULL), c.slot) END, "
+#define SLOTS(allow)                                                                               \
+	"SELECT c.slot, c.tag, c.until, k.disabled, k.expires, k.rpm, k.rpm_burst, " CURRENT allow
 #define ALL(allow)                                                                                 \
 	SLOTS(allow) " FROM credential c CROSS JOIN api_key k ON k.seq = c.key ORDER BY c.slot"
 #define TIMED(allow)                                                                               \
@@ -121,6 +125,9 @@ static void read_slot(struct kf_sql *q, struct kf_slot_row *row)
 	until = kf_sql_time(q);
 	row->disabled = kf_sql_int(q);
 	expires = kf_sql_time(q);
+	row->rpm = (uint32_t)kf_sql_int(q);
+	row->rpm_burst = (uint32_t)kf_sql_int(q);
+	row->rate_slot = (uint32_t)kf_sql_int(q);
 	row->allowlist = kf_sql_int(q);
 	row->expires = until < expires ? until : expires;
 }

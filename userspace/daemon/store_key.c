@@ -6,7 +6,7 @@
 
 #define COLUMNS                                                                                    \
 	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
-	"past_refused, past_used"
+	"past_refused, past_used, rpm, rpm_burst"
 
 static void read_key(struct kf_sql *q, struct kf_key_row *row)
 {
@@ -22,6 +22,8 @@ static void read_key(struct kf_sql *q, struct kf_key_row *row)
 	row->past_admitted = (uint64_t)kf_sql_int(q);
 	row->past_refused = (uint64_t)kf_sql_int(q);
 	row->past_used = kf_sql_int(q);
+	row->rpm = (uint32_t)kf_sql_int(q);
+	row->rpm_burst = (uint32_t)kf_sql_int(q);
 }
 
 /* What add and update have in common, in the same order. */
@@ -37,14 +39,16 @@ static void bind_key(struct kf_sql *q, const struct kf_key_row *row)
 	kf_sql_bind_int(q, (int64_t)row->past_admitted);
 	kf_sql_bind_int(q, (int64_t)row->past_refused);
 	kf_sql_bind_int(q, row->past_used);
+	kf_sql_bind_int(q, row->rpm);
+	kf_sql_bind_int(q, row->rpm_burst);
 }
 
 int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, "
-		       "created, expires, past_admitted, past_refused, past_used) "
-		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "created, expires, past_admitted, past_refused, past_used, rpm, "
+		       "rpm_burst) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 	bind_key(&q, row);
 	if (!kf_sql_run(&q))
@@ -57,7 +61,7 @@ int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "UPDATE api_key SET id = ?, name = ?, mask_head = ?, mask_tail = ?, "
 		       "disabled = ?, created = ?, expires = ?, past_admitted = ?, "
-		       "past_refused = ?, past_used = ? WHERE seq = ?");
+		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ? WHERE seq = ?");
 
 	bind_key(&q, row);
 	kf_sql_bind_int(&q, row->seq);
@@ -249,6 +253,21 @@ int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts
 	found.enabled = found.total - found.disabled - found.expired;
 	*counts = found;
 	return 0;
+}
+
+int kf_store_key_lapsed(struct kf_store *store, int64_t since, int64_t now, bool *any)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "SELECT 1 FROM api_key WHERE expires > ?1 AND expires <= ?2 UNION ALL "
+		       "SELECT 1 FROM credential WHERE until > ?1 AND until <= ?2 LIMIT 1");
+	bool found;
+
+	kf_sql_bind_int(&q, since);
+	kf_sql_bind_int(&q, now);
+	found = kf_sql_step(&q);
+	if (!q.err)
+		*any = found;
+	return q.err;
 }
 
 /* The two large totals come from the small ones, whose rows have an index of their own. */

@@ -4,7 +4,9 @@
 
 #include "store_sqlite.h"
 
-#define SERVICE_COLUMNS "name, idx, listen_addr, port, mode, refuse, key_sources, flags"
+#define SERVICE_COLUMNS                                                                            \
+	"name, idx, listen_addr, port, mode, refuse, key_sources, flags, penalty_failures, "       \
+	"penalty_window, penalty_time, penalty_time_max, syn_rate, syn_burst"
 
 static void read_service(struct kf_sql *q, struct kf_service_row *row)
 {
@@ -17,6 +19,12 @@ static void read_service(struct kf_sql *q, struct kf_service_row *row)
 	row->refuse = (uint8_t)kf_sql_int(q);
 	row->key_sources = (uint32_t)kf_sql_int(q);
 	row->flags = (uint32_t)kf_sql_int(q);
+	row->penalty_failures = (uint32_t)kf_sql_int(q);
+	row->penalty_window = (uint32_t)kf_sql_int(q);
+	row->penalty_time = (uint32_t)kf_sql_int(q);
+	row->penalty_time_max = (uint32_t)kf_sql_int(q);
+	row->syn_rate = (uint32_t)kf_sql_int(q);
+	row->syn_burst = (uint32_t)kf_sql_int(q);
 }
 
 /* What add and update have in common, in the same order. */
@@ -28,6 +36,12 @@ static void bind_service(struct kf_sql *q, const struct kf_service_row *row)
 	kf_sql_bind_int(q, row->refuse);
 	kf_sql_bind_int(q, row->key_sources);
 	kf_sql_bind_int(q, row->flags);
+	kf_sql_bind_int(q, row->penalty_failures);
+	kf_sql_bind_int(q, row->penalty_window);
+	kf_sql_bind_int(q, row->penalty_time);
+	kf_sql_bind_int(q, row->penalty_time_max);
+	kf_sql_bind_int(q, row->syn_rate);
+	kf_sql_bind_int(q, row->syn_burst);
 	kf_sql_bind_text(q, row->name);
 }
 
@@ -51,8 +65,9 @@ int kf_store_service_add(struct kf_store *store, struct kf_service_row *row)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store,
-		"INSERT INTO service (listen_addr, port, mode, refuse, key_sources, flags, name, "
-		"idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+		"INSERT INTO service (listen_addr, port, mode, refuse, key_sources, flags, "
+		"penalty_failures, penalty_window, penalty_time, penalty_time_max, syn_rate, "
+		"syn_burst, name, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint32_t index;
 	int err;
 
@@ -71,7 +86,9 @@ int kf_store_service_update(struct kf_store *store, const struct kf_service_row 
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "UPDATE service SET listen_addr = ?, port = ?, mode = ?, refuse = ?, "
-		       "key_sources = ?, flags = ? WHERE name = ?");
+		       "key_sources = ?, flags = ?, penalty_failures = ?, "
+		       "penalty_window = ?, penalty_time = ?, penalty_time_max = ?, "
+		       "syn_rate = ?, syn_burst = ? WHERE name = ?");
 
 	bind_service(&q, row);
 	return kf_sql_run_on_row(&q);

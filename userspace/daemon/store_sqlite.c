@@ -12,19 +12,24 @@
 #define BUSY_TIMEOUT_MS 5000
 
 /*
- * The text of schema.sql, as the assembler finds it from the top of the source tree. A string
- * literal would be a second copy.
+ * The texts of schema*.sql, as the assembler finds them from the top of the source tree. String
+ * literals would be second copies.
  */
 __asm__(".section .rodata\n"
 	"kf_store_schema:\n"
 	".incbin \"userspace/daemon/schema.sql\"\n"
 	".byte 0\n"
+	"kf_store_schema_2:\n"
+	".incbin \"userspace/daemon/schema_2.sql\"\n"
+	".byte 0\n"
 	".previous\n");
 extern const char kf_store_schema[] __attribute__((visibility("hidden")));
+extern const char kf_store_schema_2[] __attribute__((visibility("hidden")));
 
 /* migrations[N] leads from version N to N + 1. */
 static const char *const migrations[] = {
 	kf_store_schema,
+	kf_store_schema_2,
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == KF_STORE_VERSION,
 	       "a version without its migration");
