@@ -42,6 +42,41 @@ static int listen_at(const char *path)
 	return fd;
 }
 
+/* A line of the stream for each kind of event, and what people read. */
+#define AT "\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":\"api\""
+#define CONNECTION                                                                                 \
+	"\"client\":\"192.0.2.7\",\"client_port\":4711,\"server\":\"2001:db8::2\","                \
+	"\"server_port\":8000,\"iface\":\"eth0\""
+#define NO_CONNECTION                                                                              \
+	"\"client\":null,\"client_port\":null,\"server\":null,\"server_port\":null,"               \
+	"\"iface\":null,\"key_id\":null"
+
+static const struct {
+	const char *event, *text;
+} kinds[] = {
+	{ "{" AT ",\"event\":\"refused\",\"reason\":\"rate_limited\",\"detail\":null," CONNECTION
+	  ",\"key_id\":\"k_1\",\"request_id\":\"req_00000000000000ab\",\"retry_after_s\":12,"
+	  "\"source\":null,\"monitor\":false}",
+	  " api rate_limited 192.0.2.7:4711 -> [2001:db8::2]:8000 on eth0 with k_1, "
+	  "id req_00000000000000ab, retry after 12 s\n" },
+	{ "{" AT ",\"event\":\"cut\",\"reason\":\"key_disabled\",\"detail\":null," CONNECTION
+	  ",\"key_id\":\"k_1\",\"request_id\":null,\"retry_after_s\":null,\"source\":null,"
+	  "\"monitor\":false}",
+	  " api cut key_disabled 192.0.2.7:4711 -> [2001:db8::2]:8000 on eth0 with k_1\n" },
+	{ "{" AT ",\"event\":\"penalty_raised\",\"reason\":\"source_penalised\"," CONNECTION
+	  ",\"key_id\":null,\"request_id\":null,\"retry_after_s\":60,"
+	  "\"source\":\"192.0.2.7/32\",\"monitor\":false}",
+	  " api penalty_raised 192.0.2.7/32 for 60 s on eth0\n" },
+	{ "{" AT ",\"event\":\"penalty_raised\",\"reason\":\"source_penalised\"," CONNECTION
+	  ",\"key_id\":null,\"request_id\":null,\"retry_after_s\":60,"
+	  "\"source\":\"192.0.2.7/32\",\"monitor\":true}",
+	  " api penalty_raised 192.0.2.7/32 for 60 s on eth0, passed: monitor\n" },
+	{ "{" AT ",\"event\":\"penalty_ended\",\"reason\":\"source_penalised\"," NO_CONNECTION
+	  ",\"request_id\":null,\"retry_after_s\":null,\"source\":\"2001:db8:1:2::/64\","
+	  "\"monitor\":false}",
+	  " api penalty_ended 2001:db8:1:2::/64\n" },
+};
+
 #define EVENT "{\"seq\":1,\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":\"api\"}"
 
 /* Starts `events --follow` with stdout in a pipe; returns the end to read from. */
@@ -62,17 +97,25 @@ static int start_tool(struct played *played, bool json, pid_t *child)
 	return ends[0];
 }
 
-/* A stream that gives two events and a heartbeat, and then waits for its client to leave. */
+/* A stream that gives some events and a heartbeat, and then waits for its client to leave. */
 static ssize_t stream_some(void *context, uint64_t at, char *bytes, size_t room)
 {
-	static const char text[] = EVENT "\n\n{\"missed\":7}\n";
+	static char text[4096] = EVENT "\n\n{\"missed\":7}\n";
+	static size_t len;
 
-	if (at >= sizeof(text) - 1) {
+	if (!len) {
+		for (size_t i = 0; i < COUNT(kinds); i++)
+			strcat(strcat(text, kinds[i].event), "\n");
+		len = strlen(text);
+	}
+	if (at >= len) {
 		usleep(1000);
 		return 0;
 	}
-	memcpy(bytes, text + at, sizeof(text) - 1 - at);
-	return sizeof(text) - 1 - at;
+	if (room > len - at)
+		room = len - at;
+	memcpy(bytes, text + at, room);
+	return (ssize_t)room;
 }
 
 static enum MHD_Result on_follow(void *context, struct MHD_Connection *connection, const char *url,
@@ -139,20 +182,34 @@ static int wait_for(struct played *played, pid_t child)
 
 static void test_follow(void **state)
 {
-	char text[512];
+	char text[4096], *at;
 	pid_t child;
 	int fd = start_tool(*state, false, &child);
 
-	read_lines(*state, fd, 2, text, sizeof(text));
+	read_lines(*state, fd, 2 + COUNT(kinds), text, sizeof(text));
 	assert_non_null(strstr(text, "2026-11-23T12:00:00.000001+02:00 api"));
-	assert_non_null(strstr(text, "\n7 events were missed"));
+	at = strstr(text, "\n7 events were missed: this reader is too slow\n");
+	assert_non_null(at);
+	at = strchr(at + 1, '\n') + 1;
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		size_t len = strlen(kinds[i].text);
+
+		at += strlen("2026-11-23T12:00:00.000001+02:00");
+		assert_in_range(strlen(at), len, sizeof(text));
+		assert_memory_equal(at, kinds[i].text, len);
+		at += len;
+	}
+	assert_string_equal(at, "");
 	kill(child, SIGINT);
 	assert_int_equal(wait_for(*state, child), KF_EXIT_DONE);
 	close(fd);
 
 	fd = start_tool(*state, true, &child);
-	read_lines(*state, fd, 2, text, sizeof(text));
-	assert_string_equal(text, EVENT "\n{\"missed\":7}\n");
+	read_lines(*state, fd, 3, text, sizeof(text));
+	assert_memory_equal(text, EVENT "\n{\"missed\":7}\n",
+			    sizeof(EVENT) + strlen("{\"missed\":7}\n"));
+	assert_memory_equal(strchr(strchr(text, '\n') + 1, '\n') + 1, kinds[0].event,
+			    strlen(kinds[0].event));
 	kill(child, SIGTERM);
 	assert_int_equal(wait_for(*state, child), KF_EXIT_DONE);
 	close(fd);

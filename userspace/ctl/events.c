@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* keyfilterctl events: refusals, one a line, as they are told. */
+/* keyfilterctl events: refusals, cuts and penalties, one a line, as they are told. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio_ext.h>
@@ -34,15 +34,43 @@ static void put_endpoint(FILE *out, const json_t *event, const char *address, co
 		(long long)kf_json_integer(event, port, 0));
 }
 
-static void put_event(FILE *out, const json_t *event)
+static bool is_kind(const json_t *event, const char *kind)
+{
+	const char *is = kf_json_string(event, "event");
+
+	return is && !strcmp(is, kind);
+}
+
+/* "60 s", "2 min" */
+static void put_seconds(FILE *out, const char *before, const json_t *event)
+{
+	long long seconds = kf_json_integer(event, "retry_after_s", 0);
+	char span[KF_WHEN_SIZE];
+
+	if (!seconds)
+		return;
+	kf_when_span(seconds, span);
+	fprintf(out, "%s%s", before, span);
+}
+
+static void put_penalty(FILE *out, const json_t *event)
+{
+	const char *iface = kf_json_string(event, "iface");
+
+	fprintf(out, "%s %s", text_of(event, "event"), text_of(event, "source"));
+	put_seconds(out, " for ", event);
+	if (iface)
+		fprintf(out, " on %s", iface);
+}
+
+/* Of a refused or cut request, or of a dropped packet. */
+static void put_refusal(FILE *out, const json_t *event)
 {
 	const char *detail = kf_json_string(event, "detail");
 	const char *key = kf_json_string(event, "key_id");
-	const char *at = text_of(event, "time");
-	char local[KF_WHEN_SIZE];
+	const char *id = kf_json_string(event, "request_id");
 
-	fprintf(out, "%s %s %s", kf_when_local(at, local) == 0 ? local : at,
-		text_of(event, "service"), text_of(event, "reason"));
+	fprintf(out, "%s%s", is_kind(event, "cut") ? "cut " : "", text_of(event, "reason"));
 	if (detail)
 		fprintf(out, " (%s)", detail);
 	fputc(' ', out);
@@ -52,6 +80,22 @@ static void put_event(FILE *out, const json_t *event)
 	fprintf(out, " on %s", text_of(event, "iface"));
 	if (key)
 		fprintf(out, " with %s", key);
+	if (id)
+		fprintf(out, ", id %s", id);
+	put_seconds(out, ", retry after ", event);
+}
+
+static void put_event(FILE *out, const json_t *event)
+{
+	const char *at = text_of(event, "time");
+	char local[KF_WHEN_SIZE];
+
+	fprintf(out, "%s %s ", kf_when_local(at, local) == 0 ? local : at,
+		text_of(event, "service"));
+	if (kf_json_string(event, "source"))
+		put_penalty(out, event);
+	else
+		put_refusal(out, event);
 	if (json_is_true(json_object_get(event, "monitor")))
 		fputs(", passed: monitor", out);
 }
@@ -169,8 +213,10 @@ static const struct kf_command commands[] = {
 	  .path = "/v1/events",
 	  .render = render,
 	  .run = run,
-	  .help = "Prints the latest refusals, oldest first, up to a thousand." },
+	  .help = "Prints the latest refusals, cuts and penalties, oldest first, up to a "
+		  "thousand." },
 	{ 0 },
 };
 
-const struct kf_noun kf_noun_events = { "events", "refusals, one a line", commands };
+const struct kf_noun kf_noun_events = { "events", "refusals, cuts and penalties, one a line",
+					commands };

@@ -15,6 +15,28 @@ static void print_packets(const json_t *packets)
 				       (long long)json_integer_value(count));
 }
 
+/* What became of refusals and of those who caused them; only what occurred. */
+static void print_told(const json_t *service)
+{
+	static const struct {
+		const char *member;
+		const char *text;
+	} lines[] = {
+		{ "replies", "refusals told by an HTTP error" },
+		{ "resets", "refusals told by a reset, as the service says" },
+		{ "replies_reset", "refusals told by a reset: no reply could be made" },
+		{ "replies_failed", "refusals not told: not even a reset could be sent" },
+		{ "flows_cut", "connections cut" },
+		{ "penalties", "penalties raised" },
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (kf_json_integer(service, lines[i].member, 0) != 0)
+			kf_output_line(stdout, "  %-20s %14lld  %s", lines[i].member,
+				       (long long)kf_json_integer(service, lines[i].member, 0),
+				       lines[i].text);
+}
+
 static void print_service(const json_t *service)
 {
 	const char *name = kf_json_string(service, "name");
@@ -24,6 +46,7 @@ static void print_service(const json_t *service)
 		       mode ? mode : "?",
 		       (long long)kf_json_integer(service, "requests_admitted", 0),
 		       (long long)kf_json_integer(service, "requests_refused", 0));
+	print_told(service);
 	print_packets(json_object_get(service, "packets"));
 }
 
@@ -48,7 +71,8 @@ static const struct kf_command commands[] = {
 	{ .method = "GET",
 	  .path = "/v1/stats",
 	  .render = render,
-	  .help = "Counts requests by verdict and packets by reason, a service at a time." },
+	  .help = "Counts requests by verdict, how refusals were told, cuts, penalties, and "
+		  "packets by reason, a service at a time." },
 	{ 0 },
 };
 

@@ -32,11 +32,22 @@ struct services {
 	json_t *array;
 };
 
+/* How refusals were told, and what else was ended. */
+static json_t *told_json(const struct kf_counters *counters)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "replies", (json_int_t)counters->replies,
+			 "resets", (json_int_t)counters->resets, "replies_reset",
+			 (json_int_t)counters->replies_reset, "replies_failed",
+			 (json_int_t)counters->replies_failed, "flows_cut",
+			 (json_int_t)counters->flows_cut, "penalties",
+			 (json_int_t)counters->penalties);
+}
+
 static int append_service(void *context, const struct kf_service_row *row)
 {
 	struct services *services = context;
+	_cleanup_json_ json_t *value = NULL, *told = NULL;
 	struct kf_counters counters;
-	json_t *value;
 	int err = kf_maps_counters(services->daemon->maps, row->index, &counters);
 
 	if (err)
@@ -45,7 +56,10 @@ static int append_service(void *context, const struct kf_service_row *row)
 		"{s:s, s:s, s:I, s:I, s:o}", "name", row->name, "mode", mode_name(row->mode),
 		"requests_admitted", (json_int_t)counters.requests_admitted, "requests_refused",
 		(json_int_t)counters.requests_refused, "packets", packets_json(&counters));
-	return json_array_append_new(services->array, value) ? -ENOMEM : 0;
+	told = told_json(&counters);
+	if (!value || !told || json_object_update(value, told))
+		return -ENOMEM;
+	return json_array_append(services->array, value) ? -ENOMEM : 0;
 }
 
 int kf_api_stats_show(struct kf_api_request *request)

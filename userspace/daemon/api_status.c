@@ -10,8 +10,10 @@
 #include <microhttpd.h>
 
 #include "cleanup.h"
+#include "cut.h"
 #include "iface.h"
 #include "log.h"
+#include "loop.h"
 #include "maps.h"
 #include "reconcile.h"
 
@@ -113,6 +115,35 @@ static void check_jit(json_t *list)
 			       "sysctl net.core.bpf_jit_enable=1");
 }
 
+/*
+ * A service that replies falls back to a reset, and where that fails to nothing, never to letting
+ * the request through.
+ */
+static int check_answers(void *context, const struct kf_service_row *row)
+{
+	struct trouble *trouble = context;
+	struct kf_counters counters;
+	int err = kf_maps_counters(trouble->daemon->maps, row->index, &counters);
+
+	if (err)
+		return err;
+	if (counters.replies_reset)
+		complain(trouble->list,
+			 "%s: %llu refused clients got a reset instead of a reply since the maps "
+			 "were made, for their packet could not be made into one: the kernel had "
+			 "no memory, or somebody took the answers out of kf_answers; free memory, "
+			 "and restart keyfilterd, which writes them",
+			 row->name, (unsigned long long)counters.replies_reset);
+	if (counters.replies_failed)
+		complain(trouble->list,
+			 "%s: %llu refused clients were told nothing since the maps were made and "
+			 "wait for their own time-out, for not even a reset could be made of their "
+			 "packet: it had long IPv6 extension headers, or the kernel had no memory; "
+			 "keep such headers off this path, or free memory",
+			 row->name, (unsigned long long)counters.replies_failed);
+	return 0;
+}
+
 static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numbers)
 {
 	_cleanup_json_ json_t *list = json_array();
@@ -124,9 +155,15 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 	else if (numbers->services && !trouble.ifaces)
 		complain(list, "there are services, but no interface is attached, so nothing is "
 			       "filtered; `keyfilterctl iface attach DEV`");
+	if (kf_store_service_each(daemon->store, check_answers, &trouble))
+		complain(list, "the counters of the services cannot be read; restart keyfilterd");
 	check_room(list, "connections", numbers->flows_live, numbers->flows_max, "flows_max");
 	check_room(list, "keys", numbers->keys.total, numbers->keys_max, "keys_max");
 	check_room(list, "sources", numbers->sources, numbers->sources_max, "sources_max");
+	if (kf_cut_is_unable(kf_loop_cut(daemon)))
+		complain(list, "this kernel cannot end TCP sockets, so silent requests of revoked "
+			       "keys and denied sources end at their next packet only; boot one "
+			       "with CONFIG_INET_DIAG_DESTROY");
 	check_jit(list);
 	return TAKE_PTR(list);
 }

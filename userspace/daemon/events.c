@@ -2,13 +2,16 @@
 #include "events.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
 #include <keyfilter/detail.h>
 
+#include "cidr.h"
 #include "cleanup.h"
+#include "cut.h"
 #include "endpoint.h"
 #include "key.h"
 #include "maps.h"
@@ -17,7 +20,8 @@
 #include "timetext.h"
 #include "why.h"
 
-#define AT_A_TIME 256 /* events, before the loop may do something else */
+#define AT_A_TIME	256 /* events, before the loop may do something else */
+#define REQUEST_ID_TEXT (sizeof("req_") + KF_ANSWER_ID_DIGITS)
 
 struct kf_events {
 	struct kf_reconcile *reconcile;
@@ -27,6 +31,14 @@ struct kf_events {
 	char services[KF_SERVICES_MAX][64];	     /* names, by index */
 	struct kf_events_entry kept[KF_EVENTS_KEPT]; /* by seq modulo KF_EVENTS_KEPT */
 };
+
+static struct kf_events_entry *next_entry(struct kf_events *events)
+{
+	struct kf_events_entry *entry = &events->kept[events->next_seq % KF_EVENTS_KEPT];
+
+	*entry = (struct kf_events_entry){ .seq = events->next_seq };
+	return entry;
+}
 
 static void look_up(struct kf_events *events, struct kf_events_entry *entry)
 {
@@ -48,12 +60,14 @@ static void look_up(struct kf_events *events, struct kf_events_entry *entry)
 static int on_record(void *context, void *data, size_t size)
 {
 	struct kf_events *events = context;
-	struct kf_events_entry *entry = &events->kept[events->next_seq % KF_EVENTS_KEPT];
+	struct kf_events_entry *entry;
 
 	if (size < sizeof(entry->event))
 		return 0; /* of an older layout, which maps.c does not let through */
-	*entry = (struct kf_events_entry){ .seq = events->next_seq };
+	entry = next_entry(events);
 	memcpy(&entry->event, data, sizeof(entry->event));
+	if (entry->event.kind == KF_EVENT_PENALTY)
+		events->reconcile->revoked |= KF_CUT_SOURCES; /* its silent requests, too */
 	look_up(events, entry);
 	events->next_seq++;
 	return ++events->taken < AT_A_TIME ? 0 : -EAGAIN;
@@ -66,6 +80,24 @@ int kf_events_dispatch(struct kf_events *events)
 	events->taken = 0;
 	err = ring_buffer__consume(events->ring);
 	return err < 0 && err != -EAGAIN ? err : (int)events->taken;
+}
+
+void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
+			       uint8_t service, int64_t wall_ns)
+{
+	struct kf_events_entry *entry = next_entry(events);
+
+	entry->penalty_ended = true;
+	entry->wall_ns = wall_ns;
+	entry->event = (struct kf_event){
+		.slot = KF_SLOT_NONE,
+		.reason = KF_REASON_SOURCE_PENALISED,
+		.service = service,
+		.kind = KF_EVENT_PENALTY,
+	};
+	memcpy(entry->event.client, addr, sizeof(entry->event.client));
+	memcpy(entry->service, events->services[service], sizeof(entry->service));
+	events->next_seq++;
 }
 
 static int remember_name(void *context, const struct kf_service_row *row)
@@ -146,24 +178,91 @@ const char *kf_events_reason_name(unsigned int reason)
 	return reason < KF_REASON_COUNT ? names[reason] : "unknown";
 }
 
+/* ---- as JSON ------------------------------------------------------------------------------------
+ */
+
 static const char *text_or_null(const char *text)
 {
 	return *text ? text : NULL;
 }
 
-json_t *kf_events_json(const struct kf_events_entry *entry)
+static const char *kind_name(const struct kf_events_entry *entry)
+{
+	switch (entry->event.kind) {
+	case KF_EVENT_REFUSED:
+		return "refused";
+	case KF_EVENT_CUT:
+		return "cut";
+	case KF_EVENT_PENALTY:
+		return entry->penalty_ended ? "penalty_ended" : "penalty_raised";
+	default:
+		return "unknown";
+	}
+}
+
+/* What a penalty holds for: an IPv4 address or an IPv6 /64, as kf_source_unit() has it. */
+static const char *source_of(const struct kf_event *event, char text[static KF_CIDR_TEXT])
+{
+	struct kf_cidr cidr = { .prefix_len = KF_CIDR_BITS };
+
+	if (event->kind != KF_EVENT_PENALTY)
+		return NULL;
+	memcpy(cidr.addr, event->client, sizeof(cidr.addr));
+	if (!kf_cidr_is_v4(&cidr)) {
+		cidr.prefix_len = 64;
+		kf_cidr_mask(&cidr);
+	}
+	kf_cidr_format(&cidr, text);
+	return text;
+}
+
+/* As the kernel writes it into the answer (bpf/answer.h). */
+static const char *request_id(const struct kf_event *event, char text[static REQUEST_ID_TEXT])
+{
+	if (!event->request_id)
+		return NULL;
+	snprintf(text, REQUEST_ID_TEXT, "req_%0*" PRIx64, KF_ANSWER_ID_DIGITS,
+		 (uint64_t)event->request_id);
+	return text;
+}
+
+/* Of the connection; the end of a penalty has none. */
+static json_t *packet_json(const struct kf_events_entry *entry)
 {
 	const struct kf_event *event = &entry->event;
-	char time[KF_TIMETEXT_SIZE], client[KF_ENDPOINT_TEXT], server[KF_ENDPOINT_TEXT];
-	const char *detail = event->detail ? kf_detail_name(event->detail) : NULL;
+	char client[KF_ENDPOINT_TEXT], server[KF_ENDPOINT_TEXT];
 
-	return json_pack("{s:I, s:s, s:s?, s:s, s:s?, s:s, s:i, s:s, s:i, s:s?, s:s?, s:b}", "seq",
-			 (json_int_t)entry->seq, "time",
-			 kf_timetext_format_micros(entry->wall_ns, time), "service",
-			 text_or_null(entry->service), "reason",
-			 kf_events_reason_name(event->reason), "detail", detail, "client",
+	if (entry->penalty_ended)
+		return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "client", "client_port",
+				 "server", "server_port", "iface", "key_id");
+	return json_pack("{s:s, s:i, s:s, s:i, s:s?, s:s?}", "client",
 			 kf_endpoint_address(event->client, client), "client_port",
 			 event->client_port, "server", kf_endpoint_address(event->server, server),
 			 "server_port", event->server_port, "iface", text_or_null(entry->iface),
-			 "key_id", text_or_null(entry->key_id), "monitor", event->monitor);
+			 "key_id", text_or_null(entry->key_id));
+}
+
+/* Seconds are told where they say something: until a repetition, or of a penalty. */
+static json_t *retry_json(const struct kf_event *event)
+{
+	return event->retry_after ? json_integer(event->retry_after) : json_null();
+}
+
+json_t *kf_events_json(const struct kf_events_entry *entry)
+{
+	const struct kf_event *event = &entry->event;
+	char time[KF_TIMETEXT_SIZE], id[REQUEST_ID_TEXT], source[KF_CIDR_TEXT];
+	const char *detail = event->detail ? kf_detail_name(event->detail) : NULL;
+	_cleanup_json_ json_t *json = json_pack(
+		"{s:I, s:s, s:s, s:s?, s:s, s:s?, s:s?, s:o, s:s?, s:b}", "seq",
+		(json_int_t)entry->seq, "time", kf_timetext_format_micros(entry->wall_ns, time),
+		"event", kind_name(entry), "service", text_or_null(entry->service), "reason",
+		kf_events_reason_name(event->reason), "detail", detail, "request_id",
+		request_id(event, id), "retry_after_s", retry_json(event), "source",
+		source_of(event, source), "monitor", event->monitor);
+	_cleanup_json_ json_t *packet = packet_json(entry);
+
+	if (!json || !packet || json_object_update(json, packet))
+		return NULL;
+	return TAKE_PTR(json);
 }

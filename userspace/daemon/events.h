@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * events.h - the last refusals, as the programs told them.
+ * events.h - the last refusals, cuts and penalties, as the programs told them.
  *
  * Owns the consumer of the kf_events ring and the last KF_EVENTS_KEPT events in memory. What the
  * numbers of an event stand for (service, key, interface) is looked up when it arrives, for they
- * may stand for something else later. Filled from the loop, read by api_events.c; one thread.
+ * may stand for something else later. The end of a penalty is told by the controller, for no packet
+ * comes by when time runs out. Filled from the loop, read by api_events.c; one thread.
  * Nothing here holds a secret: an event has the key's slot, never the key.
  */
 #ifndef KEYFILTER_DAEMON_EVENTS_H
 #define KEYFILTER_DAEMON_EVENTS_H
 
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -28,7 +30,8 @@ struct kf_events_entry {
 	uint64_t seq; /* 1, 2, 3 since the daemon began */
 	int64_t wall_ns;
 	struct kf_event event;
-	char service[64]; /* "" where it was unknown, as below */
+	bool penalty_ended; /* told by the controller; the event is client and service alone */
+	char service[64];   /* "" where it was unknown, as below */
 	char key_id[KF_KEY_ID_SIZE];
 	char iface[IF_NAMESIZE];
 };
@@ -42,6 +45,14 @@ void kf_events_close(struct kf_events *events); /* NULL is fine */
 int kf_events_fd(const struct kf_events *events); /* for the loop: readable */
 /* Takes what is in the ring, at most some hundred at a time: how many, or -errno. */
 int kf_events_dispatch(struct kf_events *events);
+
+/*
+ * The penalty of the source that @addr belongs to (kf_source_unit()), raised by the service with
+ * the index @service, ran out or was forgiven at @wall_ns. Followers read it once somebody wakes
+ * them: kf_api_wake_followers().
+ */
+void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
+			       uint8_t service, int64_t wall_ns);
 
 /* Call it when services were added or removed: their names are remembered. */
 void kf_events_reload(struct kf_events *events);

@@ -12,6 +12,7 @@
 #include "events.h"
 #include "iface.h"
 #include "maps.h"
+#include "penalty.h"
 #include "reconcile.h"
 
 struct writer {
@@ -67,6 +68,49 @@ static int write_requests(void *context, const struct kf_service_row *row)
 	return 0;
 }
 
+static int write_told(void *context, const struct kf_service_row *row)
+{
+	const struct writer *writer = context;
+	struct kf_counters counters;
+	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
+
+	if (err)
+		return err;
+	fprintf(writer->out,
+		"keyfilter_refusals_total{service=\"%s\",told=\"reply\"} %" PRIu64 "\n"
+		"keyfilter_refusals_total{service=\"%s\",told=\"reset\"} %" PRIu64 "\n"
+		"keyfilter_refusals_total{service=\"%s\",told=\"reset_for_reply\"} %" PRIu64 "\n"
+		"keyfilter_refusals_total{service=\"%s\",told=\"failed\"} %" PRIu64 "\n",
+		row->name, (uint64_t)counters.replies, row->name, (uint64_t)counters.resets,
+		row->name, (uint64_t)counters.replies_reset, row->name,
+		(uint64_t)counters.replies_failed);
+	return 0;
+}
+
+static int write_cuts(void *context, const struct kf_service_row *row)
+{
+	const struct writer *writer = context;
+	struct kf_counters counters;
+	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
+
+	if (!err)
+		fprintf(writer->out, "keyfilter_flows_cut_total{service=\"%s\"} %" PRIu64 "\n",
+			row->name, (uint64_t)counters.flows_cut);
+	return err;
+}
+
+static int write_penalties(void *context, const struct kf_service_row *row)
+{
+	const struct writer *writer = context;
+	struct kf_counters counters;
+	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
+
+	if (!err)
+		fprintf(writer->out, "keyfilter_penalties_total{service=\"%s\"} %" PRIu64 "\n",
+			row->name, (uint64_t)counters.penalties);
+	return err;
+}
+
 static int write_iface(void *context, const struct kf_iface_row *row)
 {
 	const struct writer *writer = context;
@@ -82,17 +126,28 @@ static int write_iface(void *context, const struct kf_iface_row *row)
 
 static int write_services(struct writer *writer)
 {
-	struct kf_store *store = writer->daemon->store;
-	int err;
+	static const struct {
+		const char *name;
+		const char *help;
+		int (*write)(void *context, const struct kf_service_row *row);
+	} families[] = {
+		{ "keyfilter_packets_total", "Packets to a service, each under one reason.",
+		  write_packets },
+		{ "keyfilter_requests_total", "Request heads judged, by verdict.", write_requests },
+		{ "keyfilter_refusals_total",
+		  "Refusals by how the client was told; failed: not even by a reset.", write_told },
+		{ "keyfilter_flows_cut_total", "Connections ended while they were served.",
+		  write_cuts },
+		{ "keyfilter_penalties_total", "Penalties raised against sources.",
+		  write_penalties },
+	};
+	int err = 0;
 
-	begin(writer->out, "keyfilter_packets_total", "counter",
-	      "Packets to a service, each under one reason.");
-	err = kf_store_service_each(store, write_packets, writer);
-	if (err)
-		return err;
-	begin(writer->out, "keyfilter_requests_total", "counter",
-	      "Request heads judged, by verdict.");
-	return kf_store_service_each(store, write_requests, writer);
+	for (size_t i = 0; !err && i < sizeof(families) / sizeof(families[0]); i++) {
+		begin(writer->out, families[i].name, "counter", families[i].help);
+		err = kf_store_service_each(writer->daemon->store, families[i].write, writer);
+	}
+	return err;
 }
 
 static int write_events(struct writer *writer)
@@ -127,6 +182,14 @@ static int write_keys(struct writer *writer)
 	return 0;
 }
 
+static void write_penalised(struct writer *writer)
+{
+	begin(writer->out, "keyfilter_sources_penalised", "gauge",
+	      "Sources whose packets are dropped now because their requests failed.");
+	fprintf(writer->out, "keyfilter_sources_penalised %" PRIu64 "\n",
+		kf_penalty_count(writer->daemon->maps));
+}
+
 int kf_metrics_write(struct kf_daemon *daemon, FILE *out)
 {
 	struct writer writer = { daemon, out };
@@ -139,6 +202,7 @@ int kf_metrics_write(struct kf_daemon *daemon, FILE *out)
 	err = err ?: write_keys(&writer);
 	if (err)
 		return err;
+	write_penalised(&writer);
 	begin(out, "keyfilter_iface_attached", "gauge",
 	      "1 where the programs are in place on an interface that is to be filtered.");
 	return kf_store_iface_each(daemon->store, write_iface, &writer);
