@@ -162,11 +162,55 @@ static void assert_nothing_left(const char *dev)
 	assert_false(has_clsact(dev));
 }
 
+/* Which of our programs are on TC. */
+static void assert_on_tc(const struct kf_attach *attach, bool ingress, bool answer, bool egress)
+{
+	int kfa = (int)if_nametoindex("kfa");
+
+	assert_int_equal(kf_attach_tc_is_on(attach, kfa, KF_ATTACH_INGRESS), ingress);
+	assert_int_equal(kf_attach_tc_is_on(attach, kfa, KF_ATTACH_ANSWER), answer);
+	assert_int_equal(kf_attach_tc_is_on(attach, kfa, KF_ATTACH_EGRESS), egress);
+}
+
+/* Programs on TC, loaded now, that run over the maps of the first pin directory. */
+static int count_programs(const struct kf_attach *attach)
+{
+	__u32 id = 0;
+	int count = 0;
+
+	while (!bpf_prog_get_next_id(id, &id))
+		for (int part = KF_ATTACH_INGRESS; part <= KF_ATTACH_EGRESS; part++)
+			count +=
+				kf_attach_object_id_is_ours(attach, id, kf_attach_tc_program(part));
+	return count;
+}
+
+/* What was replaced goes a moment later. */
+static void assert_programs(const struct kf_attach *attach, int count)
+{
+	for (int i = 0; i < 200 && count_programs(attach) != count; i++)
+		usleep(10000);
+	assert_int_equal(count_programs(attach), count);
+}
+
+static int count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
 /* ---- tests -------------------------------------------------------------------------------- */
 
 static void check_mode(enum kf_attach_mode mode, bool tcx)
 {
 	struct kf_attach *attach = open_attach(0);
+	int descriptors;
 	__u32 before;
 
 	attach->tcx = attach->tcx && tcx;
@@ -177,6 +221,14 @@ static void check_mode(enum kf_attach_mode mode, bool tcx)
 			assert_int_equal(kf_attach_add(attach, "kfa", other, &why), -EBUSY);
 	}
 	assert_false(kf_attach_is_on(attach, "kfb", mode));
+	assert_on_tc(attach, mode == KF_ATTACH_TC, mode != KF_ATTACH_TC, true);
+
+	descriptors = count_descriptors();
+	for (int i = 0; i < 10; i++) {
+		assert_true(kf_attach_is_on(attach, "kfa", mode));
+		kf_attach_is_alone(attach, "kfa");
+	}
+	assert_int_equal(count_descriptors(), descriptors); /* it is asked for every status */
 
 	before = xdp_id("kfa");
 	assert_done(kf_attach_add(attach, "kfa", mode, &why));
@@ -185,6 +237,7 @@ static void check_mode(enum kf_attach_mode mode, bool tcx)
 	assert_done(kf_attach_add(attach, "kfa", mode, &why));
 	assert_true(mode == KF_ATTACH_TC || xdp_id("kfa") != before);
 	assert_true(kf_attach_is_on(attach, "kfa", mode));
+	assert_programs(attach, 2); /* none of the build before */
 	kf_attach_close(attach);
 
 	attach = open_attach(0); /* a restarted controller finds it */
@@ -207,20 +260,64 @@ static void test_attach_modes(void **state)
 }
 
 /* A part that somebody took off is put back; the rest stays. */
-static void test_attach_repairs(void **state)
+static void check_repairs(bool tcx)
 {
-	struct kf_attach *attach;
+	struct kf_attach *attach = open_attach(0);
+	int kfa = (int)if_nametoindex("kfa");
+	__u32 before;
 
-	NEEDS_NAMESPACE();
-	attach = open_attach(0);
+	attach->tcx = attach->tcx && tcx;
 	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
 	run("ip link set dev kfa xdp off");
 	assert_false(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
 	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
 	assert_true(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
+
+	before = xdp_id("kfa");
+	for (int part = KF_ATTACH_ANSWER; part <= KF_ATTACH_EGRESS; part++) {
+		assert_done(kf_attach_tc_remove(attach, kfa, "kfa", part, &why));
+		assert_false(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
+		assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
+		assert_on_tc(attach, false, true, true);
+	}
+	assert_int_equal(xdp_id("kfa"), before);
 	assert_done(kf_attach_remove(attach, "kfa", &why));
 	assert_nothing_left("kfa");
 	kf_attach_close(attach);
+}
+
+static void test_attach_repairs(void **state)
+{
+	NEEDS_NAMESPACE();
+	check_repairs(true);
+	check_repairs(false);
+}
+
+/* What answers for XDP is not the filter of mode tc, and gives way to it. */
+static void check_left_answer(bool tcx)
+{
+	struct kf_attach *attach = open_attach(0);
+
+	attach->tcx = attach->tcx && tcx;
+	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
+	run("ip link set dev kfa xdp off");
+	assert_false(kf_attach_is_on(attach, "kfa", KF_ATTACH_TC));
+	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why));
+	assert_true(kf_attach_is_on(attach, "kfa", KF_ATTACH_TC));
+	assert_on_tc(attach, true, false, true);
+	assert_programs(attach, 2);
+	assert_int_equal(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why), -EBUSY);
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	assert_nothing_left("kfa");
+	assert_programs(attach, 0);
+	kf_attach_close(attach);
+}
+
+static void test_attach_left_answer(void **state)
+{
+	NEEDS_NAMESPACE();
+	check_left_answer(true);
+	check_left_answer(false);
 }
 
 static void test_attach_failures(void **state)
@@ -238,8 +335,13 @@ static void test_attach_failures(void **state)
 	assert_non_null(strstr(why.text, "--mode generic"));
 	assert_nothing_left("lo");
 
-	/* filters for egress would run on ingress */
+	/* XDP comes last: where it cannot be, what was put on TC before goes again */
 	attach->tcx = false;
+	assert_int_equal(kf_attach_add(attach, "lo", KF_ATTACH_NATIVE, &why), -EOPNOTSUPP);
+	assert_nothing_left("lo");
+	assert_programs(attach, 0);
+
+	/* filters for egress would run on ingress */
 	run("tc qdisc add dev kfa ingress");
 	assert_int_equal(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why), -EEXIST);
 	run("tc qdisc del dev kfa ingress");
@@ -385,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_attach_probe),
 		cmocka_unit_test(test_attach_modes),
 		cmocka_unit_test(test_attach_repairs),
+		cmocka_unit_test(test_attach_left_answer),
 		cmocka_unit_test(test_attach_failures),
 		cmocka_unit_test(test_attach_keeps_others),
 		cmocka_unit_test(test_attach_instances),

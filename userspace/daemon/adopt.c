@@ -95,7 +95,8 @@ static int adopt(struct run *run, const struct kf_connection *connection, __u8 s
 		.seen = now_seen(),
 		.since = now_seen(),
 		.state = KF_FLOW_UNSYNCED,
-		.out_flags = connection->answered ? KF_FLOW_ANSWERED : 0,
+		.response_state = KF_RESPONSE_LOST,
+		.out_flags = connection->answered ? KF_FLOW_CAUGHT_UP : 0,
 		.service = service,
 	};
 	int err = -EBUSY;

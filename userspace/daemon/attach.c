@@ -195,7 +195,7 @@ static void sweep(const struct kf_attach *attach)
 
 /* ---- attach, detach ------------------------------------------------------------------------- */
 
-/* What there is of ours on the ingress side. */
+/* The filter of ours on the ingress side; what answers for XDP is none. */
 struct ingress {
 	bool on;
 	enum kf_attach_mode mode;
@@ -214,6 +214,24 @@ static int look_at_ingress(const struct kf_attach *attach, int ifindex, struct i
 	return 0;
 }
 
+/* Which programs of a mode; those that it has not are always there. */
+struct parts {
+	bool egress;
+	bool answer;
+	bool ingress;
+};
+
+static bool is_answer_on(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode)
+{
+	return mode == KF_ATTACH_TC || kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_ANSWER);
+}
+
+static int explain_links(const struct kf_attach *attach, int err, struct kf_why *why)
+{
+	return kf_why_set(why, err, "cannot write below %s/links: %s; run keyfilterd as root",
+			  attach->pin_dir, strerror(-err));
+}
+
 static int add_ingress(const struct kf_attach *attach, int ifindex, const char *dev,
 		       enum kf_attach_mode mode, struct kf_why *why)
 {
@@ -222,35 +240,51 @@ static int add_ingress(const struct kf_attach *attach, int ifindex, const char *
 	return kf_attach_xdp_add(attach, ifindex, dev, mode, why);
 }
 
-/* Egress first: it sees the handshakes that ingress asks for. */
+/*
+ * Egress first: it sees the handshakes that ingress asks for. XDP last: what it hands over to be
+ * answered, the stack would drop in silence.
+ */
+static int add_parts(const struct kf_attach *attach, int ifindex, const char *dev,
+		     enum kf_attach_mode mode, const struct parts *fine, struct kf_why *why)
+{
+	int err = 0;
+
+	if (!fine->egress)
+		err = kf_attach_tc_add(attach, ifindex, dev, KF_ATTACH_EGRESS, why);
+	if (!err && !fine->answer)
+		err = kf_attach_tc_add(attach, ifindex, dev, KF_ATTACH_ANSWER, why);
+	if (!err && !fine->ingress)
+		err = add_ingress(attach, ifindex, dev, mode, why);
+	return err;
+}
+
 static int add_missing(const struct kf_attach *attach, int ifindex, const char *dev,
 		       enum kf_attach_mode mode, bool ingress_on, struct kf_why *why)
 {
+	const struct parts on = {
+		.egress = kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS),
+		.answer = is_answer_on(attach, ifindex, mode),
+		.ingress = ingress_on,
+	};
+	const struct parts stale = { .answer = mode == KF_ATTACH_TC };
 	bool same = is_same_build(attach, ifindex);
-	bool egress_on = kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS);
-	int err = 0;
+	int err;
 
-	if (same && egress_on && ingress_on)
+	if (same && on.egress && on.answer && on.ingress)
 		return 0;
 	err = forget_build(attach, ifindex);
 	if (err)
-		return kf_why_set(why, err,
-				  "cannot write below %s/links: %s; run keyfilterd as root",
-				  attach->pin_dir, strerror(-err));
-	if (!same || !egress_on)
-		err = kf_attach_tc_add(attach, ifindex, dev, KF_ATTACH_EGRESS, why);
-	if (err)
+		return explain_links(attach, err, why);
+	err = add_parts(attach, ifindex, dev, mode, same ? &on : &stale, why);
+	if (err) {
+		if (!on.answer)
+			kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_ANSWER, NULL);
+		if (!on.egress)
+			kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_EGRESS, NULL);
 		return err;
-	if (!same || !ingress_on)
-		err = add_ingress(attach, ifindex, dev, mode, why);
-	if (err && !egress_on)
-		kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_EGRESS, NULL);
-	if (err)
-		return err;
+	}
 	err = note_build(attach, ifindex);
-	return err ? kf_why_set(why, err, "cannot write below %s/links: %s; run keyfilterd as root",
-				attach->pin_dir, strerror(-err))
-		   : 0;
+	return err ? explain_links(attach, err, why) : 0;
 }
 
 int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode,
@@ -286,7 +320,7 @@ int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *w
 	sweep(attach);
 	if (!ifindex)
 		return 0;
-	first = kf_attach_xdp_remove(attach, ifindex, dev, why);
+	first = kf_attach_xdp_remove(attach, ifindex, dev, why); /* in reverse */
 	err = kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_INGRESS, first ? NULL : why);
 	first = first ? first : err;
 	err = kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_EGRESS, first ? NULL : why);
@@ -300,7 +334,8 @@ bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_m
 	struct ingress ingress;
 
 	return ifindex && !look_at_ingress(attach, ifindex, &ingress) && ingress.on &&
-	       ingress.mode == mode && kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS);
+	       ingress.mode == mode && is_answer_on(attach, ifindex, mode) &&
+	       kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS);
 }
 
 bool kf_attach_is_alone(struct kf_attach *attach, const char *dev)

@@ -2,14 +2,16 @@
 /*
  * attach.h - puts the programs on interfaces and takes them off.
  *
- * XDP goes through libxdp's dispatcher, so that other XDP programs keep running beside ours; TC
- * ingress (mode tc) and TC egress (every mode) are tcx links where the kernel has them (Linux 6.6),
- * else clsact filters with a priority of our own. Everything outlives the process: what is attached
- * is found again by looking at the kernel, not at memory, and is ours when it runs over this pin
- * directory's kf_config; so several instances can share an interface. Called by api_iface.c,
- * reconcile.c and the link watch, from the daemon's one thread and in the network namespace that it
- * filters. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Errors: 0
- * or -errno, and @why, which may not be NULL unless said, holds one line "CAUSE; MEND" with the
+ * An interface carries, in modes native and generic, the filter on XDP and on TC ingress the
+ * program that answers for it; in mode tc the filter, which answers by itself, on TC ingress; in
+ * every mode a program on TC egress. XDP goes through libxdp's dispatcher, so that other XDP
+ * programs keep running beside ours; those on TC are tcx links where the kernel has them
+ * (Linux 6.6), else clsact filters with a priority of our own. Everything outlives the process:
+ * what is attached is found again by looking at the kernel, not at memory, and is ours when it runs
+ * over this pin directory's kf_config; so several instances can share an interface. Called by
+ * iface.c and unload.c, from the daemon's one thread and in the network namespace that it filters.
+ * Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Errors: 0 or
+ * -errno, and @why, which may not be NULL unless said, holds one line "CAUSE; MEND" with the
  * kernel's extack text where there is one; nothing is left half attached.
  */
 #ifndef KEYFILTER_DAEMON_ATTACH_H
@@ -37,7 +39,7 @@ int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *w
 void kf_attach_close(struct kf_attach *attach); /* takes nothing off; NULL is fine */
 
 /*
- * Attaches @dev exactly as asked, egress first; never falls back to another mode. An interface that
+ * Attaches @dev exactly as asked, XDP last; never falls back to another mode. An interface that
  * carries the same build of the programs already is left alone; another build is replaced without a
  * moment unfiltered. -EBUSY: attached in another mode (detach first), or other XDP programs stand
  * in the way; -ENODEV: no such interface.

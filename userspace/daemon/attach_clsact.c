@@ -29,7 +29,7 @@
 
 struct search {
 	const struct kf_attach *attach;
-	const char *program; /* NULL: any filter will do */
+	const char *program[2]; /* any of these; none: any filter will do */
 	__u32 handle;
 	__u32 priority;
 	bool found;
@@ -40,17 +40,20 @@ struct qdisc_search {
 	bool is_clsact;
 };
 
-static const char *program_of(enum kf_attach_side side)
+/* For what may be ours on the hook of @part. */
+static struct search search_for(const struct kf_attach *attach, enum kf_attach_part part)
 {
-	return side == KF_ATTACH_INGRESS ? KF_PROGRAM_INGRESS : KF_PROGRAM_EGRESS;
+	if (part == KF_ATTACH_EGRESS)
+		return (struct search){ attach, .program = { KF_PROGRAM_EGRESS } };
+	return (struct search){ attach, .program = { KF_PROGRAM_INGRESS, KF_PROGRAM_ANSWER } };
 }
 
-static struct bpf_tc_hook hook_of(int ifindex, enum kf_attach_side side)
+static struct bpf_tc_hook hook_of(int ifindex, enum kf_attach_part part)
 {
 	return (struct bpf_tc_hook){ .sz = sizeof(struct bpf_tc_hook),
 				     .ifindex = ifindex,
-				     .attach_point = side == KF_ATTACH_INGRESS ? BPF_TC_INGRESS
-									       : BPF_TC_EGRESS };
+				     .attach_point = part == KF_ATTACH_EGRESS ? BPF_TC_EGRESS
+									      : BPF_TC_INGRESS };
 }
 
 /* The program's id, from TCA_OPTIONS of a bpf filter; 0: it has none. */
@@ -63,6 +66,15 @@ static __u32 program_id(const struct nlattr *options)
 		    mnl_attr_validate(attr, MNL_TYPE_U32) >= 0)
 			return mnl_attr_get_u32(attr);
 	return 0;
+}
+
+static bool is_one_of(const struct search *search, __u32 id)
+{
+	for (int i = 0; i < 2; i++)
+		if (search->program[i] &&
+		    kf_attach_object_id_is_ours(search->attach, id, search->program[i]))
+			return true;
+	return false;
 }
 
 static int take_filter(void *context, const struct nlmsghdr *message)
@@ -80,9 +92,7 @@ static int take_filter(void *context, const struct nlmsghdr *message)
 		else if (mnl_attr_get_type(attr) == TCA_OPTIONS)
 			options = attr;
 	}
-	if (search->program &&
-	    (!is_bpf || !options ||
-	     !kf_attach_object_id_is_ours(search->attach, program_id(options), search->program)))
+	if (search->program[0] && (!is_bpf || !options || !is_one_of(search, program_id(options))))
 		return 0;
 	search->handle = filter->tcm_handle;
 	search->priority = TC_H_MAJ(filter->tcm_info) >> 16;
@@ -90,14 +100,14 @@ static int take_filter(void *context, const struct nlmsghdr *message)
 	return 1;
 }
 
-static __u32 parent_of(enum kf_attach_side side)
+static __u32 parent_of(enum kf_attach_part part)
 {
-	__u32 minor = side == KF_ATTACH_INGRESS ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS;
+	__u32 minor = part == KF_ATTACH_EGRESS ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS;
 
 	return TC_H_MAKE(TC_H_CLSACT, minor);
 }
 
-static int look(struct search *search, int ifindex, enum kf_attach_side side)
+static int look(struct search *search, int ifindex, enum kf_attach_part part)
 {
 	char buffer[KF_NETLINK_REQUEST_MAX];
 	int err = -EINTR;
@@ -109,7 +119,7 @@ static int look(struct search *search, int ifindex, enum kf_attach_side side)
 		request->nlmsg_type = RTM_GETTFILTER;
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		where->tcm_ifindex = ifindex;
-		where->tcm_parent = parent_of(side);
+		where->tcm_parent = parent_of(part);
 		err = kf_netlink_ask(NETLINK_ROUTE, request, take_filter, search);
 	}
 	return err < 0 ? err : 0;
@@ -192,20 +202,20 @@ static int drop_qdisc(const struct kf_attach *attach, int ifindex)
 	return unlinkat(attach->links_fd, marker, 0) && errno != ENOENT ? -errno : 0;
 }
 
-bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side)
+bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part)
 {
-	struct search search = { .attach = attach, .program = program_of(side) };
+	struct search search = { attach, .program = { kf_attach_tc_program(part) } };
 
-	return !look(&search, ifindex, side) && search.found;
+	return !look(&search, ifindex, part) && search.found;
 }
 
-int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_attach_side side,
+int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
 			 int program_fd)
 {
-	struct search search = { .attach = attach, .program = program_of(side) };
+	struct search search = search_for(attach, part);
 	LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program_fd, .priority = PRIORITY);
-	struct bpf_tc_hook hook = hook_of(ifindex, side);
-	int err = look(&search, ifindex, side);
+	struct bpf_tc_hook hook = hook_of(ifindex, part);
+	int err = look(&search, ifindex, part);
 
 	if (!err && search.found) {
 		filter.handle = search.handle;
@@ -221,11 +231,11 @@ int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_at
 	return err;
 }
 
-int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_side side)
+int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_part part)
 {
-	struct search search = { .attach = attach, .program = program_of(side) };
-	struct bpf_tc_hook hook = hook_of(ifindex, side);
-	int err = look(&search, ifindex, side);
+	struct search search = search_for(attach, part);
+	struct bpf_tc_hook hook = hook_of(ifindex, part);
+	int err = look(&search, ifindex, part);
 
 	if (!err && search.found) {
 		LIBBPF_OPTS(bpf_tc_opts, filter, .handle = search.handle,

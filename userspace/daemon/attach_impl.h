@@ -8,7 +8,7 @@
  * into an error. An ifindex stands for the interface below attach.c. Pins are in the directory
  * <pin-dir>/links, named by ifindex, as an interface's name may hold what a file name cannot:
  *
- *	7-in, 7-out	tcx links
+ *	7-in, 7-out	tcx links on ingress (of either program that runs there) and egress
  *	7-build		symlink to the build the interface carries, see kf_attach.build
  *	7-clsact	symlink: the clsact qdisc is of our making
  */
@@ -23,7 +23,11 @@
 
 struct bpf_object;
 
-enum kf_attach_side { KF_ATTACH_INGRESS, KF_ATTACH_EGRESS };
+/*
+ * The programs on TC. On ingress runs one of two: the whole filter in mode tc, and in the other
+ * modes what answers for XDP; one takes the place of the other.
+ */
+enum kf_attach_part { KF_ATTACH_INGRESS, KF_ATTACH_ANSWER, KF_ATTACH_EGRESS };
 
 struct kf_attach {
 	char *pin_dir;
@@ -87,28 +91,31 @@ const void *kf_attach_xdp_object(size_t *size);
 
 /* ---- attach_tc.c --------------------------------------------------------------------------- */
 
-bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
-/* Adds this build's program, or puts it in the place of an older one of ours at once. */
+/* KF_PROGRAM_* */
+const char *kf_attach_tc_program(enum kf_attach_part part);
+bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+/* Adds this build's program, or puts it in the place of one of ours on the same hook at once. */
 int kf_attach_tc_add(const struct kf_attach *attach, int ifindex, const char *dev,
-		     enum kf_attach_side side, struct kf_why *why);
+		     enum kf_attach_part part, struct kf_why *why);
+/* Takes off what is ours on the hook of @part. */
 int kf_attach_tc_remove(const struct kf_attach *attach, int ifindex, const char *dev,
-			enum kf_attach_side side, struct kf_why *why);
+			enum kf_attach_part part, struct kf_why *why);
 const void *kf_attach_tc_object(size_t *size);
 
 /* ---- attach_tcx.c, attach_clsact.c: without words ------------------------------------------- */
 
 bool kf_attach_tcx_is_supported(void);
-bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
-int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_side side,
+bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
 		      int program_fd);
-int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
 
 /* Tries it in a network namespace of its own. False also when that cannot be made. */
 bool kf_attach_clsact_is_missing(void);
-bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
 /* -EEXIST: an ingress qdisc stands where clsact would. */
-int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_attach_side side,
+int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
 			 int program_fd);
-int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_side side);
+int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
 
 #endif

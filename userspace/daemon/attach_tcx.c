@@ -21,14 +21,14 @@ enum { TCX_INGRESS = 46, TCX_EGRESS = 47 };
 #define LINK_TYPE_TCX 11
 #define FIRST	      (1u << 3) /* BPF_F_BEFORE without a relative: before all */
 
-static enum bpf_attach_type hook_of(enum kf_attach_side side)
+static enum bpf_attach_type hook_of(enum kf_attach_part part)
 {
-	return (enum bpf_attach_type)(side == KF_ATTACH_INGRESS ? TCX_INGRESS : TCX_EGRESS);
+	return (enum bpf_attach_type)(part == KF_ATTACH_EGRESS ? TCX_EGRESS : TCX_INGRESS);
 }
 
-static void name_of(char out[32], int ifindex, enum kf_attach_side side)
+static void name_of(char out[32], int ifindex, enum kf_attach_part part)
 {
-	snprintf(out, 32, "%d-%s", ifindex, side == KF_ATTACH_INGRESS ? "in" : "out");
+	snprintf(out, 32, "%d-%s", ifindex, part == KF_ATTACH_EGRESS ? "out" : "in");
 }
 
 static int path_of(const struct kf_attach *attach, char out[PATH_MAX], const char *name)
@@ -38,8 +38,12 @@ static int path_of(const struct kf_attach *attach, char out[PATH_MAX], const cha
 	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* The pinned link; -ENOENT also when it is dead, or another interface's (a reused ifindex). */
-static int open_link(const struct kf_attach *attach, int ifindex, enum kf_attach_side side)
+/*
+ * The pinned link on the hook of @part, and in @program the id of what it runs; -ENOENT also when
+ * it is dead, or another interface's (a reused ifindex).
+ */
+static int open_link(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
+		     __u32 *program)
 {
 	_cleanup_close_ int fd = -1;
 	struct bpf_link_info info = { 0 };
@@ -47,7 +51,7 @@ static int open_link(const struct kf_attach *attach, int ifindex, enum kf_attach
 	char name[32], path[PATH_MAX];
 	int err;
 
-	name_of(name, ifindex, side);
+	name_of(name, ifindex, part);
 	err = path_of(attach, path, name);
 	if (err)
 		return err;
@@ -60,6 +64,7 @@ static int open_link(const struct kf_attach *attach, int ifindex, enum kf_attach
 	/* .tcx.ifindex stands where .xdp.ifindex does; 0 once the interface is gone */
 	if (info.type != LINK_TYPE_TCX || info.xdp.ifindex != (__u32)ifindex)
 		return -ENOENT;
+	*program = info.prog_id;
 	return TAKE_FD(fd);
 }
 
@@ -83,43 +88,47 @@ bool kf_attach_tcx_is_supported(void)
 	return link == -ENODEV;
 }
 
-bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_side side)
+bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part)
 {
-	_cleanup_close_ int link = open_link(attach, ifindex, side);
+	__u32 program = 0;
+	_cleanup_close_ int link = open_link(attach, ifindex, part, &program);
 
-	return link >= 0;
+	return link >= 0 &&
+	       kf_attach_object_id_is_ours(attach, program, kf_attach_tc_program(part));
 }
 
-int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_side side,
+int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
 		      int program_fd)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = FIRST);
-	_cleanup_close_ int link = open_link(attach, ifindex, side);
+	__u32 old = 0;
+	_cleanup_close_ int link = open_link(attach, ifindex, part, &old);
 	char name[32], path[PATH_MAX];
 	int err;
 
 	if (link >= 0)
 		return bpf_link_update(link, program_fd, NULL);
 
-	name_of(name, ifindex, side);
+	name_of(name, ifindex, part);
 	err = path_of(attach, path, name);
 	if (err)
 		return err;
 	if (unlinkat(attach->links_fd, name, 0) && errno != ENOENT)
 		return -errno;
-	link = bpf_link_create(program_fd, ifindex, hook_of(side), &options);
+	link = bpf_link_create(program_fd, ifindex, hook_of(part), &options);
 	return link < 0 ? link : bpf_obj_pin(link, path);
 }
 
 /* Detached first: the kernel ends a link whose last reference goes some moments later. */
-int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_side side)
+int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_part part)
 {
-	_cleanup_close_ int link = open_link(attach, ifindex, side);
+	__u32 program = 0;
+	_cleanup_close_ int link = open_link(attach, ifindex, part, &program);
 	char name[32];
 	int err = link >= 0 ? bpf_link_detach(link) : 0;
 
 	if (err)
 		return err;
-	name_of(name, ifindex, side);
+	name_of(name, ifindex, part);
 	return unlinkat(attach->links_fd, name, 0) && errno != ENOENT ? -errno : 0;
 }

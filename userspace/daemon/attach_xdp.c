@@ -5,6 +5,9 @@
  * /sys/fs/bpf/xdp/dispatch-I-D/ (its protocol.org); the dispatcher itself lives by being attached.
  * Where the kernel refuses freplace, libxdp attaches a single program without a dispatcher, in the
  * mode asked for: then ours is alone on the interface ("legacy" in libxdp's words).
+ *
+ * What is asked often is asked without libxdp: its 1.3 loses a descriptor of the program on the
+ * interface with each xdp_multiprog__get_from_ifindex().
  */
 #include "attach_impl.h"
 
@@ -30,6 +33,7 @@
 
 #define RUN_PRIORITY 10 /* libxdp's default is 50; low runs early */
 #define PROGRAMS_MAX 10 /* of a dispatcher */
+#define LOOKS_MAX    8
 
 KF_CLEANUP_DEFINE(struct keyfilter_xdp, keyfilter_xdp__destroy)
 KF_CLEANUP_DEFINE(struct xdp_program, xdp_program__close)
@@ -88,38 +92,89 @@ static struct xdp_program *find_ours(const struct kf_attach *attach,
 	return NULL;
 }
 
-static int find_mode(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode)
+/* Below this, libxdp pins. */
+static int path_of(char out[PATH_MAX], const char *name)
 {
-	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
-	int err = open_multiprog(ifindex, &multiprog);
+	const char *bpffs = secure_getenv("LIBXDP_BPFFS");
+	int length = snprintf(out, PATH_MAX, "%s/xdp%s", bpffs ? bpffs : "/sys/fs/bpf", name);
 
-	if (err || !multiprog || !find_ours(attach, multiprog, 0))
+	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+static bool holds_ours(const struct kf_attach *attach, const char *dispatcher)
+{
+	for (int i = 0; i < PROGRAMS_MAX; i++) {
+		_cleanup_close_ int fd = -1;
+		char path[PATH_MAX + 32];
+
+		snprintf(path, sizeof(path), "%s/prog%d-prog", dispatcher, i);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			return false;
+		if (kf_attach_object_is_ours(attach, fd, KF_PROGRAM_XDP))
+			return true;
+	}
+	return false;
+}
+
+/* How ours runs on an interface. */
+struct place {
+	__u32 id; /* of what the interface runs: our program, or the dispatcher before it */
+	bool on;
+	bool alone;
+	enum kf_attach_mode mode;
+};
+
+static int look(const struct kf_attach *attach, int ifindex, struct place *out)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	char name[64], path[PATH_MAX];
+	int err = bpf_xdp_query(ifindex, 0, &query);
+
+	*out = (struct place){ .id = query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id,
+			       .mode = query.drv_prog_id ? KF_ATTACH_NATIVE : KF_ATTACH_GENERIC };
+	if (err || !out->id)
 		return err;
-	*mode = xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? KF_ATTACH_GENERIC
-								      : KF_ATTACH_NATIVE;
-	return 1;
+	out->alone = kf_attach_object_id_is_ours(attach, out->id, KF_PROGRAM_XDP);
+	snprintf(name, sizeof(name), "/dispatch-%d-%u", ifindex, out->id);
+	err = path_of(path, name);
+	if (err)
+		return err;
+	out->on = out->alone || holds_ours(attach, path);
+	return 0;
+}
+
+/* Again where somebody changed the dispatcher meanwhile: its pins are another's then. */
+static int find_place(const struct kf_attach *attach, int ifindex, struct place *out)
+{
+	int err = look(attach, ifindex, out);
+	struct place again = { 0 };
+
+	for (int i = 0; !err && !out->on && i < LOOKS_MAX; i++) {
+		err = look(attach, ifindex, &again);
+		if (again.id == out->id)
+			break;
+		*out = again;
+	}
+	return err;
 }
 
 int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode)
 {
-	struct kf_attach_capture capture; /* only to keep libxdp quiet */
-	int found;
+	struct place place;
+	int err = find_place(attach, ifindex, &place);
 
-	kf_attach_capture_begin(&capture);
-	found = find_mode(attach, ifindex, mode);
-	kf_attach_capture_end(&capture);
-	return found;
+	if (err || !place.on)
+		return err;
+	*mode = place.mode;
+	return 1;
 }
 
 bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex)
 {
-	_cleanup_(xdp_multiprog__closep) struct xdp_multiprog *multiprog = NULL;
-	struct kf_attach_capture capture;
+	struct place place;
 
-	kf_attach_capture_begin(&capture);
-	open_multiprog(ifindex, &multiprog);
-	kf_attach_capture_end(&capture);
-	return multiprog && xdp_multiprog__is_legacy(multiprog) && find_ours(attach, multiprog, 0);
+	return !find_place(attach, ifindex, &place) && place.alone;
 }
 
 /* Takes off every program of ours but @but. */
@@ -284,22 +339,6 @@ int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char
 
 /* ---- what vanished interfaces leave behind -------------------------------------------------- */
 
-static bool holds_ours(const struct kf_attach *attach, const char *dispatcher)
-{
-	for (int i = 0; i < PROGRAMS_MAX; i++) {
-		_cleanup_close_ int fd = -1;
-		char path[PATH_MAX + 32];
-
-		snprintf(path, sizeof(path), "%s/prog%d-prog", dispatcher, i);
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			return false;
-		if (kf_attach_object_is_ours(attach, fd, KF_PROGRAM_XDP))
-			return true;
-	}
-	return false;
-}
-
 static void remove_pins(const char *dispatcher)
 {
 	_cleanup_(close_dir) DIR *dir = opendir(dispatcher);
@@ -317,14 +356,14 @@ static void remove_pins(const char *dispatcher)
  */
 void kf_attach_xdp_sweep(const struct kf_attach *attach)
 {
-	const char *bpffs = secure_getenv("LIBXDP_BPFFS");
 	_cleanup_(close_dir) DIR *dir = NULL;
 	const struct dirent *entry;
-	char path[PATH_MAX];
+	char path[PATH_MAX], name[sizeof(entry->d_name) + 1];
 	int ifindex;
 	__u32 id;
 
-	snprintf(path, sizeof(path), "%s/xdp", bpffs ? bpffs : "/sys/fs/bpf");
+	if (path_of(path, ""))
+		return;
 	dir = opendir(path);
 	if (!dir || flock(dirfd(dir), LOCK_EX)) /* libxdp's lock; closedir() lets it go */
 		return;
@@ -335,9 +374,8 @@ void kf_attach_xdp_sweep(const struct kf_attach *attach)
 			continue;
 		if (!bpf_xdp_query_id(ifindex, 0, &attached) && attached == id)
 			continue;
-		snprintf(path, sizeof(path), "%s/xdp/%s", bpffs ? bpffs : "/sys/fs/bpf",
-			 entry->d_name);
-		if (holds_ours(attach, path))
+		snprintf(name, sizeof(name), "/%s", entry->d_name);
+		if (!path_of(path, name) && holds_ours(attach, path))
 			remove_pins(path);
 	}
 }

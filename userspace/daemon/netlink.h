@@ -3,10 +3,11 @@
  * netlink.h - what the controller asks the kernel over netlink, by libmnl.
  *
  * The link watch (rtnetlink, RTNLGRP_LINK; linkwatch.c) tells when an interface appears or
- * vanishes; sock_diag (sockdiag.c) lists and ends the TCP connections that existed before an
- * attach; kf_netlink_ask() (netlink.c) is one question and its answer, for those two and
- * attach_clsact.c. Called from the daemon's one thread, in the network namespace the caller is in;
- * nothing here blocks longer than the kernel needs to answer a dump. 0 or -errno.
+ * vanishes; sock_diag (sockdiag.c) lists the TCP connections that existed before an attach, and
+ * ends these (adopt.c) and those whose key was revoked (cut.c); kf_netlink_ask() (netlink.c) is one
+ * question and its answer, for those two and attach_clsact.c. Called from the daemon's one thread,
+ * in the network namespace the caller is in; nothing here blocks longer than the kernel needs to
+ * answer a dump. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_NETLINK_H
 #define KEYFILTER_DAEMON_NETLINK_H
@@ -71,8 +72,15 @@ typedef int (*kf_connection_fn)(void *context, const struct kf_connection *conne
  */
 int kf_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context);
 /*
- * Ends one (SOCK_DESTROY): the local socket reads ECONNABORTED, the client gets a RST. -ENOENT:
- * gone already. -EOPNOTSUPP: no CONFIG_INET_DIAG_DESTROY.
+ * The one that @key names. -ENOENT: there is none here, or none that is live, or its socket is
+ * bound to a device.
+ */
+int kf_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out);
+
+/*
+ * Ends one (SOCK_DESTROY), and no other that has its addresses by now: its cookie says which: the
+ * local socket reads ECONNABORTED, the client gets a RST. -ENOENT: gone already. -EOPNOTSUPP: no
+ * CONFIG_INET_DIAG_DESTROY.
  */
 int kf_sockdiag_destroy(const struct kf_connection *connection);
 

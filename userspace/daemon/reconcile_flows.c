@@ -12,8 +12,10 @@
 
 #include "reconcile.h"
 
-#define SLICE	    2048 /* entries; well under a millisecond to read */
-#define ENDING_IDLE 112	 /* of kf_flow.seen: about two minutes */
+#define SLICE 2048 /* entries; well under a millisecond to read */
+/* of kf_flow.seen */
+#define ENDING_IDLE 112 /* about two minutes */
+#define TOLD_IDLE   28	/* about half a minute: no answer is listened for much longer */
 
 struct slice {
 	struct kf_reconcile *reconcile;
@@ -35,14 +37,18 @@ static uint32_t seen_now(void)
 
 /*
  * How long it may be silent. A flow that has begun to end, or that was refused, has nothing to say
- * that would still pass: it does not keep its place for a client that vanished.
+ * that would still pass: it does not keep its place for a client that vanished. One that was
+ * answered or cut only waits for what its client may still send of the old request.
  */
 static uint32_t patience(const struct slice *slice, const struct kf_flow *flow)
 {
+	bool told = flow->state == KF_FLOW_ANSWERED || flow->cut;
 	bool ending = flow->state == KF_FLOW_REFUSED || (flow->out_flags & KF_FLOW_FIN_OUT) ||
 		      (flow->flags & (KF_FLOW_FIN_IN | KF_FLOW_RST_IN));
 
-	return ending && slice->idle > ENDING_IDLE ? ENDING_IDLE : slice->idle;
+	uint32_t most = told ? TOLD_IDLE : ENDING_IDLE;
+
+	return (told || ending) && slice->idle > most ? most : slice->idle;
 }
 
 /* The clock of another CPU may be a tick ahead: then it was now. */

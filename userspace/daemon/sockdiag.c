@@ -17,6 +17,7 @@ enum { ESTABLISHED = 1, FIN_WAIT1 = 4, FIN_WAIT2 = 5, CLOSE_WAIT = 8 };
 #define LIVE_STATES (1u << ESTABLISHED | 1u << FIN_WAIT1 | 1u << FIN_WAIT2 | 1u << CLOSE_WAIT)
 
 #define TIE_IDLE_MS 1000
+#define NO_COOKIE   ((uint64_t)-1) /* INET_DIAG_NOCOOKIE, twice */
 
 struct dump {
 	kf_connection_fn fn;
@@ -61,7 +62,8 @@ static int take_socket(void *context, const struct nlmsghdr *message)
 	struct tcp_info info = { 0 };
 	const struct nlattr *attr;
 
-	if (message->nlmsg_len < mnl_nlmsg_size(sizeof(*socket)))
+	if (message->nlmsg_len < mnl_nlmsg_size(sizeof(*socket)) ||
+	    !(LIVE_STATES & 1u << socket->idiag_state))
 		return 0;
 	put_addr(connection.key.client, socket->idiag_family, socket->id.idiag_dst);
 	put_addr(connection.key.server, socket->idiag_family, socket->id.idiag_src);
@@ -105,16 +107,17 @@ int kf_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context)
 	return err ? err : dump_family(AF_INET6, port, &dump);
 }
 
-/* The kernel finds a socket that carries IPv4 under AF_INET, whatever its own family. */
-int kf_sockdiag_destroy(const struct kf_connection *connection)
+/* About one socket. The kernel finds one that carries IPv4 under AF_INET, whatever its own family.
+ */
+static struct nlmsghdr *put_request(char *buffer, uint16_t type,
+				    const struct kf_connection *connection)
 {
 	const struct kf_flow_key *key = &connection->key;
 	bool mapped = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)key->client);
-	char buffer[KF_NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 	struct inet_diag_req_v2 *want = mnl_nlmsg_put_extra_header(request, sizeof(*want));
 
-	request->nlmsg_type = SOCK_DESTROY;
+	request->nlmsg_type = type;
 	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	want->sdiag_family = mapped ? AF_INET : AF_INET6;
 	want->sdiag_protocol = IPPROTO_TCP;
@@ -126,5 +129,40 @@ int kf_sockdiag_destroy(const struct kf_connection *connection)
 	want->id.idiag_if = connection->ifindex;
 	want->id.idiag_cookie[0] = (__u32)connection->cookie;
 	want->id.idiag_cookie[1] = (__u32)(connection->cookie >> 32);
+	return request;
+}
+
+static int keep_it(void *context, const struct kf_connection *connection)
+{
+	struct kf_connection *kept = context;
+
+	if (memcmp(&kept->key, &connection->key, sizeof(kept->key)))
+		return 0;
+	*kept = *connection;
+	return 1;
+}
+
+/* Where there is no such connection the kernel answers with the socket that listens: not live. */
+int kf_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out)
+{
+	struct kf_connection found = { .key = *key, .cookie = NO_COOKIE };
+	struct dump dump = { .fn = keep_it, .context = &found };
+	char buffer[KF_NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request = put_request(buffer, SOCK_DIAG_BY_FAMILY, &found);
+	int err = kf_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, &dump);
+
+	if (err < 0)
+		return err;
+	if (!err)
+		return -ENOENT;
+	*out = found;
+	return 0;
+}
+
+int kf_sockdiag_destroy(const struct kf_connection *connection)
+{
+	char buffer[KF_NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request = put_request(buffer, SOCK_DESTROY, connection);
+
 	return kf_netlink_ask(NETLINK_SOCK_DIAG, request, NULL, NULL);
 }

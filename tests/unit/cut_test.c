@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The walk over running requests, against sockets of a network namespace and maps on a bpffs of the
+ * test's own; the flows are made by hand, as no program runs. Needs root; skipped otherwise. Links
+ * the daemon's objects.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../userspace/daemon/cut.h"
+#include "../../userspace/daemon/maps.h"
+#include "../../userspace/daemon/netlink.h"
+#include "../../userspace/daemon/why.h"
+
+#define FLOWS 5000
+#define STEPS 1000
+
+static const struct kf_maps_settings settings = {
+	.keys_max = 8,
+	.sources_max = 8,
+	.flows_max = FLOWS,
+	.heads_max = 2,
+	.embryos = 64,
+	.penalties = 64,
+	.syn_cells = 1024,
+	.event_ring_bytes = 65536,
+	.event_rate = 10,
+	.head_timeout_ns = 1000000000,
+};
+
+static struct fixture {
+	char dir[64];
+	char pins[96];
+	struct kf_maps *maps;
+	struct kf_cut *cut;
+} f;
+
+#define NEEDS_ROOT()                                                                               \
+	do {                                                                                       \
+		if (!f.maps) {                                                                     \
+			print_message("SKIP: needs root\n");                                       \
+			skip();                                                                    \
+		}                                                                                  \
+	} while (0)
+
+static int setup(void **state)
+{
+	struct kf_why why = { 0 };
+
+	if (geteuid())
+		return 0;
+	strcpy(f.dir, "/tmp/kf_cut_test.XXXXXX");
+	if (!mkdtemp(f.dir) || unshare(CLONE_NEWNS | CLONE_NEWNET) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || system("ip link set lo up"))
+		return -1;
+	snprintf(f.pins, sizeof(f.pins), "%s/bpf", f.dir);
+	if (mkdir(f.pins, 0700) || mount("bpf", f.pins, "bpf", 0, NULL))
+		return -1;
+	strcat(f.pins, "/keyfilter");
+	if (!kf_maps_open(&f.maps, f.pins, &settings, &why) && !kf_cut_open(&f.cut, f.maps))
+		return 0;
+	print_error("%s\n", why.text);
+	return -1;
+}
+
+static int teardown(void **state)
+{
+	struct kf_why why;
+	char path[96];
+
+	if (!f.maps)
+		return 0;
+	kf_cut_close(f.cut);
+	kf_maps_close(f.maps);
+	kf_maps_unload(f.pins, &why);
+	snprintf(path, sizeof(path), "%s/bpf", f.dir);
+	umount2(path, MNT_DETACH);
+	rmdir(path);
+	rmdir(f.dir);
+	return 0;
+}
+
+/* ---- what the tests stand on -------------------------------------------------------------- */
+
+/* A listener for IPv6 and IPv4, and one accepted connection to it; no byte was sent. */
+struct pair {
+	int listener;
+	int client;
+	int server;
+	struct kf_connection found;
+};
+
+static int take_one(void *context, const struct kf_connection *connection)
+{
+	*(struct kf_connection *)context = *connection;
+	return 1;
+}
+
+static struct pair connect_pair(const char *to)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
+	struct pair pair = { .listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0),
+			     .client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	socklen_t length = sizeof(addr);
+
+	assert_int_equal(bind(pair.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(pair.listener, 8), 0);
+	assert_int_equal(getsockname(pair.listener, (struct sockaddr *)&addr, &length), 0);
+	assert_int_equal(inet_pton(AF_INET6, to, &addr.sin6_addr), 1);
+	assert_int_equal(connect(pair.client, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	pair.server = accept(pair.listener, NULL, NULL);
+	assert_true(pair.server >= 0);
+	assert_int_equal(kf_sockdiag_each(ntohs(addr.sin6_port), take_one, &pair.found), 1);
+	return pair;
+}
+
+static void delete_flow(const struct kf_flow_key *key)
+{
+	kf_maps_delete(f.maps, KF_MAP_kf_flows, key);
+}
+
+static void close_pair(struct pair *pair)
+{
+	delete_flow(&pair->found.key);
+	close(pair->client);
+	close(pair->server);
+	close(pair->listener);
+}
+
+/* A request of the key in slot 1 runs on it. */
+static struct kf_flow running(void)
+{
+	return (struct kf_flow){ .slot = 1,
+				 .slot_check = 0x0101,
+				 .requests = 1,
+				 .client_first = 11,
+				 .server_first = 22 };
+}
+
+static void put_flow(const struct pair *pair, const struct kf_flow *flow)
+{
+	assert_int_equal(kf_maps_put(f.maps, KF_MAP_kf_flows, &pair->found.key, flow), 0);
+}
+
+static void put_slot(uint32_t slot, enum kf_key_status status, uint64_t expires)
+{
+	struct kf_slot want = { .status = status, .expires_ns = expires };
+
+	memset(want.tag, (int)slot, sizeof(want.tag));
+	kf_maps_slot_write(f.maps, slot, &want);
+}
+
+static void put_service(enum kf_mode mode)
+{
+	const struct kf_service service = { .live = 1, .mode = mode };
+	const uint32_t zero = 0;
+
+	assert_int_equal(kf_maps_put(f.maps, KF_MAP_kf_services, &zero, &service), 0);
+}
+
+/* How many sockets a walk ends. */
+static uint64_t walk(unsigned int what)
+{
+	uint64_t before = kf_cut_count(f.cut);
+	int more = 1;
+
+	assert_int_equal(kf_cut_begin(f.cut, what), 0);
+	for (int i = 0; more > 0 && i < STEPS; i++)
+		more = kf_cut_step(f.cut);
+	assert_int_equal(more, 0);
+	assert_false(kf_cut_is_unable(f.cut));
+	return kf_cut_count(f.cut) - before;
+}
+
+static void assert_ended(const struct pair *pair)
+{
+	char byte;
+
+	assert_int_equal(recv(pair->server, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, ECONNABORTED);
+	assert_int_equal(recv(pair->client, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, ECONNRESET);
+}
+
+static void assert_alive(const struct pair *pair)
+{
+	char byte = 'x';
+
+	assert_int_equal(send(pair->client, &byte, 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(recv(pair->server, &byte, 1, 0), 1);
+}
+
+static uint64_t boot_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+/* ---- tests -------------------------------------------------------------------------------- */
+
+static void check_ended(const char *to, enum kf_key_status status, uint64_t expires)
+{
+	struct kf_flow flow = running();
+	struct pair pair = connect_pair(to);
+
+	put_service(KF_MODE_ENFORCE);
+	put_flow(&pair, &flow);
+	put_slot(1, KF_KEY_ENABLED, KF_NEVER);
+	assert_int_equal(walk(KF_CUT_KEYS | KF_CUT_SOURCES), 0); /* it is good */
+	assert_alive(&pair);
+	put_slot(1, status, expires);
+	assert_int_equal(walk(KF_CUT_SOURCES), 0); /* not what was asked */
+	assert_int_equal(walk(KF_CUT_KEYS), 1);
+	assert_ended(&pair);
+	assert_int_equal(walk(KF_CUT_KEYS), 0); /* the flow is there, the socket is not */
+	close_pair(&pair);
+}
+
+static void test_cut_ends(void **state)
+{
+	NEEDS_ROOT();
+	check_ended("::1", KF_KEY_DISABLED, KF_NEVER);
+	check_ended("::ffff:127.0.0.1", KF_KEY_DELETED, KF_NEVER);
+	check_ended("::1", KF_KEY_FREE, KF_NEVER);
+	check_ended("::1", KF_KEY_ENABLED, boot_ns() - 1);
+}
+
+static void check_left(struct kf_flow flow)
+{
+	struct pair pair = connect_pair("::1");
+
+	put_flow(&pair, &flow);
+	assert_int_equal(walk(KF_CUT_KEYS | KF_CUT_SOURCES), 0);
+	assert_alive(&pair);
+	close_pair(&pair);
+}
+
+/* What is not a running request of a dead key. */
+static void test_cut_leaves(void **state)
+{
+	struct kf_flow flow = running();
+
+	NEEDS_ROOT();
+	put_service(KF_MODE_ENFORCE);
+	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
+	put_slot(2, KF_KEY_ENABLED, boot_ns() + 3600ull * 1000000000);
+	flow.responses = 1;
+	check_left(flow); /* idle */
+	flow = running();
+	flow.slot = 2;
+	flow.slot_check = 0x0202;
+	check_left(flow); /* another key's */
+	flow.slot = KF_SLOT_NONE;
+	check_left(flow); /* nobody's */
+	flow = running();
+	flow.state = KF_FLOW_ANSWERED;
+	check_left(flow); /* told already */
+	put_service(KF_MODE_MONITOR);
+	check_left(running());
+	put_service(KF_MODE_ENFORCE);
+}
+
+static void check_kind(struct kf_flow flow)
+{
+	struct pair pair = connect_pair("::1");
+
+	put_flow(&pair, &flow);
+	assert_int_equal(walk(KF_CUT_KEYS), 1);
+	assert_ended(&pair);
+	close_pair(&pair);
+}
+
+/* A request runs though as many responses as requests were seen. */
+static void test_cut_kinds(void **state)
+{
+	struct kf_flow flow = running();
+
+	NEEDS_ROOT();
+	put_service(KF_MODE_ENFORCE);
+	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
+	flow.responses = 1;
+	flow.response_state = KF_RESPONSE_LOST;
+	check_kind(flow);
+	flow.response_state = KF_RESPONSE_HEAD;
+	flow.state = KF_FLOW_TUNNEL;
+	check_kind(flow);
+	flow = running();
+	flow.state = KF_FLOW_REFUSED; /* a later one of the same connection */
+	check_kind(flow);
+	flow = running();
+	flow.slot_check = 0x0909; /* the slot has another owner by now */
+	put_slot(1, KF_KEY_ENABLED, KF_NEVER);
+	check_kind(flow);
+}
+
+static void check_source(enum kf_map map, const void *key, const struct kf_source *source,
+			 bool ends)
+{
+	struct pair pair = connect_pair("::1");
+	struct kf_flow flow = running();
+
+	put_flow(&pair, &flow);
+	assert_int_equal(kf_maps_put(f.maps, map, key, source), 0);
+	assert_int_equal(walk(KF_CUT_KEYS), 0);
+	assert_int_equal(walk(KF_CUT_SOURCES), ends);
+	assert_int_equal(kf_maps_delete(f.maps, map, key), 0);
+	if (ends)
+		assert_ended(&pair);
+	else
+		assert_alive(&pair);
+	close_pair(&pair);
+}
+
+static void test_cut_sources(void **state)
+{
+	const struct kf_source denied = { .deny_until = KF_NEVER };
+	const struct kf_source over = { .deny_until = 1 };
+	const struct kf_source allowed = { .deny_until = KF_NEVER, .allow_until = KF_NEVER };
+	struct kf_prefix prefix = { .prefix_len = 64 };
+	struct in6_addr loopback = IN6ADDR_LOOPBACK_INIT, other = IN6ADDR_LOOPBACK_INIT;
+
+	NEEDS_ROOT();
+	put_service(KF_MODE_ENFORCE);
+	put_slot(1, KF_KEY_ENABLED, KF_NEVER);
+	other.s6_addr[15] = 2;
+	check_source(KF_MAP_kf_hosts, &loopback, &denied, true);
+	check_source(KF_MAP_kf_hosts, &loopback, &over, false);
+	check_source(KF_MAP_kf_hosts, &loopback, &allowed, false);
+	check_source(KF_MAP_kf_hosts, &other, &denied, false);
+	check_source(KF_MAP_kf_prefixes, &prefix, &denied, true);
+	prefix.addr[0] = 0x20;
+	check_source(KF_MAP_kf_prefixes, &prefix, &denied, false);
+}
+
+/* The addresses are those of another connection by now, or of none: nobody else is hit. */
+static void test_cut_reused(void **state)
+{
+	struct kf_flow flow = running();
+	struct kf_connection found;
+	struct pair pair;
+	char byte;
+
+	NEEDS_ROOT();
+	put_service(KF_MODE_ENFORCE);
+	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
+	pair = connect_pair("::1");
+	put_flow(&pair, &flow);
+
+	/* found in one step, and not the same any more when it is to be ended in the next */
+	assert_int_equal(kf_cut_begin(f.cut, KF_CUT_KEYS), 0);
+	for (int more = 1, i = 0; more && i < STEPS; i++) {
+		more = kf_cut_step(f.cut);
+		flow.server_first++;
+		put_flow(&pair, &flow);
+	}
+	assert_alive(&pair);
+
+	/* where the connection is gone the kernel would name the listening socket */
+	close(pair.client);
+	assert_int_equal(recv(pair.server, &byte, 1, 0), 0);
+	shutdown(pair.server, SHUT_RDWR);
+	close(pair.server);
+	usleep(50000);
+	assert_int_equal(kf_sockdiag_find(&pair.found.key, &found), -ENOENT);
+	assert_int_equal(kf_sockdiag_destroy(&pair.found), -ENOENT);
+	assert_int_equal(walk(KF_CUT_KEYS), 0);
+	assert_int_equal(listen(pair.listener, 8), 0); /* it listens still: else EINVAL */
+	delete_flow(&pair.found.key);
+	close(pair.listener);
+}
+
+/* Over many slices none is passed over, and none but these is hit. */
+static void test_cut_many(void **state)
+{
+	struct kf_flow flow = running();
+	struct kf_flow_key key = { .client = { 0x20 }, .server_port = 80 };
+	struct pair pairs[20];
+
+	NEEDS_ROOT();
+	put_service(KF_MODE_ENFORCE);
+	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
+	for (int i = 0; i < 20; i++) {
+		pairs[i] = connect_pair(i % 2 ? "::1" : "::ffff:127.0.0.1");
+		flow.responses = i >= 10;
+		put_flow(&pairs[i], &flow);
+	}
+	flow.responses = 0;
+	for (uint32_t i = 0; i < FLOWS - 20; i++) { /* running, but of no local socket */
+		memcpy(key.client + 4, &i, sizeof(i));
+		assert_int_equal(kf_maps_put(f.maps, KF_MAP_kf_flows, &key, &flow), 0);
+	}
+	assert_int_equal(walk(KF_CUT_KEYS), 10);
+	for (int i = 0; i < 20; i++) {
+		if (i < 10)
+			assert_ended(&pairs[i]);
+		else
+			assert_alive(&pairs[i]);
+		close_pair(&pairs[i]);
+	}
+	for (uint32_t i = 0; i < FLOWS - 20; i++) {
+		memcpy(key.client + 4, &i, sizeof(i));
+		delete_flow(&key);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cut_ends),   cmocka_unit_test(test_cut_leaves),
+		cmocka_unit_test(test_cut_kinds),  cmocka_unit_test(test_cut_sources),
+		cmocka_unit_test(test_cut_reused), cmocka_unit_test(test_cut_many),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

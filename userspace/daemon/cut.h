@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * cut.h - ends the running requests of revoked keys and banned sources where nobody says a word.
+ *
+ * The programs cut such a flow at its next packet, in either direction, without us. What is silent
+ * in both, a backend that computes for a minute before its first byte, is found here: one walk over
+ * kf_flows, in slices, for any number of revocations, asks of each flow what the programs would;
+ * those that must end lose their local socket (SOCK_DESTROY), whose RST also ends the client. Idle
+ * keep-alive connections stay: their next request is refused with its reason. Connections without a
+ * socket in this network namespace (a container behind a published port) are left to the programs.
+ * Called by loop.c, which begins a walk when reconcile->revoked says so. 0 or -errno.
+ */
+#ifndef KEYFILTER_DAEMON_CUT_H
+#define KEYFILTER_DAEMON_CUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct kf_cut;
+struct kf_maps;
+
+/* What may have been revoked. */
+#define KF_CUT_KEYS    0x1u /* disabled, deleted, rotated or expired */
+#define KF_CUT_SOURCES 0x2u /* denied, penalised, or no longer allowed */
+
+int kf_cut_open(struct kf_cut **out, struct kf_maps *maps);
+void kf_cut_close(struct kf_cut *cut); /* NULL is fine */
+
+/* Begins a walk, for KF_CUT_* @what, when none is under way. */
+int kf_cut_begin(struct kf_cut *cut, unsigned int what);
+
+/*
+ * Goes on for a millisecond or two. 1: call again soon; 0: the walk is complete. An error ends the
+ * walk; what it did not come to is cut at its next packet.
+ */
+int kf_cut_step(struct kf_cut *cut);
+
+uint64_t kf_cut_count(const struct kf_cut *cut); /* sockets ended, since the open */
+/* Has this kernel shown that it cannot end sockets (CONFIG_INET_DIAG_DESTROY)? */
+bool kf_cut_is_unable(const struct kf_cut *cut);
+
+#endif
