@@ -7,16 +7,20 @@
  * (/v1/messages) and Gemini (/v1beta/...) APIs: a JSON answer, or a stream of tokens at --rate
  * where the body asks for "stream":true or the target for :streamGenerateContent. Every JSON answer
  * names the size and CRC-32 of the body that arrived, so that a client can tell it arrived whole.
+ * "think_ms":N in the body lets it compute for so long before the first byte of its answer; it
+ * gives up when its client is gone.
  *
  * --log appends one JSON object a line: "open" a connection, "head" the complete head of a request
  * (the request line, its x-marker, its size), "body" a complete body, "close" a connection, with
- * the bytes of an incomplete head that were left in it. That log is a test's proof of what a
- * backend held. One thread a connection; it trusts its clients and is not for production.
+ * the bytes of an incomplete head that were left in it, and the errno that ended it. That log is a
+ * test's proof of what a backend held. One thread a connection; it trusts its clients and is not
+ * for production.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -43,6 +47,7 @@ static struct settings {
 struct connection {
 	int fd;
 	unsigned int number;
+	int error;   /* of its socket; 0: none */
 	size_t have; /* bytes in buffer */
 	char buffer[BUFFER_SIZE];
 };
@@ -125,6 +130,8 @@ static bool connection_fill(struct connection *c)
 	do
 		got = read(c->fd, c->buffer + c->have, sizeof(c->buffer) - 1 - c->have);
 	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		c->error = errno;
 	if (got <= 0)
 		return false;
 	c->have += got;
@@ -146,8 +153,10 @@ static bool connection_write(struct connection *c, const char *bytes, size_t siz
 
 		if (put < 0 && errno == EINTR)
 			continue;
-		if (put < 0)
+		if (put < 0) {
+			c->error = errno;
 			return false;
+		}
 		bytes += put;
 		size -= put;
 	}
@@ -295,6 +304,18 @@ static bool request_streams(const struct request *request)
 
 /* ---- the answer ----------------------------------------------------------------------------- */
 
+/* Computes. False: the socket failed meanwhile. */
+static bool answer_think(struct connection *c, const struct request *request)
+{
+	struct pollfd gone = { .fd = c->fd }; /* POLLERR and POLLHUP come unasked */
+	socklen_t size = sizeof(c->error);
+
+	if (poll(&gone, 1, (int)request_number(request, "\"think_ms\"", 0)) <= 0)
+		return true;
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &c->error, &size);
+	return false;
+}
+
 enum shape { OPENAI, ANTHROPIC, GEMINI };
 
 static enum shape request_shape(const struct request *request)
@@ -395,12 +416,13 @@ static void *connection_serve(void *argument)
 		struct request *request = calloc(1, sizeof(*request));
 
 		going = request && request_read_head(c, request) && request_read_body(c, request) &&
+			answer_think(c, request) &&
 			(request_streams(request) ? answer_stream(c, request)
 						  : answer_whole(c, request)) &&
 			!request->close;
 		free(request);
 	}
-	log_event(c, NULL, "close", ",\"unread_bytes\":%zu", c->have);
+	log_event(c, NULL, "close", ",\"unread_bytes\":%zu,\"errno\":%d", c->have, c->error);
 	close(c->fd);
 	free(c);
 	return NULL;

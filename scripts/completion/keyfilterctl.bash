@@ -5,8 +5,8 @@
 # the two, and prints the table that should stand here when they differ.
 
 _keyfilterctl_table='
-service add NAME --listen ADDR:PORT [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no]
-service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no]
+service add NAME --listen ADDR:PORT [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N]
+service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N]
 service remove NAME
 service list
 service show NAME
@@ -16,11 +16,12 @@ iface list
 source deny CIDR [--ttl T]
 source allow CIDR [--ttl T]
 source remove CIDR
-source list [--limit N] [--after CURSOR]
-key create --name NAME [--quantity N] [--expires never|30d|RFC3339] [--allow-ip CIDR]...
+source forgive CIDR
+source list [--penalised] [--failing] [--limit N] [--after CURSOR]
+key create --name NAME [--quantity N] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
 key list [--status STATUS] [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
-key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--allow-any]
+key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none]
 key enable ID
 key disable ID
 key delete ID

@@ -5,6 +5,7 @@
 #
 # packet_bench: nanoseconds a packet, next to the empty program and xdp-filter in the same run;
 # revoke_*: 1,000 keys disabled one by one through the admin socket, as the answers tell it;
+# cut_stream_*: how soon a stream ends when its key is disabled (cut.sh);
 # load_keys_1m: from the start of keyfilterd with 1,000,000 keys in its store, and no maps yet, until
 # it answers; `restart` is the same over maps that are there. Needs root; leaves nothing behind.
 set -euo pipefail
@@ -53,6 +54,7 @@ for dir in /usr/lib/*/bpf /usr/lib/bpf; do
 done
 [ -n "$filter" ] || echo "run.sh: no xdp-filter here (package xdp-tools): xdp_filter_deny is left out" >&2
 "$build/tests/bench/packet_bench" "$build/bpf" "$build/tests/bench/bench.bpf.o" $filter
+KF_BUILD=$build "$root/tests/bench/cut.sh"
 
 mkdir -p "$work/state" "$work/run"
 chmod 0700 "$work/state"

@@ -16,7 +16,7 @@ say "the controller is dead (SIGKILL)"
 
 ENDS=$ends client_py <<'END'
 ends = float(os.environ["ENDS"])
-c, number, last, first = Connection(), 0, 0.0, None
+c, number, last, first, cut = Connection(), 0, 0.0, None, False
 while first is None:
     check(time.time() < ends + 2, "still served 2 s after its end")
     marker = "until-%d" % (number := number + 1)
@@ -25,13 +25,14 @@ while first is None:
     try:
         c.answer(0.3)
         last = sent
-    except OSError:
-        first = sent
+    except OSError as error:
+        first, cut = sent, isinstance(error, ConnectionResetError)
 print("  %d requests served, the last %+.1f ms from the end, the first refused at %+.1f ms" %
       (number - 1, (last - ends) * 1e3, (first - ends) * 1e3))
 check(number > 100, "too few requests to tell: %d" % number)
 check(abs(first - ends) < 0.010, "the end is off by more than 10 ms")
-check(not backend_saw(marker), "the backend holds the head of a refused request")
+# one that was admitted in the last moment may have its answer cut
+check(cut or not backend_saw(marker), "the backend holds the head of a refused request")
 ok("the kernel alone ended it, within 10 ms")
 c = Connection()
 c.send(request("new"))

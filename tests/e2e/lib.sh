@@ -213,7 +213,8 @@ nothing_left() {
 	await 5 maps_are_gone || fail "maps are still loaded: $(bpftool map show)"
 }
 
-ctl() { timeout 20 "$BUILD/keyfilterctl" --socket "$SOCKET" "$@"; }
+# An emulated machine takes half a minute to load what `iface attach` loads.
+ctl() { timeout 60 "$BUILD/keyfilterctl" --socket "$SOCKET" "$@"; }
 
 # must WHAT COMMAND...: a step that is not the point of the test but has to succeed.
 must() {
@@ -221,8 +222,13 @@ must() {
 	output=$("${@:2}" 2>&1) || fail "$1: $output"
 }
 
+# add_service [OPTIONS]: refuses by drop, unless REFUSE says reply or reset. A test's refusals come from
+# one address by the hundred: no penalty for that, unless the options say so.
 add_service() {
-	must "service add" ctl service add api --listen "*:$PORT" --refuse drop "$@"
+	local penalty=(--penalty-failures 0)
+	[[ " $*" != *" --penalty"* ]] || penalty=()
+	must "service add" ctl service add api --listen "*:$PORT" --refuse "${REFUSE:-drop}" \
+		${penalty[@]+"${penalty[@]}"} "$@"
 }
 
 # attach [MODE]...; the interface is s0. With KF_UNFILTERED=1 nothing is attached, and every test that
@@ -308,6 +314,25 @@ refused() {
 	ok "refused ($2): $1"
 }
 
+# refused_with STATUS CODE WHAT [CURL OPTIONS]: answered so from the kernel, and unknown to the backend.
+# The whole answer is in $ANSWERED.
+refused_with() {
+	local marker=told-$((MARK += 1)) url=http://$SERVER:$PORT/v1/chat/completions argument status
+	for argument in "${@:4}"; do [[ $argument != http://* ]] || url=; done
+	ANSWERED=$(client curl -gsSi -m "${LIMIT:-3}" -H "x-marker: $marker" "${@:4}" ${url:+"$url"} 2>&1) ||
+		fail "$3: expected HTTP status $1, curl says: $ANSWERED"
+	read -r _ status _ <<< "$ANSWERED"
+	[ "$status" = "$1" ] || fail "$3: expected HTTP status $1, got: $ANSWERED"
+	[[ $ANSWERED == *$'\r\n\r\n'*"$2"* ]] || fail "$3: expected the code $2 in the body of: $ANSWERED"
+	! backend_saw "$marker" || fail "$3: refused, but the backend holds its head"
+	await 1 backend_is_free || fail "$3: the backend still has a connection: $(backend_sockets)"
+	ok "refused ($1, $2): $3"
+}
+
+# The backend's connections, as its kernel knows them.
+backend_sockets() { server ss -Htan "sport = :$PORT" | grep -v LISTEN; }
+backend_is_free() { ! backend_sockets; }
+
 # denied WHAT [CURL OPTIONS]: as refused, but without asking the controller, who may be dead.
 denied() {
 	local marker=denied-$((MARK += 1)) status
@@ -326,7 +351,7 @@ client_become() {
 	program=$(mktemp "$WORK/client-XXXXXX.py")
 	{ echo "from raw import *"; cat; } > "$program"
 	export PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1 SERVER SERVER6 PORT UNKNOWN BACKEND_LOG WORK \
-		KEY=${KEY:-} OTHER=${OTHER:-}
+		SERVER_NS SOCKET KEY=${KEY:-} OTHER=${OTHER:-}
 	become_in_ns "$CLIENT_NS" timeout "${LIMIT:-60}" "$PYTHON" -u "$program"
 }
 

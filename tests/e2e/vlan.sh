@@ -32,5 +32,13 @@ for mode in native generic tc; do
 		served "$mode, $((net - 90)) tag(s)" -H "$(bearer "$KEY")" "$url"
 		refused "$mode, $((net - 90)) tag(s)" unknown_key -H "$(bearer "$UNKNOWN")" "$url"
 	done
+	must "service edit" ctl service edit api --refuse reply
+	for net in 91 92; do
+		url=http://10.$net.0.1:$PORT/v1/chat/completions
+		refused_with 401 invalid_api_key "$mode, $((net - 90)) tag(s)" -H "$(bearer "$UNKNOWN")" "$url"
+		refused_with 401 missing_api_key "$mode, $((net - 90)) tag(s), 1 MB" -H "Expect:" \
+			--data-binary "@$BUILD/keyfilterctl" "$url"
+	done
+	must "service edit" ctl service edit api --refuse drop
 	must "iface detach" ctl iface detach s0
 done

@@ -18,6 +18,7 @@
 
 #include "../../userspace/daemon/api.h"
 #include "../../userspace/daemon/api_auth.h"
+#include "../../userspace/daemon/api_key.h"
 #include "../../userspace/daemon/api_route.h"
 #include "../../userspace/daemon/api_uri.h"
 #include "../../userspace/daemon/endpoint.h"
@@ -348,6 +349,48 @@ static void test_parameters(void **state)
 	}
 }
 
+static void test_rate(void **state)
+{
+	static const struct {
+		const char *body;
+		bool alone;
+		int64_t rpm, burst; /* -1: refused */
+	} cases[] = {
+		{ "{}", false, 0, 0 },
+		{ "{\"rpm\":1}", false, 1, 0 },
+		{ "{\"rpm\":6000000,\"burst\":6000000}", false, 6000000, 6000000 },
+		{ "{\"rpm\":60,\"burst\":null}", false, 60, 0 },
+		{ "{\"rpm\":null}", true, 0, 0 },
+		{ "{\"rpm\":null,\"burst\":null}", true, 0, 0 },
+		{ "{\"burst\":5}", true, 0, 5 },
+		{ "{\"burst\":5}", false, -1, 0 },
+		{ "{\"rpm\":null,\"burst\":5}", true, -1, 0 },
+		{ "{\"rpm\":0}", false, -1, 0 },
+		{ "{\"rpm\":-1}", false, -1, 0 },
+		{ "{\"rpm\":6000001}", false, -1, 0 },
+		{ "{\"rpm\":4294967297}", false, -1, 0 },
+		{ "{\"rpm\":60,\"burst\":0}", false, -1, 0 },
+		{ "{\"rpm\":60,\"burst\":6000001}", false, -1, 0 },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint32_t rpm = 0, burst = 0;
+		struct fixture fixture;
+		json_t *body;
+		int err;
+
+		fixture_open(&fixture, cases[i].body);
+		body = fixture.request.body;
+		err = kf_api_key_take_rate(&fixture.request, json_object_get(body, "rpm"),
+					   json_object_get(body, "burst"), cases[i].alone, &rpm,
+					   &burst);
+		if (cases[i].rpm < 0 ? err != -EBADMSG || fixture.request.status != 400
+				     : err || rpm != cases[i].rpm || burst != cases[i].burst)
+			fail_msg("%s: %d %u %u", cases[i].body, err, rpm, burst);
+		fixture_close(&fixture);
+	}
+}
+
 static void test_duration(void **state)
 {
 	static const struct {
@@ -453,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_no_members),
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_duration),
+		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_metrics_label),
 	};

@@ -249,6 +249,11 @@ static void test_requests(void **state)
 		{ "service edit api --mode monitor --refuse drop --websocket no",
 		  "PATCH /v1/services/api {\"mode\":\"monitor\",\"refuse\":\"drop\","
 		  "\"websocket\":false}\n" },
+		{ "service edit api --penalty-failures 5 --penalty-window 10s --penalty-time 2m "
+		  "--penalty-time-max 1h --syn-rate 20 --syn-burst 40",
+		  "PATCH /v1/services/api {\"penalty_failures\":5,\"penalty_window_s\":\"10s\","
+		  "\"penalty_time_s\":\"2m\",\"penalty_time_max_s\":\"1h\",\"syn_rate\":20,"
+		  "\"syn_burst\":40}\n" },
 		{ "service remove api", "DELETE /v1/services/api\n" },
 		{ "service list", "GET /v1/services\n" },
 		{ "service show ..", "GET /v1/services/..\n" },
@@ -267,6 +272,10 @@ static void test_requests(void **state)
 		  "POST /v1/sources {\"cidr\":\"2001:db8::/32\",\"action\":\"allow\"}\n" },
 		{ "source remove 2001:db8::/32", "DELETE /v1/sources/2001%3Adb8%3A%3A%2F32\n" },
 		{ "source list", "GET /v1/sources?limit=1000\n" },
+		{ "source list --penalised", "GET /v1/sources?penalised=1&limit=1000\n" },
+		{ "source list --failing --json", "GET /v1/sources?failing=1\n" },
+		{ "source forgive 2001:db8::/32",
+		  "POST /v1/sources/forgive {\"cidr\":\"2001:db8::/32\"}\n" },
 		{ "key create --name 'm\xc3\xbcller & co' --quantity 3 --expires 30d "
 		  "--allow-ip 10.0.0.0/8 --allow-ip ::1/128",
 		  "POST /v1/keys {\"name\":\"m\xc3\xbcller & co\",\"quantity\":3,\"expires\":"
@@ -276,6 +285,11 @@ static void test_requests(void **state)
 		{ "key show k_0123456789ab", "GET /v1/keys/k_0123456789ab\n" },
 		{ "key edit k_1 --allow-any --expires never",
 		  "PATCH /v1/keys/k_1 {\"allow_ips\":[],\"expires\":\"never\"}\n" },
+		{ "key create --name a --rpm 60 --burst 10",
+		  "POST /v1/keys {\"name\":\"a\",\"rpm\":60,\"burst\":10}\n" },
+		{ "key edit k_1 --rpm 600 --burst none",
+		  "PATCH /v1/keys/k_1 {\"rpm\":600,\"burst\":null}\n" },
+		{ "key edit k_1 --rpm=none", "PATCH /v1/keys/k_1 {\"rpm\":null}\n" },
 		{ "key edit --name help k_1", "PATCH /v1/keys/k_1 {\"name\":\"help\"}\n" },
 		{ "key enable k_1", "POST /v1/keys/k_1/enable\n" },
 		{ "key disable k_1", "POST /v1/keys/k_1/disable\n" },
@@ -312,7 +326,10 @@ static void test_usage_errors(void **state)
 		{ "key create --name a --name b", "--name is given twice" },
 		{ "key create --name a --quantity -1", "--quantity takes a number" },
 		{ "key create --name a --quantity 1e3", "--quantity takes a number" },
-		{ "key create --name a --rpm 5", "there is no option --rpm here" },
+		{ "key create --name a --rpm 5s", "--rpm takes a number or none" },
+		{ "key create --name a --rpm ''", "--rpm takes a number or none" },
+		{ "key edit k_1 --burst nones", "--burst takes a number or none" },
+		{ "key create --name a --burst none", "--burst takes a number, not" },
 		{ "key create --name a --account b", "there is no option --account here" },
 		{ "key create --nam a", "there is no option --nam here" },
 		{ "key create -n a", "there is no option -n" },
@@ -349,7 +366,8 @@ static void test_usage_errors(void **state)
 #define KEY_ROW(id, name)                                                                          \
 	"{\"id\":\"" id "\",\"name\":\"" name "\",\"masked\":\"sk-ab...wxyz\",\"status\":"         \
 	"\"enabled\",\"created_at\":\"2026-11-23T10:00:00Z\",\"expires_at\":null,\"allow_ips\":[]" \
-	",\"requests_admitted\":12,\"requests_refused\":0,\"last_used_at\":null,"                  \
+	",\"rpm\":60,\"burst\":10,\"requests_admitted\":12,\"requests_refused\":0,"                \
+	"\"last_used_at\":null,"                                                                   \
 	"\"grace_until\":null}"
 
 static void test_texts(void **state)
@@ -363,6 +381,20 @@ static void test_texts(void **state)
 		  "\"keys_from\":[\"bearer\",\"query\"],\"websocket\":false}",
 		  "Name       api\nListen     *:8000\nMode       enforce\nRefuse by  reply\n"
 		  "Keys from  bearer, query\nWebSocket  no\n" },
+		{ "service show api",
+		  "{\"name\":\"api\",\"penalty_failures\":5,\"penalty_window_s\":90,"
+		  "\"penalty_time_s\":60,\"penalty_time_max_s\":86400,\"syn_rate\":20,"
+		  "\"syn_burst\":0}",
+		  "Name       api\nListen     -\nMode       -\nRefuse by  -\nKeys from  -\n"
+		  "WebSocket  -\nPenalty    5 failures in 90s: dropped for 1m, doubled each time "
+		  "up to 1d\nSYN rate   20 a second of each source, 20 at once\n" },
+		{ "service list",
+		  "{\"services\":[{\"name\":\"a\",\"listen\":\"*:1\",\"mode\":\"enforce\","
+		  "\"refuse\":\"drop\",\"keys_from\":[\"query\"],\"websocket\":false,"
+		  "\"penalty_failures\":100,\"penalty_window_s\":60,\"penalty_time_s\":60,"
+		  "\"penalty_time_max_s\":3600,\"syn_rate\":0,\"syn_burst\":0}]}",
+		  "NAME  LISTEN  MODE     REFUSE  WEBSOCKET  PENALTY    SYNS  KEYS FROM\n"
+		  "a     *:1     enforce  drop    no         100 in 1m  any   query\n" },
 		{ "service remove api", "{}", "api removed\n" },
 		{ "iface attach veth0 --mode tc",
 		  "{\"dev\":\"veth0\",\"ifindex\":7,\"mode\":\"tc\",\"state\":\"attached\","
@@ -377,9 +409,33 @@ static void test_texts(void **state)
 		  "\"2026-11-23T10:00:00Z\",\"expires_at\":null}],\"next\":null}",
 		  "ACTION  SINCE                      UNTIL    CIDR\n"
 		  "deny    2026-11-23T12:00:00+02:00  removed  192.0.2.0/24\n" },
+		{ "source list --penalised",
+		  "{\"sources\":[{\"cidr\":\"2001:db8:1:2::/64\",\"service\":\"api\","
+		  "\"failures\":3,\"successes\":1,\"level\":2,\"until\":"
+		  "\"2026-11-23T10:00:00Z\",\"remaining_s\":17}],\"next\":null}",
+		  "CIDR               SERVICE  LEVEL  FAILURES  ADMITTED  SECONDS  UNTIL\n"
+		  "2001:db8:1:2::/64  api      2      3         1         17       "
+		  "2026-11-23T12:00:00+02:00\n" },
+		{ "source forgive 10.0.0.0/8",
+		  "{\"cidr\":\"10.0.0.0/8\",\"forgiven\":1,\"penalised\":1}",
+		  "10.0.0.0/8: 1 source forgiven, 1 of them penalised\n" },
+		{ "source forgive 10.0.0.0/8",
+		  "{\"cidr\":\"10.0.0.0/8\",\"forgiven\":0,\"penalised\":0}",
+		  "10.0.0.0/8: nothing is held against any source there\n" },
 		{ "key list", "{\"keys\":[" KEY_ROW("k_1", "a") "],\"next\":null,\"total\":1}",
-		  "ID   KEY           STATUS   EXPIRES  ADMITTED  REFUSED  LAST USED  NAME\n"
-		  "k_1  sk-ab...wxyz  enabled  never    12        0        never      a\n" },
+		  "ID   KEY           STATUS   EXPIRES  RPM  ADMITTED  REFUSED  LAST USED  NAME\n"
+		  "k_1  sk-ab...wxyz  enabled  never    60   12        0        never      a\n" },
+		{ "key show k_1", "{\"id\":\"k_1\",\"status\":\"enabled\",\"rpm\":60,\"burst\":10}",
+		  "ID                 k_1\nName               -\nKey                -\n"
+		  "Status             enabled\nCreated            -\nExpires            never\n"
+		  "Allowed from       anywhere\nRequests a minute  60\nAt once            10\n"
+		  "Admitted           -\nRefused            -\nLast used          never\n" },
+		{ "key show k_2",
+		  "{\"id\":\"k_2\",\"status\":\"enabled\",\"rpm\":null,\"burst\":null}",
+		  "ID                 k_2\nName               -\nKey                -\n"
+		  "Status             enabled\nCreated            -\nExpires            never\n"
+		  "Allowed from       anywhere\nRequests a minute  no limit\nAdmitted           -\n"
+		  "Refused            -\nLast used          never\n" },
 		{ "key disable k_1",
 		  "{\"id\":\"k_1\",\"status\":\"disabled\",\"kernel_us\":12.34,\"durable_ms\":1."
 		  "88}",
@@ -395,6 +451,23 @@ static void test_texts(void **state)
 		  "api (enforce): 5 requests admitted, 2 refused\n"
 		  "  admitted                          5\n  no_key                            2\n"
 		  "events: 1 left out by their rate limit, 0 lost\n" },
+		{ "stats",
+		  "{\"services\":[{\"name\":\"api\",\"mode\":\"enforce\",\"requests_admitted\":5,"
+		  "\"requests_refused\":9,\"packets\":{\"no_key\":9},\"replies\":4,\"resets\":0,"
+		  "\"replies_reset\":3,\"replies_failed\":2,\"flows_cut\":6,\"penalties\":1}],"
+		  "\"events\":{\"suppressed\":0,\"lost\":0}}",
+		  "api (enforce): 5 requests admitted, 9 refused\n"
+		  "  replies                           4  refusals told by an HTTP error\n"
+		  "  replies_reset                     3  refusals told by a reset: no reply could "
+		  "be "
+		  "made\n"
+		  "  replies_failed                    2  refusals not told: not even a reset "
+		  "could be "
+		  "sent\n"
+		  "  flows_cut                         6  connections cut\n"
+		  "  penalties                         1  penalties raised\n"
+		  "  no_key                            9\n"
+		  "events: 0 left out by their rate limit, 0 lost\n" },
 		{ "events",
 		  "{\"events\":[{\"seq\":1,\"time\":\"2026-11-23T10:00:00.123456Z\",\"service\":"
 		  "\"api\",\"reason\":\"malformed\",\"detail\":\"bare_lf\",\"client\":\"2001:db8::"

@@ -81,6 +81,43 @@ static void services_are_indexed_by_port(void **state)
 	free(out);
 }
 
+static void service_limits_its_sources(void **state)
+{
+	struct kf_policy_services *out = calloc(1, sizeof(*out));
+	struct kf_service_row row = {
+		.index = 2,
+		.port = 80,
+		.penalty_failures = 5,
+		.penalty_window = 60,
+		.penalty_time = 30,
+		.penalty_time_max = 3600,
+	};
+	const struct kf_service *service = &out->services[2];
+
+	kf_policy_service(out, &row);
+	assert_int_equal(service->penalty_failures, 5);
+	assert_int_equal(service->penalty_window, 60);
+	assert_int_equal(service->penalty_time, 30);
+	assert_int_equal(service->penalty_time_max, 3600);
+	assert_int_equal(service->syn_interval_ns, 0);
+	assert_int_equal(service->syn_burst_ns, 0);
+	row.syn_rate = 4;
+	kf_policy_service(out, &row);
+	assert_int_equal(service->syn_interval_ns, 250000000);
+	assert_int_equal(service->syn_burst_ns, 3 * 250000000ull); /* as many as a second */
+	row.syn_burst = 1;
+	kf_policy_service(out, &row);
+	assert_int_equal(service->syn_burst_ns, 0);
+	row.syn_rate = 1;
+	row.syn_burst = KF_SYN_RATE_TOP;
+	kf_policy_service(out, &row);
+	assert_int_equal(service->syn_burst_ns, (KF_SYN_RATE_TOP - 1) * 1000000000ull);
+	row.syn_rate = KF_SYN_RATE_TOP;
+	kf_policy_service(out, &row);
+	assert_int_equal(service->syn_interval_ns, 1000);
+	free(out);
+}
+
 /* ---- sources against the oracle -------------------------------------------------------------- */
 
 #define ROWS	300
@@ -306,6 +343,70 @@ static void slot_says_what_the_row_says(void **state)
 	assert_true(slot.expires_ns == KF_NEVER);
 }
 
+static void rate_is_kept_exactly(void **state)
+{
+	static const struct {
+		uint32_t rpm, rpm_burst;
+		uint64_t interval, burst;
+	} cases[] = {
+		{ 0, 0, 0, 0 },
+		{ 60, 0, 1000000000, 59000000000 },
+		{ 60, 1, 1000000000, 0 },
+		{ 6, 50, 10000000000, 490000000000 },
+		{ 1, 0, 60000000000, 0 },
+		{ 1, KF_RPM_TOP, 60000000000, 359999940000000000 },
+		{ KF_RPM_TOP, 0, 10000, 59999990000 },
+		{ KF_RPM_TOP, 1, 10000, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct kf_slot_row row = { .slot = 1,
+						 .expires = KF_WALL_NEVER,
+						 .rpm = cases[i].rpm,
+						 .rpm_burst = cases[i].rpm_burst,
+						 .rate_slot = 7 };
+		struct kf_slot slot;
+
+		kf_policy_slot(&ticking, &row, &slot);
+		assert_true(slot.rate_interval_ns == cases[i].interval);
+		assert_true(slot.rate_burst_ns == cases[i].burst);
+		assert_int_equal(slot.rate_slot, 7);
+		assert_int_equal(slot.rate_tat_ns, 0);
+	}
+}
+
+/* The kernel's rule (bpf/key.h) over these numbers. */
+static bool admits(struct kf_slot *slot, uint64_t now)
+{
+	uint64_t start = slot->rate_tat_ns > now ? slot->rate_tat_ns : now;
+
+	if (start - now > slot->rate_burst_ns)
+		return false;
+	slot->rate_tat_ns = start + slot->rate_interval_ns;
+	return true;
+}
+
+/* Who sends no more than rpm requests in any minute is admitted, however they lie in it. */
+static void who_keeps_to_the_rate_is_admitted(void **state)
+{
+	srandom(11);
+	for (int round = 0; round < 200; round++) {
+		const struct kf_slot_row row = { .rpm = 1 + roll(round % 2 ? 50 : 5000) };
+		uint64_t minute = BOOT;
+		struct kf_slot slot;
+
+		kf_policy_slot(&ticking, &row, &slot);
+		for (int minutes = 0; minutes < 5; minutes++) {
+			uint64_t burst_at = minute + roll(2) * 30000000000ull;
+
+			for (uint32_t i = 0; i < row.rpm; i++)
+				assert_true(admits(&slot, burst_at));
+			assert_false(admits(&slot, burst_at));
+			minute = burst_at + 60000000000ull;
+		}
+	}
+}
+
 static bool allowed(const struct kf_key_prefix *prefixes, uint32_t count,
 		    const struct kf_cidr *address)
 {
@@ -381,9 +482,12 @@ int main(void)
 		cmocka_unit_test(deadline_at_its_edges),
 		cmocka_unit_test(wall_is_the_way_back),
 		cmocka_unit_test(services_are_indexed_by_port),
+		cmocka_unit_test(service_limits_its_sources),
 		cmocka_unit_test(effective_times_are_those_of_the_oracle),
 		cmocka_unit_test(part_agrees_with_whole),
 		cmocka_unit_test(slot_says_what_the_row_says),
+		cmocka_unit_test(rate_is_kept_exactly),
+		cmocka_unit_test(who_keeps_to_the_rate_is_admitted),
 		cmocka_unit_test(ipv6_block_allows_no_ipv4),
 		cmocka_unit_test(cidr_text_goes_both_ways),
 	};

@@ -23,6 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
+
+#include "../../userspace/daemon/answer.h"
+#include "../../userspace/daemon/cut.h"
+#include "../../userspace/daemon/events.h"
 #include "../../userspace/daemon/key.h"
 #include "../../userspace/daemon/key_slot.h"
 #include "../../userspace/daemon/mapdiff.h"
@@ -40,6 +45,8 @@ static const struct kf_maps_settings settings = {
 	.flows_max = 5000,
 	.heads_max = 2,
 	.embryos = 64,
+	.penalties = 64,
+	.syn_cells = 1024,
 	.event_ring_bytes = 65536,
 	.event_rate = 10,
 	.head_timeout_ns = 1000000000,
@@ -229,9 +236,10 @@ static char *snapshot(struct fixture *f)
 
 		fprintf(s.out, "slot %u %u", i, slot->status);
 		if (slot->status != KF_KEY_FREE)
-			fprintf(s.out, " %u %d %02x%02x%02x%02x", slot->flags,
+			fprintf(s.out, " %u %d %02x%02x%02x%02x %llu %llu %u", slot->flags,
 				slot->expires_ns == KF_NEVER, slot->tag[0], slot->tag[1],
-				slot->tag[2], slot->tag[3]);
+				slot->tag[2], slot->tag[3], slot->rate_interval_ns,
+				slot->rate_burst_ns, slot->rate_slot);
 		fputc('\n', s.out);
 	}
 	fclose(s.out);
@@ -267,6 +275,125 @@ static void assert_maps_are_right(struct fixture *f)
 	free(before);
 	free(over);
 	free(fresh);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static struct kf_answer answer_in_map(struct fixture *f, unsigned int reason, unsigned int protocol)
+{
+	uint32_t index = kf_answer_index(reason, protocol);
+	struct kf_answer answer;
+
+	OK(f, kf_maps_get(f->maps, KF_MAP_kf_answers, &index, &answer));
+	return answer;
+}
+
+static void assert_answers_are_right(struct fixture *f)
+{
+	for (unsigned int reason = 0; reason < KF_REASON_MAX; reason++)
+		for (unsigned int p = 0; p < KF_ANSWER_PROTOCOLS; p++) {
+			struct kf_answer want = { 0 }, have = answer_in_map(f, reason, p);
+			int err = kf_answer_make(reason, p, &want);
+
+			assert_true(err == 0 || err == -ENOENT);
+			assert_memory_equal(&have, &want, sizeof(have));
+		}
+}
+
+/* What an older keyfilterd, or nobody, wrote there is not what clients are told. */
+static void answers_are_written_and_mended(void **state)
+{
+	uint32_t index = kf_answer_index(KF_REASON_NO_KEY, 1), none = kf_answer_index(0, 0);
+	struct kf_answer other = { .len = 4, .head_len = 2, .text = "old!" };
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	assert_answers_are_right(f);
+	assert_int_not_equal(answer_in_map(f, KF_REASON_NO_KEY, 1).len, 0);
+	OK(f, kf_maps_put(f->maps, KF_MAP_kf_answers, &index, &other));
+	OK(f, kf_maps_put(f->maps, KF_MAP_kf_answers, &none, &other));
+	restart(f);
+	assert_false(kf_maps_are_fresh(f->maps));
+	assert_answers_are_right(f);
+	stop(f);
+	OK(f, kf_maps_unload(f->pins, &f->why));
+	OK(f, start(f));
+	assert_answers_are_right(f);
+}
+
+/* One mark for as long as the maps live: running programs know what they sent by it. */
+static void answer_mark_stays(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t mark;
+
+	NEEDS_ROOT();
+	mark = kf_maps_config(f->maps)->answer_mark;
+	assert_int_not_equal(mark, 0);
+	restart(f);
+	assert_int_equal(kf_maps_config(f->maps)->answer_mark, mark);
+	stop(f);
+	OK(f, kf_maps_unload(f->pins, &f->why));
+	OK(f, start(f));
+	assert_int_not_equal(kf_maps_config(f->maps)->answer_mark, 0);
+	assert_int_not_equal(kf_maps_config(f->maps)->answer_mark, mark); /* once in 2^32 */
+}
+
+/* ---- counters and events -----------------------------------------------------------------------
+ */
+
+/* Each word of each CPU is in the sum. */
+static void counters_are_summed(void **state)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct kf_counters *each = calloc(cpus, sizeof(*each)), sum;
+	uint64_t *words = (uint64_t *)&sum;
+	struct fixture *f = *state;
+	uint32_t service = 3;
+
+	if (geteuid())
+		free(each);
+	NEEDS_ROOT();
+	for (int cpu = 0; cpu < cpus; cpu++)
+		for (size_t i = 0; i < sizeof(*each) / sizeof(uint64_t); i++)
+			((uint64_t *)&each[cpu])[i] = (cpu + 1) * 1000 + i;
+	OK(f, kf_maps_put(f->maps, KF_MAP_kf_counters, &service, each));
+	OK(f, kf_maps_counters(f->maps, service, &sum));
+	for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
+		assert_int_equal(words[i], (uint64_t)cpus * (cpus + 1) / 2 * 1000 + cpus * i);
+	OK(f, kf_maps_counters_clear(f->maps, service));
+	OK(f, kf_maps_counters(f->maps, service, &sum));
+	for (size_t i = 0; i < sizeof(sum) / sizeof(uint64_t); i++)
+		assert_int_equal(words[i], 0);
+	free(each);
+}
+
+/* The controller's own events have their numbers among the others. */
+static void penalty_ends_are_events(void **state)
+{
+	static const uint8_t addr[16] = { 0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 2 };
+	const struct kf_events_entry *entry;
+	struct kf_events *events = NULL;
+	struct fixture *f = *state;
+	json_t *json;
+
+	NEEDS_ROOT();
+	OK(f, kf_events_open(&events, f->reconcile, &f->why));
+	for (unsigned int i = 1; i <= KF_EVENTS_KEPT + 2; i++) {
+		assert_int_equal(kf_events_next_seq(events), i);
+		kf_events_add_penalty_end(events, addr, 9, 1795428000000001000);
+	}
+	assert_null(kf_events_get(events, 2));
+	entry = kf_events_get(events, KF_EVENTS_KEPT + 2);
+	assert_non_null(entry);
+	json = kf_events_json(entry);
+	assert_string_equal(json_string_value(json_object_get(json, "event")), "penalty_ended");
+	assert_string_equal(json_string_value(json_object_get(json, "source")),
+			    "2001:db8:1:2::/64");
+	assert_string_equal(json_string_value(json_object_get(json, "time")),
+			    "2026-11-23T10:00:00.000001Z");
+	json_decref(json);
+	kf_events_close(events);
 }
 
 /* ---- pins ------------------------------------------------------------------------------------ */
@@ -534,6 +661,228 @@ static void graces_run_out_of_places(void **state)
 	assert_maps_are_right(f);
 }
 
+/* ---- rates ----------------------------------------------------------------------------------- */
+
+#define SECOND 1000000000ull
+
+static struct kf_slot *slot_of(struct fixture *f, const char *text)
+{
+	return (struct kf_slot *)find_slot(f, text);
+}
+
+static void set_rate(struct fixture *f, const char *id, uint32_t rpm, uint32_t rpm_burst)
+{
+	const struct kf_key_edit edit = {
+		.set_rpm = true, .rpm = rpm, .set_burst = true, .rpm_burst = rpm_burst
+	};
+
+	OK(f, kf_key_edit(f->reconcile, id, &edit, &f->why));
+}
+
+static void assert_rate(struct fixture *f, const char *text, uint64_t interval, uint64_t burst)
+{
+	const struct kf_slot *slot = find_slot(f, text);
+
+	assert_true(slot->rate_interval_ns == interval);
+	assert_true(slot->rate_burst_ns == burst);
+}
+
+/* How far ahead of now the key is, as if so far for the programs. */
+static void use_up(struct kf_slot *slot, uint64_t ahead)
+{
+	slot->rate_tat_ns = kf_reconcile_now().boot_ns + ahead;
+}
+
+static bool is_ahead(const struct kf_slot *slot, uint64_t by)
+{
+	uint64_t now = kf_reconcile_now().boot_ns;
+
+	return slot->rate_tat_ns <= now + by && slot->rate_tat_ns > now + by - 5 * SECOND;
+}
+
+static void rate_is_edited(void **state)
+{
+	struct kf_key_edit edit = { .set_burst = true, .rpm_burst = 5 };
+	struct kf_key_wish wish = { .name = "k", .expires = KF_WALL_NEVER, .rpm = 60 };
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	struct kf_key key;
+
+	NEEDS_ROOT();
+	OK(f, kf_key_create(f->reconcile, &wish, 1, keep_made, &made, &f->why));
+	assert_rate(f, made.text[0], SECOND, 59 * SECOND);
+	set_rate(f, made.id[0], 600, 0);
+	assert_rate(f, made.text[0], SECOND / 10, 599 * SECOND / 10);
+	OK(f, kf_key_edit(f->reconcile, made.id[0], &edit, &f->why)); /* rpm stays */
+	assert_rate(f, made.text[0], SECOND / 10, 4 * SECOND / 10);
+	restart(f);
+	assert_rate(f, made.text[0], SECOND / 10, 4 * SECOND / 10);
+	edit = (struct kf_key_edit){ .set_rpm = true, .rpm = 6 };
+	OK(f, kf_key_edit(f->reconcile, made.id[0], &edit, &f->why)); /* the burst stays */
+	assert_rate(f, made.text[0], 10 * SECOND, 40 * SECOND);
+	edit.rpm = 0;
+	OK(f, kf_key_edit(f->reconcile, made.id[0], &edit, &f->why)); /* and goes with the rate */
+	assert_rate(f, made.text[0], 0, 0);
+	OK(f, kf_key_get(f->reconcile, made.id[0], &key));
+	assert_int_equal(key.row.rpm_burst, 0);
+	edit = (struct kf_key_edit){ .set_burst = true, .rpm_burst = 5 };
+	assert_int_equal(kf_key_edit(f->reconcile, made.id[0], &edit, &f->why), -EINVAL);
+	assert_non_null(strstr(f->why.text, "; give the rate"));
+	assert_rate(f, made.text[0], 0, 0);
+	assert_maps_are_right(f);
+}
+
+/* What is used up stays so, but nobody waits for longer than one request takes at the new rate. */
+static void edit_scales_what_is_used_up(void **state)
+{
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	struct kf_slot *slot;
+
+	NEEDS_ROOT();
+	create(f, &made, 1);
+	slot = slot_of(f, made.text[0]);
+	set_rate(f, made.id[0], 1, 10);
+	use_up(slot, 600 * SECOND);
+	set_rate(f, made.id[0], 60, 0); /* raised: ten requests are ten requests */
+	assert_true(is_ahead(slot, 10 * SECOND));
+	set_rate(f, made.id[0], 6, 2); /* lowered: of more than the burst is, the burst */
+	assert_true(is_ahead(slot, 20 * SECOND));
+	set_rate(f, made.id[0], 6, 50);
+	assert_true(is_ahead(slot, 20 * SECOND));
+	set_rate(f, made.id[0], 60, 30);
+	use_up(slot, 20 * SECOND);
+	set_rate(f, made.id[0], 30, 30);
+	assert_true(is_ahead(slot, 40 * SECOND));
+	set_rate(f, made.id[0], 0, 0);
+	use_up(slot, 600 * SECOND); /* left from long before */
+	set_rate(f, made.id[0], 6, 1);
+	assert_true(is_ahead(slot, 10 * SECOND));
+	set_rate(f, made.id[0], 1, KF_RPM_TOP);
+	use_up(slot, 60 * SECOND * KF_RPM_TOP); /* nothing overflows */
+	set_rate(f, made.id[0], KF_RPM_TOP, KF_RPM_TOP);
+	assert_true(is_ahead(slot, 60 * SECOND));
+}
+
+/* Killed between the store and the kernel, or amid the kernel's part. */
+static void start_mends_the_time(void **state)
+{
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	struct kf_slot *slot;
+
+	NEEDS_ROOT();
+	create(f, &made, 1);
+	set_rate(f, made.id[0], 60, 0);
+	slot = slot_of(f, made.text[0]);
+	slot->rate_interval_ns = 60 * SECOND;
+	use_up(slot, 600 * SECOND);
+	restart(f);
+	assert_rate(f, made.text[0], SECOND, 59 * SECOND);
+	assert_true(is_ahead(slot_of(f, made.text[0]), 10 * SECOND));
+	use_up(slot_of(f, made.text[0]), 100000 * SECOND);
+	restart(f);
+	assert_true(is_ahead(slot_of(f, made.text[0]), 60 * SECOND));
+}
+
+static void restart_keeps_what_is_used_up(void **state)
+{
+	struct fixture *f = *state;
+	struct made made = { 0 };
+
+	NEEDS_ROOT();
+	create(f, &made, 2);
+	set_rate(f, made.id[0], 60, 0);
+	use_up(slot_of(f, made.text[0]), 30 * SECOND);
+	restart(f);
+	assert_true(is_ahead(slot_of(f, made.text[0]), 30 * SECOND));
+}
+
+static void secrets_share_a_rate(void **state)
+{
+	char first[KF_KEY_TEXT_SIZE], second[KF_KEY_TEXT_SIZE], third[KF_KEY_TEXT_SIZE];
+	struct kf_slot *old, *slot;
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	struct kf_key_times times;
+
+	NEEDS_ROOT();
+	create(f, &made, 3);
+	set_rate(f, made.id[1], 60, 0);
+	old = slot_of(f, made.text[1]);
+	use_up(old, 40 * SECOND);
+	OK(f, kf_key_rotate(f->reconcile, made.id[1], DAY, first, &f->why));
+	slot = slot_of(f, first);
+	assert_true(is_ahead(slot, 40 * SECOND));
+	assert_ptr_equal(kf_maps_slot(f->maps, old->rate_slot), slot);
+	assert_ptr_equal(kf_maps_slot(f->maps, slot->rate_slot), slot);
+	use_up(slot, 50 * SECOND); /* and a third one, while the first has its grace */
+	OK(f, kf_key_rotate(f->reconcile, made.id[1], DAY, second, &f->why));
+	assert_true(is_ahead(slot_of(f, second), 50 * SECOND));
+	assert_ptr_equal(kf_maps_slot(f->maps, old->rate_slot), slot_of(f, second));
+	assert_ptr_equal(kf_maps_slot(f->maps, slot->rate_slot), slot_of(f, second));
+	set_rate(f, made.id[1], 60, 10); /* all of them get it, and the one time that counts */
+	assert_rate(f, made.text[1], SECOND, 9 * SECOND);
+	assert_rate(f, second, SECOND, 9 * SECOND);
+	assert_true(is_ahead(slot_of(f, second), 10 * SECOND));
+	set_rate(f, made.id[1], 30, 10); /* scaled once, not once for each of them */
+	assert_true(is_ahead(slot_of(f, second), 20 * SECOND));
+	set_rate(f, made.id[1], 60, 10);
+	assert_true(is_ahead(slot_of(f, second), 10 * SECOND));
+	OK(f, kf_key_rotate(f->reconcile, made.id[1], 0, third, &f->why));
+	assert_true(is_ahead(slot_of(f, third), 10 * SECOND)); /* a new secret is no new burst */
+	OK(f, kf_key_delete(f->reconcile, made.id[1], &times, &f->why));
+	assert_maps_are_right(f);
+}
+
+/* Killed when the new secret was durable and the kernel had not heard of it. */
+static void start_shares_a_rate(void **state)
+{
+	char text[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct kf_slot *old, *fresh;
+
+	NEEDS_ROOT();
+	for (int round = 0; round < 8; round++) { /* the slots lie in either order */
+		struct made made = { 0 };
+
+		create(f, &made, 1);
+		set_rate(f, made.id[0], 60, 0);
+		OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+		old = slot_of(f, made.text[0]);
+		old->rate_slot = (uint32_t)(old - kf_maps_slot(f->maps, 0));
+		use_up(old, 40 * SECOND);
+		fresh = slot_of(f, text);
+		kf_maps_delete(f->maps, KF_MAP_kf_tags, fresh->tag);
+		memset(fresh, 0, sizeof(*fresh));
+		restart(f);
+		assert_ptr_equal(kf_maps_slot(f->maps, slot_of(f, made.text[0])->rate_slot),
+				 slot_of(f, text));
+		assert_true(is_ahead(slot_of(f, text), 40 * SECOND));
+	}
+	assert_maps_are_right(f);
+}
+
+static void next_owner_begins_afresh(void **state)
+{
+	struct fixture *f = *state;
+	struct made made = { 0 }, next = { 0 };
+	struct kf_key_times times;
+
+	NEEDS_ROOT();
+	create(f, &made, KEYS);
+	for (int i = 0; i < KEYS; i++) {
+		set_rate(f, made.id[i], 60, 0);
+		use_up(slot_of(f, made.text[i]), 40 * SECOND);
+		OK(f, kf_key_delete(f->reconcile, made.id[i], &times, &f->why));
+	}
+	create(f, &next, 5);
+	for (int i = 0; i < 5; i++) {
+		assert_true(slot_of(f, next.text[i])->rate_tat_ns == 0);
+		assert_rate(f, next.text[i], 0, 0);
+	}
+}
+
 static void expiry_follows_the_clock(void **state)
 {
 	struct fixture *f = *state;
@@ -601,7 +950,14 @@ static void change_key(struct fixture *f, const char *id)
 	char text[KF_KEY_TEXT_SIZE];
 	struct kf_key_times times;
 
-	switch (roll(7)) {
+	switch (roll(8)) {
+	case 7:
+		edit.set_allow = false;
+		edit.set_rpm = edit.set_burst = true;
+		edit.rpm = roll(3) ? 1 + roll(600) : 0;
+		edit.rpm_burst = edit.rpm ? roll(50) : 0;
+		OK(f, kf_key_edit(f->reconcile, id, &edit, &f->why));
+		break;
 	case 0:
 		OK(f, kf_key_disable(f->reconcile, id, &times, &f->why));
 		break;
@@ -673,6 +1029,8 @@ static void change_anything(struct fixture *f)
 		break;
 	case 3:
 		wish.allow_count = roll(3);
+		wish.rpm = roll(100);
+		wish.rpm_burst = wish.rpm ? roll(100) : 0;
 		if (kf_slotpool_free(f->reconcile->slots) >= 4)
 			OK_OR_FULL(f, kf_key_create(f->reconcile, &wish, 1 + roll(4), ignore_made,
 						    NULL, &f->why));
@@ -720,6 +1078,12 @@ static void start_mends_any_maps(void **state)
 				slot->status = roll(4);
 			if (roll(3) == 0)
 				slot->tag[0] ^= 1;
+			if (roll(3) == 0)
+				slot->rate_interval_ns = roll(1000);
+			if (roll(3) == 0)
+				slot->rate_burst_ns = roll(1000);
+			if (roll(3) == 0)
+				slot->rate_slot = roll(4) ? roll(KEYS) : (uint32_t)-1;
 			if (roll(4) == 0)
 				kf_maps_delete(f->maps, KF_MAP_kf_tags, slot->tag);
 			kf_maps_put(f->maps, KF_MAP_kf_tags, tag, &index);
@@ -803,6 +1167,39 @@ static void sweep(struct fixture *f)
 	assert_int_equal(more, 0);
 }
 
+static uint32_t generation(const struct fixture *f)
+{
+	return kf_maps_config(f->maps)->source_generation;
+}
+
+/* Established flows go by it: each change must move it, once it is in the maps. */
+static void changed_sources_are_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_source_row row = { .expires = KF_WALL_NEVER };
+	uint32_t before;
+
+	NEEDS_ROOT();
+	OK(f, kf_cidr_parse("192.0.2.0/24", &row.cidr));
+	before = generation(f);
+	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	assert_int_not_equal(generation(f), before);
+	before = generation(f);
+	OK(f, kf_source_remove(f->reconcile, &row.cidr, &f->why));
+	assert_int_not_equal(generation(f), before);
+	row.expires = kf_reconcile_now().wall_ns + 1000;
+	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	before = generation(f);
+	usleep(1000);
+	OK(f, kf_source_expire(f->reconcile, 8));
+	assert_int_not_equal(generation(f), before);
+	before = generation(f);
+	OK(f, kf_source_expire(f->reconcile, 8)); /* none any more */
+	assert_int_equal(generation(f), before);
+	restart(f);
+	assert_int_not_equal(generation(f), before);
+}
+
 static void silent_flows_are_forgotten(void **state)
 {
 	struct fixture *f = *state;
@@ -833,11 +1230,97 @@ static void silent_flows_are_forgotten(void **state)
 	assert_int_equal(flow.state, KF_FLOW_HEAD);
 }
 
+static void check_patience(struct fixture *f, const struct kf_flow *as, uint32_t age, bool closed)
+{
+	struct kf_flow_key key = { 0 };
+	struct kf_flow flow = *as;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	flow.seen = (uint32_t)(((uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec) >> 30);
+	flow.seen -= age;
+	assert_int_equal(kf_maps_put(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
+	sweep(f);
+	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
+	assert_int_equal(flow.state == KF_FLOW_CLOSED, closed);
+}
+
+/* What was answered or cut goes sooner than what may still end, and that sooner than the rest. */
+static void ending_flows_go_sooner(void **state)
+{
+	const struct kf_flow idle = { 0 }, answered = { .state = KF_FLOW_ANSWERED };
+	const struct kf_flow cut = { .cut = KF_REASON_KEY_DISABLED };
+	const struct kf_flow refused = { .state = KF_FLOW_REFUSED };
+	const struct kf_flow ending = { .out_flags = KF_FLOW_FIN_OUT };
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	check_patience(f, &answered, 20, false);
+	check_patience(f, &answered, 31, true);
+	check_patience(f, &cut, 20, false);
+	check_patience(f, &cut, 31, true);
+	check_patience(f, &refused, 105, false);
+	check_patience(f, &refused, 115, true);
+	check_patience(f, &ending, 105, false);
+	check_patience(f, &ending, 115, true);
+	check_patience(f, &idle, 115, false);
+}
+
+/* Did that revoke? Asked for once. */
+static void assert_revoked(struct fixture *f, unsigned int what)
+{
+	assert_int_equal(f->reconcile->revoked, what);
+	f->reconcile->revoked = 0;
+}
+
+/* Every way to revoke asks for a walk over running requests, and nothing else does. */
+static void revocations_are_noted(void **state)
+{
+	struct kf_source_row source = { .action = KF_SOURCE_DENY, .expires = KF_WALL_NEVER };
+	struct kf_key_edit edit = { .set_expires = true };
+	char text[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct kf_key_times times;
+	struct made made = { 0 };
+
+	NEEDS_ROOT();
+	assert_revoked(f, KF_CUT_KEYS | KF_CUT_SOURCES); /* a start: whatever a crash left */
+	create(f, &made, 2);
+	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_key_enable(f->reconcile, made.id[0], &f->why));
+	assert_revoked(f, 0);
+	OK(f, kf_key_disable(f->reconcile, made.id[0], &times, &f->why));
+	assert_revoked(f, KF_CUT_KEYS);
+	OK(f, kf_key_delete(f->reconcile, made.id[0], &times, &f->why));
+	assert_revoked(f, KF_CUT_KEYS);
+	OK(f, kf_key_rotate(f->reconcile, made.id[1], 0, text, &f->why));
+	assert_revoked(f, KF_CUT_KEYS);
+
+	edit.expires = kf_reconcile_now().wall_ns + 50000000;
+	OK(f, kf_key_edit(f->reconcile, made.id[1], &edit, &f->why));
+	f->reconcile->revoked = 0;
+	usleep(60000);
+	OK(f, kf_reconcile_expire(f->reconcile));
+	assert_revoked(f, KF_CUT_KEYS);
+	OK(f, kf_reconcile_expire(f->reconcile));
+	assert_revoked(f, 0); /* once */
+
+	OK(f, kf_cidr_parse("192.0.2.1", &source.cidr));
+	OK(f, kf_source_put(f->reconcile, &source, NULL, &f->why));
+	assert_revoked(f, KF_CUT_SOURCES);
+	OK(f, kf_source_remove(f->reconcile, &source.cidr, &f->why));
+	assert_revoked(f, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(answers_are_written_and_mended),
+		TEST(answer_mark_stays),
+		TEST(counters_are_summed),
+		TEST(penalty_ends_are_events),
 		TEST(second_one_is_refused),
 		TEST(other_sizes_are_refused),
 		TEST(other_layout_is_refused),
@@ -851,11 +1334,21 @@ int main(void)
 		TEST(rotated_secret_has_its_grace),
 		TEST(graces_run_out_of_places),
 		TEST(expiry_follows_the_clock),
+		TEST(rate_is_edited),
+		TEST(edit_scales_what_is_used_up),
+		TEST(start_mends_the_time),
+		TEST(restart_keeps_what_is_used_up),
+		TEST(secrets_share_a_rate),
+		TEST(start_shares_a_rate),
+		TEST(next_owner_begins_afresh),
 		TEST(any_change_leaves_the_maps_right),
 		TEST(start_mends_any_maps),
 		TEST(killed_anywhere_is_mended),
 		TEST(reused_index_counts_from_zero),
+		TEST(changed_sources_are_counted),
 		TEST(silent_flows_are_forgotten),
+		TEST(ending_flows_go_sooner),
+		TEST(revocations_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,9 +126,12 @@ static int take_global(struct parser *parser, const struct kf_option *option, co
 /* What must be a JSON number or boolean is checked here; texts are the daemon's to judge. */
 static int check_value(struct parser *parser, const struct kf_option *option, const char *value)
 {
-	if (option->type == KF_OPTION_NUMBER &&
+	bool limit = option->type == KF_OPTION_LIMIT;
+
+	if ((option->type == KF_OPTION_NUMBER || (limit && strcmp(value, "none") != 0)) &&
 	    (!*value || strlen(value) > 9 || value[strspn(value, "0123456789")]))
-		return wrong(parser, "--%s takes a number, not \"%.32s\"", option->name, value);
+		return wrong(parser, "--%s takes a number%s, not \"%.32s\"", option->name,
+			     limit ? " or none" : "", value);
 	if (option->type == KF_OPTION_YESNO && strcmp(value, "yes") != 0 &&
 	    strcmp(value, "no") != 0)
 		return wrong(parser, "--%s takes yes or no, not \"%.32s\"", option->name, value);

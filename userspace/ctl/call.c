@@ -30,6 +30,10 @@ static json_t *make_value(const struct kf_given *given)
 	switch (given->option->type) {
 	case KF_OPTION_NUMBER:
 		return json_integer(strtoll(given->value, NULL, 10));
+	case KF_OPTION_LIMIT:
+		return strcmp(given->value, "none") == 0
+			       ? json_null()
+			       : json_integer(strtoll(given->value, NULL, 10));
 	case KF_OPTION_YESNO:
 		return json_boolean(strcmp(given->value, "yes") == 0);
 	case KF_OPTION_FLAG:

@@ -20,6 +20,7 @@ enum kf_exit { KF_EXIT_DONE, KF_EXIT_FAILED, KF_EXIT_USAGE };
 enum kf_option_type {
 	KF_OPTION_TEXT,	  /* a JSON string: the daemon judges it */
 	KF_OPTION_NUMBER, /* a JSON integer */
+	KF_OPTION_LIMIT,  /* a JSON integer, or "none": null */
 	KF_OPTION_YESNO,  /* "yes" or "no", a JSON boolean */
 	KF_OPTION_LIST,	  /* may be repeated, a JSON array of strings */
 	KF_OPTION_FLAG,	  /* takes no value, true when given */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* keyfilterctl service: what is protected, and how. */
 #include "call.h"
+#include "json.h"
 
 static const struct kf_output_column record[] = {
 	{ "Name", .member = "name" },
@@ -9,6 +10,8 @@ static const struct kf_output_column record[] = {
 	{ "Refuse by", .member = "refuse" },
 	{ "Keys from", .member = "keys_from" },
 	{ "WebSocket", .member = "websocket" },
+	{ "Penalty", .member = "penalty", .absent = "" },
+	{ "SYN rate", .member = "syns", .absent = "" },
 	{ 0 },
 };
 
@@ -18,21 +21,95 @@ static const struct kf_output_column list[] = {
 	{ "MODE", .member = "mode" },
 	{ "REFUSE", .member = "refuse" },
 	{ "WEBSOCKET", .member = "websocket" },
+	{ "PENALTY", .member = "penalty_short" },
+	{ "SYNS", .member = "syns_short" },
 	{ "KEYS FROM", .member = "keys_from" },
 	{ 0 },
 };
 
+/* 3600 -> "1h": exact, as an option would be given. */
+static const char *span(long long seconds, char text[static 24])
+{
+	static const struct {
+		long long seconds;
+		char name;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' } };
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (seconds <= 0 || seconds % units[i].seconds)
+			continue;
+		snprintf(text, 24, "%lld%c", seconds / units[i].seconds, units[i].name);
+		return text;
+	}
+	snprintf(text, 24, "%llds", seconds);
+	return text;
+}
+
+static void add_penalty(json_t *view)
+{
+	char window[24], first[24], longest[24];
+	long long failures = kf_json_integer(view, "penalty_failures", -1);
+
+	span(kf_json_integer(view, "penalty_window_s", 0), window);
+	span(kf_json_integer(view, "penalty_time_s", 0), first);
+	span(kf_json_integer(view, "penalty_time_max_s", 0), longest);
+	if (failures < 0)
+		return;
+	json_object_set_new(view, "penalty_short",
+			    failures ? json_sprintf("%lld in %s", failures, window)
+				     : json_string("never"));
+	json_object_set_new(view, "penalty",
+			    failures ? json_sprintf("%lld failures in %s: dropped for %s, doubled "
+						    "each time up to %s",
+						    failures, window, first, longest)
+				     : json_string("never"));
+}
+
+static void add_syns(json_t *view)
+{
+	long long rate = kf_json_integer(view, "syn_rate", -1);
+	long long burst = kf_json_integer(view, "syn_burst", 0);
+
+	if (rate < 0)
+		return;
+	json_object_set_new(view, "syns_short",
+			    rate ? json_sprintf("%lld/s", rate) : json_string("any"));
+	json_object_set_new(view, "syns",
+			    rate ? json_sprintf("%lld a second of each source, %lld at once", rate,
+						burst ? burst : rate)
+				 : json_string("no limit"));
+}
+
+/* The service with what is told of it in words. */
+static json_t *make_view(const json_t *service)
+{
+	json_t *view = json_copy((json_t *)service);
+
+	if (!view)
+		kf_output_no_memory();
+	add_penalty(view);
+	add_syns(view);
+	return view;
+}
+
 static int render_one(struct kf_call *call, const json_t *answer)
 {
-	kf_output_record(stdout, record, answer);
+	_cleanup_json_ json_t *view = make_view(answer);
+
+	kf_output_record(stdout, record, view);
 	return KF_EXIT_DONE;
 }
 
 static int render_list(struct kf_call *call, const json_t *answer)
 {
 	struct kf_output_table table = { .columns = list };
+	_cleanup_json_ json_t *views = json_array();
+	const json_t *service;
+	size_t i;
 
-	kf_output_rows(stdout, &table, json_object_get(answer, "services"));
+	json_array_foreach(json_object_get(answer, "services"), i, service)
+		json_array_append_new(views, make_view(service));
+	kf_output_rows(stdout, &table, views);
 	return KF_EXIT_DONE;
 }
 
@@ -59,6 +136,33 @@ static const struct kf_option options[] = {
 	  .member = "websocket",
 	  .type = KF_OPTION_YESNO,
 	  .help = "whether Upgrade: websocket passes (a new one: no)" },
+	{ .name = "penalty-failures",
+	  .placeholder = "N",
+	  .member = "penalty_failures",
+	  .type = KF_OPTION_NUMBER,
+	  .help = "refusals of one source until it is dropped; 0: never (a new one: 100)" },
+	{ .name = "penalty-window",
+	  .placeholder = "T",
+	  .member = "penalty_window_s",
+	  .help = "in which they are counted (a new one: 60s)" },
+	{ .name = "penalty-time",
+	  .placeholder = "T",
+	  .member = "penalty_time_s",
+	  .help = "of its first penalty; each further one takes twice as long (a new one: 60s)" },
+	{ .name = "penalty-time-max",
+	  .placeholder = "T",
+	  .member = "penalty_time_max_s",
+	  .help = "of the longest penalty (a new one: 1h)" },
+	{ .name = "syn-rate",
+	  .placeholder = "N",
+	  .member = "syn_rate",
+	  .type = KF_OPTION_NUMBER,
+	  .help = "new connections a second of one source; 0: no limit (a new one: 0)" },
+	{ .name = "syn-burst",
+	  .placeholder = "N",
+	  .member = "syn_burst",
+	  .type = KF_OPTION_NUMBER,
+	  .help = "so many of them at once; 0: as many as a second (a new one: 0)" },
 	{ 0 },
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* keyfilterctl source: client addresses that are denied or allowed. */
+/* keyfilterctl source: client addresses that are denied, allowed or penalised. */
 #include "call.h"
 #include "json.h"
 
@@ -8,6 +8,25 @@ static const struct kf_output_column list_columns[] = {
 	{ "SINCE", .member = "created_at", .format = KF_OUTPUT_TIME },
 	{ "UNTIL", .member = "expires_at", .format = KF_OUTPUT_TIME, .absent = "removed" },
 	{ "CIDR", .member = "cidr" },
+	{ 0 },
+};
+
+static const struct kf_output_column penalty_columns[] = {
+	{ "CIDR", .member = "cidr" },
+	{ "SERVICE", .member = "service" },
+	{ "LEVEL", .member = "level" },
+	{ "FAILURES", .member = "failures" },
+	{ "ADMITTED", .member = "successes" },
+	{ "SECONDS", .member = "remaining_s" },
+	{ "UNTIL", .member = "until", .format = KF_OUTPUT_TIME },
+	{ 0 },
+};
+
+static const struct kf_output_column failing_columns[] = {
+	{ "CIDR", .member = "cidr" },
+	{ "LEVEL", .member = "level" },
+	{ "FAILURES", .member = "failures" },
+	{ "ADMITTED", .member = "successes" },
 	{ 0 },
 };
 
@@ -39,7 +58,27 @@ static int allow(struct kf_call *call)
 
 static int list(struct kf_call *call)
 {
-	return kf_call_pages(call, "sources", list_columns);
+	const struct kf_output_column *columns = list_columns;
+
+	if (json_object_get(call->body, "penalised"))
+		columns = penalty_columns;
+	else if (json_object_get(call->body, "failing"))
+		columns = failing_columns;
+	return kf_call_pages(call, "sources", columns);
+}
+
+static int render_forgiven(struct kf_call *call, const json_t *answer)
+{
+	long long forgiven = kf_json_integer(answer, "forgiven", 0);
+
+	if (!forgiven)
+		kf_output_line(stdout, "%s: nothing is held against any source there",
+			       call->args->operand);
+	else
+		kf_output_line(stdout, "%s: %lld source%s forgiven, %lld of them penalised",
+			       call->args->operand, forgiven, forgiven == 1 ? "" : "s",
+			       (long long)kf_json_integer(answer, "penalised", 0));
+	return KF_EXIT_DONE;
 }
 
 static const struct kf_option ttl_options[] = {
@@ -51,6 +90,14 @@ static const struct kf_option ttl_options[] = {
 };
 
 static const struct kf_option list_options[] = {
+	{ .name = "penalised",
+	  .member = "penalised",
+	  .type = KF_OPTION_FLAG,
+	  .help = "instead those that the kernel drops now because their requests failed" },
+	{ .name = "failing",
+	  .member = "failing",
+	  .type = KF_OPTION_FLAG,
+	  .help = "instead those with failures that have led to no penalty" },
 	{ .name = "limit",
 	  .placeholder = "N",
 	  .member = "limit",
@@ -81,20 +128,29 @@ static const struct kf_command commands[] = {
 	  .path = "/v1/sources",
 	  .render = render_one,
 	  .run = allow,
-	  .help = "Exempts these addresses from denials; their keys are judged all the same." },
+	  .help = "Exempts these addresses from denials, penalties and SYN rates; their keys "
+		  "are judged all the same." },
 	{ .verb = "remove",
 	  .operand = "CIDR",
 	  .method = "DELETE",
 	  .path = "/v1/sources/{}",
 	  .done = "removed",
 	  .help = "Forgets both, a denial and an allowance." },
+	{ .verb = "forgive",
+	  .operand = "CIDR",
+	  .operand_member = "cidr",
+	  .method = "POST",
+	  .path = "/v1/sources/forgive",
+	  .render = render_forgiven,
+	  .help = "Ends the penalties of these addresses, and forgets their failures." },
 	{ .verb = "list",
 	  .options = list_options,
 	  .method = "GET",
 	  .path = "/v1/sources",
 	  .run = list,
-	  .help = "Lists what is denied and allowed." },
+	  .help = "Lists what is denied and allowed, or the sources that fail." },
 	{ 0 },
 };
 
-const struct kf_noun kf_noun_source = { "source", "client addresses, denied or allowed", commands };
+const struct kf_noun kf_noun_source = { "source", "client addresses: denied, allowed, penalised",
+					commands };

@@ -183,6 +183,7 @@ int kf_api_iface_detach(struct kf_api_request *request);
 int kf_api_source_create(struct kf_api_request *request);
 int kf_api_source_list(struct kf_api_request *request);
 int kf_api_source_delete(struct kf_api_request *request);
+int kf_api_source_forgive(struct kf_api_request *request); /* POST /v1/sources/forgive */
 /* api_key.c */
 int kf_api_key_create(struct kf_api_request *request);	/* POST /v1/keys */
 int kf_api_key_list(struct kf_api_request *request);	/* GET /v1/keys */

@@ -21,6 +21,7 @@ static const struct kf_api_route routes[] = {
 
 	{ "GET", "/v1/sources", kf_api_source_list },
 	{ "POST", "/v1/sources", kf_api_source_create },
+	{ "POST", "/v1/sources/forgive", kf_api_source_forgive },
 	{ "DELETE", "/v1/sources/{*}", kf_api_source_delete }, /* a CIDR has a slash in it */
 
 	{ "GET", "/v1/keys", kf_api_key_list },

@@ -2,6 +2,8 @@
 #include "api.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <keyfilter/http1.h>
@@ -14,6 +16,7 @@
 #include "iface.h"
 #include "reconcile.h"
 #include "service.h"
+#include "timetext.h"
 
 static const char *const modes[] = {
 	[KF_MODE_ENFORCE] = "enforce",
@@ -49,16 +52,29 @@ static json_t *key_sources_json(uint32_t mask)
 	return TAKE_PTR(list);
 }
 
+/* Members that are numbers, as rows have them; times are in seconds. */
+static json_t *numbers_json(const struct kf_service_row *row)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "penalty_failures",
+			 (json_int_t)row->penalty_failures, "penalty_window_s",
+			 (json_int_t)row->penalty_window, "penalty_time_s",
+			 (json_int_t)row->penalty_time, "penalty_time_max_s",
+			 (json_int_t)row->penalty_time_max, "syn_rate", (json_int_t)row->syn_rate,
+			 "syn_burst", (json_int_t)row->syn_burst);
+}
+
 static json_t *service_json(const struct kf_service_row *row)
 {
 	struct kf_endpoint listen = { .any = row->any, .port = row->port };
+	_cleanup_json_ json_t *numbers = numbers_json(row), *json = NULL;
 	char text[KF_ENDPOINT_TEXT];
 
 	memcpy(listen.addr, row->addr, sizeof(listen.addr));
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "name", row->name, "listen",
+	json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "name", row->name, "listen",
 			 kf_endpoint_format(&listen, text), "mode", modes[row->mode], "refuse",
 			 refusals[row->refuse], "keys_from", key_sources_json(row->key_sources),
 			 "websocket", !!(row->flags & KF_SERVICE_WEBSOCKET));
+	return json && !json_object_update(json, numbers) ? TAKE_PTR(json) : NULL;
 }
 
 static int append_service(void *context, const struct kf_service_row *row)
@@ -72,7 +88,31 @@ static int append_service(void *context, const struct kf_service_row *row)
 /* What a request says of a service; each NULL where it says nothing. */
 struct wish {
 	json_t *name, *listen, *mode, *refuse, *keys_from, *websocket;
+	json_t *penalty_failures, *penalty_window, *penalty_time, *penalty_time_max;
+	json_t *syn_rate, *syn_burst;
 };
+
+static int take_members(struct kf_api_request *request, struct wish *wish, bool is_new)
+{
+	const unsigned int seconds = KF_API_STRING | KF_API_INTEGER;
+	const struct kf_api_member members[] = {
+		{ "name", KF_API_STRING | KF_API_REQUIRED, &wish->name },
+		{ "listen", KF_API_STRING | (is_new ? KF_API_REQUIRED : 0), &wish->listen },
+		{ "mode", KF_API_STRING, &wish->mode },
+		{ "refuse", KF_API_STRING, &wish->refuse },
+		{ "keys_from", KF_API_ARRAY, &wish->keys_from },
+		{ "websocket", KF_API_BOOLEAN, &wish->websocket },
+		{ "penalty_failures", KF_API_INTEGER, &wish->penalty_failures },
+		{ "penalty_window_s", seconds, &wish->penalty_window },
+		{ "penalty_time_s", seconds, &wish->penalty_time },
+		{ "penalty_time_max_s", seconds, &wish->penalty_time_max },
+		{ "syn_rate", KF_API_INTEGER, &wish->syn_rate },
+		{ "syn_burst", KF_API_INTEGER, &wish->syn_burst },
+	};
+	size_t first = is_new ? 0 : 1; /* a name stays */
+
+	return kf_api_members(request, members + first, KF_API_COUNT(members) - first);
+}
 
 static int take_word(struct kf_api_request *request, const char *member, const json_t *value,
 		     const char *const words[], size_t count, const char *mend, uint8_t *out)
@@ -141,6 +181,74 @@ static int take_keys_from(struct kf_api_request *request, const json_t *list, ui
 	return 0;
 }
 
+static int take_number(struct kf_api_request *request, const char *member, const json_t *value,
+		       uint32_t most, uint32_t *out)
+{
+	char mend[48];
+
+	if (!value)
+		return 0;
+	snprintf(mend, sizeof(mend), "give 0 to %u", most);
+	if (json_integer_value(value) < 0 || json_integer_value(value) > most)
+		return kf_api_refuse_value(request, member, mend, "it cannot be %" PRId64,
+					   (int64_t)json_integer_value(value));
+	*out = (uint32_t)json_integer_value(value);
+	return 0;
+}
+
+static int take_seconds(struct kf_api_request *request, const char *member, const json_t *value,
+			uint32_t *out)
+{
+	int64_t ns;
+	int err;
+
+	if (!value)
+		return 0;
+	err = kf_api_duration(request, member, value, &ns);
+	if (err)
+		return err;
+	ns /= KF_TIMETEXT_SECOND;
+	if (ns < 1 || ns > KF_PENALTY_SECONDS_TOP)
+		return kf_api_refuse_value(request, member, "give 1s to 30d",
+					   "it cannot be %" PRId64 " seconds", ns);
+	*out = (uint32_t)ns;
+	return 0;
+}
+
+static int take_penalties(struct kf_api_request *request, const struct wish *wish,
+			  struct kf_service_row *row)
+{
+	int err = take_number(request, "penalty_failures", wish->penalty_failures,
+			      KF_PENALTY_FAILURES_TOP, &row->penalty_failures);
+
+	err = err
+		      ?: take_seconds(request, "penalty_window_s", wish->penalty_window,
+				      &row->penalty_window);
+	err = err
+		      ?: take_seconds(request, "penalty_time_s", wish->penalty_time,
+				      &row->penalty_time);
+	err = err
+		      ?: take_seconds(request, "penalty_time_max_s", wish->penalty_time_max,
+				      &row->penalty_time_max);
+	if (err || row->penalty_time <= row->penalty_time_max)
+		return err;
+	return kf_api_refuse_value(
+		request, wish->penalty_time ? "penalty_time_s" : "penalty_time_max_s",
+		"give a penalty_time_s that is no longer than penalty_time_max_s, or both",
+		"the first penalty of %us would be longer than the longest of %us",
+		row->penalty_time, row->penalty_time_max);
+}
+
+static int take_syns(struct kf_api_request *request, const struct wish *wish,
+		     struct kf_service_row *row)
+{
+	int err = take_number(request, "syn_rate", wish->syn_rate, KF_SYN_RATE_TOP, &row->syn_rate);
+
+	return err
+		       ?: take_number(request, "syn_burst", wish->syn_burst, KF_SYN_RATE_TOP,
+				      &row->syn_burst);
+}
+
 static int take_wish(struct kf_api_request *request, const struct wish *wish,
 		     struct kf_service_row *row)
 {
@@ -154,6 +262,8 @@ static int take_wish(struct kf_api_request *request, const struct wish *wish,
 				   KF_API_COUNT(refusals), "give reply, reset or drop",
 				   &row->refuse);
 	err = err ?: take_keys_from(request, wish->keys_from, &row->key_sources);
+	err = err ?: take_penalties(request, wish, row);
+	err = err ?: take_syns(request, wish, row);
 	if (err || !wish->websocket)
 		return err;
 	row->flags &= ~KF_SERVICE_WEBSOCKET;
@@ -183,18 +293,16 @@ static int take_name(struct kf_api_request *request, const json_t *value,
 
 int kf_api_service_create(struct kf_api_request *request)
 {
-	struct kf_service_row row = { .key_sources = KF_KEY_ANY };
+	struct kf_service_row row = {
+		.key_sources = KF_KEY_ANY,
+		.penalty_failures = KF_PENALTY_FAILURES,
+		.penalty_window = KF_PENALTY_WINDOW,
+		.penalty_time = KF_PENALTY_TIME,
+		.penalty_time_max = KF_PENALTY_TIME_MAX,
+	};
 	struct kf_why why = { 0 };
 	struct wish wish;
-	const struct kf_api_member members[] = {
-		{ "name", KF_API_STRING | KF_API_REQUIRED, &wish.name },
-		{ "listen", KF_API_STRING | KF_API_REQUIRED, &wish.listen },
-		{ "mode", KF_API_STRING, &wish.mode },
-		{ "refuse", KF_API_STRING, &wish.refuse },
-		{ "keys_from", KF_API_ARRAY, &wish.keys_from },
-		{ "websocket", KF_API_BOOLEAN, &wish.websocket },
-	};
-	int err = kf_api_members(request, members, KF_API_COUNT(members));
+	int err = take_members(request, &wish, true);
 
 	err = err ?: take_name(request, wish.name, &row);
 	err = err ?: take_wish(request, &wish, &row);
@@ -243,14 +351,7 @@ int kf_api_service_edit(struct kf_api_request *request)
 	struct kf_service_row row;
 	struct kf_why why = { 0 };
 	struct wish wish;
-	const struct kf_api_member members[] = {
-		{ "listen", KF_API_STRING, &wish.listen },
-		{ "mode", KF_API_STRING, &wish.mode },
-		{ "refuse", KF_API_STRING, &wish.refuse },
-		{ "keys_from", KF_API_ARRAY, &wish.keys_from },
-		{ "websocket", KF_API_BOOLEAN, &wish.websocket },
-	};
-	int err = kf_api_members(request, members, KF_API_COUNT(members));
+	int err = take_members(request, &wish, false);
 
 	err = err ?: find_service(request, &row);
 	err = err ?: take_wish(request, &wish, &row);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <microhttpd.h>
@@ -10,6 +11,7 @@
 #include "attach.h"
 #include "cidr.h"
 #include "cleanup.h"
+#include "penalty.h"
 #include "reconcile.h"
 #include "source.h"
 
@@ -166,16 +168,14 @@ static json_t *cursor_json(const struct page *page)
 	return json_sprintf("%s,%s", cidr, actions[page->last.action]);
 }
 
-int kf_api_source_list(struct kf_api_request *request)
+static int list_configured(struct kf_api_request *request)
 {
-	static const char *const known[] = { "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .array = array };
 	struct kf_source_row after = { 0 };
 	bool given;
-	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+	int err = kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &page.limit);
 
-	err = err ?: kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &page.limit);
 	err = err ?: take_after(request, &after, &given);
 	err = err
 		      ?: kf_store_source_page(request->daemon->store, given ? &after : NULL,
@@ -185,6 +185,160 @@ int kf_api_source_list(struct kf_api_request *request)
 	return kf_api_reply(
 		request, MHD_HTTP_OK,
 		json_pack("{s:o, s:o}", "sources", TAKE_PTR(array), "next", cursor_json(&page)));
+}
+
+/* ---- penalties
+ * ------------------------------------------------------------------------------------- */
+
+static int remember_name(void *context, const struct kf_service_row *row)
+{
+	const char **names = context;
+
+	names[row->index] = strdup(row->name);
+	return names[row->index] ? 0 : -ENOMEM;
+}
+
+struct names {
+	char *of[KF_SERVICES_MAX];
+};
+
+static void free_names(struct names *names)
+{
+	for (size_t i = 0; i < KF_SERVICES_MAX; i++)
+		free(names->of[i]);
+}
+
+/* Times only of one that is penalised. @service: that raised the penalty. */
+static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_clock *now,
+			    const char *service)
+{
+	bool penalised = penalty->until_ns > now->boot_ns;
+	uint64_t left_ns = penalised ? penalty->until_ns - now->boot_ns : 0;
+	char cidr[KF_CIDR_TEXT];
+	struct kf_cidr block;
+
+	kf_penalty_block(penalty, &block);
+	kf_cidr_format(&block, cidr);
+	return json_pack(
+		"{s:s, s:s?, s:I, s:I, s:I, s:o, s:I}", "cidr", cidr, "service",
+		penalised ? service : NULL, "failures", (json_int_t)penalty->failures, "successes",
+		(json_int_t)penalty->successes, "level", (json_int_t)penalty->level, "until",
+		penalised ? kf_api_time(kf_policy_wall(now, penalty->until_ns)) : json_null(),
+		"remaining_s",
+		(json_int_t)((left_ns + KF_TIMETEXT_SECOND - 1) / KF_TIMETEXT_SECOND));
+}
+
+/* A cursor is the number of a place in the table. */
+static int take_place(struct kf_api_request *request, uint32_t *place)
+{
+	const char *text = kf_api_parameter(request, "after");
+	unsigned long long value = 0;
+
+	if (text && strlen(text) < 10 && *text && !text[strspn(text, "0123456789")])
+		value = strtoull(text, NULL, 10);
+	else if (text)
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+				     "give what the page before has as next",
+				     "after cannot be '%.80s'", text);
+	*place = (uint32_t)value;
+	return 0;
+}
+
+/* Names are looked up once for a page. */
+static int append_penalties(struct kf_api_request *request, struct kf_penalty_walk *walk,
+			    unsigned int limit, json_t *array, json_t **next)
+{
+	_cleanup_(free_names) struct names names = { 0 };
+	struct kf_clock now = kf_reconcile_now();
+	struct kf_penalty penalty;
+	uint32_t place = walk->place;
+	int err = kf_store_service_each(request->daemon->store, remember_name, names.of);
+
+	if (err)
+		return err;
+	while (kf_penalty_walk_next(walk, &penalty)) {
+		if (json_array_size(array) == limit) {
+			*next = json_sprintf("%u", place);
+			return *next ? 0 : -ENOMEM;
+		}
+		place = walk->place;
+		if (json_array_append_new(array,
+					  penalty_json(&penalty, &now, names.of[penalty.service])))
+			return -ENOMEM;
+	}
+	*next = json_null();
+	return 0;
+}
+
+static int list_penalties(struct kf_api_request *request, enum kf_penalty_kind kind)
+{
+	_cleanup_json_ json_t *array = json_array();
+	struct kf_penalty_walk walk;
+	unsigned int limit;
+	json_t *next;
+	int err = kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &limit);
+
+	kf_penalty_walk_begin(&walk, request->daemon->maps, kind);
+	err = err ?: take_place(request, &walk.place);
+	err = err ?: append_penalties(request, &walk, limit, array, &next);
+	if (err)
+		return err;
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:o, s:o}", "sources", TAKE_PTR(array), "next", next));
+}
+
+static int take_flag(struct kf_api_request *request, const char *name, bool *set)
+{
+	const char *text = kf_api_parameter(request, name);
+
+	*set = text && !strcmp(text, "1");
+	if (!text || *set || !strcmp(text, "0"))
+		return 0;
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give 1 or leave it out", "%s cannot be '%.40s'", name, text);
+}
+
+int kf_api_source_list(struct kf_api_request *request)
+{
+	static const char *const known[] = { "after", "limit", "penalised", "failing", NULL };
+	bool penalised = false, failing = false;
+	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+
+	err = err ?: take_flag(request, "penalised", &penalised);
+	err = err ?: take_flag(request, "failing", &failing);
+	if (err)
+		return err;
+	if (penalised && failing)
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+				     "give one of the two",
+				     "penalised and failing exclude each other");
+	if (penalised || failing)
+		return list_penalties(request,
+				      penalised ? KF_PENALTY_IN_FORCE : KF_PENALTY_FAILING);
+	return list_configured(request);
+}
+
+int kf_api_source_forgive(struct kf_api_request *request)
+{
+	struct kf_penalty_forgiven forgiven;
+	char text[KF_CIDR_TEXT];
+	struct kf_cidr cidr;
+	json_t *value;
+	const struct kf_api_member members[] = {
+		{ "cidr", KF_API_STRING | KF_API_REQUIRED, &value },
+	};
+	int err = kf_api_members(request, members, KF_API_COUNT(members));
+
+	err = err ?: take_cidr(request, json_string_value(value), &cidr);
+	if (err)
+		return err;
+	forgiven = kf_penalty_forgive(request->daemon->penalties, &cidr);
+	kf_api_wake_followers(request->daemon);
+	kf_cidr_format(&cidr, text);
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:s, s:I, s:I}", "cidr", text, "forgiven",
+				      (json_int_t)forgiven.sources, "penalised",
+				      (json_int_t)forgiven.penalised));
 }
 
 int kf_api_source_delete(struct kf_api_request *request)

@@ -22,6 +22,8 @@ struct kf_config_settings {
 	uint32_t flows_max;
 	uint32_t heads_max;	 /* partial heads, besides one a CPU */
 	uint32_t embryos;	 /* a power of two */
+	uint32_t penalties;	 /* sources; a power of two */
+	uint32_t syn_cells;	 /* a power of two */
 	uint32_t event_ring_kib; /* a power of two */
 	uint32_t event_rate;	 /* events a second and CPU */
 	uint32_t head_timeout;	 /* seconds */

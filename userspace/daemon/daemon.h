@@ -23,6 +23,7 @@ struct kf_attach;
 struct kf_iface;
 struct kf_linkwatch;
 struct kf_events;
+struct kf_penalty_watch;
 struct kf_api;
 struct kf_loop;
 
@@ -43,6 +44,7 @@ struct kf_daemon {
 	struct kf_linkwatch *linkwatch;
 	struct kf_iface *ifaces; /* what iface.c remembers */
 	struct kf_events *events;
+	struct kf_penalty_watch *penalties;
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
 

@@ -12,21 +12,35 @@
 
 #include "api.h"
 #include "cleanup.h"
+#include "cut.h"
 #include "events.h"
 #include "log.h"
 #include "netlink.h"
+#include "penalty.h"
 #include "reconcile.h"
 
-#define SECOND_US	1000000ull
-#define SWEEP_PAUSE_US	2000ull /* between slices of the flow sweep */
-#define SWEEP_PERIOD_US (60 * SECOND_US)
+#define SECOND_US      1000000ull
+#define SWEEP_PAUSE_US 2000ull /* between slices of the flow sweep */
+#define SWEEP_REST     100     /* times as long as a sweep took, before the next one; */
+#define SWEEP_REST_MIN (10 * SECOND_US)
+#define SWEEP_REST_MAX (60 * SECOND_US)
+#define CUT_DELAY_US   200ull /* the answer to who revoked goes out first */
+#define CUT_PAUSE_US   200ull /* between slices of the walk over revoked requests */
+#define CUT_REST       4      /* times as long as a walk took, before the next one */
 
-enum { API_JOB, CLOCK_JOB, EXPIRY_JOB, JOB_COUNT };
+enum { API_JOB, CLOCK_JOB, EXPIRY_JOB, PENALTY_JOB, JOB_COUNT };
 
 struct kf_loop {
 	sd_event *event;
 	sd_event_source *on_second;
 	sd_event_source *on_sweep;
+	sd_event_source *on_cut;
+	sd_event_source *after_all;
+	uint64_t sweep_took_us;
+	struct kf_cut *cut;
+	bool cutting;		 /* a walk is under way */
+	uint64_t cut_took_us;	 /* by it so far */
+	uint64_t cut_not_before; /* CLOCK_MONOTONIC, microseconds */
 	int clock_fd;		 /* a timer that ends when the wall clock is set */
 	uint64_t seconds;	 /* ticks so far */
 	int last_err[JOB_COUNT]; /* of each job: one failure is one line, however long it lasts */
@@ -51,6 +65,15 @@ static int expire(struct kf_daemon *daemon)
 	return kf_reconcile_expire(daemon->reconcile);
 }
 
+static int watch_penalties(struct kf_daemon *daemon)
+{
+	int told = kf_penalty_watch_tick(daemon->penalties);
+
+	if (told > 0)
+		kf_api_wake_followers(daemon);
+	return told < 0 ? told : 0;
+}
+
 static const struct job {
 	const char *what;    /* fails, in the log */
 	unsigned int period; /* seconds */
@@ -58,7 +81,8 @@ static const struct job {
 } jobs[JOB_COUNT] = {
 	[API_JOB] = { "the care of admin connections", 1, tick_api },
 	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
-	[EXPIRY_JOB] = { "the removal of what has expired", 2, expire },
+	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },
+	[PENALTY_JOB] = { "the watch for penalties that end", 1, watch_penalties },
 };
 
 static void run_job(struct kf_daemon *daemon, size_t i)
@@ -85,16 +109,87 @@ static int on_second(sd_event_source *source, uint64_t usec, void *context)
 	return sd_event_source_set_time_relative(source, SECOND_US);
 }
 
+static uint64_t monotonic_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * SECOND_US + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* A hundredth of the time, and so more often where there are few connections. */
+static uint64_t rest_of_sweep(struct kf_loop *loop)
+{
+	uint64_t rest = SWEEP_REST * loop->sweep_took_us;
+
+	loop->sweep_took_us = 0;
+	if (rest < SWEEP_REST_MIN)
+		return SWEEP_REST_MIN;
+	return rest < SWEEP_REST_MAX ? rest : SWEEP_REST_MAX;
+}
+
 static int on_sweep(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct kf_daemon *daemon = context;
+	uint64_t begun = monotonic_us();
 	int more = kf_reconcile_flows(daemon->reconcile);
 
 	if (more < 0)
 		kf_log_error("the sweep over connections failed: %s; it begins anew in a minute",
 			     strerror(-more));
-	return sd_event_source_set_time_relative(source,
-						 more > 0 ? SWEEP_PAUSE_US : SWEEP_PERIOD_US);
+	daemon->loop->sweep_took_us += monotonic_us() - begun;
+	return sd_event_source_set_time_relative(source, more > 0 ? SWEEP_PAUSE_US
+								  : rest_of_sweep(daemon->loop));
+}
+
+/* ---- what was revoked ---------------------------------------------------------------------------
+ */
+
+static void end_walk(struct kf_loop *loop, int err)
+{
+	if (err)
+		kf_log_error("the walk over running requests failed: %s; those of revoked keys and "
+			     "denied sources end at their next packet",
+			     strerror(-err));
+	loop->cutting = false;
+	loop->cut_not_before = monotonic_us() + CUT_REST * loop->cut_took_us;
+}
+
+static int on_cut(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct kf_daemon *daemon = context;
+	struct kf_loop *loop = daemon->loop;
+	uint64_t begun = monotonic_us();
+	int more = 0;
+
+	if (!loop->cutting) {
+		more = kf_cut_begin(loop->cut, daemon->reconcile->revoked);
+		daemon->reconcile->revoked = 0;
+		loop->cutting = true;
+		loop->cut_took_us = 0;
+	}
+	more = more ?: kf_cut_step(loop->cut);
+	loop->cut_took_us += monotonic_us() - begun;
+	if (more <= 0)
+		end_walk(loop, more);
+	return more > 0 ? sd_event_source_set_time_relative(source, CUT_PAUSE_US)
+			: sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}
+
+/* Whatever was done in this turn of the loop: did it revoke something? Several make one walk. */
+static int after_all(sd_event_source *source, void *context)
+{
+	struct kf_daemon *daemon = context;
+	struct kf_loop *loop = daemon->loop;
+	uint64_t at = monotonic_us() + CUT_DELAY_US;
+	int enabled = SD_EVENT_OFF, err;
+
+	err = sd_event_source_get_enabled(loop->on_cut, &enabled);
+	if (err < 0 || !daemon->reconcile->revoked || enabled != SD_EVENT_OFF)
+		return err < 0 ? err : 0;
+	err = sd_event_source_set_time(loop->on_cut,
+				       at > loop->cut_not_before ? at : loop->cut_not_before);
+	return err < 0 ? err : sd_event_source_set_enabled(loop->on_cut, SD_EVENT_ON);
 }
 
 /* ---- when something happens ---------------------------------------------------------------------
@@ -209,6 +304,18 @@ static int add_timer(struct kf_daemon *daemon, sd_event_source **source, uint64_
 	return err < 0 ? err : sd_event_source_set_enabled(*source, SD_EVENT_ON);
 }
 
+static int add_cut(struct kf_daemon *daemon, struct kf_loop *loop)
+{
+	int err = kf_cut_open(&loop->cut, daemon->maps);
+
+	if (err >= 0)
+		err = sd_event_add_time(loop->event, &loop->on_cut, CLOCK_MONOTONIC, 0, 1, on_cut,
+					daemon);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(loop->on_cut, SD_EVENT_OFF);
+	return err < 0 ? err : sd_event_add_post(loop->event, &loop->after_all, after_all, daemon);
+}
+
 int kf_loop_open(struct kf_daemon *daemon)
 {
 	struct kf_loop *loop = calloc(1, sizeof(*loop));
@@ -228,6 +335,8 @@ int kf_loop_open(struct kf_daemon *daemon)
 	if (err >= 0)
 		err = add_timer(daemon, &loop->on_sweep, SECOND_US, on_sweep);
 	if (err >= 0)
+		err = add_cut(daemon, loop);
+	if (err >= 0)
 		err = sd_event_set_watchdog(loop->event, true); /* nothing without WATCHDOG_USEC */
 	if (err < 0)
 		kf_loop_close(daemon);
@@ -242,9 +351,12 @@ void kf_loop_close(struct kf_daemon *daemon)
 		return;
 	sd_event_source_disable_unref(loop->on_second);
 	sd_event_source_disable_unref(loop->on_sweep);
+	sd_event_source_disable_unref(loop->on_cut);
+	sd_event_source_disable_unref(loop->after_all);
 	sd_event_unref(loop->event);
 	if (loop->clock_fd >= 0)
 		close(loop->clock_fd);
+	kf_cut_close(loop->cut);
 	free(loop);
 	daemon->loop = NULL;
 }
@@ -262,4 +374,9 @@ void kf_loop_stop(struct kf_daemon *daemon)
 sd_event *kf_loop_event(const struct kf_daemon *daemon)
 {
 	return daemon->loop->event;
+}
+
+const struct kf_cut *kf_loop_cut(const struct kf_daemon *daemon)
+{
+	return daemon->loop->cut;
 }

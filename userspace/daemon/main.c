@@ -41,6 +41,7 @@
 #include "loop.h"
 #include "maps.h"
 #include "netlink.h"
+#include "penalty.h"
 #include "reconcile.h"
 #include "secret.h"
 #include "store.h"
@@ -300,6 +301,8 @@ static int open_kernel(struct kf_daemon *daemon)
 		.flows_max = s->flows_max,
 		.heads_max = s->heads_max,
 		.embryos = s->embryos,
+		.penalties = s->penalties,
+		.syn_cells = s->syn_cells,
 		.event_ring_bytes = s->event_ring_kib * 1024,
 		.event_rate = s->event_rate,
 		.head_timeout_ns = s->head_timeout * (uint64_t)KF_TIMETEXT_SECOND,
@@ -329,7 +332,12 @@ static int open_interfaces(struct kf_daemon *daemon)
 	}
 	kf_iface_open(daemon);
 	err = kf_events_open(&daemon->events, daemon->reconcile, &why);
-	return err ? give_up(err, &why) : 0;
+	if (err)
+		return give_up(err, &why);
+	err = kf_penalty_watch_open(&daemon->penalties, daemon->maps, daemon->events);
+	if (err)
+		kf_log_error("no memory to watch penalties; free some, or lower penalties");
+	return err;
 }
 
 static int open_loop(struct kf_daemon *daemon)
@@ -392,6 +400,7 @@ static void finish(struct kf_daemon *daemon)
 	sd_notify(0, "STOPPING=1");
 	kf_api_close(daemon);
 	kf_loop_close(daemon);
+	kf_penalty_watch_close(daemon->penalties);
 	kf_events_close(daemon->events);
 	kf_iface_close(daemon);
 	kf_linkwatch_close(daemon->linkwatch);

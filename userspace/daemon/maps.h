@@ -3,10 +3,10 @@
  * maps.h - the pinned BPF maps; no other file calls bpf_map_*.
  *
  * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
- * no controller runs. One controller per pin directory, by a lock on the directory. kf_config and
- * kf_slots are memory-mapped, so that a write there is a store and no system call. Called from the
- * daemon's one thread: reconcile.c and the files of the nouns. Times are CLOCK_BOOTTIME
- * nanoseconds. 0 or -errno.
+ * no controller runs. One controller per pin directory, by a lock on the directory. kf_config,
+ * kf_slots and kf_penalties are memory-mapped, so that a write there is a store and no system call.
+ * Called from the daemon's one thread: reconcile.c and the files of the nouns. Times are
+ * CLOCK_BOOTTIME nanoseconds. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_MAPS_H
 #define KEYFILTER_DAEMON_MAPS_H
@@ -32,6 +32,8 @@ struct kf_maps_settings {
 	uint32_t flows_max;
 	uint32_t heads_max;	   /* partial heads, beside one scratch place a CPU */
 	uint32_t embryos;	   /* a power of two */
+	uint32_t penalties;	   /* places, KF_PENALTY_WAYS in a set; a power of two */
+	uint32_t syn_cells;	   /* a power of two */
 	uint32_t event_ring_bytes; /* a power of two, whole pages */
 	uint32_t
 		event_rate; /* events per second and CPU; 0: none. Taken over by running programs */
@@ -68,6 +70,11 @@ const char *kf_maps_name(enum kf_map map);
 struct kf_config *kf_maps_config(struct kf_maps *maps);
 /* Sets and clears KF_CONFIG_* in one store. */
 void kf_maps_config_flags(struct kf_maps *maps, uint32_t set, uint32_t clear);
+/*
+ * kf_hosts and kf_prefixes have changed, all of it is written: established flows look their source
+ * up again.
+ */
+void kf_maps_sources_changed(struct kf_maps *maps);
 
 /* NULL when @slot is beyond the end. */
 const struct kf_slot *kf_maps_slot(const struct kf_maps *maps, uint32_t slot);
@@ -76,10 +83,32 @@ void kf_maps_slot_status(struct kf_maps *maps, uint32_t slot, enum kf_key_status
 void kf_maps_slot_expires(struct kf_maps *maps, uint32_t slot, uint64_t expires_ns);
 void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
 /*
- * Makes the slot say @want. The same owner: differing members only, and the kernel's half is kept.
- * Another owner: closed first, then filled (the kernel's half zero), opened last.
+ * The members of the same name. What the key has used up, in requests, stays used up, but never so
+ * much that at the new rate it would have to wait for longer than one interval. Of a key's slots
+ * the one that is their rate_slot comes first.
+ */
+void kf_maps_slot_rate(struct kf_maps *maps, uint32_t slot, uint64_t rate_interval_ns,
+		       uint64_t rate_burst_ns);
+/*
+ * From here on what @slot admits counts at @home, and what it has used up is used up there. Both
+ * are slots of one key; @home is filled.
+ */
+void kf_maps_slot_rate_home(struct kf_maps *maps, uint32_t slot, uint32_t home);
+/*
+ * Makes the slot say @want. The same owner: differing members only, and the kernel's half is kept;
+ * rate_slot waits for kf_maps_slot_rate_home(), until that one is filled. Another owner: closed
+ * first, then filled (the kernel's half zero), opened last.
  */
 void kf_maps_slot_write(struct kf_maps *maps, uint32_t slot, const struct kf_slot *want);
+
+/*
+ * What stands at @place (set * KF_PENALTY_WAYS + way) of kf_penalties, copied while the programs
+ * write to it: members of one moment, but for the counts, which are read one by one. False when
+ * @place is free or beyond the end.
+ */
+bool kf_maps_penalty(const struct kf_maps *maps, uint32_t place, struct kf_penalty *out);
+/* Nothing is held against the source at @place any more; the place stays its own. */
+void kf_maps_penalty_forgive(struct kf_maps *maps, uint32_t place);
 
 /* ---- entries -------------------------------------------------------------------------------- */
 

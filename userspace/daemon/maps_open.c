@@ -32,6 +32,10 @@ static uint32_t wanted_entries(const struct kf_maps *maps, const struct kf_maps_
 		return settings->flows_max;
 	case KF_MAP_kf_embryos:
 		return settings->embryos;
+	case KF_MAP_kf_penalties:
+		return settings->penalties / KF_PENALTY_WAYS;
+	case KF_MAP_kf_syns:
+		return settings->syn_cells;
 	case KF_MAP_kf_heads:
 		return maps->cpus + settings->heads_max;
 	case KF_MAP_kf_events:
@@ -141,9 +145,13 @@ static int fill_config(struct kf_maps *maps, const struct kf_maps_settings *sett
 	config->cpus = maps->cpus;
 	config->heads = settings->heads_max;
 	config->embryo_mask = settings->embryos - 1;
+	config->penalty_mask = settings->penalties / KF_PENALTY_WAYS - 1;
+	config->syn_mask = settings->syn_cells - 1;
 	config->event_rate = settings->event_rate;
 	config->head_timeout_ns = settings->head_timeout_ns;
 	err = fill_random(config->flow_secret, sizeof(config->flow_secret));
+	while (!err && !config->answer_mark) /* nobody who sets marks shall hit it by chance */
+		err = fill_random(&config->answer_mark, sizeof(config->answer_mark));
 	return err ? err : fill_random(config->digest_secret, sizeof(config->digest_secret));
 }
 
@@ -173,6 +181,10 @@ static const char *setting_of(enum kf_map map)
 		return "flows_max";
 	case KF_MAP_kf_embryos:
 		return "embryos";
+	case KF_MAP_kf_penalties:
+		return "penalties";
+	case KF_MAP_kf_syns:
+		return "syn_cells";
 	case KF_MAP_kf_heads:
 		return "heads_max";
 	case KF_MAP_kf_events:
@@ -185,9 +197,16 @@ static const char *setting_of(enum kf_map map)
 /* The number that the setting was when the map had @entries. */
 static uint32_t setting_value(const struct kf_maps *maps, enum kf_map map, uint32_t entries)
 {
-	return map == KF_MAP_kf_heads	 ? entries - maps->cpus
-	       : map == KF_MAP_kf_events ? entries / 1024
-					 : entries;
+	switch (map) {
+	case KF_MAP_kf_heads:
+		return entries - maps->cpus;
+	case KF_MAP_kf_events:
+		return entries / 1024;
+	case KF_MAP_kf_penalties:
+		return entries * KF_PENALTY_WAYS;
+	default:
+		return entries;
+	}
 }
 
 static int check_pin(const struct kf_maps *maps, enum kf_map map, const char *pin_dir,
@@ -297,26 +316,37 @@ static size_t mapped_bytes(const struct kf_map_spec *spec)
 	return (stride * spec->max_entries + page - 1) / page * page;
 }
 
+/* @mend: what to do where memory is short. */
+static int map_one(const struct kf_maps *maps, enum kf_map map, const char *mend, size_t *bytes,
+		   void **out, struct kf_why *why)
+{
+	size_t size = mapped_bytes(&maps->spec[map]);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[map], 0);
+
+	if (memory == MAP_FAILED)
+		return kf_why_set(why, -errno, "cannot map %s: %s; %s", kf_maps_name(map),
+				  strerror(errno), mend);
+	*bytes = size;
+	*out = memory;
+	return 0;
+}
+
 static int map_memory(struct kf_maps *maps, struct kf_why *why)
 {
-	void *memory;
+	void *config = NULL, *slots = NULL, *penalties = NULL;
+	int err = map_one(maps, KF_MAP_kf_config, "run keyfilterd as root", &maps->config_bytes,
+			  &config, why);
 
-	maps->config_bytes = mapped_bytes(&maps->spec[KF_MAP_kf_config]);
-	memory = mmap(NULL, maps->config_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      maps->fd[KF_MAP_kf_config], 0);
-	if (memory == MAP_FAILED)
-		return kf_why_set(why, -errno, "cannot map kf_config: %s; run keyfilterd as root",
-				  strerror(errno));
-	maps->config = memory;
-	maps->slots_bytes = mapped_bytes(&maps->spec[KF_MAP_kf_slots]);
-	memory = mmap(NULL, maps->slots_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-		      maps->fd[KF_MAP_kf_slots], 0);
-	if (memory == MAP_FAILED)
-		return kf_why_set(why, -errno,
-				  "cannot map kf_slots: %s; lower keys_max or free memory",
-				  strerror(errno));
-	maps->slots = memory;
-	return 0;
+	maps->config = config;
+	err = err
+		      ?: map_one(maps, KF_MAP_kf_slots, "lower keys_max or free memory",
+				 &maps->slots_bytes, &slots, why);
+	maps->slots = slots;
+	err = err
+		      ?: map_one(maps, KF_MAP_kf_penalties, "lower penalties or free memory",
+				 &maps->penalties_bytes, &penalties, why);
+	maps->penalties = penalties;
+	return err;
 }
 
 static int make_fresh(struct kf_maps *maps, const struct kf_maps_settings *settings,
@@ -410,6 +440,8 @@ void kf_maps_close(struct kf_maps *maps)
 {
 	if (!maps)
 		return;
+	if (maps->penalties)
+		munmap(maps->penalties, maps->penalties_bytes);
 	if (maps->slots)
 		munmap(maps->slots, maps->slots_bytes);
 	if (maps->config)

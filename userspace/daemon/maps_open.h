@@ -31,6 +31,8 @@ struct kf_maps {
 	size_t config_bytes;
 	struct kf_slot *slots;
 	size_t slots_bytes;
+	struct kf_penalty_set *penalties;
+	size_t penalties_bytes;
 };
 
 #define KF_MAPS_PATH_SIZE 4096

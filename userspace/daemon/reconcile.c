@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "reconcile.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
+#include "answer.h"
 #include "cleanup.h"
+#include "cut.h"
 #include "key.h"
 #include "mapdiff.h"
 #include "source.h"
@@ -84,6 +87,7 @@ int kf_reconcile_clock(struct kf_reconcile *reconcile)
 
 	if (has_moved(&before, &now, KEY_SLACK_NS)) {
 		reconcile->clock = now;
+		reconcile->revoked |= KF_CUT_KEYS;
 		err = kf_store_slot_each(reconcile->store, true, correct_slot, reconcile);
 		if (err) {
 			reconcile->clock = before;
@@ -95,10 +99,27 @@ int kf_reconcile_clock(struct kf_reconcile *reconcile)
 	return correct_sources(reconcile);
 }
 
+/* Keys whose time came since the last call. The programs know by themselves, at a packet. */
+static int note_lapsed(struct kf_reconcile *reconcile)
+{
+	int64_t now = kf_reconcile_now().wall_ns;
+	bool any = false;
+	int err = kf_store_key_lapsed(reconcile->store, reconcile->lapsed_until, now, &any);
+
+	if (err)
+		return err;
+	reconcile->lapsed_until = now;
+	if (any)
+		reconcile->revoked |= KF_CUT_KEYS;
+	return 0;
+}
+
 int kf_reconcile_expire(struct kf_reconcile *reconcile)
 {
-	int err = kf_source_expire(reconcile, EXPIRE_AT_ONCE);
+	int err = note_lapsed(reconcile);
 
+	if (!err)
+		err = kf_source_expire(reconcile, EXPIRE_AT_ONCE);
 	return err ? err : kf_key_expire(reconcile, EXPIRE_AT_ONCE);
 }
 
@@ -279,10 +300,42 @@ int kf_reconcile_sources(struct kf_reconcile *reconcile)
 		err = kf_mapdiff_read(&sources.hosts);
 	if (!err)
 		err = kf_mapdiff_read(&sources.prefixes);
-	if (!err)
-		err = apply_sources(maps, &sources);
+	if (err)
+		return err;
+	err = apply_sources(maps, &sources);
+	kf_maps_sources_changed(maps); /* on failure too: some may be written */
 	if (!err)
 		reconcile->source_clock = clock;
+	return err;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/* Where there is no answer for the reason, the map says so with zeros. */
+static int put_answer(struct kf_maps *maps, uint32_t reason, uint32_t protocol)
+{
+	uint32_t index = kf_answer_index(reason, protocol);
+	struct kf_answer want = { 0 }, have;
+	int err = kf_answer_make(reason, protocol, &want);
+
+	if (err && err != -ENOENT)
+		return err;
+	err = kf_maps_get(maps, KF_MAP_kf_answers, &index, &have);
+	if (err || !memcmp(&have, &want, sizeof(have)))
+		return err;
+	return kf_maps_put(maps, KF_MAP_kf_answers, &index, &want);
+}
+
+/*
+ * Maps of an older keyfilterd get the words of this one. A client refused in the very moment of the
+ * change may read a mixture; it is refused all the same.
+ */
+int kf_reconcile_answers(struct kf_reconcile *reconcile)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < KF_ANSWERS_MAX; i++)
+		err = put_answer(reconcile->maps, i / KF_ANSWER_PROTOCOLS, i % KF_ANSWER_PROTOCOLS);
 	return err;
 }
 
@@ -343,6 +396,10 @@ static int start(struct kf_reconcile *reconcile, struct kf_why *why)
 				  "cannot load the sources: %s; if there are more than "
 				  "sources_max, raise it (keyfilterd --unload, then start again)",
 				  strerror(-err));
+	err = kf_reconcile_answers(reconcile);
+	if (err)
+		return kf_why_set(why, err, "cannot load the answers: %s; see the kernel log",
+				  strerror(-err));
 	err = kf_reconcile_services(reconcile);
 	if (err)
 		return kf_why_set(why, err, "cannot load the services: %s; see the kernel log",
@@ -366,6 +423,8 @@ int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct 
 	reconcile->maps = maps;
 	reconcile->secret = secret;
 	reconcile->clock = kf_reconcile_now();
+	reconcile->lapsed_until = reconcile->clock.wall_ns;
+	reconcile->revoked = KF_CUT_KEYS | KF_CUT_SOURCES; /* whatever a crash left undone */
 	reconcile->flow_idle_ns = flow_idle_ns;
 	if (kf_slotpool_open(&reconcile->slots, kf_maps_entries(maps, KF_MAP_kf_slots)))
 		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");

@@ -33,6 +33,8 @@ struct kf_reconcile {
 	uint64_t allow_entries;
 	struct kf_clock clock;	      /* that the deadlines of keys were made with */
 	struct kf_clock source_clock; /* and those of sources */
+	int64_t lapsed_until;	      /* wall clock: keys that expired up to then have been seen */
+	unsigned int revoked; /* KF_CUT_* of cut.h since the loop looked: requests must end */
 	uint64_t flow_idle_ns;
 	uint64_t flows_live;		   /* by the last complete sweep; approximate */
 	struct kf_maps_cursor flow_cursor; /* of the sweep that goes on */
@@ -59,20 +61,24 @@ int kf_reconcile_clock(struct kf_reconcile *reconcile);
 
 /*
  * Housekeeping: removes what has expired from the store and the maps (sources, the old secrets of
- * rotated keys), at most some hundred of each a call. Call every few seconds.
+ * rotated keys), at most some hundred of each a call, and notes in reconcile->revoked that keys
+ * have. Call every second: what is silent is cut by so much late.
  */
 int kf_reconcile_expire(struct kf_reconcile *reconcile);
 
 /*
  * One slice of the flow sweep, of a few milliseconds at most. 1: call again soon (let the loop
  * breathe between); 0: the sweep is complete and reconcile->flows_live is new; begin another in a
- * minute or so. A flow silent for too long is closed in one sweep and deleted in the next.
+ * minute at most. A flow silent for too long is closed in one sweep and deleted in the next: what a
+ * vanished client leaves behind is gone two sweeps after half a minute (answered or cut), two
+ * minutes (refused, or about to end) or @flow_idle_ns.
  */
 int kf_reconcile_flows(struct kf_reconcile *reconcile);
 
 /* Parts of the start, for tests and for kf_reconcile_clock(). */
 int kf_reconcile_services(struct kf_reconcile *reconcile);
 int kf_reconcile_sources(struct kf_reconcile *reconcile);
+int kf_reconcile_answers(struct kf_reconcile *reconcile);
 int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why);
 
 #endif

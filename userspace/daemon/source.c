@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "cut.h"
 #include "reconcile.h"
 #include "why.h"
 
@@ -100,6 +101,7 @@ static int refresh(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
 		err = delete_entry(reconcile->maps, cidr);
 	if (!err && !change.gave_v4 && kf_cidr_covers(cidr, &kf_policy_v4))
 		err = delete_entry(reconcile->maps, &kf_policy_v4);
+	kf_maps_sources_changed(reconcile->maps); /* on failure too: some may be written */
 	return err;
 }
 
@@ -126,6 +128,7 @@ static int close_first(struct kf_reconcile *reconcile, const struct kf_cidr *cid
 {
 	int err = refresh(reconcile, cidr);
 
+	reconcile->revoked |= KF_CUT_SOURCES;
 	if (err) {
 		kf_store_rollback(reconcile->store);
 		refresh(reconcile, cidr);
@@ -264,6 +267,7 @@ int kf_source_expire(struct kf_reconcile *reconcile, uint32_t limit)
 		err = kf_store_source_remove(reconcile->store, &rows[i].cidr, rows[i].action);
 	if (!err)
 		err = kf_store_commit(reconcile->store);
+	reconcile->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
 	for (uint32_t i = 0; !err && i < expired.count; i++)
 		err = refresh(reconcile, &rows[i].cidr);
 	return err;

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the controller does with the table of penalties: what it lists, what it forgives, and which
+ * ends it tells. The table is the kernel's, filled here as the programs would. Needs root (a bpffs
+ * of its own is mounted in a mount namespace); skipped otherwise. Links the daemon's objects.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "../../userspace/daemon/events.h"
+#include "../../userspace/daemon/penalty.h"
+#include "../../userspace/daemon/reconcile.h"
+#include "../../userspace/daemon/service.h"
+#include "../../userspace/daemon/why.h"
+
+#define SECOND 1000000000ull
+#define PLACES 1024
+
+static const struct kf_maps_settings settings = {
+	.keys_max = 8,
+	.sources_max = 8,
+	.flows_max = 64,
+	.heads_max = 2,
+	.embryos = 64,
+	.penalties = PLACES,
+	.syn_cells = 1024,
+	.event_ring_bytes = 65536,
+	.event_rate = 10,
+	.head_timeout_ns = SECOND,
+};
+
+struct fixture {
+	char dir[64];
+	char pins[96];
+	struct kf_store *store;
+	struct kf_secret *secret;
+	struct kf_maps *maps;
+	struct kf_reconcile *reconcile;
+	struct kf_events *events;
+	struct kf_penalty_watch *watch;
+	struct kf_why why;
+};
+
+static int start(struct fixture *f)
+{
+	struct kf_service_row row = {
+		.name = "api",
+		.any = true,
+		.port = 80,
+		.penalty_failures = 10,
+		.penalty_window = 60,
+		.penalty_time = 60,
+		.penalty_time_max = 3600,
+	};
+	int err = kf_store_open(&f->store, f->dir, &f->why);
+
+	err = err ?: kf_secret_open(&f->secret, f->dir, true, &f->why);
+	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
+	err = err
+		      ?: kf_reconcile_open(&f->reconcile, f->store, f->maps, f->secret, SECOND,
+					   &f->why);
+	err = err ?: kf_service_add(f->reconcile, &row, &f->why);
+	err = err ?: kf_events_open(&f->events, f->reconcile, &f->why);
+	return err ?: kf_penalty_watch_open(&f->watch, f->maps, f->events);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	if (geteuid())
+		return 0;
+	strcpy(f->dir, "/tmp/kf_penalty_test.XXXXXX");
+	if (!mkdtemp(f->dir) || unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	snprintf(f->pins, sizeof(f->pins), "%s/bpf", f->dir);
+	if (mkdir(f->pins, 0700) || mount("bpf", f->pins, "bpf", 0, NULL))
+		return -1;
+	strcat(f->pins, "/keyfilter");
+	if (!start(f))
+		return 0;
+	print_error("%s\n", f->why.text);
+	return -1;
+}
+
+static int teardown(void **state)
+{
+	static const char *const names[] = { "keyfilter.db", "keyfilter.db-wal", "keyfilter.db-shm",
+					     "secret" };
+	struct fixture *f = *state;
+	char path[128];
+
+	if (!geteuid()) {
+		kf_penalty_watch_close(f->watch);
+		kf_events_close(f->events);
+		kf_reconcile_close(f->reconcile);
+		kf_maps_close(f->maps);
+		kf_secret_close(f->secret);
+		kf_store_close(f->store);
+		kf_maps_unload(f->pins, &f->why);
+		snprintf(path, sizeof(path), "%s/bpf", f->dir);
+		umount2(path, MNT_DETACH);
+		rmdir(path);
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
+			unlink(path);
+		}
+		rmdir(f->dir);
+	}
+	free(f);
+	return 0;
+}
+
+#define NEEDS_ROOT()                                                                               \
+	do {                                                                                       \
+		if (geteuid())                                                                     \
+			skip();                                                                    \
+	} while (0)
+
+/* ---- the table ---------------------------------------------------------------------------------
+ */
+
+/* By a system call: what the daemon maps is the same memory. */
+static struct kf_penalty *place_in(struct fixture *f, struct kf_penalty_set *set, uint32_t place)
+{
+	uint32_t index = place / KF_PENALTY_WAYS;
+
+	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_penalties, &index, set), 0);
+	return &set->ways[place % KF_PENALTY_WAYS];
+}
+
+static void put(struct fixture *f, uint32_t place, const char *address, struct kf_penalty penalty)
+{
+	uint32_t index = place / KF_PENALTY_WAYS;
+	struct kf_penalty_set set;
+	struct kf_cidr cidr;
+
+	assert_int_equal(kf_cidr_parse(address, &cidr), 0);
+	penalty.unit = kf_source_unit(cidr.addr);
+	*place_in(f, &set, place) = penalty;
+	assert_int_equal(bpf_map_update_elem(kf_maps_fd(f->maps, KF_MAP_kf_penalties), &index, &set,
+					     BPF_ANY),
+			 0);
+}
+
+static uint64_t now_ns(void)
+{
+	return kf_reconcile_now().boot_ns;
+}
+
+static uint32_t now_clock(void)
+{
+	return (uint32_t)(now_ns() >> 30);
+}
+
+static struct kf_penalty penalised(uint64_t seconds)
+{
+	return (struct kf_penalty){
+		.until_ns = now_ns() + seconds * SECOND,
+		.window = now_clock(),
+		.level = 1,
+	};
+}
+
+static struct kf_penalty failing(uint32_t failures, uint32_t ago)
+{
+	return (struct kf_penalty){ .failures = failures, .window = now_clock() - ago };
+}
+
+/* The sources of @kind, as text. */
+static const char *listed(struct fixture *f, enum kf_penalty_kind kind)
+{
+	static char text[1024];
+	char cidr[KF_CIDR_TEXT];
+	struct kf_penalty_walk walk;
+	struct kf_penalty penalty;
+	struct kf_cidr block;
+
+	*text = '\0';
+	kf_penalty_walk_begin(&walk, f->maps, kind);
+	while (kf_penalty_walk_next(&walk, &penalty)) {
+		kf_penalty_block(&penalty, &block);
+		kf_cidr_format(&block, cidr);
+		strcat(strcat(text, *text ? " " : ""), cidr);
+	}
+	return text;
+}
+
+static void sources_are_listed_by_kind(void **state)
+{
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	assert_int_equal(kf_maps_entries(f->maps, KF_MAP_kf_penalties), PLACES / KF_PENALTY_WAYS);
+	assert_int_equal(kf_maps_config(f->maps)->penalty_mask, PLACES / KF_PENALTY_WAYS - 1);
+	assert_int_equal(kf_maps_config(f->maps)->syn_mask, 1023);
+	assert_string_equal(listed(f, KF_PENALTY_IN_FORCE), "");
+	put(f, 0, "203.0.113.7", penalised(60));
+	put(f, 5, "2001:db8:1:2:3:4:5:6", penalised(60));
+	put(f, PLACES - 1, "255.255.255.255", penalised(60));
+	put(f, 7, "203.0.113.8", failing(3, 5));
+	put(f, 8, "203.0.113.9", failing(3, 100)); /* the window, of 60 s, is over */
+	put(f, 9, "203.0.113.10", failing(0, 0));
+	put(f, 10, "ffff:ffff:ffff:ffff::1", penalised(60)); /* KF_PENALTY_GIVING */
+	assert_string_equal(listed(f, KF_PENALTY_IN_FORCE),
+			    "203.0.113.7/32 2001:db8:1:2::/64 255.255.255.255/32");
+	assert_string_equal(listed(f, KF_PENALTY_FAILING), "203.0.113.8/32");
+	assert_int_equal(kf_penalty_count(f->maps), 3);
+	put(f, 0, "203.0.113.7", penalised(0));
+	assert_int_equal(kf_penalty_count(f->maps), 2);
+}
+
+static void forgive(struct fixture *f, const char *cidr, uint64_t sources, uint64_t of_them)
+{
+	struct kf_penalty_forgiven forgiven;
+	struct kf_cidr block;
+
+	assert_int_equal(kf_cidr_parse(cidr, &block), 0);
+	forgiven = kf_penalty_forgive(f->watch, &block);
+	if (forgiven.sources != sources || forgiven.penalised != of_them)
+		fail_msg("%s: %d forgiven, %d penalised", cidr, (int)forgiven.sources,
+			 (int)forgiven.penalised);
+}
+
+static void whom_a_block_means_is_forgiven(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_penalty_set set;
+	struct kf_penalty *place;
+	uint64_t unit;
+
+	NEEDS_ROOT();
+	put(f, 0, "203.0.113.7", penalised(60));
+	put(f, 1, "203.0.113.8", failing(3, 5));
+	put(f, 2, "198.51.100.1", penalised(60));
+	put(f, 3, "2001:db8:1:2::", penalised(60));
+	put(f, 4, "2001:db8:1:3::", penalised(60));
+	put(f, 5, "2001:db9::", penalised(60));
+	unit = place_in(f, &set, 0)->unit;
+	forgive(f, "203.0.113.6/32", 0, 0);
+	forgive(f, "203.0.113.0/24", 2, 1);
+	forgive(f, "203.0.113.0/24", 0, 0);
+	place = place_in(f, &set, 0);
+	assert_true(place->unit == unit);
+	assert_int_equal(place->until_ns | place->failures | place->successes | place->level, 0);
+	assert_int_equal(place_in(f, &set, 1)->failures, 0);
+	forgive(f, "2001:db8:1:2:ffff::/80", 1, 1); /* a part of the /64 means all of it */
+	forgive(f, "::/0", 2, 2);		    /* does not speak about IPv4 */
+	assert_string_equal(listed(f, KF_PENALTY_IN_FORCE), "198.51.100.1/32");
+	forgive(f, "0.0.0.0/0", 1, 1);
+	assert_int_equal(kf_penalty_count(f->maps), 0);
+}
+
+/* ---- ends
+ * ---------------------------------------------------------------------------------------- */
+
+static void assert_ended(struct fixture *f, uint64_t seq, const char *address)
+{
+	const struct kf_events_entry *entry = kf_events_get(f->events, seq);
+	struct kf_cidr cidr;
+
+	assert_non_null(entry);
+	assert_true(entry->penalty_ended);
+	assert_string_equal(entry->service, "api");
+	assert_int_equal(kf_cidr_parse(address, &cidr), 0);
+	assert_memory_equal(entry->event.client, cidr.addr, 16);
+}
+
+static void ends_are_told_once(void **state)
+{
+	struct kf_penalty brief = penalised(60);
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	put(f, 0, "203.0.113.1", penalised(60));
+	put(f, 1, "203.0.113.2", penalised(60));
+	put(f, 2, "203.0.113.3", penalised(60));
+	put(f, 4, "2001:db8:1:2::", penalised(60));
+	put(f, 5, "203.0.113.4", failing(3, 0));
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	put(f, 0, "203.0.113.1", penalised(0));	 /* it ran out */
+	put(f, 1, "203.0.113.9", penalised(60)); /* and its place was given away */
+	brief.until_ns = now_ns();		 /* came and went since the last look */
+	put(f, 6, "203.0.113.5", brief);
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 3);
+	assert_ended(f, 1, "203.0.113.1");
+	assert_ended(f, 2, "203.0.113.2");
+	assert_ended(f, 3, "203.0.113.5");
+	assert_true(llabs(kf_events_get(f->events, 1)->wall_ns - kf_reconcile_now().wall_ns) <
+		    (int64_t)SECOND);
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	put(f, 2, "203.0.113.3", penalised(120)); /* a longer one instead: no end yet */
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	put(f, 7, "2001:db8:1:3::", penalised(60)); /* not yet seen when it is forgiven */
+	forgive(f, "2001:db8:1::/48", 2, 2);
+	assert_ended(f, 4, "2001:db8:1:2::");
+	assert_ended(f, 5, "2001:db8:1:3::");
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+}
+
+static void restart_watch(struct fixture *f)
+{
+	kf_penalty_watch_close(f->watch);
+	f->watch = NULL;
+	assert_int_equal(kf_penalty_watch_open(&f->watch, f->maps, f->events), 0);
+}
+
+static void those_of_a_former_daemon_are_told(void **state)
+{
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	put(f, 0, "203.0.113.1", penalised(60));
+	put(f, 1, "203.0.113.2", penalised(0)); /* over before this daemon began */
+	restart_watch(f);
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	put(f, 0, "203.0.113.1", penalised(0));
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 1);
+	assert_ended(f, 1, "203.0.113.1");
+}
+
+/* A thousand at once do not push everything else out of the events; none is lost. */
+static void many_ends_are_told_in_turns(void **state)
+{
+	struct fixture *f = *state;
+	char address[32];
+	int told = 0, ticks = 0, now;
+
+	NEEDS_ROOT();
+	for (uint32_t i = 0; i < 600; i++) {
+		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
+		put(f, i, address, penalised(60));
+	}
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	for (uint32_t i = 0; i < 600; i++) {
+		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
+		put(f, i, address, penalised(0));
+	}
+	while ((now = kf_penalty_watch_tick(f->watch))) {
+		assert_true(now <= KF_EVENTS_KEPT / 4);
+		told += now;
+		ticks++;
+	}
+	assert_int_equal(told, 600);
+	assert_int_equal(ticks, 3);
+	assert_int_equal(kf_events_next_seq(f->events), 601);
+	kf_maps_config(f->maps)->event_rate = 0;
+	put(f, 0, "203.0.113.1", penalised(60));
+	kf_penalty_watch_tick(f->watch);
+	put(f, 0, "203.0.113.1", penalised(0));
+	kf_penalty_watch_tick(f->watch);
+	assert_int_equal(kf_events_next_seq(f->events), 601);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(sources_are_listed_by_kind),  TEST(whom_a_block_means_is_forgiven),
+		TEST(ends_are_told_once),	   TEST(those_of_a_former_daemon_are_told),
+		TEST(many_ends_are_told_in_turns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
