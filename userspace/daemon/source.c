@@ -61,6 +61,28 @@ static int give_entry(void *context, const struct kf_policy_source *entry)
 	return put_entry(maps, KF_MAP_kf_prefixes, &prefix, &entry->source);
 }
 
+/*
+ * Takes a place in the kernel for @cidr with what holds for it already, so that nothing changes:
+ * what is durable next must never be more than there is room for, or no start would succeed.
+ */
+static int reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
+{
+	bool is_host = cidr->prefix_len == KF_CIDR_BITS;
+	struct kf_source holds = { 0 };
+	struct kf_prefix prefix;
+	int err;
+
+	as_prefix(cidr, &prefix);
+	if (is_host && !kf_maps_get(maps, KF_MAP_kf_hosts, cidr->addr, &holds))
+		return 0;
+	err = kf_maps_get(maps, KF_MAP_kf_prefixes, &prefix, &holds);
+	if (err && err != -ENOENT)
+		return err;
+	kf_maps_config_flags(maps, is_host ? KF_CONFIG_HOSTS : KF_CONFIG_PREFIXES, 0);
+	return is_host ? kf_maps_put(maps, KF_MAP_kf_hosts, cidr->addr, &holds)
+		       : kf_maps_put(maps, KF_MAP_kf_prefixes, &prefix, &holds);
+}
+
 static int delete_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
 {
 	struct kf_prefix prefix;
@@ -150,10 +172,17 @@ static int close_first(struct kf_reconcile *reconcile, const struct kf_cidr *cid
 static int open_last(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
 		     const struct kf_source_row *added, struct kf_why *why)
 {
-	int err = kf_store_commit(reconcile->store);
+	int err = added ? reserve(reconcile->maps, cidr) : 0;
 
-	if (err)
+	if (err) {
+		kf_store_rollback(reconcile->store);
+		return explain(reconcile, err, true, why);
+	}
+	err = kf_store_commit(reconcile->store);
+	if (err) {
+		refresh(reconcile, cidr);
 		return explain(reconcile, err, false, why);
+	}
 	err = refresh(reconcile, cidr);
 	if (!err)
 		return 0;
