@@ -44,6 +44,8 @@ UNIT       := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/
 PACKET     := $(O)/tests/packet/packet_test $(O)/tests/packet/concurrency_test
 PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c,$(wildcard tests/packet/*.c))
 WORLD_SRC  := $(addprefix tests/packet/,abuse.c frame.c world.c)
+FLOOD      := $(O)/tests/bench/flood
+BENCH      := $(addprefix $(O)/tests/bench/,bench.bpf.o bench_tc.bpf.o packet_bench flood)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -112,11 +114,15 @@ $(O)/tests/%.bpf.o: tests/%.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
 
+$(FLOOD): tests/bench/flood.c
+	@mkdir -p $(@D)
+	$(call link,$(ALLFLAGS) $(CFLAGS),$<)
+
 $(O)/tests/bench/packet_bench: tests/bench/packet_bench.c $(WORLD_SRC)
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(CFLAGS),$(filter %.c,$^)) $(PKG_LIBS)
 
-tests: all $(UNIT) $(PACKET) $(O)/tests/packet/concurrency.bpf.o ## build the tests
+tests: all $(UNIT) $(PACKET) $(O)/tests/packet/concurrency.bpf.o $(FLOOD) ## build the tests
 
 deps: ## install what building and testing need (Debian packages)
 	@$(SUDO) scripts/deps.sh build check
@@ -138,7 +144,7 @@ demo: ## build it and watch it work between two network namespaces, as root
 
 bench: ## measure, one JSON object a line
 	@$(SUDO) scripts/deps.sh build check >&2
-	@$(MAKE) --no-print-directory all $(O)/tests/bench/bench.bpf.o $(O)/tests/bench/packet_bench >&2
+	@$(MAKE) --no-print-directory all $(BENCH) >&2
 	@$(SUDO) tests/bench/run.sh $(O)
 
 fuzz: $(addprefix $(O)/tests/fuzz/,http1_fuzz chunk_fuzz response_fuzz) ## fuzz the readers, SECONDS=60 each

@@ -170,6 +170,14 @@ static __always_inline bool kf_answer_cut(struct __sk_buff *skb, struct kf_packe
 	return turned;
 }
 
+/* A frame of @len bytes would be dropped on the way out, and nobody would hear of it. */
+static __always_inline bool kf_answer_fits(struct __sk_buff *skb, __u32 len)
+{
+	__u32 mtu = 0;
+
+	return !bpf_check_mtu(skb, 0, &mtu, (__s32)(len - skb->len), 0);
+}
+
 /* The text in the image goes out as one segment, the only one, with the FIN. */
 static __always_inline bool kf_answer_text(struct __sk_buff *skb, struct kf_packet *p,
 					   const struct kf_flow *flow)
@@ -184,7 +192,8 @@ static __always_inline bool kf_answer_text(struct __sk_buff *skb, struct kf_pack
 	};
 
 	kf_turn_timestamps(skb, p, &t);
-	if (kf_turn_put(skb, p, &t))
+	if (!kf_answer_fits(skb, p->l4_offset + sizeof(struct kf_turn_tcp) + t.payload_len) ||
+	    kf_turn_put(skb, p, &t))
 		return false;
 	kf_answer_send(skb);
 	return true;

@@ -17,6 +17,7 @@
 #define KEYFILTER_FLOW_H
 
 #include <keyfilter/flowhash.h>
+#include <keyfilter/flowstate.h>
 #include <asm-generic/errno-base.h>
 #include <bpf/bpf_core_read.h>
 
@@ -267,21 +268,6 @@ static __always_inline bool kf_flow_expects(const struct kf_flow *flow, __u32 se
 }
 
 /*
- * May an answer of our own follow what the backend has sent, for a client that has acknowledged up
- * to @ack? Only where no response is running or to come, and nothing of one is on its way.
- */
-static __always_inline bool kf_flow_is_answerable(const struct kf_flow *flow, __u32 ack)
-{
-	__u32 running = flow->requests - flow->responses;
-
-	if (flow->response_state != KF_RESPONSE_HEAD || (flow->out_flags & KF_FLOW_FIN_OUT))
-		return false;
-	if (running != !!(flow->answer_flags & KF_ANSWER_OWN))
-		return false;
-	return ack == flow->out_seq && flow->out_seq == flow->response_seq && !flow->response_skip;
-}
-
-/*
  * Has kf_answer() something to say to the client now that this segment of it came? Where nothing
  * is said the segment is dropped, or, without data, passes.
  */
@@ -320,13 +306,6 @@ static __always_inline bool kf_flow_is_refused_before(const struct kf_flow *flow
 	if (flow->resume_seq == flow->acked_seq)
 		return fin;
 	return fin || kf_seq_before(p->seq, flow->resume_seq);
-}
-
-/* A request is being sent, or worked on, or its response is: not an idle connection. */
-static __always_inline bool kf_flow_is_running(const struct kf_flow *flow)
-{
-	return flow->requests != flow->responses || flow->response_state == KF_RESPONSE_LOST ||
-	       flow->out_seq != flow->response_seq;
 }
 
 /* Why the running request of @flow, which @p is of, must end; 0: it need not. */
@@ -382,9 +361,15 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 {
 	if (flow->state == KF_FLOW_UNSYNCED)
 		return; /* its numbers may not be known yet */
-	if (flow->cut || flow->state == KF_FLOW_ANSWERED)
-		return; /* it may be one of ours, for the backend; the client is still listened to
-			 */
+	if (flow->cut)
+		return; /* ours, or too late */
+	if (flow->state == KF_FLOW_ANSWERED) {
+		/* ours, for the backend, have older numbers: the client is still listened to */
+		if (p->seq == flow->answer_ack ||
+		    (kf_flow_owns(flow, p) && !kf_seq_before(p->seq, flow->answer_ack)))
+			kf_flow_delete(flow, &p->key);
+		return;
+	}
 	if (p->seq != flow->acked_seq)
 		kf_flow_ask_socket(ctx, p, flow);
 	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq)

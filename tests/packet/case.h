@@ -44,7 +44,6 @@ struct kf_case {
 	struct kf_ran ran;
 	/* told.c */
 	struct kf_frame_spec last; /* what was sent last; its data is gone */
-	bool partial;		   /* ... its checksum was */
 	bool same;		   /* ... and left untouched */
 	uint64_t request_id;	   /* of the last refusal */
 	uint32_t end;		   /* what acknowledges the last answer */

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <keyfilter/flowstate.h>
+
 #include "log.h"
 #include "maps.h"
 #include "netlink.h"
@@ -129,14 +131,11 @@ static uint64_t boot_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* As kf_flow_is_running() of bpf/flow.h; a tunnel is a request that does not end. A response whose
- * state is not plain is in the middle, lost, or being read right now (bpf/response.h). */
+/* What is closed or answered has ended already. */
 static bool is_running(const struct kf_flow *flow)
 {
-	if (flow->state == KF_FLOW_CLOSED || flow->state == KF_FLOW_ANSWERED)
-		return false;
-	return flow->requests != flow->responses || flow->response_state != KF_RESPONSE_HEAD ||
-	       flow->state == KF_FLOW_TUNNEL;
+	return flow->state != KF_FLOW_CLOSED && flow->state != KF_FLOW_ANSWERED &&
+	       kf_flow_is_running(flow);
 }
 
 /* As kf_key_live() of bpf/key.h. */

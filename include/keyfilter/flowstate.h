@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * flowstate.h - what the record of a flow says, read alike by the kernel and the controller.
+ *
+ * Pure functions over struct kf_flow of abi.h. Its members are written by packets on other CPUs
+ * meanwhile; each answer is right for some moment of the call, and errs towards "running".
+ */
+#ifndef KEYFILTER_FLOWSTATE_H
+#define KEYFILTER_FLOWSTATE_H
+
+#include <keyfilter/abi.h>
+#include <keyfilter/loop.h>
+
+/*
+ * A request is being sent or worked on, or its response is on its way: not an idle connection. A
+ * response_state that is not plain is in the middle, lost, or being read right now; a response of
+ * known length is counted at its head, and goes on until all of it was sent; a tunnel never ends.
+ */
+KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
+{
+	__u32 fin = flow->out_flags & KF_FLOW_FIN_OUT ? 1 : 0; /* takes a number, too */
+
+	return flow->requests != flow->responses || flow->response_state != KF_RESPONSE_HEAD ||
+	       flow->out_seq - fin != flow->response_seq || flow->state == KF_FLOW_TUNNEL;
+}
+
+/*
+ * May an answer of our own follow what the backend has sent, for a client that has acknowledged up
+ * to @ack? Only where no response is running or to come, and nothing of one is on its way.
+ */
+KF_INLINE _Bool kf_flow_is_answerable(const struct kf_flow *flow, __u32 ack)
+{
+	__u32 running = flow->requests - flow->responses;
+
+	if (flow->response_state != KF_RESPONSE_HEAD || (flow->out_flags & KF_FLOW_FIN_OUT))
+		return 0;
+	if (running != !!(flow->answer_flags & KF_ANSWER_OWN))
+		return 0;
+	return ack == flow->out_seq && flow->out_seq == flow->response_seq && !flow->response_skip;
+}
+
+#endif /* KEYFILTER_FLOWSTATE_H */
