@@ -12,6 +12,10 @@ build=(clang llvm gcc make pkg-config libc6-dev libbpf-dev libxdp-dev xdp-tools 
 	libsystemd-dev libsqlite3-dev libcmocka-dev linux-libc-dev)
 network=(curl iproute2 procps util-linux)
 check=(python3 nftables tcpdump ethtool)
+# The SDKs' tests take whichever of these is there, from Debian or not.
+command -v node > /dev/null || check+=(nodejs)
+command -v npm > /dev/null || check+=(npm)
+command -v javac > /dev/null || check+=(default-jdk-headless)
 vm=(qemu-system-x86 busybox-static cpio xz-utils kmod python3 curl iproute2 nftables xdp-tools bpftool
 	util-linux ethtool)
 

@@ -8,15 +8,14 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); /* of a service that drops, of one that replies */
 	__type(key, __u32);
 	__type(value, struct kf_flow_key);
 } bench_key SEC(".maps");
 
-static __always_inline void bench_put_back(void)
+static __always_inline void bench_put_back(__u32 which)
 {
-	__u32 zero = 0;
-	struct kf_flow_key *key = bpf_map_lookup_elem(&bench_key, &zero);
+	struct kf_flow_key *key = bpf_map_lookup_elem(&bench_key, &which);
 	struct kf_flow *flow = key ? bpf_map_lookup_elem(&kf_flows, key) : NULL;
 
 	if (!flow)
@@ -27,6 +26,16 @@ static __always_inline void bench_put_back(void)
 	flow->acked_seq = flow->client_first;
 	flow->judged_next = 0;
 	flow->judged[0].len = 0;
+	flow->answer_flags = 0;
+}
+
+/* What was handed over to TC comes as IPv4 again. */
+static __always_inline void bench_put_back_frame(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
+	if ((void *)(eth + 1) <= (void *)(long)ctx->data_end)
+		eth->h_proto = bpf_htons(ETH_P_IP);
 }
 
 SEC("xdp.frags")
@@ -38,14 +47,24 @@ int bench_empty(struct xdp_md *ctx)
 SEC("xdp.frags")
 int bench_reset(struct xdp_md *ctx)
 {
-	bench_put_back();
+	bench_put_back(0);
+	bench_put_back_frame(ctx);
 	return XDP_PASS;
 }
 
 SEC("xdp.frags")
 int bench_head(struct xdp_md *ctx)
 {
-	bench_put_back();
+	bench_put_back(0);
+	bench_put_back_frame(ctx);
+	return kf_ingress(ctx);
+}
+
+SEC("xdp.frags")
+int bench_head_reply(struct xdp_md *ctx)
+{
+	bench_put_back(1);
+	bench_put_back_frame(ctx);
 	return kf_ingress(ctx);
 }
 

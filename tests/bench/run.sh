@@ -5,6 +5,7 @@
 #
 # packet_bench: nanoseconds a packet, next to the empty program and xdp-filter in the same run;
 # revoke_*: 1,000 keys disabled one by one through the admin socket, as the answers tell it;
+# flood: good requests a second beside a flood of junk, filter on and off (flood.sh);
 # cut_stream_*: how soon a stream ends when its key is disabled (cut.sh);
 # load_keys_1m: from the start of keyfilterd with 1,000,000 keys in its store, and no maps yet, until
 # it answers; `restart` is the same over maps that are there. Needs root; leaves nothing behind.
@@ -53,8 +54,9 @@ for dir in /usr/lib/*/bpf /usr/lib/bpf; do
 	[ ! -e "$dir/xdpfilt_alw_ip.o" ] || filter=$dir/xdpfilt_alw_ip.o
 done
 [ -n "$filter" ] || echo "run.sh: no xdp-filter here (package xdp-tools): xdp_filter_deny is left out" >&2
-"$build/tests/bench/packet_bench" "$build/bpf" "$build/tests/bench/bench.bpf.o" $filter
+"$build/tests/bench/packet_bench" "$build/bpf" "$build/tests/bench" $filter
 KF_BUILD=$build "$root/tests/bench/cut.sh"
+KF_BUILD=$build "$root/tests/bench/flood.sh"
 
 mkdir -p "$work/state" "$work/run"
 chmod 0700 "$work/state"

@@ -329,9 +329,12 @@ refused_with() {
 	ok "refused ($1, $2): $3"
 }
 
-# The backend's connections, as its kernel knows them.
-backend_sockets() { server ss -Htan "sport = :$PORT" | grep -v LISTEN; }
-backend_is_free() { ! backend_sockets; }
+# The backend's connections, as its kernel knows them: all sockets but those that listen (0A).
+backend_sockets() {
+	server cat /proc/net/tcp /proc/net/tcp6 |
+		grep -E "^ *[0-9]+: [0-9A-F]+:$(printf %04X "$PORT") [0-9A-F:]+ (0[1-9B-F])"
+}
+backend_is_free() { [ -z "$(backend_sockets)" ]; }
 
 # denied WHAT [CURL OPTIONS]: as refused, but without asking the controller, who may be dead.
 denied() {

@@ -3,7 +3,7 @@
 
 Tests import it next to raw.py. An answer is checked to the byte count: status, the fields that SDKs
 go by, a body in the shape of the protocol that the path names. What the controller and the server's
-kernel know is asked for directly, over the admin socket and with ss(8).
+kernel know is asked for directly, over the admin socket and in /proc/net.
 """
 
 import json
@@ -169,15 +169,36 @@ def event_of(request_id, timeout=2.0):
         time.sleep(0.05)
 
 
+LISTEN, TIME_WAIT = 10, 6
+
+
+def sockets(lines, column, port):
+    """Of /proc/net/tcp and tcp6: [(local, remote, state)] where that column has the port."""
+    found = []
+    for fields in map(str.split, lines):
+        if fields[0][:-1].isdigit() and int(fields[column].rsplit(":", 1)[1], 16) == port:
+            found.append((fields[1], fields[2], int(fields[3], 16)))
+    return found
+
+
 def backend_sockets(port=PORT):
     """The server's sockets of that port, but the listening one."""
-    answer = subprocess.run(["nsenter", "--net=/run/netns/" + SERVER_NS, "ss", "-Htan",
-                             "sport = :%d" % port], capture_output=True, text=True, check=True)
-    return [line for line in answer.stdout.splitlines() if not line.startswith("LISTEN")]
+    answer = subprocess.run(["nsenter", "--net=/run/netns/" + SERVER_NS, "cat", "/proc/net/tcp",
+                             "/proc/net/tcp6"], capture_output=True, text=True, check=True)
+    return [s for s in sockets(answer.stdout.splitlines(), 1, port) if s[2] != LISTEN]
+
+
+def client_sockets(port=PORT):
+    """The client's own, but those that only wait until their addresses may be used again."""
+    lines = []
+    for name in "/proc/net/tcp", "/proc/net/tcp6":
+        with open(name, encoding="ascii") as file:
+            lines += file
+    return [s for s in sockets(lines, 2, port) if s[2] != TIME_WAIT]
 
 
 def expect_backend_free(what, within=0.3):
-    """Nothing is left at the backend; this soon is at once, ss takes some time itself."""
+    """Nothing is left at the backend; this soon is at once, looking takes some time itself."""
     until = time.monotonic() + within
     while True:
         left = backend_sockets()

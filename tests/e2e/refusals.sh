@@ -13,13 +13,9 @@ make_key OFF off
 make_key GONE gone
 make_key OLD old --expires 1s
 make_key HOME_KEY home --allow-ip 10.77.0.9/32
-make_key SLOW slow --rpm 1 --burst 1
 must "key disable" ctl key disable "$OFF_ID"
 must "key delete" ctl key delete "$GONE_ID"
 export GOOD OFF GONE OLD HOME_KEY SLOW MODE
-attach native
-must "the one request that its rate allows" [ "$(request first -H "$(bearer "$SLOW")")" = 200 ]
-must "iface detach" ctl iface detach s0
 sleep 1
 
 cat > "$WORK/lists.py" <<'END'
@@ -78,9 +74,7 @@ c = Connection()
 c.send(request("served-" + MODE, os.environ["GOOD"]))
 c.expect_served("served-" + MODE)
 c.close()
-left = subprocess.run(["ss", "-Htan", "dport = :%d" % PORT], capture_output=True, text=True).stdout
-left = [line for line in left.splitlines() if not line.startswith("TIME-WAIT")]
-check(not left, "the client still has %s" % left)
+check(not client_sockets(), "the client still has %s" % client_sockets())
 ok(MODE + ": the client's sockets are closed in order")
 END
 
@@ -110,6 +104,8 @@ lists() { LIMIT=100 client_py < <(cat "$WORK/lists.py" "$WORK/$1.py"); }
 
 for MODE in native generic tc; do
 	attach "$MODE"
+	make_key SLOW slow --rpm 1 --burst 1
+	must "the one request of this minute" [ "$(request first -H "$(bearer "$SLOW")")" = 200 ]
 	lists reply
 	must "service edit" ctl service edit api --refuse reset
 	HOW="reset 0.3" lists silent

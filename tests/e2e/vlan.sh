@@ -23,22 +23,27 @@ for tag in 7 7.9; do
 done
 start_backend
 start_daemon
-add_service
+REFUSE=reply add_service
 make_key KEY good
+
+# with_tags FUNCTION WHAT...: behind one tag, behind two.
+with_tags() {
+	local net
+	for net in 91 92; do
+		"$@" -H "x-tags: $((net - 90))" "http://10.$net.0.1:$PORT/v1/chat/completions"
+	done
+}
+
 for mode in native generic tc; do
 	attach "$mode"
-	for net in 91 92; do
-		url=http://10.$net.0.1:$PORT/v1/chat/completions
-		served "$mode, $((net - 90)) tag(s)" -H "$(bearer "$KEY")" "$url"
-		refused "$mode, $((net - 90)) tag(s)" unknown_key -H "$(bearer "$UNKNOWN")" "$url"
-	done
-	must "service edit" ctl service edit api --refuse reply
-	for net in 91 92; do
-		url=http://10.$net.0.1:$PORT/v1/chat/completions
-		refused_with 401 invalid_api_key "$mode, $((net - 90)) tag(s)" -H "$(bearer "$UNKNOWN")" "$url"
-		refused_with 401 missing_api_key "$mode, $((net - 90)) tag(s), 1 MB" -H "Expect:" \
-			--data-binary "@$BUILD/keyfilterctl" "$url"
-	done
-	must "service edit" ctl service edit api --refuse drop
+	with_tags served "$mode" -H "$(bearer "$KEY")"
+	with_tags refused_with 401 invalid_api_key "$mode" -H "$(bearer "$UNKNOWN")"
+	with_tags refused_with 401 missing_api_key "$mode, 1 MB" -H "Expect:" --data-binary "@$BUILD/keyfilterctl"
+	must "iface detach" ctl iface detach s0
+done
+must "service edit" ctl service edit api --refuse drop
+for mode in native generic tc; do
+	attach "$mode"
+	with_tags refused "$mode, silently" unknown_key -H "$(bearer "$UNKNOWN")"
 	must "iface detach" ctl iface detach s0
 done

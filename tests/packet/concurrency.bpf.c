@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The parts of the data path that CPUs race for, each as a program of its own, so that
- * BPF_PROG_TEST_RUN can repeat it on all CPUs at once against the maps of a world. For TC: repeating
- * one for XDP costs tens of milliseconds to begin with.
+ * BPF_PROG_TEST_RUN can repeat it on all CPUs at once against the maps of a world. For TC:
+ * repeating one for XDP costs tens of milliseconds to begin with.
  */
 #include "../../bpf/context_tc.h"
 #include "../../bpf/scratch.h"

@@ -16,7 +16,7 @@ case ${1:-} in
 esac
 build=$(cd "${1:-$root/build}" && pwd) || exit 1
 # The emulator is some twenty times slower than the machine it runs on: what only takes time stays out.
-pattern=${2:-"packet/|e2e/(serve_and_refuse|modes|keepalive|split_head|bodies|dnat|existing|unload|restart|link_watch|vlan|second_xdp)\$"}
+pattern=${2:-"packet/packet_test|e2e/(serve_and_refuse|modes|keepalive|split_head|bodies|dnat|existing|unload|restart|link_watch|vlan|second_xdp|refusals|linger|pipelined_refusal|cut)\$"}
 
 files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
