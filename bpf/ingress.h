@@ -176,18 +176,13 @@ static __always_inline bool kf_ingress_is_ours(const struct kf_packet *p)
 	return flow && (flow->cut || flow->state == KF_FLOW_ANSWERED);
 }
 
-/* Stage 3. Whatever a source sent before, an allow list is above it. */
-static __always_inline int kf_ingress_source(const struct kf_packet *p,
-					     const struct kf_config *config,
-					     const struct kf_penalty *penalty)
+/* Stage 3. An allow list is above whatever a source has done before. */
+static __always_inline bool kf_ingress_penalised(const struct kf_packet *p,
+						 const struct kf_config *config,
+						 const struct kf_penalty *penalty)
 {
-	int reason = 0;
-
-	if (penalty && kf_penalty_in_force(penalty) && !kf_source_is_allowed(p, config))
-		reason = KF_REASON_SOURCE_PENALISED;
-	else if (kf_source_is_denied(p, config))
-		reason = KF_REASON_SOURCE_DENIED;
-	return reason && kf_ingress_is_ours(p) ? 0 : reason;
+	return penalty && kf_penalty_in_force(penalty) && !kf_source_is_allowed(p, config) &&
+	       !kf_ingress_is_ours(p);
 }
 
 static __always_inline int kf_ingress(KF_CTX *ctx)
@@ -207,13 +202,18 @@ static __always_inline int kf_ingress(KF_CTX *ctx)
 	if (!service)
 		return KF_VERDICT_PASS;
 	scratch->packet.monitor = service->mode == KF_MODE_MONITOR;
+	penalty = kf_penalty_find(config, scratch->packet.key.client);
+	if (kf_ingress_penalised(&scratch->packet, config, penalty)) {
+		kf_count_packet(scratch->packet.service, KF_REASON_SOURCE_PENALISED);
+		return scratch->packet.monitor ? KF_VERDICT_PASS : KF_VERDICT_DROP;
+	}
 	out = &scratch->outcome;
 	__builtin_memset(out, 0, sizeof(*out));
 	out->slot = KF_SLOT_NONE;
 	out->keep = KF_KEEP_ALL;
-	penalty = kf_penalty_find(config, scratch->packet.key.client);
-	out->reason = kf_ingress_source(&scratch->packet, config, penalty);
-	if (!out->reason)
+	if (kf_source_is_denied(&scratch->packet, config) && !kf_ingress_is_ours(&scratch->packet))
+		out->reason = KF_REASON_SOURCE_DENIED;
+	else
 		kf_ingress_judge(ctx, &scratch->packet, out);
 	if (penalty && out->admitted)
 		kf_penalty_succeed(penalty);
