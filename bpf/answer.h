@@ -263,15 +263,15 @@ static __always_inline int kf_answer_refused(struct __sk_buff *skb, struct kf_pa
 }
 
 /*
- * The answer has not come to the client yet. None of its data is acknowledged but what the answer
- * acknowledges: so it will send, and be answered, again.
+ * The answer has not come to the client yet, or found its window closed. None of its data is
+ * acknowledged but what the answer acknowledges: so it will send, and be answered, again.
  */
 static __always_inline int kf_answer_again(struct __sk_buff *skb, struct kf_packet *p,
 					   struct kf_flow *flow)
 {
 	__u32 now = kf_answer_ms();
 
-	if (kf_answer_sent(p) == p->seq || now - flow->answer_ms < KF_ANSWER_REPEAT)
+	if (now - flow->answer_ms < KF_ANSWER_REPEAT)
 		return TC_ACT_SHOT;
 	/* by another text meanwhile? then it is not the one that was begun */
 	if (kf_answer_compose(flow) != flow->answer_len)
@@ -296,7 +296,6 @@ static __always_inline int kf_answer_taken(struct __sk_buff *skb, struct kf_pack
 		.swap_macs = 1,
 	};
 
-	flow->answer_flags |= KF_ANSWER_TAKEN;
 	if (sent != p->seq || kf_seq_before(flow->answer_ack, sent)) {
 		if (kf_seq_before(flow->answer_ack, sent))
 			flow->answer_ack = sent;
@@ -330,16 +329,19 @@ static __always_inline int kf_answer_linger(struct __sk_buff *skb, struct kf_pac
 }
 
 /*
- * The backend got a FIN in the place of the refused bytes. Once it has closed too, and the client
- * knows all that it said, there is nobody left to take the client's data.
+ * The backend has closed, so no answer can follow: it got a FIN in the place of the refused bytes,
+ * or closed by itself. The client knows all that it said, and nobody is left to take its data.
  */
-static __always_inline int kf_answer_after_fin(struct __sk_buff *skb, struct kf_packet *p,
-					       struct kf_flow *flow)
+static __always_inline int kf_answer_closed(struct __sk_buff *skb, struct kf_packet *p,
+					    struct kf_flow *flow)
 {
-	if (p->payload_len && (flow->out_flags & KF_FLOW_FIN_OUT) &&
-	    (flow->flags & KF_FLOW_ACKED_OUT))
-		kf_answer_reset_client(skb, p, flow);
-	return TC_ACT_SHOT;
+	int verdict = TC_ACT_SHOT;
+
+	if (!(flow->flags & KF_FLOW_ACKED_OUT) || kf_answer_sent(p) == p->seq)
+		return TC_ACT_SHOT;
+	flow->cut = flow->reason;
+	kf_answer_cut(skb, p, flow, &verdict);
+	return verdict;
 }
 
 /* Under the flow's lock. */
@@ -349,7 +351,7 @@ static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_pac
 	struct kf_service *service = kf_service_at(p->service);
 	int verdict = TC_ACT_SHOT;
 
-	if (!service || !kf_flow_owns(flow, p))
+	if (!service || service->mode == KF_MODE_MONITOR || !kf_flow_owns(flow, p))
 		return TC_ACT_SHOT;
 	if (flow->cut) {
 		kf_answer_cut(skb, p, flow, &verdict);
@@ -359,9 +361,9 @@ static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_pac
 		return kf_answer_linger(skb, p, flow);
 	if (flow->state != KF_FLOW_REFUSED || (flow->answer_flags & KF_ANSWER_SILENT))
 		return TC_ACT_SHOT;
-	if (flow->answer_flags & KF_ANSWER_FIN)
-		return kf_answer_after_fin(skb, p, flow);
-	if (!kf_flow_is_answerable(flow, p->ack))
+	if (flow->out_flags & KF_FLOW_FIN_OUT)
+		return kf_answer_closed(skb, p, flow);
+	if ((flow->answer_flags & KF_ANSWER_FIN) || !kf_flow_is_answerable(flow, p->ack))
 		return TC_ACT_SHOT;
 	return kf_answer_refused(skb, p, flow, service->refuse);
 }

@@ -197,12 +197,22 @@ static __noinline int kf_egress_cut(KF_CTX *ctx, struct kf_scratch *scratch, str
 	return kf_turn_cut_egress(ctx, p, flow);
 }
 
-/* The backend resets. A client that was answered or reset hears nothing of that. */
+/*
+ * The backend resets, or somebody in its name: a stack that does not know the connection, as the
+ * host's of a container, answers any segment with a RST whose number that segment chose. Only the
+ * numbers that the backend itself would use end the flow (RFC 9293 section 3.10.7.4). A client that
+ * was answered or reset hears nothing of it.
+ */
 static __always_inline int kf_egress_reset(const struct kf_packet *p, struct kf_flow *flow)
 {
-	if (flow->state == KF_FLOW_ANSWERED || (flow->answer_flags & KF_ANSWER_CLIENT_RESET))
+	if (!p->monitor &&
+	    (flow->state == KF_FLOW_ANSWERED || (flow->answer_flags & KF_ANSWER_CLIENT_RESET)))
 		return KF_VERDICT_DROP;
-	kf_flow_delete(flow, &p->key);
+	if ((p->tcp_flags & KF_TCP_ACK) && p->seq == flow->out_seq &&
+	    !kf_seq_before(p->ack, flow->acked_seq))
+		kf_flow_delete(flow, &p->key);
+	else
+		flow->out_flags |= KF_FLOW_RST_OUT;
 	return KF_VERDICT_PASS;
 }
 

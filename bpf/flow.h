@@ -273,17 +273,22 @@ static __always_inline bool kf_flow_expects(const struct kf_flow *flow, __u32 se
  */
 static __always_inline bool kf_flow_wants_answer(const struct kf_flow *flow, __u32 ack)
 {
-	const __u8 closed = KF_FLOW_FIN_OUT;
-
 	if (flow->cut || flow->state == KF_FLOW_ANSWERED)
 		return true;
 	if (flow->state != KF_FLOW_REFUSED)
 		return false;
 	if (flow->answer_flags & KF_ANSWER_SILENT)
 		return false;
-	if (flow->answer_flags & KF_ANSWER_FIN)
-		return (flow->out_flags & closed) && (flow->flags & KF_FLOW_ACKED_OUT);
-	return kf_flow_is_answerable(flow, ack);
+	if (flow->out_flags & KF_FLOW_FIN_OUT)
+		return flow->flags & KF_FLOW_ACKED_OUT; /* no answer can follow its FIN */
+	return !(flow->answer_flags & KF_ANSWER_FIN) && kf_flow_is_answerable(flow, ack);
+}
+
+/* Does the backend get a FIN in the place of the refused bytes? See kf_judge_refused(). */
+static __always_inline bool kf_flow_is_finned(const struct kf_flow *flow)
+{
+	return (flow->answer_flags & KF_ANSWER_FIN) || (flow->response_state == KF_RESPONSE_LOST &&
+							!(flow->answer_flags & KF_ANSWER_SILENT));
 }
 
 /* A segment of a flow that is refused, answered or cut. */
@@ -298,7 +303,7 @@ static __always_inline int kf_flow_refused(const struct kf_flow *flow, const str
 static __always_inline bool kf_flow_is_refused_before(const struct kf_flow *flow,
 						      const struct kf_packet *p)
 {
-	bool fin = flow->answer_flags & KF_ANSWER_FIN;
+	bool fin = kf_flow_is_finned(flow);
 
 	if (flow->state != KF_FLOW_REFUSED || kf_seq_before(flow->resume_seq, flow->acked_seq) ||
 	    kf_seq_before(flow->resume_seq, p->seq))
@@ -364,17 +369,22 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 	if (flow->cut)
 		return; /* ours, or too late */
 	if (flow->state == KF_FLOW_ANSWERED) {
-		/* ours, for the backend, have older numbers: the client is still listened to */
-		if (p->seq == flow->answer_ack ||
-		    (kf_flow_owns(flow, p) && !kf_seq_before(p->seq, flow->answer_ack)))
+		/* ours, for the backend, acknowledge nothing: the client is still listened to */
+		if (kf_flow_owns(flow, p) && !kf_seq_before(p->seq, flow->answer_ack))
 			kf_flow_delete(flow, &p->key);
 		return;
 	}
 	if (p->seq != flow->acked_seq)
 		kf_flow_ask_socket(ctx, p, flow);
-	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq)
-		kf_flow_delete(flow, &p->key);
-	else if (kf_flow_expects(flow, p->seq))
+	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq) {
+		/* the stack may throw it away still, and then the stream must not go on unseen */
+		if (kf_flow_is_running(flow)) {
+			flow->answer_flags |= KF_ANSWER_CLIENT_RESET;
+			flow->cut = KF_REASON_FLOW_REFUSED;
+		} else {
+			kf_flow_delete(flow, &p->key);
+		}
+	} else if (kf_flow_expects(flow, p->seq))
 		flow->flags |= KF_FLOW_RST_IN;
 }
 

@@ -115,16 +115,31 @@ static __always_inline void kf_judge_note(struct kf_flow *flow, const struct kf_
 					  struct kf_outcome *out)
 {
 	/* a request whose head was admitted, and whose body then was not sound */
-	flow->answer_flags = flow->state == KF_FLOW_CHUNKS ? KF_ANSWER_OWN : 0;
-	if (w->method == KF_METHOD_HEAD)
-		flow->answer_flags |= KF_ANSWER_NO_BODY;
-	flow->protocol = w->protocol;
+	bool own = flow->state == KF_FLOW_CHUNKS;
+	bool head = own ? flow->head_asked >> ((flow->requests - 1) & 31) & 1
+			: w->method == KF_METHOD_HEAD;
+
+	flow->answer_flags = (own ? KF_ANSWER_OWN : 0) | (head ? KF_ANSWER_NO_BODY : 0);
+	if (!own)
+		flow->protocol = w->protocol;
 	flow->reason = w->reason;
 	flow->retry_after = w->retry_after;
 	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	out->request_id = flow->request_id;
 	out->retry_after = w->retry_after;
 	out->failed = 1;
+}
+
+/*
+ * A request of another key, behind one that is still running: it waits, as a flow is one key's at a
+ * time. What stands before it passes; TCP brings the rest again.
+ */
+static __always_inline void kf_judge_later(const struct kf_walk *w, struct kf_outcome *out)
+{
+	if (!w->at)
+		return;
+	out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
+	out->keep = w->at;
 }
 
 /*
@@ -146,8 +161,11 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	}
 	if (w->reason == KF_REASON_HEADS_FULL)
-		return 0; /* nothing wrong with it: TCP brings it again, there may be a place then
-			   */
+		return 0; /* nothing wrong with it: it comes again, there may be a place then */
+	if (w->reason == KF_REASON_FLOW_BUSY) {
+		kf_judge_later(w, out);
+		return 0;
+	}
 	kf_judge_note(flow, w, out);
 	kf_head_release(flow);
 	flow->state = KF_FLOW_REFUSED;
@@ -162,9 +180,10 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	}
 	if ((flow->answer_flags & KF_ANSWER_OWN) && flow->requests == flow->responses) {
-		out->reason = kf_flow_cut(flow, w->reason, out); /* was responded to already */
+		out->reason = kf_flow_cut(flow, w->reason, out);
 	} else if (flow->response_state == KF_RESPONSE_LOST) {
 		flow->answer_flags |= KF_ANSWER_FIN;
+		out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
 		out->refusal = w->reason;
 		out->keep = w->at;
 		out->fin = 1;
@@ -190,6 +209,10 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 	w->slot = KF_SLOT_NONE;
 	w->key_sources = service->key_sources;
 	w->monitor = service->mode == KF_MODE_MONITOR;
+	if (w->monitor || flow->response_state == KF_RESPONSE_LOST || !kf_flow_is_running(flow))
+		w->held = KF_SLOT_NONE;
+	else
+		w->held = flow->slot;
 	w->websocket = !!(service->flags & KF_SERVICE_WEBSOCKET);
 	kf_walk_run(ctx, p, flow, w);
 	if (!w->reason && w->at < p->payload_len) {
@@ -281,7 +304,9 @@ static __always_inline void kf_judge_before_refused(const struct kf_packet *p, s
 	if (before >= p->payload_len)
 		return;
 	out->keep = before;
-	out->fin = !!(flow->answer_flags & KF_ANSWER_FIN);
+	out->fin = kf_flow_is_finned(flow);
+	if (out->fin)
+		flow->answer_flags |= KF_ANSWER_FIN;
 }
 
 /* Under the flow's lock. */
@@ -293,6 +318,10 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 	__u32 end = p->seq + p->payload_len;
 	int reason;
 
+	if (flow->cut || flow->state == KF_FLOW_ANSWERED) {
+		out->reason = KF_REASON_FLOW_REFUSED; /* by another CPU, meanwhile */
+		return;
+	}
 	kf_judge_forget(flow);
 	if (flow->skip && kf_seq_before(flow->resume_seq, end))
 		kf_flow_skip(flow, flow->skip);

@@ -16,6 +16,7 @@
 #ifndef KEYFILTER_PENALTY_H
 #define KEYFILTER_PENALTY_H
 
+#include <keyfilter/penaltystate.h>
 #include <keyfilter/sourcehash.h>
 
 #include "count.h"
@@ -25,12 +26,6 @@
 
 #define KF_PENALTY_GRACE 10   /* times the failures, for a source that also succeeds */
 #define KF_PENALTY_TRIES 4000 /* some 40 microseconds: an interrupt of who is in the way */
-
-/*
- * Stands for a source in a place that is being given away, which locks the set: the addresses
- * ffff:ffff:ffff:ffff::/64 are multicast and no client's (RFC 4291 section 2.7).
- */
-#define KF_PENALTY_GIVING ((__u64)-1)
 
 KF_ABI_AT(struct kf_penalty, window, 16); /* one word with failures, */
 KF_ABI_AT(struct kf_penalty, failures, 20);
@@ -51,12 +46,6 @@ struct {
 
 /* @field as it is at this moment: other CPUs and the controller write it. */
 #define KF_PENALTY_READ(field) (*(const volatile __typeof__(field) *)&(field))
-
-/* The clock of kf_penalty.window: about seconds. */
-static __always_inline __u32 kf_penalty_clock(__u64 now)
-{
-	return now >> 30;
-}
 
 static __always_inline __u64 kf_penalty_counts(const struct kf_penalty *penalty)
 {
@@ -125,13 +114,12 @@ static __always_inline bool kf_penalty_in_force(const struct kf_penalty *penalty
 	return until && kf_penalty_now() < until;
 }
 
-/* The clock of windows ticks in 2^30 ns: a window lasts its time and up to two ticks more. */
-static __always_inline bool kf_penalty_window_is_over(__u64 counts,
-						      const struct kf_service *service, __u64 now)
+/* @counts: kf_penalty_counts() */
+static __always_inline bool kf_penalty_is_counted(__u64 counts, const struct kf_service *service,
+						  __u64 now)
 {
-	__s32 age = kf_penalty_clock(now) - (__u32)counts;
-
-	return age > 0 && (__u64)(age - 1) << 30 >= service->penalty_window * KF_NSEC_PER_SEC;
+	return !kf_penalty_window_is_over((__u32)counts, service->penalty_window * KF_NSEC_PER_SEC,
+					  now);
 }
 
 /* Was its last penalty so long ago that the next one is a first one? */
@@ -146,7 +134,7 @@ static __always_inline bool kf_penalty_is_over(const struct kf_penalty *penalty,
 					       const struct kf_service *service, __u64 now)
 {
 	return kf_penalty_is_forgotten(KF_PENALTY_READ(penalty->until_ns), service, now) &&
-	       kf_penalty_window_is_over(kf_penalty_counts(penalty), service, now);
+	       !kf_penalty_is_counted(kf_penalty_counts(penalty), service, now);
 }
 
 /*
@@ -239,7 +227,7 @@ static long kf_penalty_count_step(__u32 index, void *context)
 	struct kf_penalty_try *t = context;
 	struct kf_penalty *penalty = t->penalty;
 	__u64 old = kf_penalty_counts(penalty), fresh = kf_penalty_clock(t->now);
-	bool over = kf_penalty_window_is_over(old, t->service, t->now);
+	bool over = !kf_penalty_is_counted(old, t->service, t->now);
 	__u64 failures = over ? 1 : (old >> 32) + 1;
 	__u64 limit = t->service->penalty_failures;
 	bool raised;

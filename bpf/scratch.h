@@ -70,6 +70,7 @@ struct kf_walk {
 	__u32 judged; /* where it ends */
 	__u32 loaded; /* the scratch holds this many bytes from `from` on */
 	__u32 slot;   /* of the request judged last */
+	__u32 held;   /* of the requests that are running; KF_SLOT_NONE */
 	__u32 key_sources;
 	__u16 admitted;
 	__u8 reason;  /* of the refusal that ended the walk; 0: none */

@@ -136,6 +136,8 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 		return 1;
 	w->slot = KF_SLOT_NONE;
 	reason = kf_key_judge(&head->http1, head->buf, p->key.client, w);
+	if (reason == KF_REASON_FLOW_BUSY)
+		return kf_walk_stop(w, reason);
 	if (reason != KF_REASON_ADMITTED) {
 		kf_walk_refuse(w, p, reason, 0);
 		if (!w->monitor)
@@ -147,6 +149,9 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	if (kf_walk_admit(w, p, flow, &head->http1, prior))
 		return 1;
 	kf_walk_expect(flow, head->http1.method);
+	flow->protocol = head->http1.protocol;
+	if (!w->monitor)
+		w->held = w->slot;
 	w->admitted += reason == KF_REASON_ADMITTED;
 	return 0;
 }
@@ -239,7 +244,8 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 		return 1;
 	}
 	result = kf_walk_result(w, p, flow, head, result, prior);
-	kf_head_release(flow);
+	if (w->reason != KF_REASON_FLOW_BUSY) /* then its last piece comes again */
+		kf_head_release(flow);
 	return result;
 }
 

@@ -32,7 +32,7 @@
 #define KF_ABI_AT(type, member, offset)                                                            \
 	KF_STATIC_ASSERT(__builtin_offsetof(type, member) == (offset), #type "." #member " moved")
 
-/* ---- reasons ------------------------------------------------------------------------------- */
+/* ---- reasons --------------------------------------------------------------------------------- */
 
 /*
  * Every packet to a service is counted under exactly one of these. X(symbol, name, class, status):
@@ -238,7 +238,7 @@ static __inline__ __u64 kf_source_unit(const __u8 addr[16])
  * penalised now is ever displaced; where all places of a set are taken a new source is not counted.
  */
 struct kf_penalty {
-	__u64 unit;	 /* kf_source_unit(); 0: free */
+	__u64 unit;	 /* kf_source_unit(); 0: free; KF_PENALTY_GIVING: becoming another's */
 	__u64 until_ns;	 /* penalised until then; 0: never was */
 	__u32 window;	 /* when the counts below began; CLOCK_BOOTTIME >> 30, about seconds */
 	__u32 failures;	 /* in this window */
@@ -249,7 +249,13 @@ struct kf_penalty {
 };
 KF_ABI_SIZE(struct kf_penalty, 32);
 
-#define KF_PENALTY_WAYS 4
+/*
+ * Stands for a source in a place that is being given away, which locks the set: the addresses
+ * ffff:ffff:ffff:ffff::/64 are multicast and no client's (RFC 4291 section 2.7).
+ */
+#define KF_PENALTY_GIVING ((__u64)-1)
+
+#define KF_PENALTY_WAYS	  4
 
 struct kf_penalty_set {
 	struct kf_penalty ways[KF_PENALTY_WAYS];
@@ -329,7 +335,6 @@ enum kf_response_state {
 #define KF_ANSWER_OWN	       0x02u /* the refused request is the last admitted one: its body was bad */
 #define KF_ANSWER_FIN	       0x04u /* the backend got a FIN in the place of the refused bytes */
 #define KF_ANSWER_RESET	       0x08u /* the backend got a RST */
-#define KF_ANSWER_TAKEN	       0x10u /* the client acknowledged all of the answer */
 #define KF_ANSWER_CLIENT_RESET 0x20u /* the client got a RST */
 #define KF_ANSWER_SILENT       0x40u /* the service drops: the client is told nothing */
 
@@ -337,15 +342,16 @@ enum kf_response_state {
 #define KF_FLOW_FIN_IN	  0x01u /* the client's FIN was seen; fin_in_seq */
 #define KF_FLOW_ACKED_OUT 0x02u /* the client acknowledged the backend's FIN */
 #define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
+#define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 #define KF_FLOW_SENT	  0x10u /* unsynced: the client's data has come up to resume_seq */
 #define KF_FLOW_LONG	  0x20u /* over 2^30 bytes came: old numbers may lie before client_first */
-#define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 
 /* kf_flow.out_flags, written by egress */
 #define KF_FLOW_FIN_OUT	  0x01u /* the backend's FIN was seen; fin_out_seq */
 #define KF_FLOW_ACKED_IN  0x02u /* the backend acknowledged the client's FIN */
 #define KF_FLOW_CAUGHT_UP 0x04u /* unsynced: the backend has answered all that the client sent */
 #define KF_FLOW_ACK_SEEN  0x08u /* acked_seq is known */
+#define KF_FLOW_RST_OUT	  0x10u /* a RST that may be the backend's was seen */
 
 /*
  * Bytes that were judged and that the backend has not acknowledged yet: a retransmission must carry
@@ -424,7 +430,7 @@ KF_ABI_SIZE(struct kf_flow, 200 + 16 * KF_JUDGED_MAX);
 struct kf_embryo {
 	__u64 cookie;
 	__u32 client_first;
-	__u32 server_first; /* and of the backend; 0: adopted */
+	__u32 server_first; /* and of the backend */
 };
 KF_ABI_SIZE(struct kf_embryo, 16);
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* clang-format off */
 /*
  * packet_test - runs the packet cases: description, packets in, verdict and reason out.
  *
@@ -9,26 +10,33 @@
  * Every case runs twice, through XDP and through TC ingress. A line of a case is one step:
  *
  *   case TEXT                      a new world: service any:8000, one good key, no flows
- *   mode monitor | refuse reply|reset|drop | unanswered | websocket | keys MASK | listen HOST |
- * heads N ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | port N | to PORT handshake
- * SYN-ACK out, ACK in in [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL] out
- * [FIELD=VALUE ...] "DATA" [=> drop]   acknowledges all the client sent, unless ack=+N sees "DATA"
- * what the last `in` left: payload, lengths and checksums same                           the frame
- * was not touched answers REASON [protocol=N] [retry=N] [head=1] [seq=+N] [ack=+N] acks +N | resets
- * client | resets backend [seq=+N]     what the last frame led to (told.h) wire [native] [partial]
- * [FIELD=VALUE ...] "DATA"      as in, with the programs attached aged MS,SECONDS,BYTES the answer
- * was sent so long ago, so much came since splits "DATA" => ...           DATA cut in two at every
- * byte, each on a connection of its own shuffles "DATA" => ...         DATA in three pieces, the
- * last one first key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST source
- * deny|allow ADDR/BITS [MS] sleep MS | state NAME | flows N penalty FAILURES,WINDOW,TIME,MAX (s) |
- * syn-rate MS,BURST | net N (the client's /64) fails N => SECONDS             N refused
- * connections; a penalty is raised by the last, or none place FAILURES,SUCCESSES,LEVEL|none   what
- * is known of the client's source age SECONDS | forgive | crowd N,SECONDS | strangers N | sets N
+ *   mode monitor | refuse reply|reset|drop | unanswered | websocket | keys MASK | listen HOST
+ *   heads N | ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | net N (the client's /64)
+ *   port N | to PORT
+ *   handshake                      SYN-ACK out, ACK in
+ *   in [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL]
+ *   out [FIELD=VALUE ...] "DATA" [=> drop]   acknowledges all the client sent, unless ack=+N
+ *   wire [native] [partial] [FIELD=VALUE ...] "DATA"   as in, with the programs attached
+ *   sees "DATA"                    what the last `in` left: payload, lengths and checksums
+ *   same                           the frame was not touched
+ *   answers REASON [protocol=N] [retry=N] [head=1] [seq=+N] [ack=+N]
+ *   acks +N | resets client | resets backend [seq=+N]     what the last frame led to (told.h)
+ *   aged MS,SECONDS,BYTES          the answer was sent so long ago, so much came since
+ *   splits "DATA" => ...           DATA cut in two at every byte, each on a connection of its own
+ *   shuffles "DATA" => ...         DATA in three pieces, the last one first
+ *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
+ *   source deny|allow ADDR/BITS [MS]
+ *   sleep MS | state NAME | flows N
+ *   penalty FAILURES,WINDOW,TIME,MAX (s) | syn-rate MS,BURST
+ *   fails N => SECONDS             N refused connections; a penalty is raised by the last, or none
+ *   place FAILURES,SUCCESSES,LEVEL|none   what is known of the client's source
+ *   age SECONDS | forgive | crowd N,SECONDS | strangers N | sets N      (abuse.h)
  *
  * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=HEX, doff=N, pad=N,
- * frag=N, more=1, mptcp=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer. In
- * DATA: \r \n \t \0 \" \\ \xHH, $KEY, $BAD and {N*c}.
+ * frag=N, more=1, mptcp=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer.
+ * In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $BAD and {N*c}.
  */
+/* clang-format on */
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <err.h>

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <keyfilter/flowstate.h>
+
 #include "reconcile.h"
 
 #define SLICE 2048 /* entries; well under a millisecond to read */
@@ -43,9 +45,10 @@ static uint32_t seen_now(void)
 static uint32_t patience(const struct slice *slice, const struct kf_flow *flow)
 {
 	bool told = flow->state == KF_FLOW_ANSWERED || flow->cut;
-	bool ending = flow->state == KF_FLOW_REFUSED || (flow->out_flags & KF_FLOW_FIN_OUT) ||
-		      (flow->flags & (KF_FLOW_FIN_IN | KF_FLOW_RST_IN));
-
+	bool ended = flow->state == KF_FLOW_REFUSED || (flow->out_flags & KF_FLOW_FIN_OUT) ||
+		     (flow->flags & (KF_FLOW_FIN_IN | KF_FLOW_RST_IN));
+	/* a response may be long in coming to a client that has half-closed */
+	bool ending = (flow->out_flags & KF_FLOW_RST_OUT) || (ended && !kf_flow_is_running(flow));
 	uint32_t most = told ? TOLD_IDLE : ENDING_IDLE;
 
 	return (told || ending) && slice->idle > most ? most : slice->idle;
