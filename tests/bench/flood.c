@@ -13,6 +13,7 @@
  */
 #include <arpa/inet.h>
 #include <err.h>
+#include <errno.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -145,9 +146,10 @@ static void run(struct flood *flood)
 		for (int i = 0; i < BATCH; i++)
 			fill(flood, &flood->frames[i], &flood->iov[i], flood->sent + (uint64_t)i);
 		put = sendmmsg(flood->fd, flood->messages, BATCH, 0);
-		if (put < 0)
-			err(1, "sendmmsg");
-		flood->sent += (uint64_t)put;
+		if (put < 0 && errno != ENOBUFS && errno != EAGAIN)
+			err(1, "sendmmsg"); /* otherwise the ring is full: as fast as it takes them */
+		if (put > 0)
+			flood->sent += (uint64_t)put;
 		at = now();
 		if (flood->rate > 0 && (double)flood->sent / flood->rate > at - begun)
 			usleep((useconds_t)(1e6 *
