@@ -55,9 +55,8 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	p->l3_offset = l3.offset;
 	p->l4_offset = l3.l4_offset;
 	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
-	asm volatile("" ::
-			     : "memory"); /* read the addresses again, rather than keep them on the
-					     stack */
+	/* the addresses are read again, rather than kept on the stack */
+	asm volatile("" ::: "memory");
 	if (l3.ipv6 && (kf_address_is_mapped(p->key.client) || kf_address_is_mapped(p->key.server)))
 		p->detail = KF_DETAIL_ADDRESS;
 	return true;
