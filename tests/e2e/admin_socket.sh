@@ -32,6 +32,33 @@ answers "a control character in a name" 400 name /v1/keys "${post[@]}" '{"name":
 answers "a bad address" 400 '"error"' /v1/sources "${post[@]}" '{"cidr":"10.0.0.256/32","action":"deny"}'
 answers "a bad listen" 400 listen /v1/services "${post[@]}" '{"name":"x","listen":"nowhere"}'
 answers "the same service twice" 409 '"error"' /v1/services "${post[@]}" '{"name":"api","listen":"*:8000"}'
+for way in "POST /v1/sources/forgive {\"cidr\":\"10.0.0.0/8\"}" "POST /v1/keys {\"name\":\"x\"}" \
+	"DELETE /v1/sources/10.0.0.0 {}" "PATCH /v1/services/api {}"; do
+	read -r method path body <<< "$way"
+	answers "a parameter of $method $path" 400 "unknown query parameter 'x'" "$path?x=1" \
+		-X "$method" -d "$body"
+done
+answers "a negative duration" 400 "'-1' is not a duration" /v1/services/api -X PATCH -d '{"penalty_time_s":-1}'
+answers "a prefix with a zero before it" 400 "not a block" /v1/sources/forgive "${post[@]}" '{"cidr":"10.0.0.0/08"}'
+
+# A key in the place of something else is not repeated, whole or in part.
+hides() { # WHAT PATH [CURL OPTIONS]
+	local answer
+	answer=$(api "${@:2}" 2>&1)
+	[[ $answer == *'"error"'* ]] || fail "$1: expected an error: $answer"
+	[[ $answer == *"sk-..."* && $answer != *"${KEY:3:12}"* ]] || fail "$1: the key comes back: $answer"
+	ok "a key is hidden: $1"
+}
+hides "as an ID" "/v1/keys/$KEY"
+hides "as a service" "/v1/services/$KEY"
+hides "as an interface" /v1/ifaces "${post[@]}" "{\"dev\":\"${KEY:0:15}\"}"
+hides "as a source" "/v1/sources/$KEY" -X DELETE
+hides "as a member" /v1/keys "${post[@]}" "{\"$KEY\":1}"
+hides "as a parameter" "/v1/keys?$KEY=1"
+hides "as the value of a parameter" "/v1/sources?penalised=$KEY"
+hides "as a cursor" "/v1/keys?after=$KEY"
+hides "as a duration" /v1/services/api -X PATCH -d "{\"penalty_time_s\":\"$KEY\"}"
+answers "words that only look so" 404 "'task-force-nineteen'" /v1/services/task-force-nineteen
 head -c 200000 /dev/zero | tr '\0' ' ' > "$WORK/big"
 answers "a body over the limit" 413 '"error"' /v1/keys -X POST -H 'Expect:' --data-binary "@$WORK/big"
 answers "still there" 200 '"abi"' /v1/status

@@ -63,6 +63,12 @@ wrong "give 1s to 30d" --penalty-time-max 31d
 wrong "give 0 to 1000000" --penalty-failures 1000001
 wrong "no longer than" --penalty-time 2h --penalty-time-max 1h
 wrong "give 0 to 1000000" --syn-rate 1000001
+wrong "give syn_rate, too" --syn-burst 5
+wrong "give syn_rate, too" --syn-rate 0 --syn-burst 5
+wrong "'-1' is not a duration" --penalty-time -1
+must edit ctl service edit api --syn-rate 1000 --syn-burst 500
+must edit ctl service edit api --syn-rate 0
+[ "$(ctl --json service show api | json 'd["syn_burst"]')" = 0 ] || fail "a burst is left without its rate"
 must edit ctl service edit api --penalty-failures 5 --penalty-window 1m --penalty-time 4s --penalty-time-max 6s
 [[ $(ctl service show api) == *"5 failures in 1m: dropped for 4s, doubled each time up to 6s"* ]] ||
 	fail "service show: $(ctl service show api)"
@@ -92,6 +98,8 @@ client_done idle
 served "another source" -H "$auth" --interface 10.77.0.2
 [ "$(gauge)" = 1 ] || fail "the gauge says $(gauge)"
 told_of penalty_raised 10.77.0.3/32 1
+[ "$(ctl --json events | json '[(e["penalty_s"], e["retry_after_s"]) for e in d["events"]
+	if e["event"] == "penalty_raised"]')" = "[(4, None)]" ] || fail "told otherwise: $(ctl --json events)"
 
 # ---- ended, and raised for longer -----------------------------------------------------------------
 
@@ -151,6 +159,7 @@ sleep 3
 served "after its end" -H "$auth" --interface 10.77.0.7
 fails 10.77.0.8 5
 start_daemon
+[[ $(ctl status) == *"sources   "*" of 4096, 1 penalised"* ]] || fail "status: $(ctl status)"
 is_penalised 10.77.0.8/32 || fail "the controller does not know of it: $(ctl source list --penalised)"
 ok "listed by the next controller"
 told_of penalty_ended 10.77.0.8/32 1

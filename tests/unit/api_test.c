@@ -26,8 +26,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- targets ------------------------------------------------------------------------------------
- */
+/* ---- targets --------------------------------------------------------------------------------- */
 
 static void test_uri_decode(void **state)
 {
@@ -178,8 +177,7 @@ static void test_routes(void **state)
 	assert_null(name);
 }
 
-/* ---- who may do what
- * ------------------------------------------------------------------------------ */
+/* ---- who may do what ------------------------------------------------------------------------- */
 
 static void test_auth_decide(void **state)
 {
@@ -227,8 +225,7 @@ static void test_auth_permits(void **state)
 	}
 }
 
-/* ---- members of the body
- * --------------------------------------------------------------------------- */
+/* ---- members of the body --------------------------------------------------------------------- */
 
 /* A request with @body, and what it was answered. */
 struct fixture {
@@ -391,6 +388,38 @@ static void test_rate(void **state)
 	}
 }
 
+static void test_number(void **state)
+{
+	static const struct {
+		const char *body;
+		int64_t number; /* -1: refused */
+	} cases[] = {
+		{ "{}", 77 },
+		{ "{\"n\":null}", 0 },
+		{ "{\"n\":2}", 2 },
+		{ "{\"n\":4294967295}", 4294967295 },
+		{ "{\"n\":1}", -1 },
+		{ "{\"n\":-1}", -1 },
+		{ "{\"n\":4294967296}", -1 },
+		{ "{\"n\":4294967298}", -1 },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fixture fixture;
+		uint32_t number = 77;
+		int err;
+
+		fixture_open(&fixture, cases[i].body);
+		err = kf_api_number(&fixture.request, "n",
+				    json_object_get(fixture.request.body, "n"), 2, UINT32_MAX, NULL,
+				    &number);
+		if (cases[i].number < 0 ? err != -EBADMSG || fixture.request.status != 400
+					: err || number != cases[i].number)
+			fail_msg("%s: %d %u", cases[i].body, err, number);
+		fixture_close(&fixture);
+	}
+}
+
 static void test_duration(void **state)
 {
 	static const struct {
@@ -420,8 +449,7 @@ static void test_duration(void **state)
 	}
 }
 
-/* ---- addresses and labels
- * --------------------------------------------------------------------------- */
+/* ---- addresses and labels -------------------------------------------------------------------- */
 
 static void test_endpoint(void **state)
 {
@@ -497,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_duration),
 		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_metrics_label),
 	};

@@ -269,13 +269,16 @@ static void check_repairs(bool tcx)
 	attach->tcx = attach->tcx && tcx;
 	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
 	run("ip link set dev kfa xdp off");
-	assert_false(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
+	assert_int_equal(kf_attach_lacks(attach, "kfa", KF_ATTACH_NATIVE), KF_ATTACH_LACKS_FILTER);
 	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
 	assert_true(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
 
 	before = xdp_id("kfa");
 	for (int part = KF_ATTACH_ANSWER; part <= KF_ATTACH_EGRESS; part++) {
 		assert_done(kf_attach_tc_remove(attach, kfa, "kfa", part, &why));
+		assert_int_equal(kf_attach_lacks(attach, "kfa", KF_ATTACH_NATIVE),
+				 part == KF_ATTACH_ANSWER ? KF_ATTACH_LACKS_ANSWER
+							  : KF_ATTACH_LACKS_EGRESS);
 		assert_false(kf_attach_is_on(attach, "kfa", KF_ATTACH_NATIVE));
 		assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_NATIVE, &why));
 		assert_on_tc(attach, false, true, true);

@@ -190,8 +190,7 @@ static void test_sample_shows_the_defaults(void **state)
 	assert_memory_equal(&settings, &defaults, sizeof(settings));
 }
 
-/* ---- times -------------------------------------------------------------------------------------
- */
+/* ---- times ----------------------------------------------------------------------------------- */
 
 static void test_durations(void **state)
 {

@@ -15,8 +15,7 @@ int keyfilterctl_main(int argc, char **argv);
 #include "../../userspace/ctl/main.c"
 #undef main
 
-/* ---- the table, the completion, the manual -----------------------------------------------------
- */
+/* ---- the table, the completion, the manual --------------------------------------------------- */
 
 /* A file of the repository, found from where this one was compiled. To be freed. */
 static char *read_repository(const char *path)

@@ -64,17 +64,24 @@ static const struct {
 	  "\"monitor\":false}",
 	  " api cut key_disabled 192.0.2.7:4711 -> [2001:db8::2]:8000 on eth0 with k_1\n" },
 	{ "{" AT ",\"event\":\"penalty_raised\",\"reason\":\"source_penalised\"," CONNECTION
-	  ",\"key_id\":null,\"request_id\":null,\"retry_after_s\":60,"
+	  ",\"key_id\":null,\"request_id\":null,\"retry_after_s\":null,\"penalty_s\":60,\"count\":"
+	  "null,"
 	  "\"source\":\"192.0.2.7/32\",\"monitor\":false}",
 	  " api penalty_raised 192.0.2.7/32 for 60 s on eth0\n" },
 	{ "{" AT ",\"event\":\"penalty_raised\",\"reason\":\"source_penalised\"," CONNECTION
-	  ",\"key_id\":null,\"request_id\":null,\"retry_after_s\":60,"
+	  ",\"key_id\":null,\"request_id\":null,\"retry_after_s\":null,\"penalty_s\":60,\"count\":"
+	  "null,"
 	  "\"source\":\"192.0.2.7/32\",\"monitor\":true}",
 	  " api penalty_raised 192.0.2.7/32 for 60 s on eth0, passed: monitor\n" },
 	{ "{" AT ",\"event\":\"penalty_ended\",\"reason\":\"source_penalised\"," NO_CONNECTION
 	  ",\"request_id\":null,\"retry_after_s\":null,\"source\":\"2001:db8:1:2::/64\","
 	  "\"monitor\":false}",
 	  " api penalty_ended 2001:db8:1:2::/64\n" },
+	{ "{\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":null,"
+	  "\"event\":\"penalties_ended\",\"reason\":\"source_penalised\"," NO_CONNECTION
+	  ",\"request_id\":null,\"retry_after_s\":null,\"penalty_s\":null,\"count\":4990,"
+	  "\"source\":null,\"monitor\":false}",
+	  " - penalties_ended of 4990 more sources\n" },
 };
 
 #define EVENT "{\"seq\":1,\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":\"api\"}"

@@ -138,8 +138,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- the real tool -----------------------------------------------------------------------------
- */
+/* ---- the real tool --------------------------------------------------------------------------- */
 
 struct outcome {
 	int exit;
@@ -232,8 +231,7 @@ static void prepare(struct played *played, int status, const char *answer)
 	played->heard[0] = '\0';
 }
 
-/* ---- what is asked -----------------------------------------------------------------------------
- */
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 static void test_requests(void **state)
 {
@@ -360,8 +358,7 @@ static void test_usage_errors(void **state)
 	}
 }
 
-/* ---- what is printed ---------------------------------------------------------------------------
- */
+/* ---- what is printed ------------------------------------------------------------------------- */
 
 #define KEY_ROW(id, name)                                                                          \
 	"{\"id\":\"" id "\",\"name\":\"" name "\",\"masked\":\"sk-ab...wxyz\",\"status\":"         \
@@ -413,8 +410,8 @@ static void test_texts(void **state)
 		  "{\"sources\":[{\"cidr\":\"2001:db8:1:2::/64\",\"service\":\"api\","
 		  "\"failures\":3,\"successes\":1,\"level\":2,\"until\":"
 		  "\"2026-11-23T10:00:00Z\",\"remaining_s\":17}],\"next\":null}",
-		  "CIDR               SERVICE  LEVEL  FAILURES  ADMITTED  SECONDS  UNTIL\n"
-		  "2001:db8:1:2::/64  api      2      3         1         17       "
+		  "CIDR               SERVICE  LEVEL  SECONDS  UNTIL\n"
+		  "2001:db8:1:2::/64  api      2      17       "
 		  "2026-11-23T12:00:00+02:00\n" },
 		{ "source forgive 10.0.0.0/8",
 		  "{\"cidr\":\"10.0.0.0/8\",\"forgiven\":1,\"penalised\":1}",
@@ -642,7 +639,8 @@ static void test_status_degraded(void **state)
 		"s\","
 		"\"run_dir\":\"/r\",\"pin_dir\":\"/p\",\"services\":2,\"keys\":{\"total\":3,"
 		"\"enabled\":2,\"disabled\":1,\"expired\":0},\"sources\":4,\"flows\":{\"live\":5,"
-		"\"max\":6},\"keys_max\":7,\"sources_max\":8,\"ifaces\":[],\"degraded\":[\"the "
+		"\"max\":6},\"keys_max\":7,\"sources_max\":8,\"penalised\":9,\"ifaces\":[],"
+		"\"degraded\":[\"the "
 		"disk "
 		"is full; make room\"]}");
 	run_tool(played, "status", &outcome);
@@ -651,7 +649,7 @@ static void test_status_degraded(void **state)
 		"keyfilterd 0.1.0 (layout 1), process 42, up for 2 h\n"
 		"state     /s\nrun       /r\npins      /p\nservices  2\n"
 		"keys      3 of 7: 2 enabled, 1 disabled, 0 expired\n"
-		"sources   4 of 8\nflows     about 5 of 6\n"
+		"sources   4 of 8, 9 penalised\nflows     about 5 of 6\n"
 		"iface     none: nothing is filtered until keyfilterctl iface attach DEV\n"
 		"degraded  the disk is full; make room\n");
 	assert_int_equal(outcome.exit, KF_EXIT_DONE);

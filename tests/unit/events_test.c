@@ -57,6 +57,10 @@ static void assert_json(const struct kf_events_entry *entry, const char *want)
 	"\"client\":\"192.0.2.7\",\"client_port\":4711,\"server\":\"198.51.100.1\","               \
 	"\"server_port\":8000,\"iface\":\"eth0\",\"key_id\":\"k_0123456789ab\"}"
 
+#define NO_CONNECTION                                                                              \
+	"\"client\":null,\"client_port\":null,\"server\":null,\"server_port\":null,"               \
+	"\"iface\":null,\"key_id\":null}"
+
 static void test_refused(void **state)
 {
 	struct kf_events_entry entry = refusal();
@@ -64,8 +68,9 @@ static void test_refused(void **state)
 	assert_json(&entry,
 		    "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\",\"event\":\"refused\","
 		    "\"service\":\"api\",\"reason\":\"rate_limited\",\"detail\":null,"
-		    "\"request_id\":\"req_0000000000abcdef\",\"retry_after_s\":12,"
-		    "\"source\":null,\"monitor\":false," CONNECTION);
+		    "\"request_id\":\"req_0000000000abcdef\",\"source\":null,"
+		    "\"monitor\":false,\"retry_after_s\":12,\"penalty_s\":null,\"count\":"
+		    "null," CONNECTION);
 	entry.event.reason = KF_REASON_MALFORMED;
 	entry.event.detail = KF_DETAIL_TLS;
 	entry.event.monitor = 1;
@@ -74,8 +79,8 @@ static void test_refused(void **state)
 	assert_json(&entry,
 		    "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\",\"event\":\"refused\","
 		    "\"service\":\"api\",\"reason\":\"malformed\",\"detail\":\"tls\","
-		    "\"request_id\":null,\"retry_after_s\":null,"
-		    "\"source\":null,\"monitor\":true," CONNECTION);
+		    "\"request_id\":null,\"source\":null,\"monitor\":true,"
+		    "\"retry_after_s\":null,\"penalty_s\":null,\"count\":null," CONNECTION);
 }
 
 static void test_cut(void **state)
@@ -88,8 +93,9 @@ static void test_cut(void **state)
 	entry.event.retry_after = 0;
 	assert_json(&entry, "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\",\"event\":\"cut\","
 			    "\"service\":\"api\",\"reason\":\"key_disabled\",\"detail\":null,"
-			    "\"request_id\":\"req_fedcba9876543210\",\"retry_after_s\":null,"
-			    "\"source\":null,\"monitor\":false," CONNECTION);
+			    "\"request_id\":\"req_fedcba9876543210\","
+			    "\"source\":null,\"monitor\":false,\"retry_after_s\":null,"
+			    "\"penalty_s\":null,\"count\":null," CONNECTION);
 }
 
 static void test_penalty(void **state)
@@ -101,12 +107,11 @@ static void test_penalty(void **state)
 	entry.event.reason = KF_REASON_SOURCE_PENALISED;
 	entry.event.request_id = 0;
 	entry.event.retry_after = 60;
-	assert_json(
-		&entry,
-		"{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\","
-		"\"event\":\"penalty_raised\",\"service\":\"api\","
-		"\"reason\":\"source_penalised\",\"detail\":null,\"request_id\":null,"
-		"\"retry_after_s\":60,\"source\":\"192.0.2.7/32\",\"monitor\":false," CONNECTION);
+	assert_json(&entry, "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\","
+			    "\"event\":\"penalty_raised\",\"service\":\"api\","
+			    "\"reason\":\"source_penalised\",\"detail\":null,\"request_id\":null,"
+			    "\"source\":\"192.0.2.7/32\",\"monitor\":false,"
+			    "\"retry_after_s\":null,\"penalty_s\":60,\"count\":null," CONNECTION);
 	assert_int_equal(inet_pton(AF_INET6, "2001:db8:1:2:3:4:5:6", entry.event.client), 1);
 	json = kf_events_json(&entry);
 	assert_string_equal(json_string_value(json_object_get(json, "source")),
@@ -126,13 +131,18 @@ static void test_penalty_end(void **state)
 	entry.event.reason = KF_REASON_SOURCE_PENALISED;
 	entry.event.request_id = 0;
 	entry.event.retry_after = 0;
-	assert_json(&entry,
-		    "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\","
-		    "\"event\":\"penalty_ended\",\"service\":\"api\","
-		    "\"reason\":\"source_penalised\",\"detail\":null,\"request_id\":null,"
-		    "\"retry_after_s\":null,\"source\":\"192.0.2.7/32\",\"monitor\":false,"
-		    "\"client\":null,\"client_port\":null,\"server\":null,\"server_port\":null,"
-		    "\"iface\":null,\"key_id\":null}");
+	assert_json(&entry, "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\","
+			    "\"event\":\"penalty_ended\",\"service\":\"api\","
+			    "\"reason\":\"source_penalised\",\"detail\":null,\"request_id\":null,"
+			    "\"source\":\"192.0.2.7/32\",\"monitor\":false,\"retry_after_s\":null,"
+			    "\"penalty_s\":null,\"count\":null," NO_CONNECTION);
+	entry.others = 4990;
+	*entry.service = '\0';
+	assert_json(&entry, "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\","
+			    "\"event\":\"penalties_ended\",\"service\":null,"
+			    "\"reason\":\"source_penalised\",\"detail\":null,\"request_id\":null,"
+			    "\"source\":null,\"monitor\":false,\"retry_after_s\":null,"
+			    "\"penalty_s\":null,\"count\":4990," NO_CONNECTION);
 }
 
 int main(void)

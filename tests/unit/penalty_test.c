@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the controller does with the table of penalties: what it lists, what it forgives, and which
- * ends it tells. The table is the kernel's, filled here as the programs would. Needs root (a bpffs
- * of its own is mounted in a mount namespace); skipped otherwise. Links the daemon's objects.
+ * What the controller does with the table of penalties: what it lists, what it forgives, which ends
+ * it tells, and for whom silent requests are cut. The table is the kernel's, filled here as the
+ * programs would. Needs root (a bpffs of its own is mounted in a mount namespace); skipped
+ * otherwise. Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 
 #include <bpf/bpf.h>
 
+#include "../../userspace/daemon/cut.h"
 #include "../../userspace/daemon/events.h"
 #include "../../userspace/daemon/penalty.h"
 #include "../../userspace/daemon/reconcile.h"
@@ -74,7 +76,7 @@ static int start(struct fixture *f)
 					   &f->why);
 	err = err ?: kf_service_add(f->reconcile, &row, &f->why);
 	err = err ?: kf_events_open(&f->events, f->reconcile, &f->why);
-	return err ?: kf_penalty_watch_open(&f->watch, f->maps, f->events);
+	return err ?: kf_penalty_watch_open(&f->watch, f->reconcile, f->events);
 }
 
 static int setup(void **state)
@@ -132,8 +134,7 @@ static int teardown(void **state)
 			skip();                                                                    \
 	} while (0)
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 /* By a system call: what the daemon maps is the same memory. */
 static struct kf_penalty *place_in(struct fixture *f, struct kf_penalty_set *set, uint32_t place)
@@ -266,8 +267,7 @@ static void whom_a_block_means_is_forgiven(void **state)
 	assert_int_equal(kf_penalty_count(f->maps), 0);
 }
 
-/* ---- ends
- * ---------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static void assert_ended(struct fixture *f, uint64_t seq, const char *address)
 {
@@ -317,7 +317,7 @@ static void restart_watch(struct fixture *f)
 {
 	kf_penalty_watch_close(f->watch);
 	f->watch = NULL;
-	assert_int_equal(kf_penalty_watch_open(&f->watch, f->maps, f->events), 0);
+	assert_int_equal(kf_penalty_watch_open(&f->watch, f->reconcile, f->events), 0);
 }
 
 static void those_of_a_former_daemon_are_told(void **state)
@@ -334,12 +334,12 @@ static void those_of_a_former_daemon_are_told(void **state)
 	assert_ended(f, 1, "203.0.113.1");
 }
 
-/* A thousand at once do not push everything else out of the events; none is lost. */
-static void many_ends_are_told_in_turns(void **state)
+/* Hundreds at once do not push everything else out of the events: the first ones, and a number. */
+static void many_ends_are_summed_up(void **state)
 {
+	const struct kf_events_entry *entry;
 	struct fixture *f = *state;
 	char address[32];
-	int told = 0, ticks = 0, now;
 
 	NEEDS_ROOT();
 	for (uint32_t i = 0; i < 600; i++) {
@@ -347,24 +347,66 @@ static void many_ends_are_told_in_turns(void **state)
 		put(f, i, address, penalised(60));
 	}
 	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
-	for (uint32_t i = 0; i < 600; i++) {
+	for (uint32_t i = 0; i < 599; i++) {
 		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
 		put(f, i, address, penalised(0));
 	}
-	while ((now = kf_penalty_watch_tick(f->watch))) {
-		assert_true(now <= KF_EVENTS_KEPT / 4);
-		told += now;
-		ticks++;
-	}
-	assert_int_equal(told, 600);
-	assert_int_equal(ticks, 3);
-	assert_int_equal(kf_events_next_seq(f->events), 601);
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 599);
+	assert_int_equal(kf_events_next_seq(f->events), 12);
+	assert_ended(f, 1, "10.0.0.0");
+	assert_ended(f, 10, "10.0.0.9");
+	entry = kf_events_get(f->events, 11);
+	assert_true(entry->penalty_ended);
+	assert_int_equal(entry->others, 589);
+	assert_string_equal(entry->service, "");
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	forgive(f, "10.0.0.0/8", 600, 1);
+	assert_int_equal(kf_events_next_seq(f->events), 13);
+	assert_ended(f, 12, "10.0.2.87");
 	kf_maps_config(f->maps)->event_rate = 0;
 	put(f, 0, "203.0.113.1", penalised(60));
 	kf_penalty_watch_tick(f->watch);
 	put(f, 0, "203.0.113.1", penalised(0));
+	assert_int_equal(kf_penalty_watch_tick(f->watch), 1);
+	assert_int_equal(kf_events_next_seq(f->events), 13);
+}
+
+/* ---- silent requests ------------------------------------------------------------------------- */
+
+static void assert_cut(struct fixture *f, unsigned int what)
+{
+	assert_int_equal(f->reconcile->revoked, what);
+	f->reconcile->revoked = 0;
+}
+
+/* No event has told of them: there is none, or it was lost. */
+static void new_penalties_cut(void **state)
+{
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	kf_maps_config(f->maps)->event_rate = 0;
+	f->reconcile->revoked = 0;
+	put(f, 1, "203.0.113.2", failing(3, 0));
 	kf_penalty_watch_tick(f->watch);
-	assert_int_equal(kf_events_next_seq(f->events), 601);
+	assert_cut(f, 0);
+	put(f, 0, "203.0.113.1", penalised(60));
+	kf_penalty_watch_tick(f->watch);
+	assert_cut(f, KF_CUT_SOURCES);
+	kf_penalty_watch_tick(f->watch);
+	assert_cut(f, 0); /* once */
+	put(f, 0, "203.0.113.1", penalised(120));
+	kf_penalty_watch_tick(f->watch);
+	assert_cut(f, KF_CUT_SOURCES); /* a new one of the same source, */
+	put(f, 0, "203.0.113.3", penalised(120));
+	kf_penalty_watch_tick(f->watch);
+	assert_cut(f, KF_CUT_SOURCES); /* and of another one */
+	put(f, 0, "203.0.113.3", penalised(0));
+	kf_penalty_watch_tick(f->watch);
+	assert_cut(f, 0);
+	put(f, 0, "203.0.113.4", penalised(60));
+	forgive(f, "198.51.100.0/24", 0, 0);
+	assert_cut(f, KF_CUT_SOURCES); /* seen while others were forgiven */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -372,9 +414,9 @@ static void many_ends_are_told_in_turns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(sources_are_listed_by_kind),  TEST(whom_a_block_means_is_forgiven),
-		TEST(ends_are_told_once),	   TEST(those_of_a_former_daemon_are_told),
-		TEST(many_ends_are_told_in_turns),
+		TEST(sources_are_listed_by_kind), TEST(whom_a_block_means_is_forgiven),
+		TEST(ends_are_told_once),	  TEST(those_of_a_former_daemon_are_told),
+		TEST(many_ends_are_summed_up),	  TEST(new_penalties_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -157,8 +158,7 @@ static int teardown(void **state)
 			fail_msg("%s: %s", #call, (f)->why.text);                                  \
 	} while (0)
 
-/* ---- what is in the maps -----------------------------------------------------------------------
- */
+/* ---- what is in the maps --------------------------------------------------------------------- */
 
 struct snapshot {
 	char *text;
@@ -339,8 +339,7 @@ static void answer_mark_stays(void **state)
 	assert_int_not_equal(kf_maps_config(f->maps)->answer_mark, mark); /* once in 2^32 */
 }
 
-/* ---- counters and events -----------------------------------------------------------------------
- */
+/* ---- counters and events --------------------------------------------------------------------- */
 
 /* Each word of each CPU is in the sum. */
 static void counters_are_summed(void **state)
@@ -863,6 +862,55 @@ static void start_shares_a_rate(void **state)
 	assert_maps_are_right(f);
 }
 
+/* Killed when an edited rate was durable and the kernel had not heard of it. */
+static void start_scales_what_is_shared(void **state)
+{
+	char text[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct kf_key_row row;
+
+	NEEDS_ROOT();
+	for (int round = 0; round < 8; round++) { /* the slots lie in either order */
+		struct made made = { 0 };
+
+		create(f, &made, 1);
+		set_rate(f, made.id[0], 60, 0);
+		OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+		use_up(slot_of(f, text), 60 * SECOND);
+		OK(f, kf_store_key_get(f->store, made.id[0], &row));
+		row.rpm = 600;
+		row.rpm_burst = 60;
+		OK(f, kf_store_key_update(f->store, &row));
+		restart(f);
+		assert_rate(f, made.text[0], SECOND / 10, 59 * SECOND / 10);
+		assert_rate(f, text, SECOND / 10, 59 * SECOND / 10);
+		assert_true(is_ahead(slot_of(f, text), 6 * SECOND));
+	}
+	assert_maps_are_right(f);
+}
+
+/* As above in the maps alone, where the home comes last. */
+static void home_is_scaled_by_itself(void **state)
+{
+	char text[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	struct kf_slot *old, *home;
+
+	NEEDS_ROOT();
+	create(f, &made, 1);
+	set_rate(f, made.id[0], 60, 0);
+	OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+	old = slot_of(f, made.text[0]);
+	home = slot_of(f, text);
+	use_up(home, 60 * SECOND);
+	kf_maps_slot_rate(f->maps, (uint32_t)(old - kf_maps_slot(f->maps, 0)), SECOND / 10,
+			  59 * SECOND / 10);
+	kf_maps_slot_rate(f->maps, (uint32_t)(home - kf_maps_slot(f->maps, 0)), SECOND / 10,
+			  59 * SECOND / 10);
+	assert_true(is_ahead(home, 6 * SECOND));
+}
+
 static void next_owner_begins_afresh(void **state)
 {
 	struct fixture *f = *state;
@@ -1129,6 +1177,80 @@ static void killed_anywhere_is_mended(void **state)
 	}
 }
 
+/* sqlite3 calls these when something becomes durable. */
+static bool dies_at_sync;
+
+static int sync_or_die(long number, int fd)
+{
+	if (dies_at_sync)
+		kill(getpid(), SIGKILL);
+	return (int)syscall(number, fd);
+}
+
+int fsync(int fd)
+{
+	return sync_or_die(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+	return sync_or_die(SYS_fdatasync, fd);
+}
+
+static int deny_blocks(struct fixture *f, int count)
+{
+	struct kf_source_row row = { .action = KF_SOURCE_DENY, .expires = KF_WALL_NEVER };
+	char text[32];
+	int err = 0;
+
+	for (int i = 0; !err && i < count; i++) {
+		snprintf(text, sizeof(text), "10.%d.0.0/16", i);
+		err = kf_cidr_parse(text, &row.cidr);
+		err = err ?: kf_source_put(f->reconcile, &row, NULL, &f->why);
+	}
+	return err;
+}
+
+/* A process that allows ::/0 and is killed when that is durable; else it says how that ended. */
+static int allow_all_and_die(struct fixture *f)
+{
+	struct kf_source_row row = { .action = KF_SOURCE_ALLOW, .expires = KF_WALL_NEVER };
+	int status;
+	pid_t pid;
+
+	stop(f);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (start(f))
+			_exit(1);
+		dies_at_sync = true;
+		_exit(kf_source_put(f->reconcile, &row, NULL, &f->why) == -ENOSPC ? 2 : 3);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* ::/0 needs two places, of which only one may be left: see struct kf_policy_walk. */
+static void killed_with_a_full_table(void **state)
+{
+	struct kf_source_row row = { .action = KF_SOURCE_ALLOW, .expires = KF_WALL_NEVER };
+	struct fixture *f = *state;
+
+	NEEDS_ROOT();
+	OK(f, deny_blocks(f, 7)); /* of 8 */
+	assert_int_equal(allow_all_and_die(f), 2);
+	OK(f, start(f));
+	OK(f, kf_cidr_parse("10.7.0.0/16", &row.cidr));
+	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why)); /* the place is free again */
+	OK(f, kf_source_remove(f->reconcile, &row.cidr, &f->why));
+	OK(f, kf_cidr_parse("10.6.0.0/16", &row.cidr));
+	OK(f, kf_source_remove(f->reconcile, &row.cidr, &f->why));
+	assert_int_equal(allow_all_and_die(f), -SIGKILL);
+	OK(f, start(f));
+	assert_maps_are_right(f);
+}
+
 /* ---- services, flows ------------------------------------------------------------------------- */
 
 static void reused_index_counts_from_zero(void **state)
@@ -1251,7 +1373,8 @@ static void ending_flows_go_sooner(void **state)
 	const struct kf_flow idle = { 0 }, answered = { .state = KF_FLOW_ANSWERED };
 	const struct kf_flow cut = { .cut = KF_REASON_KEY_DISABLED };
 	const struct kf_flow refused = { .state = KF_FLOW_REFUSED };
-	const struct kf_flow ending = { .out_flags = KF_FLOW_FIN_OUT };
+	const struct kf_flow ending = { .out_flags = KF_FLOW_FIN_OUT, .out_seq = 1 };
+	const struct kf_flow half = { .flags = KF_FLOW_FIN_IN, .requests = 1 };
 	struct fixture *f = *state;
 
 	NEEDS_ROOT();
@@ -1263,6 +1386,7 @@ static void ending_flows_go_sooner(void **state)
 	check_patience(f, &refused, 115, true);
 	check_patience(f, &ending, 105, false);
 	check_patience(f, &ending, 115, true);
+	check_patience(f, &half, 115, false); /* its response may be long in coming */
 	check_patience(f, &idle, 115, false);
 }
 
@@ -1340,10 +1464,13 @@ int main(void)
 		TEST(restart_keeps_what_is_used_up),
 		TEST(secrets_share_a_rate),
 		TEST(start_shares_a_rate),
+		TEST(start_scales_what_is_shared),
+		TEST(home_is_scaled_by_itself),
 		TEST(next_owner_begins_afresh),
 		TEST(any_change_leaves_the_maps_right),
 		TEST(start_mends_any_maps),
 		TEST(killed_anywhere_is_mended),
+		TEST(killed_with_a_full_table),
 		TEST(reused_index_counts_from_zero),
 		TEST(changed_sources_are_counted),
 		TEST(silent_flows_are_forgotten),

@@ -179,7 +179,7 @@ static void version_1_is_migrated(void **state)
 	assert_int_equal(kf_store_service_get(f->store, "llm", &service), 0);
 	assert_int_equal(service.index, 3);
 	assert_int_equal(service.flags, 1);
-	assert_int_equal(service.penalty_failures, KF_PENALTY_FAILURES);
+	assert_int_equal(service.penalty_failures, 0); /* it may stand behind a proxy */
 	assert_int_equal(service.penalty_window, KF_PENALTY_WINDOW);
 	assert_int_equal(service.penalty_time, KF_PENALTY_TIME);
 	assert_int_equal(service.penalty_time_max, KF_PENALTY_TIME_MAX);

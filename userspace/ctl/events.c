@@ -42,9 +42,9 @@ static bool is_kind(const json_t *event, const char *kind)
 }
 
 /* "60 s", "2 min" */
-static void put_seconds(FILE *out, const char *before, const json_t *event)
+static void put_seconds(FILE *out, const char *before, const json_t *event, const char *member)
 {
-	long long seconds = kf_json_integer(event, "retry_after_s", 0);
+	long long seconds = kf_json_integer(event, member, 0);
 	char span[KF_WHEN_SIZE];
 
 	if (!seconds)
@@ -58,9 +58,16 @@ static void put_penalty(FILE *out, const json_t *event)
 	const char *iface = kf_json_string(event, "iface");
 
 	fprintf(out, "%s %s", text_of(event, "event"), text_of(event, "source"));
-	put_seconds(out, " for ", event);
+	put_seconds(out, " for ", event, "penalty_s");
 	if (iface)
 		fprintf(out, " on %s", iface);
+}
+
+/* Of penalties that ended in the same second as those told before. */
+static void put_penalties(FILE *out, const json_t *event, long long count)
+{
+	fprintf(out, "%s of %lld more source%s", text_of(event, "event"), count,
+		count == 1 ? "" : "s");
 }
 
 /* Of a refused or cut request, or of a dropped packet. */
@@ -82,17 +89,20 @@ static void put_refusal(FILE *out, const json_t *event)
 		fprintf(out, " with %s", key);
 	if (id)
 		fprintf(out, ", id %s", id);
-	put_seconds(out, ", retry after ", event);
+	put_seconds(out, ", retry after ", event, "retry_after_s");
 }
 
 static void put_event(FILE *out, const json_t *event)
 {
+	long long count = kf_json_integer(event, "count", 0);
 	const char *at = text_of(event, "time");
 	char local[KF_WHEN_SIZE];
 
 	fprintf(out, "%s %s ", kf_when_local(at, local) == 0 ? local : at,
 		text_of(event, "service"));
-	if (kf_json_string(event, "source"))
+	if (count)
+		put_penalties(out, event, count);
+	else if (kf_json_string(event, "source"))
 		put_penalty(out, event);
 	else
 		put_refusal(out, event);

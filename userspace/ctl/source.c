@@ -11,12 +11,11 @@ static const struct kf_output_column list_columns[] = {
 	{ 0 },
 };
 
+/* Without the counts: they begin anew with the penalty. */
 static const struct kf_output_column penalty_columns[] = {
 	{ "CIDR", .member = "cidr" },
 	{ "SERVICE", .member = "service" },
 	{ "LEVEL", .member = "level" },
-	{ "FAILURES", .member = "failures" },
-	{ "ADMITTED", .member = "successes" },
 	{ "SECONDS", .member = "remaining_s" },
 	{ "UNTIL", .member = "until", .format = KF_OUTPUT_TIME },
 	{ 0 },

@@ -39,8 +39,8 @@ static void print_load(const json_t *answer)
 	kf_output_line(stdout, "keys      %lld of %lld: %lld enabled, %lld disabled, %lld expired",
 		       number(keys, "total"), number(answer, "keys_max"), number(keys, "enabled"),
 		       number(keys, "disabled"), number(keys, "expired"));
-	kf_output_line(stdout, "sources   %lld of %lld", number(answer, "sources"),
-		       number(answer, "sources_max"));
+	kf_output_line(stdout, "sources   %lld of %lld, %lld penalised", number(answer, "sources"),
+		       number(answer, "sources_max"), number(answer, "penalised"));
 	kf_output_line(stdout, "flows     about %lld of %lld", number(flows, "live"),
 		       number(flows, "max"));
 }

@@ -40,8 +40,7 @@ uint64_t kf_api_deadline(const struct kf_api *api)
 	return now_ns() + api->daemon->settings.admin_timeout * 1000000000ull;
 }
 
-/* ---- libmicrohttpd in the loop ----------------------------------------------------------------
- */
+/* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
 
 /* Lets it do what there is to do, and asks when it wants to be called even if nothing happens. */
 static void run(struct kf_api *api)
@@ -69,8 +68,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
 	return 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection)
 {
@@ -226,8 +224,7 @@ void kf_api_tick(struct kf_daemon *daemon)
 	run(api);
 }
 
-/* ---- begin and end ------------------------------------------------------------------------------
- */
+/* ---- begin and end --------------------------------------------------------------------------- */
 
 static void log_mhd(void *context, const char *format, va_list args)
 {

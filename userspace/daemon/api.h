@@ -73,8 +73,9 @@ int kf_api_reply(struct kf_api_request *request, int status, json_t *body);
 
 /*
  * Answers {"error":{"code","message","mend"}}: @code in snake_case, @mend what to do, @cause the
- * message (printf). No full stop at the end of either: the tool joins them with "; ". Returns
- * -EBADMSG, so that a check can be `return kf_api_refuse(...)` and its caller just pass it on.
+ * message (printf), in which keys are masked. No full stop at the end of either: the tool joins
+ * them with "; ". Returns -EBADMSG, so that a check can be `return kf_api_refuse(...)` and its
+ * caller just pass it on.
  */
 int kf_api_refuse(struct kf_api_request *request, int status, const char *code, const char *mend,
 		  const char *cause, ...) __attribute__((format(printf, 5, 6)));
@@ -132,12 +133,18 @@ int kf_api_members(struct kf_api_request *request, const struct kf_api_member *m
 /* For handlers without a body: refuses any member. */
 int kf_api_no_members(struct kf_api_request *request);
 
+/*
+ * An integer from @least to @most; null, where it was allowed, is 0; absent, *out stays. Refuses as
+ * kf_api_refuse_value() does, with @mend, or with the range where that is NULL.
+ */
+int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
+		  uint32_t least, uint32_t most, const char *mend, uint32_t *out);
+
 /* 400 bad_value: "@member: @cause" (printf). -EBADMSG. */
 int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
 			const char *cause, ...) __attribute__((format(printf, 4, 5)));
 
-/* ---- parameters of the query ------------------------------------------------------------------
- */
+/* ---- parameters of the query ----------------------------------------------------------------- */
 
 /*
  * Refuses (400 unknown_parameter, bad_parameter) a query parameter that is not in @known (ends
@@ -152,8 +159,7 @@ const char *kf_api_parameter(const struct kf_api_request *request, const char *n
 int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,
 			   unsigned int *limit);
 
-/* ---- times and durations, as JSON; the texts are in timetext.h --------------------------------
- */
+/* ---- times and durations, as JSON; the texts are in timetext.h ------------------------------- */
 
 /* RFC 3339 UTC with whole seconds, null for KF_WALL_NEVER and for 0 (not yet). New reference. */
 json_t *kf_api_time(int64_t wall_ns);
@@ -165,8 +171,7 @@ json_t *kf_api_time(int64_t wall_ns);
 int kf_api_duration(struct kf_api_request *request, const char *member, const json_t *value,
 		    int64_t *ns);
 
-/* ---- handlers, one file a noun ----------------------------------------------------------------
- */
+/* ---- handlers, one file a noun --------------------------------------------------------------- */
 
 /* api_service.c */
 int kf_api_service_create(struct kf_api_request *request);

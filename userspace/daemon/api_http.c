@@ -71,8 +71,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
 	return queued;
 }
 
-/* ---- before the body ----------------------------------------------------------------------------
- */
+/* ---- before the body ------------------------------------------------------------------------- */
 
 static int refuse_method(struct exchange *exchange, const char *method, const char *allow)
 {
@@ -146,8 +145,7 @@ static int check_head(struct exchange *exchange, const char *method)
 	return check_length(exchange);
 }
 
-/* ---- the body
- * ------------------------------------------------------------------------------------ */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 /* Room for @len bytes more. No realloc(): it leaves copies behind, and a body may be worth wiping.
  */
@@ -215,9 +213,13 @@ static int read_body(struct exchange *exchange, json_t **body)
 static int handle(struct exchange *exchange)
 {
 	_cleanup_json_ json_t *body = NULL;
+	static const char *const none[] = { NULL };
 	struct kf_api_request *request = &exchange->request;
 	int err = read_body(exchange, &body);
 
+	/* what changes things says it in its body */
+	if (!err && strcmp(exchange->route->method, "GET"))
+		err = kf_api_parameters(request, none);
 	if (err)
 		return err;
 	request->name = exchange->name;
@@ -227,8 +229,7 @@ static int handle(struct exchange *exchange)
 	return err;
 }
 
-/* ---- callbacks
- * ------------------------------------------------------------------------------------ */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 /* Whatever went wrong, there is an answer. */
 static enum MHD_Result finish(struct exchange *exchange, int err, const char *doing)

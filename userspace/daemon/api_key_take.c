@@ -115,35 +115,18 @@ int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
 	return err;
 }
 
-/* 0 for null. */
-static int take_number(struct kf_api_request *request, const char *member, const char *mend,
-		       const json_t *value, uint32_t *number)
-{
-	json_int_t n = json_integer_value(value);
-
-	if (json_is_null(value)) {
-		*number = 0;
-		return 0;
-	}
-	if (n < 1 || n > KF_RPM_TOP)
-		return kf_api_refuse_value(request, member, mend, "it is %" JSON_INTEGER_FORMAT, n);
-	*number = (uint32_t)n;
-	return 0;
-}
-
 int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
 			 bool alone, uint32_t *rpm_out, uint32_t *burst_out)
 {
-	int err = 0;
+	int err;
 
 	_Static_assert(KF_RPM_TOP == 6000000, "the texts below");
-	if (rpm)
-		err = take_number(request, "rpm", "give 1 to 6000000, or none (null) for no limit",
-				  rpm, rpm_out);
-	if (!err && burst)
-		err = take_number(request, "burst",
-				  "give 1 to 6000000, or none (null) for as many as rpm", burst,
-				  burst_out);
+	err = kf_api_number(request, "rpm", rpm, 1, KF_RPM_TOP,
+			    "give 1 to 6000000, or none (null) for no limit", rpm_out);
+	if (!err)
+		err = kf_api_number(request, "burst", burst, 1, KF_RPM_TOP,
+				    "give 1 to 6000000, or none (null) for as many as rpm",
+				    burst_out);
 	if (!err && *burst_out && (rpm ? !*rpm_out : !alone))
 		return kf_api_refuse_value(request, "burst", "give rpm, too",
 					   "it needs a rate, and there is none");

@@ -66,6 +66,32 @@ static void mend_utf8(char *text)
 	json_decref(value);
 }
 
+/*
+ * A key that was given in the place of an ID or a name must not come back, for answers are logged
+ * and shown: where a word begins with "sk-", nothing else of it stays.
+ */
+static void mask_keys(char *text)
+{
+	for (char *at = text; (at = strstr(at, "sk-")); at += 3) {
+		char *key = at + 3, *end = key;
+
+		if (at > text && isalnum((unsigned char)at[-1]))
+			continue;
+		while (isalnum((unsigned char)*end))
+			end++;
+		if (end - key <= 3)
+			continue;
+		memcpy(key, "...", 3);
+		memmove(key + 3, end, strlen(end) + 1);
+	}
+}
+
+static void clean(char *text)
+{
+	mask_keys(text);
+	mend_utf8(text);
+}
+
 static int refuse(struct kf_api_request *request, int status, const char *code, const char *cause,
 		  const char *mend)
 {
@@ -83,7 +109,7 @@ int kf_api_refuse(struct kf_api_request *request, int status, const char *code, 
 	va_start(args, cause);
 	vsnprintf(text, sizeof(text), cause, args);
 	va_end(args);
-	mend_utf8(text);
+	clean(text);
 	return refuse(request, status, code, text, mend);
 }
 
@@ -92,7 +118,7 @@ int kf_api_refuse_why(struct kf_api_request *request, int status, const char *co
 	char text[TEXT_MAX], *mend = NULL;
 
 	snprintf(text, sizeof(text), "%s", why);
-	mend_utf8(text);
+	clean(text);
 	/* a cause may hold a semicolon of its own; the mend is what stands behind the last */
 	for (char *at = text; (at = strstr(at, "; ")); at += 2)
 		mend = at;
@@ -104,6 +130,8 @@ int kf_api_refuse_why(struct kf_api_request *request, int status, const char *co
 
 int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why)
 {
+	char text[TEXT_MAX];
+
 	switch (err) {
 	case -EEXIST:
 		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "exists", why);
@@ -115,7 +143,9 @@ int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why
 	case -E2BIG:
 		return kf_api_refuse_why(request, MHD_HTTP_INSUFFICIENT_STORAGE, "full", why);
 	default:
-		kf_log_error("admin request failed: %s", why);
+		snprintf(text, sizeof(text), "%s", why);
+		mask_keys(text);
+		kf_log_error("admin request failed: %s", text);
 		return kf_api_refuse_why(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "failed", why);
 	}
 }
@@ -263,8 +293,23 @@ int kf_api_no_members(struct kf_api_request *request)
 	return kf_api_members(request, NULL, 0);
 }
 
-/* ---- parameters of the query ------------------------------------------------------------------
- */
+int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
+		  uint32_t least, uint32_t most, const char *mend, uint32_t *out)
+{
+	json_int_t number = json_integer_value(value);
+	char range[48];
+
+	if (!value)
+		return 0;
+	snprintf(range, sizeof(range), "give %u to %u", least, most);
+	if (!json_is_null(value) && (number < least || number > most))
+		return kf_api_refuse_value(request, member, mend ?: range,
+					   "it cannot be %" JSON_INTEGER_FORMAT, number);
+	*out = (uint32_t)number;
+	return 0;
+}
+
+/* ---- parameters of the query ----------------------------------------------------------------- */
 
 static int refuse_parameter(struct kf_api_request *request, const char *name,
 			    const char *const known[])
@@ -332,8 +377,7 @@ int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback
 	return 0;
 }
 
-/* ---- times and durations ----------------------------------------------------------------------
- */
+/* ---- times and durations --------------------------------------------------------------------- */
 
 json_t *kf_api_time(int64_t wall_ns)
 {
@@ -349,6 +393,7 @@ int kf_api_duration(struct kf_api_request *request, const char *member, const js
 		    int64_t *ns)
 {
 	const json_int_t most = KF_TIMETEXT_DURATION_MAX / KF_TIMETEXT_SECOND;
+	char number[24] = "this";
 
 	if (json_is_string(value) && !kf_timetext_duration(json_string_value(value), ns))
 		return 0;
@@ -357,8 +402,10 @@ int kf_api_duration(struct kf_api_request *request, const char *member, const js
 		*ns = json_integer_value(value) * KF_TIMETEXT_SECOND;
 		return 0;
 	}
+	if (json_is_integer(value))
+		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT,
+			 json_integer_value(value));
 	return kf_api_refuse_value(request, member,
 				   "give 90s, 15m, 12h, 30d or a number of seconds",
-				   "'%.40s' is not a duration",
-				   json_is_string(value) ? json_string_value(value) : "this");
+				   "'%.40s' is not a duration", json_string_value(value) ?: number);
 }

@@ -51,15 +51,13 @@ struct kf_api {
 	bool closing;
 };
 
-/* ---- api.c ------------------------------------------------------------------------------------
- */
+/* ---- api.c ----------------------------------------------------------------------------------- */
 
 /* The time by which what begins now must be over. */
 uint64_t kf_api_deadline(const struct kf_api *api);
 struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection);
 
-/* ---- api_http.c: callbacks of libmicrohttpd; the context is struct kf_api -----------------------
- */
+/* ---- api_http.c: callbacks of libmicrohttpd; the context is struct kf_api -------------------- */
 
 void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection);
 enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connection,
@@ -68,8 +66,7 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **exchange,
 			   enum MHD_RequestTerminationCode code);
 
-/* ---- api_follow.c -------------------------------------------------------------------------------
- */
+/* ---- api_follow.c ---------------------------------------------------------------------------- */
 
 /* Answers @request with the stream. */
 int kf_api_follow_begin(struct kf_api_request *request);

@@ -38,8 +38,7 @@ static const struct {
 	{ "query", KF_KEY_QUERY },
 };
 
-/* ---- rows to JSON
- * --------------------------------------------------------------------------------- */
+/* ---- rows to JSON ---------------------------------------------------------------------------- */
 
 static json_t *key_sources_json(uint32_t mask)
 {
@@ -82,8 +81,7 @@ static int append_service(void *context, const struct kf_service_row *row)
 	return json_array_append_new(context, service_json(row)) ? -ENOMEM : 0;
 }
 
-/* ---- JSON to rows
- * --------------------------------------------------------------------------------- */
+/* ---- JSON to rows ---------------------------------------------------------------------------- */
 
 /* What a request says of a service; each NULL where it says nothing. */
 struct wish {
@@ -181,21 +179,6 @@ static int take_keys_from(struct kf_api_request *request, const json_t *list, ui
 	return 0;
 }
 
-static int take_number(struct kf_api_request *request, const char *member, const json_t *value,
-		       uint32_t most, uint32_t *out)
-{
-	char mend[48];
-
-	if (!value)
-		return 0;
-	snprintf(mend, sizeof(mend), "give 0 to %u", most);
-	if (json_integer_value(value) < 0 || json_integer_value(value) > most)
-		return kf_api_refuse_value(request, member, mend, "it cannot be %" PRId64,
-					   (int64_t)json_integer_value(value));
-	*out = (uint32_t)json_integer_value(value);
-	return 0;
-}
-
 static int take_seconds(struct kf_api_request *request, const char *member, const json_t *value,
 			uint32_t *out)
 {
@@ -218,18 +201,20 @@ static int take_seconds(struct kf_api_request *request, const char *member, cons
 static int take_penalties(struct kf_api_request *request, const struct wish *wish,
 			  struct kf_service_row *row)
 {
-	int err = take_number(request, "penalty_failures", wish->penalty_failures,
-			      KF_PENALTY_FAILURES_TOP, &row->penalty_failures);
+	const struct {
+		const char *member;
+		const json_t *value;
+		uint32_t *out;
+	} times[] = {
+		{ "penalty_window_s", wish->penalty_window, &row->penalty_window },
+		{ "penalty_time_s", wish->penalty_time, &row->penalty_time },
+		{ "penalty_time_max_s", wish->penalty_time_max, &row->penalty_time_max },
+	};
+	int err = kf_api_number(request, "penalty_failures", wish->penalty_failures, 0,
+				KF_PENALTY_FAILURES_TOP, NULL, &row->penalty_failures);
 
-	err = err
-		      ?: take_seconds(request, "penalty_window_s", wish->penalty_window,
-				      &row->penalty_window);
-	err = err
-		      ?: take_seconds(request, "penalty_time_s", wish->penalty_time,
-				      &row->penalty_time);
-	err = err
-		      ?: take_seconds(request, "penalty_time_max_s", wish->penalty_time_max,
-				      &row->penalty_time_max);
+	for (size_t i = 0; !err && i < KF_API_COUNT(times); i++)
+		err = take_seconds(request, times[i].member, times[i].value, times[i].out);
 	if (err || row->penalty_time <= row->penalty_time_max)
 		return err;
 	return kf_api_refuse_value(
@@ -239,14 +224,22 @@ static int take_penalties(struct kf_api_request *request, const struct wish *wis
 		row->penalty_time, row->penalty_time_max);
 }
 
+/* A burst goes with its rate: alone it would wait, unseen, for the day that a rate is set. */
 static int take_syns(struct kf_api_request *request, const struct wish *wish,
 		     struct kf_service_row *row)
 {
-	int err = take_number(request, "syn_rate", wish->syn_rate, KF_SYN_RATE_TOP, &row->syn_rate);
+	int err = kf_api_number(request, "syn_rate", wish->syn_rate, 0, KF_SYN_RATE_TOP, NULL,
+				&row->syn_rate);
 
-	return err
-		       ?: take_number(request, "syn_burst", wish->syn_burst, KF_SYN_RATE_TOP,
-				      &row->syn_burst);
+	if (!err && !row->syn_rate)
+		row->syn_burst = 0;
+	if (!err)
+		err = kf_api_number(request, "syn_burst", wish->syn_burst, 0, KF_SYN_RATE_TOP, NULL,
+				    &row->syn_burst);
+	if (err || row->syn_rate || !row->syn_burst)
+		return err;
+	return kf_api_refuse_value(request, "syn_burst", "give syn_rate, too",
+				   "it needs a rate, and there is none");
 }
 
 static int take_wish(struct kf_api_request *request, const struct wish *wish,
@@ -288,8 +281,7 @@ static int take_name(struct kf_api_request *request, const json_t *value,
 	return 0;
 }
 
-/* ---- handlers
- * ------------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 int kf_api_service_create(struct kf_api_request *request)
 {

@@ -33,8 +33,7 @@ static json_t *source_json(const struct kf_source_row *row)
 			 kf_api_time(row->expires));
 }
 
-/* ---- what is asked
- * -------------------------------------------------------------------------------- */
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 static int take_cidr(struct kf_api_request *request, const char *text, struct kf_cidr *cidr)
 {
@@ -91,8 +90,7 @@ static int take_ttl(struct kf_api_request *request, const json_t *value, struct 
 	return 0;
 }
 
-/* ---- handlers
- * ------------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 int kf_api_source_create(struct kf_api_request *request)
 {
@@ -187,8 +185,7 @@ static int list_configured(struct kf_api_request *request)
 		json_pack("{s:o, s:o}", "sources", TAKE_PTR(array), "next", cursor_json(&page)));
 }
 
-/* ---- penalties
- * ------------------------------------------------------------------------------------- */
+/* ---- penalties ------------------------------------------------------------------------------- */
 
 static int remember_name(void *context, const struct kf_service_row *row)
 {

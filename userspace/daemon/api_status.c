@@ -15,6 +15,7 @@
 #include "log.h"
 #include "loop.h"
 #include "maps.h"
+#include "penalty.h"
 #include "reconcile.h"
 
 #define NEARLY_FULL 90 /* per cent */
@@ -23,6 +24,7 @@
 struct numbers {
 	uint64_t services;
 	uint64_t sources;
+	uint64_t penalised;
 	struct kf_key_counts keys;
 	uint64_t flows_live, flows_max;
 	uint64_t keys_max, sources_max;
@@ -36,10 +38,11 @@ static int count_service(void *context, const struct kf_service_row *row)
 
 static int count(struct kf_daemon *daemon, struct numbers *numbers)
 {
-	const struct kf_maps *maps = daemon->maps;
+	struct kf_maps *maps = daemon->maps;
 	int err;
 
 	*numbers = (struct numbers){
+		.penalised = kf_penalty_count(maps),
 		.flows_live = daemon->reconcile->flows_live,
 		.flows_max = kf_maps_entries(maps, KF_MAP_kf_flows),
 		.keys_max = kf_maps_entries(maps, KF_MAP_kf_slots),
@@ -50,8 +53,7 @@ static int count(struct kf_daemon *daemon, struct numbers *numbers)
 	return err ?: kf_store_key_count(daemon->store, kf_reconcile_now().wall_ns, &numbers->keys);
 }
 
-/* ---- what is wrong
- * -------------------------------------------------------------------------------- */
+/* ---- what is wrong --------------------------------------------------------------------------- */
 
 static void complain(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -168,8 +170,7 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 	return TAKE_PTR(list);
 }
 
-/* ---- handlers
- * ------------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 static uint64_t uptime_seconds(const struct kf_daemon *daemon)
 {
@@ -189,25 +190,24 @@ int kf_api_status_show(struct kf_api_request *request)
 	return kf_api_reply(
 		request, MHD_HTTP_OK,
 		json_pack("{s:s, s:i, s:i, s:I, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, "
-			  "s:{s:I, s:I}, s:I, s:I, s:o, s:o}",
+			  "s:I, s:{s:I, s:I}, s:I, s:I, s:o, s:o}",
 			  "version", KF_VERSION, "abi", (int)KF_ABI_VERSION, "pid", (int)getpid(),
 			  "uptime_s", (json_int_t)uptime_seconds(daemon), "state_dir",
 			  daemon->state_dir, "run_dir", daemon->run_dir, "pin_dir", daemon->pin_dir,
 			  "services", (json_int_t)n.services, "keys", "total",
 			  (json_int_t)n.keys.total, "enabled", (json_int_t)n.keys.enabled,
 			  "disabled", (json_int_t)n.keys.disabled, "expired",
-			  (json_int_t)n.keys.expired, "sources", (json_int_t)n.sources, "flows",
-			  "live", (json_int_t)n.flows_live, "max", (json_int_t)n.flows_max,
-			  "keys_max", (json_int_t)n.keys_max, "sources_max",
-			  (json_int_t)n.sources_max, "ifaces", kf_iface_json_all(daemon),
-			  "degraded", find_trouble(daemon, &n)));
+			  (json_int_t)n.keys.expired, "sources", (json_int_t)n.sources, "penalised",
+			  (json_int_t)n.penalised, "flows", "live", (json_int_t)n.flows_live, "max",
+			  (json_int_t)n.flows_max, "keys_max", (json_int_t)n.keys_max,
+			  "sources_max", (json_int_t)n.sources_max, "ifaces",
+			  kf_iface_json_all(daemon), "degraded", find_trouble(daemon, &n)));
 }
 
 /* The loop ends once the answer is out (api_http.c); main.c does what was asked. */
 int kf_api_status_unload(struct kf_api_request *request)
 {
-	static const char *const none[] = { NULL };
-	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	int err = kf_api_no_members(request);
 
 	if (err)
 		return err;

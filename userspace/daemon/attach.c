@@ -328,14 +328,25 @@ int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *w
 	return first ? first : forget_build(attach, ifindex);
 }
 
-bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode)
+unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode)
 {
 	int ifindex = (int)if_nametoindex(dev);
 	struct ingress ingress;
+	unsigned int lacks = 0;
 
-	return ifindex && !look_at_ingress(attach, ifindex, &ingress) && ingress.on &&
-	       ingress.mode == mode && is_answer_on(attach, ifindex, mode) &&
-	       kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS);
+	if (!ifindex || look_at_ingress(attach, ifindex, &ingress) || !ingress.on ||
+	    ingress.mode != mode)
+		lacks |= KF_ATTACH_LACKS_FILTER;
+	if (!ifindex || !is_answer_on(attach, ifindex, mode))
+		lacks |= KF_ATTACH_LACKS_ANSWER;
+	if (!ifindex || !kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS))
+		lacks |= KF_ATTACH_LACKS_EGRESS;
+	return lacks;
+}
+
+bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode)
+{
+	return !kf_attach_lacks(attach, dev, mode);
 }
 
 bool kf_attach_is_alone(struct kf_attach *attach, const char *dev)

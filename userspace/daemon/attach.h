@@ -53,7 +53,15 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
  */
 int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *why);
 
-/* Is all of @mode in place on @dev? Asks the kernel, some ten system calls; any build will do. */
+/* What an interface may lack of what its mode needs; or-ed. */
+enum kf_attach_lack {
+	KF_ATTACH_LACKS_FILTER = 0x1, /* nothing is filtered */
+	KF_ATTACH_LACKS_ANSWER = 0x2, /* XDP refuses, and nobody tells the client */
+	KF_ATTACH_LACKS_EGRESS = 0x4, /* what the backend says and acknowledges is not seen */
+};
+
+/* 0: all of @mode is in place on @dev. Asks the kernel, ten system calls; any build will do. */
+unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);
 bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);
 
 /*

@@ -50,12 +50,12 @@ bool kf_cidr_equal(const struct kf_cidr *a, const struct kf_cidr *b)
 	return a->prefix_len == b->prefix_len && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
-/* 1*3DIGIT, at most @max; -1: anything else. */
+/* 1*3DIGIT without leading zeros, at most @max; -1: anything else. */
 static int parse_length(const char *text, int max)
 {
 	int length = 0;
 
-	if (!*text || strlen(text) > 3)
+	if (!*text || strlen(text) > 3 || (text[0] == '0' && text[1]))
 		return -1;
 	for (; *text; text++) {
 		if (*text < '0' || *text > '9')

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <keyfilter/flowstate.h>
 
@@ -26,6 +25,7 @@
 #include "maps.h"
 #include "netlink.h"
 #include "penalty.h"
+#include "policy.h"
 
 #define SLICE	     2048 /* flows read at a time */
 #define ENDS_AT_ONCE 32	  /* sockets ended at a time: three system calls and more each */
@@ -123,14 +123,6 @@ int kf_cut_begin(struct kf_cut *cut, unsigned int what)
 
 /* ---- which must end -------------------------------------------------------------------------- */
 
-static uint64_t boot_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* What is closed or answered has ended already. */
 static bool is_running(const struct kf_flow *flow)
 {
@@ -151,11 +143,6 @@ static bool is_key_good(const struct kf_cut *cut, const struct kf_flow *flow)
 	       cut->now_ns < slot->expires_ns;
 }
 
-static bool in_force(const struct kf_cut *cut, uint64_t until)
-{
-	return until == KF_NEVER || cut->now_ns < until;
-}
-
 /* Denied or penalised, and not allowed: as kf_egress_revoked() of bpf/egress.h asks. */
 static bool is_source_out(const struct kf_cut *cut, const uint8_t client[16])
 {
@@ -167,9 +154,9 @@ static bool is_source_out(const struct kf_cut *cut, const uint8_t client[16])
 	if (kf_maps_get(cut->maps, KF_MAP_kf_hosts, client, &source) &&
 	    kf_maps_get(cut->maps, KF_MAP_kf_prefixes, &prefix, &source))
 		source = (struct kf_source){ 0 };
-	if (in_force(cut, source.allow_until))
+	if (kf_policy_in_force(source.allow_until, cut->now_ns))
 		return false;
-	return in_force(cut, source.deny_until) ||
+	return kf_policy_in_force(source.deny_until, cut->now_ns) ||
 	       bsearch(&unit, cut->penalised, cut->penalised_count, sizeof(unit), compare_units);
 }
 
@@ -283,7 +270,7 @@ int kf_cut_step(struct kf_cut *cut)
 	if (cut->doomed_count) {
 		err = end_some(cut);
 	} else if (cut->more) {
-		cut->now_ns = boot_ns();
+		cut->now_ns = kf_maps_now();
 		err = kf_maps_slice(cut->maps, KF_MAP_kf_flows, &cut->cursor, SLICE, look_at, cut);
 		cut->more = err > 0;
 	}

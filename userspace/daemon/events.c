@@ -67,7 +67,7 @@ static int on_record(void *context, void *data, size_t size)
 	entry = next_entry(events);
 	memcpy(&entry->event, data, sizeof(entry->event));
 	if (entry->event.kind == KF_EVENT_PENALTY)
-		events->reconcile->revoked |= KF_CUT_SOURCES; /* its silent requests, too */
+		events->reconcile->revoked |= KF_CUT_SOURCES; /* sooner than the watch sees it */
 	look_up(events, entry);
 	events->next_seq++;
 	return ++events->taken < AT_A_TIME ? 0 : -EAGAIN;
@@ -97,6 +97,21 @@ void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[stat
 	};
 	memcpy(entry->event.client, addr, sizeof(entry->event.client));
 	memcpy(entry->service, events->services[service], sizeof(entry->service));
+	events->next_seq++;
+}
+
+void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns)
+{
+	struct kf_events_entry *entry = next_entry(events);
+
+	entry->penalty_ended = true;
+	entry->others = count;
+	entry->wall_ns = wall_ns;
+	entry->event = (struct kf_event){
+		.slot = KF_SLOT_NONE,
+		.reason = KF_REASON_SOURCE_PENALISED,
+		.kind = KF_EVENT_PENALTY,
+	};
 	events->next_seq++;
 }
 
@@ -147,8 +162,7 @@ int kf_events_fd(const struct kf_events *events)
 	return ring_buffer__epoll_fd(events->ring);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 uint64_t kf_events_next_seq(const struct kf_events *events)
 {
@@ -178,8 +192,7 @@ const char *kf_events_reason_name(unsigned int reason)
 	return reason < KF_REASON_COUNT ? names[reason] : "unknown";
 }
 
-/* ---- as JSON ------------------------------------------------------------------------------------
- */
+/* ---- as JSON --------------------------------------------------------------------------------- */
 
 static const char *text_or_null(const char *text)
 {
@@ -194,6 +207,8 @@ static const char *kind_name(const struct kf_events_entry *entry)
 	case KF_EVENT_CUT:
 		return "cut";
 	case KF_EVENT_PENALTY:
+		if (entry->others)
+			return "penalties_ended";
 		return entry->penalty_ended ? "penalty_ended" : "penalty_raised";
 	default:
 		return "unknown";
@@ -201,11 +216,12 @@ static const char *kind_name(const struct kf_events_entry *entry)
 }
 
 /* What a penalty holds for: an IPv4 address or an IPv6 /64, as kf_source_unit() has it. */
-static const char *source_of(const struct kf_event *event, char text[static KF_CIDR_TEXT])
+static const char *source_of(const struct kf_events_entry *entry, char text[static KF_CIDR_TEXT])
 {
+	const struct kf_event *event = &entry->event;
 	struct kf_cidr cidr = { .prefix_len = KF_CIDR_BITS };
 
-	if (event->kind != KF_EVENT_PENALTY)
+	if (event->kind != KF_EVENT_PENALTY || entry->others)
 		return NULL;
 	memcpy(cidr.addr, event->client, sizeof(cidr.addr));
 	if (!kf_cidr_is_v4(&cidr)) {
@@ -242,10 +258,21 @@ static json_t *packet_json(const struct kf_events_entry *entry)
 			 "key_id", text_or_null(entry->key_id));
 }
 
-/* Seconds are told where they say something: until a repetition, or of a penalty. */
-static json_t *retry_json(const struct kf_event *event)
+static json_t *positive_or_null(uint32_t number)
 {
-	return event->retry_after ? json_integer(event->retry_after) : json_null();
+	return number ? json_integer(number) : json_null();
+}
+
+/* What an event has told: a refusal, when to try again; a penalty, how long it is. */
+static json_t *numbers_json(const struct kf_events_entry *entry)
+{
+	bool penalty = entry->event.kind == KF_EVENT_PENALTY;
+	uint32_t seconds = entry->event.retry_after;
+
+	return json_pack("{s:o, s:o, s:o}", "retry_after_s",
+			 positive_or_null(penalty ? 0 : seconds), "penalty_s",
+			 positive_or_null(penalty ? seconds : 0), "count",
+			 positive_or_null(entry->others));
 }
 
 json_t *kf_events_json(const struct kf_events_entry *entry)
@@ -254,15 +281,16 @@ json_t *kf_events_json(const struct kf_events_entry *entry)
 	char time[KF_TIMETEXT_SIZE], id[REQUEST_ID_TEXT], source[KF_CIDR_TEXT];
 	const char *detail = event->detail ? kf_detail_name(event->detail) : NULL;
 	_cleanup_json_ json_t *json = json_pack(
-		"{s:I, s:s, s:s, s:s?, s:s, s:s?, s:s?, s:o, s:s?, s:b}", "seq",
-		(json_int_t)entry->seq, "time", kf_timetext_format_micros(entry->wall_ns, time),
-		"event", kind_name(entry), "service", text_or_null(entry->service), "reason",
+		"{s:I, s:s, s:s, s:s?, s:s, s:s?, s:s?, s:s?, s:b}", "seq", (json_int_t)entry->seq,
+		"time", kf_timetext_format_micros(entry->wall_ns, time), "event", kind_name(entry),
+		"service", text_or_null(entry->service), "reason",
 		kf_events_reason_name(event->reason), "detail", detail, "request_id",
-		request_id(event, id), "retry_after_s", retry_json(event), "source",
-		source_of(event, source), "monitor", event->monitor);
-	_cleanup_json_ json_t *packet = packet_json(entry);
+		request_id(event, id), "source", source_of(entry, source), "monitor",
+		event->monitor);
+	_cleanup_json_ json_t *numbers = numbers_json(entry), *packet = packet_json(entry);
 
-	if (!json || !packet || json_object_update(json, packet))
+	if (!json || !numbers || !packet || json_object_update(json, numbers) ||
+	    json_object_update(json, packet))
 		return NULL;
 	return TAKE_PTR(json);
 }

@@ -30,7 +30,8 @@ struct kf_events_entry {
 	uint64_t seq; /* 1, 2, 3 since the daemon began */
 	int64_t wall_ns;
 	struct kf_event event;
-	bool penalty_ended; /* told by the controller; the event is client and service alone */
+	bool penalty_ended; /* told by the controller; the event is client and service alone, */
+	uint32_t others;    /* or neither, but so many of them */
 	char service[64];   /* "" where it was unknown, as below */
 	char key_id[KF_KEY_ID_SIZE];
 	char iface[IF_NAMESIZE];
@@ -53,6 +54,9 @@ int kf_events_dispatch(struct kf_events *events);
  */
 void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
 			       uint8_t service, int64_t wall_ns);
+
+/* The same of @count others, of which no more is told. */
+void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns);
 
 /* Call it when services were added or removed: their names are remembered. */
 void kf_events_reload(struct kf_events *events);

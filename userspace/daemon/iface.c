@@ -20,8 +20,7 @@ struct kf_iface {
 	struct kf_why error;
 };
 
-/* ---- what is remembered
- * --------------------------------------------------------------------------- */
+/* ---- what is remembered ---------------------------------------------------------------------- */
 
 static struct kf_iface *find(struct kf_daemon *daemon, const char *dev)
 {
@@ -69,8 +68,7 @@ static bool is_renamed(const struct kf_iface *iface, char name[static IFNAMSIZ])
 	       strcmp(name, iface->dev);
 }
 
-/* ---- connections that were there before
- * ------------------------------------------------------------- */
+/* ---- connections that were there before ------------------------------------------------------ */
 
 struct service_list {
 	struct kf_adopt_service services[KF_SERVICES_MAX];
@@ -108,8 +106,7 @@ static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
 			    kf_maps_config(daemon->maps)->flow_secret, result, why);
 }
 
-/* ---- attaching
- * --------------------------------------------------------------------------------------- */
+/* ---- attaching ------------------------------------------------------------------------------- */
 
 static void adopt_and_remember(struct kf_daemon *daemon, const struct kf_iface_row *row,
 			       struct kf_iface *iface)
@@ -212,8 +209,7 @@ void kf_iface_close(struct kf_daemon *daemon)
 		forget(daemon, daemon->ifaces->dev);
 }
 
-/* ---- changes
- * ------------------------------------------------------------------------------------------ */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 static void put_back(struct kf_daemon *daemon, const struct kf_iface_row *row, bool had,
 		     const struct kf_iface_row *old)
@@ -297,8 +293,43 @@ void kf_iface_link(void *context, const char *dev, int ifindex, bool up)
 		attach_or_log(daemon, &row);
 }
 
-/* ---- views
- * -------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
+
+static const char *effect_of(unsigned int lacks)
+{
+	if (lacks & KF_ATTACH_LACKS_FILTER)
+		return "the filter was";
+	switch (lacks) {
+	case KF_ATTACH_LACKS_ANSWER:
+		return "requests are refused, but nobody is told why: the answering program was";
+	case KF_ATTACH_LACKS_EGRESS:
+		return "the backend's side is not seen, so connections may be refused, and "
+		       "requests "
+		       "of dead keys go on: the egress program was";
+	default:
+		return "connections may be refused, and nobody is told why: the egress and the "
+		       "answering program were";
+	}
+}
+
+static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		    struct kf_iface_view *view)
+{
+	unsigned int lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
+
+	view->state = KF_IFACE_ATTACHED;
+	if (lacks & KF_ATTACH_LACKS_FILTER)
+		view->state = KF_IFACE_FAILED;
+	else if (lacks)
+		view->state = KF_IFACE_PARTIAL;
+	/* why it could not be attached says more; other trouble is older than a part that is gone
+	 */
+	if (!lacks || (view->state == KF_IFACE_FAILED && *view->error))
+		return;
+	snprintf(view->error, sizeof(view->error),
+		 "%s taken off by someone else; keyfilterctl iface attach %s --mode %s",
+		 effect_of(lacks), row->dev, kf_attach_mode_name(row->mode));
+}
 
 void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		   struct kf_iface_view *view)
@@ -311,26 +342,23 @@ void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		view->existing = iface->existing;
 		memcpy(view->error, iface->error.text, sizeof(view->error));
 	}
-	if (!view->ifindex) {
-		view->state = KF_IFACE_MISSING;
-		*view->error = '\0';
-		if (is_renamed(iface, name))
-			snprintf(view->error, sizeof(view->error),
-				 "it is called %s now, and filtered; detach %s and attach %s", name,
-				 row->dev, name);
-	} else if (kf_attach_is_on(daemon->attach, row->dev, row->mode))
-		view->state = KF_IFACE_ATTACHED;
-	else
-		view->state = KF_IFACE_FAILED;
-	if (view->state == KF_IFACE_FAILED && !*view->error)
+	if (view->ifindex) {
+		look_at(daemon, row, view);
+		return;
+	}
+	view->state = KF_IFACE_MISSING;
+	*view->error = '\0';
+	if (is_renamed(iface, name))
 		snprintf(view->error, sizeof(view->error),
-			 "the programs were taken off by someone else; detach and attach it again");
+			 "it is called %s now, and filtered; detach %s and attach %s", name,
+			 row->dev, name);
 }
 
 json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
 {
 	static const char *const states[] = {
 		[KF_IFACE_ATTACHED] = "attached",
+		[KF_IFACE_PARTIAL] = "partial",
 		[KF_IFACE_MISSING] = "missing",
 		[KF_IFACE_FAILED] = "failed",
 	};

@@ -19,7 +19,12 @@
 #include "daemon.h"
 #include "store.h"
 
-enum kf_iface_state { KF_IFACE_ATTACHED, KF_IFACE_MISSING, KF_IFACE_FAILED };
+enum kf_iface_state {
+	KF_IFACE_ATTACHED,
+	KF_IFACE_PARTIAL, /* the filter is there, what belongs to it is not */
+	KF_IFACE_MISSING,
+	KF_IFACE_FAILED, /* nothing is filtered there */
+};
 
 struct kf_iface; /* what is known of one; a list hangs on daemon->ifaces */
 

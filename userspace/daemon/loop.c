@@ -46,8 +46,7 @@ struct kf_loop {
 	int last_err[JOB_COUNT]; /* of each job: one failure is one line, however long it lasts */
 };
 
-/* ---- every few seconds -------------------------------------------------------------------------
- */
+/* ---- every few seconds ----------------------------------------------------------------------- */
 
 static int tick_api(struct kf_daemon *daemon)
 {
@@ -67,11 +66,11 @@ static int expire(struct kf_daemon *daemon)
 
 static int watch_penalties(struct kf_daemon *daemon)
 {
-	int told = kf_penalty_watch_tick(daemon->penalties);
+	int ended = kf_penalty_watch_tick(daemon->penalties);
 
-	if (told > 0)
+	if (ended > 0)
 		kf_api_wake_followers(daemon);
-	return told < 0 ? told : 0;
+	return ended < 0 ? ended : 0;
 }
 
 static const struct job {
@@ -82,7 +81,7 @@ static const struct job {
 	[API_JOB] = { "the care of admin connections", 1, tick_api },
 	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
 	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },
-	[PENALTY_JOB] = { "the watch for penalties that end", 1, watch_penalties },
+	[PENALTY_JOB] = { "the watch over penalties", 1, watch_penalties },
 };
 
 static void run_job(struct kf_daemon *daemon, size_t i)
@@ -142,8 +141,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *context)
 								  : rest_of_sweep(daemon->loop));
 }
 
-/* ---- what was revoked ---------------------------------------------------------------------------
- */
+/* ---- what was revoked ------------------------------------------------------------------------ */
 
 static void end_walk(struct kf_loop *loop, int err)
 {
@@ -192,8 +190,7 @@ static int after_all(sd_event_source *source, void *context)
 	return err < 0 ? err : sd_event_source_set_enabled(loop->on_cut, SD_EVENT_ON);
 }
 
-/* ---- when something happens ---------------------------------------------------------------------
- */
+/* ---- when something happens ------------------------------------------------------------------ */
 
 static int on_events(sd_event_source *source, int fd, uint32_t revents, void *context)
 {
@@ -252,8 +249,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
-/* ---- begin and end
- * ------------------------------------------------------------------------------- */
+/* ---- begin and end --------------------------------------------------------------------------- */
 
 static int add_signals(struct kf_daemon *daemon, sd_event *event)
 {

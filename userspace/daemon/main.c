@@ -6,13 +6,15 @@
  *
  *   1. settings      nothing is touched before every line of them was understood
  *   2. directories   only ours, 0700 for the state, before anything is written into them
- *   3. locks         one daemon per state and run directory (and, in 5, per pin directory)
- *   4. store, secret the policy, and the key to it: if either cannot be trusted, we stop here, and
+ *   3. locks         one daemon per state and run directory (and, in 6, per pin directory)
+ *   4. look ahead    could this build take over what is pinned, and run on this kernel? If not, we
+ *                    stop before the store is migrated, and the build of before still starts
+ *   5. store, secret the policy, and the key to it: if either cannot be trusted, we stop here, and
  *                    what a former daemon has put into the kernel goes on unchanged
- *   5. maps          the pinned ones, or new ones that no program has yet
- *   6. reconcile     the maps say what the store says, before a program could read them
- *   7. interfaces    attached where they are not: only a whole policy is ever enforced
- *   8. the socket    last, so that nobody is told "done" by a daemon that is not, then READY=1
+ *   6. maps          the pinned ones, or new ones that no program has yet
+ *   7. reconcile     the maps say what the store says, before a program could read them
+ *   8. interfaces    attached where they are not: only a whole policy is ever enforced
+ *   9. the socket    last, so that nobody is told "done" by a daemon that is not, then READY=1
  *
  * The end is the same in reverse, in finish(), after success as after failure. The filter stays in
  * place (invariant 3: fail static), unless `keyfilterd --unload` asked for it to be taken off.
@@ -51,8 +53,7 @@
 
 #define EXIT_USAGE 2
 
-/* ---- options
- * ------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 struct options {
 	const char *state_dir;
@@ -170,8 +171,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 	return -EINVAL;
 }
 
-/* ---- parts of the start
- * ---------------------------------------------------------------------------- */
+/* ---- parts of the start ---------------------------------------------------------------------- */
 
 /* An error is logged here, once; what failed below only said why. */
 static int give_up(int err, const struct kf_why *why)
@@ -292,10 +292,9 @@ static int open_policy(struct kf_daemon *daemon)
 	return err ? give_up(err, &why) : 0;
 }
 
-static int open_kernel(struct kf_daemon *daemon)
+static struct kf_maps_settings maps_settings(const struct kf_config_settings *s)
 {
-	const struct kf_config_settings *s = &daemon->settings;
-	const struct kf_maps_settings maps = {
+	return (struct kf_maps_settings){
 		.keys_max = s->keys_max,
 		.sources_max = s->sources_max,
 		.flows_max = s->flows_max,
@@ -307,6 +306,22 @@ static int open_kernel(struct kf_daemon *daemon)
 		.event_rate = s->event_rate,
 		.head_timeout_ns = s->head_timeout * (uint64_t)KF_TIMETEXT_SECOND,
 	};
+}
+
+static int look_ahead(const struct kf_daemon *daemon)
+{
+	const struct kf_maps_settings maps = maps_settings(&daemon->settings);
+	struct kf_why why = { 0 };
+	int err = kf_maps_check(daemon->pin_dir, &maps, &why);
+
+	err = err ?: kf_attach_probe(NULL, &why);
+	return err ? give_up(err, &why) : 0;
+}
+
+static int open_kernel(struct kf_daemon *daemon)
+{
+	const struct kf_config_settings *s = &daemon->settings;
+	const struct kf_maps_settings maps = maps_settings(s);
 	struct kf_why why = { 0 };
 	int err = kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
 
@@ -315,7 +330,6 @@ static int open_kernel(struct kf_daemon *daemon)
 					   daemon->secret,
 					   s->flow_idle * (uint64_t)KF_TIMETEXT_SECOND, &why);
 	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, &why);
-	err = err ?: kf_attach_probe(daemon->attach, &why);
 	return err ? give_up(err, &why) : 0;
 }
 
@@ -334,7 +348,7 @@ static int open_interfaces(struct kf_daemon *daemon)
 	err = kf_events_open(&daemon->events, daemon->reconcile, &why);
 	if (err)
 		return give_up(err, &why);
-	err = kf_penalty_watch_open(&daemon->penalties, daemon->maps, daemon->events);
+	err = kf_penalty_watch_open(&daemon->penalties, daemon->reconcile, daemon->events);
 	if (err)
 		kf_log_error("no memory to watch penalties; free some, or lower penalties");
 	return err;
@@ -352,13 +366,13 @@ static int open_loop(struct kf_daemon *daemon)
 	return kf_api_open(daemon);
 }
 
-/* ---- start, run, finish
- * ----------------------------------------------------------------------------- */
+/* ---- start, run, finish ---------------------------------------------------------------------- */
 
 static int start(struct kf_daemon *daemon)
 {
 	int err = open_directories(daemon);
 
+	err = err ?: look_ahead(daemon);
 	err = err ?: open_policy(daemon);
 	err = err ?: open_kernel(daemon);
 	err = err ?: open_interfaces(daemon);

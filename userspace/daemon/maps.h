@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * maps.h - the pinned BPF maps; no other file calls bpf_map_*.
+ * maps.h - the pinned BPF maps; no other files than maps*.c call bpf_map_*.
  *
  * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
  * no controller runs. One controller per pin directory, by a lock on the directory. kf_config,
@@ -51,6 +51,9 @@ int kf_maps_open(struct kf_maps **out, const char *pin_dir, const struct kf_maps
 		 struct kf_why *why);
 void kf_maps_close(struct kf_maps *maps); /* the pins stay; NULL is fine */
 
+/* Would kf_maps_open() take the pins that are there? Changes nothing, makes nothing. */
+int kf_maps_check(const char *pin_dir, const struct kf_maps_settings *settings, struct kf_why *why);
+
 /* Were they made by this kf_maps_open() (or by one that never came to seal them)? */
 bool kf_maps_are_fresh(const struct kf_maps *maps);
 /* The policy is in the maps, whole: writes the version, then the magic. */
@@ -64,6 +67,9 @@ int kf_maps_unload(const char *pin_dir, struct kf_why *why);
 int kf_maps_fd(const struct kf_maps *maps, enum kf_map map); /* borrowed; for ring_buffer__new() */
 uint32_t kf_maps_entries(const struct kf_maps *maps, enum kf_map map); /* max_entries */
 const char *kf_maps_name(enum kf_map map);
+
+/* CLOCK_BOOTTIME, the clock of the programs. */
+uint64_t kf_maps_now(void);
 
 /* ---- memory-mapped -------------------------------------------------------------------------- */
 
@@ -85,7 +91,7 @@ void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
 /*
  * The members of the same name. What the key has used up, in requests, stays used up, but never so
  * much that at the new rate it would have to wait for longer than one interval. Of a key's slots
- * the one that is their rate_slot comes first.
+ * the one that is their rate_slot comes first, or some are refused too early until it comes.
  */
 void kf_maps_slot_rate(struct kf_maps *maps, uint32_t slot, uint64_t rate_interval_ns,
 		       uint64_t rate_burst_ns);

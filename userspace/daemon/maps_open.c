@@ -157,6 +157,10 @@ static int fill_config(struct kf_maps *maps, const struct kf_maps_settings *sett
 
 /* ---- pinned maps ----------------------------------------------------------------------------- */
 
+#define MEND_LAYOUT                                                                                \
+	"run `keyfilterd --unload`, which opens all services, and start again, or go back to the " \
+	"keyfilterd of before"
+
 /* -ENOENT: not pinned. */
 static int open_pin(const char *pin_dir, enum kf_map map)
 {
@@ -224,9 +228,7 @@ static int check_pin(const struct kf_maps *maps, enum kf_map map, const char *pi
 	    info.value_size != spec->value_size || info.map_flags != spec->map_flags)
 		return kf_why_set(
 			why, -EPROTO,
-			"%s/maps/%s has another layout than this keyfilterd "
-			"knows; run the keyfilterd that made it with --unload, then start "
-			"this one",
+			"%s/maps/%s has another layout than this keyfilterd knows; " MEND_LAYOUT,
 			pin_dir, kf_maps_name(map));
 	if (info.max_entries == spec->max_entries)
 		return 0;
@@ -300,8 +302,7 @@ static int look_for_pins(const char *pin_dir, struct kf_why *why)
 		return 0;
 	if (head.magic != KF_ABI_MAGIC || head.version != KF_ABI_VERSION)
 		return kf_why_set(why, -EPROTO,
-				  "%s has layout %u, this keyfilterd knows %u; run the "
-				  "keyfilterd that made it with --unload, then start this one",
+				  "%s has layout %u, this keyfilterd knows %u; " MEND_LAYOUT,
 				  pin_dir, head.version, KF_ABI_VERSION);
 	return 1;
 }
@@ -367,15 +368,21 @@ static int make_fresh(struct kf_maps *maps, const struct kf_maps_settings *setti
 	return err;
 }
 
-static int take_over(struct kf_maps *maps, const struct kf_maps_settings *settings,
-		     const char *pin_dir, struct kf_why *why)
+/* Opens and checks what is pinned. */
+static int open_present(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
 {
 	int err = open_pins(maps, pin_dir, why);
 
 	if (!err)
 		err = map_memory(maps, why);
-	if (!err)
-		err = check_config(maps, pin_dir, why);
+	return err ? err : check_config(maps, pin_dir, why);
+}
+
+static int take_over(struct kf_maps *maps, const struct kf_maps_settings *settings,
+		     const char *pin_dir, struct kf_why *why)
+{
+	int err = open_present(maps, pin_dir, why);
+
 	if (err)
 		return err;
 	__atomic_store_n(&maps->config->event_rate, settings->event_rate, __ATOMIC_RELAXED);
@@ -414,26 +421,56 @@ static int open_all(struct kf_maps *maps, const char *pin_dir,
 
 KF_CLEANUP_DEFINE(struct kf_maps, kf_maps_close)
 
-int kf_maps_open(struct kf_maps **out, const char *pin_dir, const struct kf_maps_settings *settings,
-		 struct kf_why *why)
+/* With no map open yet. */
+static int make_handle(struct kf_maps **out, struct kf_why *why)
 {
 	_cleanup_(kf_maps_closep) struct kf_maps *maps = calloc(1, sizeof(*maps));
-	int err;
+	int cpus = libbpf_num_possible_cpus();
 
 	if (!maps)
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
 	maps->dir = -1;
 	for (int i = 0; i < KF_MAP_COUNT; i++)
 		maps->fd[i] = -1;
-	err = libbpf_num_possible_cpus();
-	if (err < 0)
-		return kf_why_set(why, err, "cannot count the CPUs: %s; mount /sys",
-				  strerror(-err));
-	maps->cpus = (uint32_t)err;
-	err = open_all(maps, pin_dir, settings, why);
+	if (cpus < 0)
+		return kf_why_set(why, cpus, "cannot count the CPUs: %s; mount /sys",
+				  strerror(-cpus));
+	maps->cpus = (uint32_t)cpus;
+	*out = TAKE_PTR(maps);
+	return 0;
+}
+
+int kf_maps_open(struct kf_maps **out, const char *pin_dir, const struct kf_maps_settings *settings,
+		 struct kf_why *why)
+{
+	_cleanup_(kf_maps_closep) struct kf_maps *maps = NULL;
+	int err = make_handle(&maps, why);
+
+	if (!err)
+		err = open_all(maps, pin_dir, settings, why);
 	if (!err)
 		*out = TAKE_PTR(maps);
 	return err;
+}
+
+int kf_maps_check(const char *pin_dir, const struct kf_maps_settings *settings, struct kf_why *why)
+{
+	_cleanup_(bpf_object__closep) struct bpf_object *object = NULL;
+	_cleanup_(kf_maps_closep) struct kf_maps *maps = NULL;
+	int err = kf_maps_pin_check_fs(pin_dir, why);
+
+	if (err || (access(pin_dir, F_OK) && errno == ENOENT))
+		return err;
+	err = make_handle(&maps, why);
+	if (err)
+		return err;
+	maps->dir = kf_maps_pin_lock(pin_dir, why); /* until the end of this function */
+	if (maps->dir < 0)
+		return maps->dir;
+	err = open_object(maps, settings, &object, why);
+	if (!err)
+		err = look_for_pins(pin_dir, why);
+	return err > 0 ? open_present(maps, pin_dir, why) : err;
 }
 
 void kf_maps_close(struct kf_maps *maps)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * maps_open.h - what maps.c, maps_open.c and maps_pin.c share; nobody else includes it.
+ * maps_open.h - what the maps*.c share; nobody else includes it.
  *
  * maps_pin.c knows where the pins are, maps_open.c makes, opens and checks them, maps.c reads and
- * writes what is in them.
+ * writes what is in them, maps_slot.c and maps_penalty.c what is memory-mapped of keys and sources.
  */
 #ifndef KEYFILTER_DAEMON_MAPS_OPEN_H
 #define KEYFILTER_DAEMON_MAPS_OPEN_H

@@ -15,9 +15,12 @@
 #include "penalty.h"
 #include "reconcile.h"
 
+struct family;
+
 struct writer {
 	struct kf_daemon *daemon;
 	FILE *out;
+	const struct family *family; /* that is being written */
 };
 
 static void begin(FILE *out, const char *name, const char *type, const char *help)
@@ -38,78 +41,86 @@ void kf_metrics_label(FILE *out, const char *text)
 	}
 }
 
-static int write_packets(void *context, const struct kf_service_row *row)
-{
-	const struct writer *writer = context;
-	struct kf_counters counters;
-	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
+/* ---- of each service ------------------------------------------------------------------------- */
 
-	for (unsigned int reason = 0; !err && reason < KF_REASON_COUNT; reason++)
-		fprintf(writer->out,
-			"keyfilter_packets_total{service=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-			row->name, kf_events_reason_name(reason),
-			(uint64_t)counters.packets[reason]);
-	return err;
+static void write_packets(FILE *out, const char *service, const struct kf_counters *counters)
+{
+	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++)
+		fprintf(out, "keyfilter_packets_total{service=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+			service, kf_events_reason_name(reason),
+			(uint64_t)counters->packets[reason]);
 }
 
-static int write_requests(void *context, const struct kf_service_row *row)
+static void write_requests(FILE *out, const char *service, const struct kf_counters *counters)
 {
-	const struct writer *writer = context;
-	struct kf_counters counters;
-	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
-
-	if (err)
-		return err;
-	fprintf(writer->out,
+	fprintf(out,
 		"keyfilter_requests_total{service=\"%s\",verdict=\"admitted\"} %" PRIu64 "\n"
 		"keyfilter_requests_total{service=\"%s\",verdict=\"refused\"} %" PRIu64 "\n",
-		row->name, (uint64_t)counters.requests_admitted, row->name,
-		(uint64_t)counters.requests_refused);
-	return 0;
+		service, (uint64_t)counters->requests_admitted, service,
+		(uint64_t)counters->requests_refused);
 }
 
-static int write_told(void *context, const struct kf_service_row *row)
+static void write_told(FILE *out, const char *service, const struct kf_counters *counters)
 {
-	const struct writer *writer = context;
-	struct kf_counters counters;
-	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
-
-	if (err)
-		return err;
-	fprintf(writer->out,
+	fprintf(out,
 		"keyfilter_refusals_total{service=\"%s\",told=\"reply\"} %" PRIu64 "\n"
 		"keyfilter_refusals_total{service=\"%s\",told=\"reset\"} %" PRIu64 "\n"
 		"keyfilter_refusals_total{service=\"%s\",told=\"reset_for_reply\"} %" PRIu64 "\n"
 		"keyfilter_refusals_total{service=\"%s\",told=\"failed\"} %" PRIu64 "\n",
-		row->name, (uint64_t)counters.replies, row->name, (uint64_t)counters.resets,
-		row->name, (uint64_t)counters.replies_reset, row->name,
-		(uint64_t)counters.replies_failed);
-	return 0;
+		service, (uint64_t)counters->replies, service, (uint64_t)counters->resets, service,
+		(uint64_t)counters->replies_reset, service, (uint64_t)counters->replies_failed);
 }
 
-static int write_cuts(void *context, const struct kf_service_row *row)
+static void write_cuts(FILE *out, const char *service, const struct kf_counters *counters)
+{
+	fprintf(out, "keyfilter_flows_cut_total{service=\"%s\"} %" PRIu64 "\n", service,
+		(uint64_t)counters->flows_cut);
+}
+
+static void write_penalties(FILE *out, const char *service, const struct kf_counters *counters)
+{
+	fprintf(out, "keyfilter_penalties_total{service=\"%s\"} %" PRIu64 "\n", service,
+		(uint64_t)counters->penalties);
+}
+
+static const struct family {
+	const char *name;
+	const char *help;
+	void (*write)(FILE *out, const char *service, const struct kf_counters *counters);
+} families[] = {
+	{ "keyfilter_packets_total", "Packets to a service, each under one reason.",
+	  write_packets },
+	{ "keyfilter_requests_total", "Request heads judged, by verdict.", write_requests },
+	{ "keyfilter_refusals_total",
+	  "Refusals by how the client was told; failed: not even by a reset.", write_told },
+	{ "keyfilter_flows_cut_total", "Connections ended while they were served.", write_cuts },
+	{ "keyfilter_penalties_total", "Penalties raised against sources.", write_penalties },
+};
+
+static int write_service(void *context, const struct kf_service_row *row)
 {
 	const struct writer *writer = context;
 	struct kf_counters counters;
 	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
 
 	if (!err)
-		fprintf(writer->out, "keyfilter_flows_cut_total{service=\"%s\"} %" PRIu64 "\n",
-			row->name, (uint64_t)counters.flows_cut);
+		writer->family->write(writer->out, row->name, &counters);
 	return err;
 }
 
-static int write_penalties(void *context, const struct kf_service_row *row)
+static int write_services(struct writer *writer)
 {
-	const struct writer *writer = context;
-	struct kf_counters counters;
-	int err = kf_maps_counters(writer->daemon->maps, row->index, &counters);
+	int err = 0;
 
-	if (!err)
-		fprintf(writer->out, "keyfilter_penalties_total{service=\"%s\"} %" PRIu64 "\n",
-			row->name, (uint64_t)counters.penalties);
+	for (size_t i = 0; !err && i < sizeof(families) / sizeof(families[0]); i++) {
+		writer->family = &families[i];
+		begin(writer->out, families[i].name, "counter", families[i].help);
+		err = kf_store_service_each(writer->daemon->store, write_service, writer);
+	}
 	return err;
 }
+
+/* ---- of the daemon --------------------------------------------------------------------------- */
 
 static int write_iface(void *context, const struct kf_iface_row *row)
 {
@@ -122,32 +133,6 @@ static int write_iface(void *context, const struct kf_iface_row *row)
 	fprintf(writer->out, "\",mode=\"%s\"} %d\n", kf_attach_mode_name(row->mode),
 		view.state == KF_IFACE_ATTACHED);
 	return 0;
-}
-
-static int write_services(struct writer *writer)
-{
-	static const struct {
-		const char *name;
-		const char *help;
-		int (*write)(void *context, const struct kf_service_row *row);
-	} families[] = {
-		{ "keyfilter_packets_total", "Packets to a service, each under one reason.",
-		  write_packets },
-		{ "keyfilter_requests_total", "Request heads judged, by verdict.", write_requests },
-		{ "keyfilter_refusals_total",
-		  "Refusals by how the client was told; failed: not even by a reset.", write_told },
-		{ "keyfilter_flows_cut_total", "Connections ended while they were served.",
-		  write_cuts },
-		{ "keyfilter_penalties_total", "Penalties raised against sources.",
-		  write_penalties },
-	};
-	int err = 0;
-
-	for (size_t i = 0; !err && i < sizeof(families) / sizeof(families[0]); i++) {
-		begin(writer->out, families[i].name, "counter", families[i].help);
-		err = kf_store_service_each(writer->daemon->store, families[i].write, writer);
-	}
-	return err;
 }
 
 static int write_events(struct writer *writer)
@@ -192,7 +177,7 @@ static void write_penalised(struct writer *writer)
 
 int kf_metrics_write(struct kf_daemon *daemon, FILE *out)
 {
-	struct writer writer = { daemon, out };
+	struct writer writer = { .daemon = daemon, .out = out };
 	int err;
 
 	begin(out, "keyfilter_build_info", "gauge", "1, and the version as a label.");

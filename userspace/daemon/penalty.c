@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <keyfilter/penaltystate.h>
+
 #include "cleanup.h"
+#include "cut.h"
 #include "events.h"
-#include "maps.h"
 #include "reconcile.h"
 #include "timetext.h"
 
-#define AT_A_TIME (KF_EVENTS_KEPT / 4) /* ends told: they must not push out what else happens */
+#define TELL_AT_MOST 10 /* ends, one by one: they must not push out what else happens */
 
 static uint32_t places(const struct kf_maps *maps)
 {
@@ -33,11 +35,6 @@ void kf_penalty_block(const struct kf_penalty *penalty, struct kf_cidr *block)
 	}
 	memcpy(block->addr, unit, sizeof(unit));
 	block->prefix_len = 64;
-}
-
-static bool in_force(const struct kf_penalty *penalty, uint64_t now_ns)
-{
-	return penalty->until_ns > now_ns;
 }
 
 /* The windows of services differ, and a place does not say whose it is: the longest counts. */
@@ -64,20 +61,14 @@ void kf_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps *maps,
 	};
 }
 
-/* As the kernel counts: on the coarse clock of kf_penalty.window, to the benefit of the window. */
-static bool window_is_over(const struct kf_penalty_walk *walk, const struct kf_penalty *penalty)
-{
-	int32_t age = (int32_t)((uint32_t)(walk->now_ns >> 30) - penalty->window);
-
-	return age > 0 && (uint64_t)(age - 1) << 30 >= walk->window_ns;
-}
-
 static bool is_wanted(const struct kf_penalty_walk *walk, const struct kf_penalty *penalty)
 {
+	bool in_force = kf_policy_in_force(penalty->until_ns, walk->now_ns);
+
 	if (walk->kind == KF_PENALTY_IN_FORCE)
-		return in_force(penalty, walk->now_ns);
-	return penalty->failures && !in_force(penalty, walk->now_ns) &&
-	       !window_is_over(walk, penalty);
+		return in_force;
+	return penalty->failures && !in_force &&
+	       !kf_penalty_window_is_over(penalty->window, walk->window_ns, walk->now_ns);
 }
 
 bool kf_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out)
@@ -107,9 +98,9 @@ uint64_t kf_penalty_count(struct kf_maps *maps)
 	return count;
 }
 
-/* ---- their ends ------------------------------------------------------------------------------ */
+/* ---- the watch ------------------------------------------------------------------------------- */
 
-/* One penalty whose end was not told yet. */
+/* One penalty that is in force. */
 struct noted {
 	uint64_t unit;
 	uint64_t until_ns;
@@ -124,13 +115,14 @@ struct list {
 };
 
 struct kf_penalty_watch {
+	struct kf_reconcile *reconcile;
 	struct kf_maps *maps;
 	struct kf_events *events;
 	struct list noted;
 	struct list next; /* filled by the tick that is running */
 	struct kf_clock now;
 	uint64_t last_ns; /* of the last tick */
-	int told;	  /* in this one */
+	uint32_t ended;	  /* in this one */
 };
 
 static int note(struct list *list, const struct noted *noted)
@@ -159,50 +151,65 @@ static struct noted as_noted(uint32_t place, const struct kf_penalty *penalty)
 	};
 }
 
-static void tell(struct kf_penalty_watch *watch, const struct noted *noted)
+/* Without events where the operator wants none. */
+static bool is_told(const struct kf_penalty_watch *watch)
+{
+	return kf_maps_config(watch->maps)->event_rate;
+}
+
+static void end(struct kf_penalty_watch *watch, const struct noted *noted)
 {
 	const struct kf_penalty penalty = { .unit = noted->unit };
 	uint64_t end_ns =
 		noted->until_ns < watch->now.boot_ns ? noted->until_ns : watch->now.boot_ns;
 	struct kf_cidr block;
 
-	if (!kf_maps_config(watch->maps)->event_rate)
-		return; /* the operator wants none */
+	if (watch->ended++ >= TELL_AT_MOST || !is_told(watch))
+		return;
 	kf_penalty_block(&penalty, &block);
 	kf_events_add_penalty_end(watch->events, block.addr, noted->service,
 				  kf_policy_wall(&watch->now, end_ns));
-	watch->told++;
 }
 
-/* Told now or, when that was enough for one time, in the next tick. */
-static int end(struct kf_penalty_watch *watch, const struct noted *noted)
+/* Those that were not told one by one. */
+static void sum_up(struct kf_penalty_watch *watch)
 {
-	if (watch->told >= AT_A_TIME)
-		return note(&watch->next, noted);
-	tell(watch, noted);
-	return 0;
+	if (watch->ended > TELL_AT_MOST && is_told(watch))
+		kf_events_add_penalty_ends(watch->events, watch->ended - TELL_AT_MOST,
+					   watch->now.wall_ns);
+}
+
+/*
+ * A new one asks for a walk over the source's silent requests. Its event does so sooner, but is
+ * lost where events are over their rate, unwanted, or find no room.
+ */
+static int go_on(struct kf_penalty_watch *watch, const struct noted *before,
+		 const struct noted *now)
+{
+	bool same = before && before->unit == now->unit;
+
+	if (before && !same)
+		end(watch, before);
+	if (!same || before->until_ns != now->until_ns)
+		watch->reconcile->revoked |= KF_CUT_SOURCES;
+	return note(&watch->next, now);
 }
 
 /* @before: what was noted at this place, or NULL; @penalty: what stands there now, or NULL. */
 static int look_at(struct kf_penalty_watch *watch, uint32_t place, const struct noted *before,
 		   const struct kf_penalty *penalty)
 {
-	const uint64_t now_ns = watch->now.boot_ns;
 	struct noted now;
-	int err = 0;
 
 	if (penalty)
 		now = as_noted(place, penalty);
-	if (penalty && in_force(penalty, now_ns)) {
-		if (before && before->unit != penalty->unit)
-			tell(watch, before); /* there is room to note one only */
-		return note(&watch->next, &now);
-	}
+	if (penalty && kf_policy_in_force(penalty->until_ns, watch->now.boot_ns))
+		return go_on(watch, before, &now);
 	if (before)
-		err = end(watch, before);
+		end(watch, before);
 	else if (penalty && penalty->until_ns > watch->last_ns)
-		err = end(watch, &now); /* it has come and gone since */
-	return err;
+		end(watch, &now); /* it has come and gone since */
+	return 0;
 }
 
 static int look_at_all(struct kf_penalty_watch *watch)
@@ -231,21 +238,22 @@ int kf_penalty_watch_tick(struct kf_penalty_watch *watch)
 	int err;
 
 	watch->now = kf_reconcile_now();
-	watch->told = 0;
+	watch->ended = 0;
 	watch->next.count = 0;
 	err = look_at_all(watch);
 	if (err)
 		return err; /* some may be told twice: the old list stays */
+	sum_up(watch);
 	watch->noted = watch->next;
 	watch->next = noted;
 	watch->last_ns = watch->now.boot_ns;
-	return watch->told;
+	return (int)watch->ended;
 }
 
 KF_CLEANUP_DEFINE(struct kf_penalty_watch, kf_penalty_watch_close)
 
 /* The first look tells nothing: what had ended before was somebody else's to tell. */
-int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_maps *maps,
+int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_reconcile *reconcile,
 			  struct kf_events *events)
 {
 	_cleanup_(kf_penalty_watch_closep) struct kf_penalty_watch *watch =
@@ -254,7 +262,8 @@ int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_maps *maps,
 
 	if (!watch)
 		return -ENOMEM;
-	watch->maps = maps;
+	watch->reconcile = reconcile;
+	watch->maps = reconcile->maps;
 	watch->events = events;
 	watch->last_ns = kf_reconcile_now().boot_ns;
 	err = kf_penalty_watch_tick(watch);
@@ -300,7 +309,7 @@ struct kf_penalty_forgiven kf_penalty_forgive(struct kf_penalty_watch *watch,
 			continue;
 		kf_maps_penalty_forgive(maps, place);
 		forgiven.sources++;
-		forgiven.penalised += in_force(&penalty, watch->now.boot_ns);
+		forgiven.penalised += kf_policy_in_force(penalty.until_ns, watch->now.boot_ns);
 	}
 	kf_penalty_watch_tick(watch);
 	return forgiven;

@@ -4,8 +4,9 @@
  *
  * The kernel alone counts failures, raises penalties and lets them run out; all of it stands in
  * kf_penalties, which is memory-mapped. What is here reads that table, forgives in it, and notices
- * once a second which penalties have ended, so that there is an event for it. Called by
- * api_source.c, metrics.c and the loop; one thread. Times are CLOCK_BOOTTIME nanoseconds.
+ * once a second which penalties are new, so that silent requests of these sources are cut, and
+ * which have ended, so that there is an event for it. Called by api_source.c, metrics.c, cut.c and
+ * the loop; one thread. Times are CLOCK_BOOTTIME nanoseconds.
  */
 #ifndef KEYFILTER_DAEMON_PENALTY_H
 #define KEYFILTER_DAEMON_PENALTY_H
@@ -19,6 +20,7 @@
 
 struct kf_events;
 struct kf_maps;
+struct kf_reconcile;
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
@@ -47,18 +49,19 @@ bool kf_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out);
 /* How many are penalised now. */
 uint64_t kf_penalty_count(struct kf_maps *maps);
 
-/* ---- their ends ----------------------------------------------------------------------------- */
+/* ---- the watch ------------------------------------------------------------------------------ */
 
 struct kf_penalty_watch;
 
 /* Notes what is in force, whoever saw it begin. Borrows all; 0 or -ENOMEM. */
-int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_maps *maps,
+int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_reconcile *reconcile,
 			  struct kf_events *events);
 void kf_penalty_watch_close(struct kf_penalty_watch *watch); /* NULL is fine */
 
 /*
- * Once a second: adds an event for each penalty that has run out or was forgiven since the last
- * time; some hundred at a time, the others follow. How many, or -ENOMEM.
+ * Once a second: notes in reconcile->revoked that penalties were raised since the last time, and
+ * adds an event for each one that has run out or was forgiven; where they are many, for the first
+ * ten, and one with the number of the others. How many have ended, or -ENOMEM.
  */
 int kf_penalty_watch_tick(struct kf_penalty_watch *watch);
 
@@ -71,7 +74,7 @@ struct kf_penalty_forgiven {
 
 /*
  * Forgives the sources in @cidr; where it is a part of an IPv6 /64, that /64. An IPv6 block around
- * all of IPv4 does not speak about IPv4. The events are there when it returns.
+ * all of IPv4 does not speak about IPv4. The events are there when it returns, as those of a tick.
  */
 struct kf_penalty_forgiven kf_penalty_forgive(struct kf_penalty_watch *watch,
 					      const struct kf_cidr *cidr);

@@ -39,9 +39,9 @@ struct kf_clock kf_reconcile_now(void)
 	uint64_t shortest = UINT64_MAX;
 
 	for (int i = 0; i < CLOCK_TRIES; i++) {
-		uint64_t before = read_clock(CLOCK_BOOTTIME);
+		uint64_t before = kf_maps_now();
 		uint64_t wall = read_clock(CLOCK_REALTIME);
-		uint64_t took = read_clock(CLOCK_BOOTTIME) - before;
+		uint64_t took = kf_maps_now() - before;
 
 		if (took >= shortest)
 			continue;

@@ -166,18 +166,32 @@ static int delete_stale_tags(struct keys *keys)
 	return err;
 }
 
-static void write_slots(struct keys *keys)
+static void write_slot(struct keys *keys, uint32_t i)
 {
 	struct kf_slot want;
 
-	for (uint32_t i = 0; i < keys->slots; i++) {
-		if (keys->wanted[i].present) {
-			kf_policy_slot(&keys->reconcile->clock, &keys->wanted[i].row, &want);
-			kf_maps_slot_write(keys->maps, i, &want);
-		} else if (kf_maps_slot(keys->maps, i)->status != KF_KEY_FREE) {
-			kf_maps_slot_status(keys->maps, i, KF_KEY_FREE);
-		}
+	if (keys->wanted[i].present) {
+		kf_policy_slot(&keys->reconcile->clock, &keys->wanted[i].row, &want);
+		kf_maps_slot_write(keys->maps, i, &want);
+	} else if (kf_maps_slot(keys->maps, i)->status != KF_KEY_FREE) {
+		kf_maps_slot_status(keys->maps, i, KF_KEY_FREE);
 	}
+}
+
+static bool is_rate_home(const struct keys *keys, uint32_t i)
+{
+	return keys->wanted[i].present && keys->wanted[i].row.rate_slot == i;
+}
+
+/* Those at which a key's secrets count come first: see kf_maps_slot_rate(). */
+static void write_slots(struct keys *keys)
+{
+	for (uint32_t i = 0; i < keys->slots; i++)
+		if (is_rate_home(keys, i))
+			write_slot(keys, i);
+	for (uint32_t i = 0; i < keys->slots; i++)
+		if (!is_rate_home(keys, i))
+			write_slot(keys, i);
 }
 
 /* Once all are written: what an older secret has used up goes to the newest one's slot. */

@@ -2,8 +2,9 @@
 -- From version 1 of <state-dir>/keyfilter.db to version 2: penalties and SYN rates of services,
 -- rates of keys. Never edited once released. Times are seconds.
 
--- 0 failures: never
-ALTER TABLE service ADD COLUMN penalty_failures INTEGER NOT NULL DEFAULT 100
+-- 0 failures: never. What was protected before goes on as it did: whoever stands behind a proxy, where
+-- all clients are one source, would be shut out by an upgrade.
+ALTER TABLE service ADD COLUMN penalty_failures INTEGER NOT NULL DEFAULT 0
 	CHECK (penalty_failures BETWEEN 0 AND 1000000);
 ALTER TABLE service ADD COLUMN penalty_window INTEGER NOT NULL DEFAULT 60
 	CHECK (penalty_window BETWEEN (penalty_failures > 0) AND 2592000);

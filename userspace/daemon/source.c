@@ -61,11 +61,8 @@ static int give_entry(void *context, const struct kf_policy_source *entry)
 	return put_entry(maps, KF_MAP_kf_prefixes, &prefix, &entry->source);
 }
 
-/*
- * Takes a place in the kernel for @cidr with what holds for it already, so that nothing changes:
- * what is durable next must never be more than there is room for, or no start would succeed.
- */
-static int reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
+/* Takes a place in the kernel for @cidr with what holds for it already, so that nothing changes. */
+static int reserve_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
 {
 	bool is_host = cidr->prefix_len == KF_CIDR_BITS;
 	struct kf_source holds = { 0 };
@@ -81,6 +78,19 @@ static int reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
 	kf_maps_config_flags(maps, is_host ? KF_CONFIG_HOSTS : KF_CONFIG_PREFIXES, 0);
 	return is_host ? kf_maps_put(maps, KF_MAP_kf_hosts, cidr->addr, &holds)
 		       : kf_maps_put(maps, KF_MAP_kf_prefixes, &prefix, &holds);
+}
+
+/*
+ * What is durable next must never be more than there is room for, or no start would succeed. A
+ * block around IPv4 needs a second place: see struct kf_policy_walk.
+ */
+static int reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
+{
+	int err = reserve_entry(maps, cidr);
+
+	if (err || kf_cidr_is_v4(cidr) || !kf_cidr_covers(cidr, &kf_policy_v4))
+		return err;
+	return reserve_entry(maps, &kf_policy_v4);
 }
 
 static int delete_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
@@ -176,6 +186,7 @@ static int open_last(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
 
 	if (err) {
 		kf_store_rollback(reconcile->store);
+		refresh(reconcile, cidr); /* one place of two may be taken */
 		return explain(reconcile, err, true, why);
 	}
 	err = kf_store_commit(reconcile->store);

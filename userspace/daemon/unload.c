@@ -108,8 +108,7 @@ int kf_unload_alone(const char *pin_dir, struct kf_why *why)
 	return kf_unload_pins(pin_dir, why);
 }
 
-/* ---- a running daemon
- * ----------------------------------------------------------------------------- */
+/* ---- a running daemon ------------------------------------------------------------------------ */
 
 static int send_request(const char *run_dir, struct kf_why *why)
 {

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * key_change.h - what key_change.c and key_rotate.c share; nobody else includes it.
+ *
+ * What a change begins with, and how it explains what stopped it. 0 or -errno with @why filled.
+ */
+#ifndef KEYFILTER_DAEMON_KEY_CHANGE_H
+#define KEYFILTER_DAEMON_KEY_CHANGE_H
+
+#include "key_slot.h"
+
+/* Everything the store knows of the key. */
+int kf_key_change_find(struct kf_reconcile *reconcile, const char *id, struct kf_key_state *state,
+		       struct kf_why *why);
+/* -ENOSPC: kf_key_allow has no room for @allow in @slots more slots. */
+int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct kf_key_state *state,
+			     uint32_t slots, const struct kf_cidr *allow, uint32_t allow_count,
+			     struct kf_why *why);
+/* The kernel has the ends of all credentials of @state, as @row and their graces want them. */
+void kf_key_change_expires(struct kf_reconcile *reconcile, const struct kf_key_state *state,
+			   const struct kf_key_row *row);
+
+/* These return @err: nothing has changed; the kernel refuses, but that is not durable; the reverse.
+ */
+int kf_key_change_explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why);
+int kf_key_change_explain_closed(struct kf_reconcile *reconcile, int err, const char *id,
+				 struct kf_why *why);
+int kf_key_change_explain_maps(int err, struct kf_why *why);
+
+#endif
