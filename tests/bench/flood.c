@@ -147,7 +147,8 @@ static void run(struct flood *flood)
 			fill(flood, &flood->frames[i], &flood->iov[i], flood->sent + (uint64_t)i);
 		put = sendmmsg(flood->fd, flood->messages, BATCH, 0);
 		if (put < 0 && errno != ENOBUFS && errno != EAGAIN)
-			err(1, "sendmmsg"); /* otherwise the ring is full: as fast as it takes them */
+			err(1,
+			    "sendmmsg"); /* otherwise the ring is full: as fast as it takes them */
 		if (put > 0)
 			flood->sent += (uint64_t)put;
 		at = now();

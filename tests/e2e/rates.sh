@@ -18,7 +18,7 @@ usage() {
 }
 
 usage "a rate of 0" "rpm: it cannot be 0" key create --name x --rpm 0
-usage "a rate beyond what an interval holds" "rpm: it is 6000001" key create --name x --rpm 6000001
+usage "a rate beyond what an interval holds" "rpm: it cannot be 6000001" key create --name x --rpm 6000001
 usage "a burst without a rate" "it needs a rate" key create --name x --burst 5
 usage "a burst for no rate" "it needs a rate" key create --name x --rpm none --burst 5
 
