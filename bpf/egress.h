@@ -103,6 +103,17 @@ static __always_inline void kf_egress_answer(const struct kf_packet *p, struct k
 		flow->out_flags |= KF_FLOW_CAUGHT_UP;
 }
 
+/* Two CPUs may send for one flow: the number never goes back. */
+static __always_inline void kf_egress_advance(__u32 *seq, __u32 to)
+{
+	for (int i = 0; i < 4; i++) {
+		__u32 from = *(volatile __u32 *)seq;
+
+		if (!kf_seq_before(from, to) || __sync_val_compare_and_swap(seq, from, to) == from)
+			return;
+	}
+}
+
 /* How far the backend has sent, and so what a client may acknowledge. */
 static __always_inline void kf_egress_sent(const struct kf_packet *p, struct kf_flow *flow)
 {
@@ -112,8 +123,7 @@ static __always_inline void kf_egress_sent(const struct kf_packet *p, struct kf_
 		flow->out_seq = end;
 		flow->out_low = p->seq - KF_OUT_WINDOW / 2;
 	}
-	if (kf_seq_before(flow->out_seq, end))
-		flow->out_seq = end;
+	kf_egress_advance(&flow->out_seq, end);
 	if (flow->out_seq - flow->out_low > KF_OUT_WINDOW)
 		flow->out_low = flow->out_seq - KF_OUT_WINDOW / 2;
 }

@@ -59,11 +59,15 @@ static __always_inline void kf_flow_unlock(struct kf_flow *flow)
 	__sync_lock_test_and_set(&flow->busy, 0);
 }
 
-/* Deletes @flow unless a CPU is judging it now; then false. */
+/*
+ * Deletes @flow unless a CPU is judging it now; then false. Where the map is busy the flow is a
+ * closed one, and the controller's sweep or the next SYN-ACK takes it.
+ */
 static __always_inline bool kf_flow_delete(struct kf_flow *flow, const struct kf_flow_key *key)
 {
 	if (!kf_flow_lock(flow))
 		return false;
+	flow->state = KF_FLOW_CLOSED;
 	bpf_map_delete_elem(&kf_flows, key);
 	return true;
 }
@@ -355,6 +359,15 @@ static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct
 	}
 }
 
+/* Where the client's next byte would stand, its FIN counted. */
+static __always_inline bool kf_flow_is_at_end(const struct kf_flow *flow, __u32 seq)
+{
+	if (seq == flow->resume_seq)
+		return true;
+	return (flow->flags & KF_FLOW_FIN_IN) && seq == flow->fin_in_seq &&
+	       seq == flow->resume_seq + 1;
+}
+
 /*
  * The stack takes a RST that has exactly the number it expects next (RFC 5961 section 3.2), and
  * then says nothing. The flow ends with it only where all that passed has been acknowledged:
@@ -376,7 +389,7 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 	}
 	if (p->seq != flow->acked_seq)
 		kf_flow_ask_socket(ctx, p, flow);
-	if (p->seq == flow->acked_seq && p->seq == flow->resume_seq) {
+	if (p->seq == flow->acked_seq && kf_flow_is_at_end(flow, p->seq)) {
 		/* the stack may throw it away still, and then the stream must not go on unseen */
 		if (kf_flow_is_running(flow)) {
 			flow->answer_flags |= KF_ANSWER_CLIENT_RESET;

@@ -209,7 +209,7 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 	w->slot = KF_SLOT_NONE;
 	w->key_sources = service->key_sources;
 	w->monitor = service->mode == KF_MODE_MONITOR;
-	if (w->monitor || flow->response_state == KF_RESPONSE_LOST || !kf_flow_is_running(flow))
+	if (w->monitor || flow->response_state == KF_RESPONSE_LOST || !kf_flow_is_answering(flow))
 		w->held = KF_SLOT_NONE;
 	else
 		w->held = flow->slot;

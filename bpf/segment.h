@@ -244,8 +244,10 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 		return 1;
 	}
 	result = kf_walk_result(w, p, flow, head, result, prior);
-	if (w->reason != KF_REASON_FLOW_BUSY) /* then its last piece comes again */
+	if (w->reason != KF_REASON_FLOW_BUSY)
 		kf_head_release(flow);
+	else
+		kf_head_again(head, w->key_sources);
 	return result;
 }
 

@@ -12,17 +12,25 @@
 #include <keyfilter/loop.h>
 
 /*
- * A request is being sent or worked on, or its response is on its way: not an idle connection. A
- * response_state that is not plain is in the middle, lost, or being read right now; a response of
- * known length is counted at its head, and goes on until all of it was sent; it may come before the
- * end of its request's body; a tunnel never ends. A head that comes in pieces is nobody's yet.
+ * A response is due, or on its way. A response_state that is not plain is in the middle, lost, or
+ * being read right now; a response of known length is counted at its head, and goes on until all of
+ * it was sent.
  */
-KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
+KF_INLINE _Bool kf_flow_is_answering(const struct kf_flow *flow)
 {
 	__u32 fin = flow->out_flags & KF_FLOW_FIN_OUT ? 1 : 0; /* takes a number, too */
 
 	return flow->requests != flow->responses || flow->response_state != KF_RESPONSE_HEAD ||
-	       flow->out_seq - fin != flow->response_seq || flow->state == KF_FLOW_TUNNEL ||
+	       flow->out_seq - fin != flow->response_seq;
+}
+
+/*
+ * The same, or a request is being sent, whose response may have come before the end of its body:
+ * not an idle connection. A tunnel never ends. A head that comes in pieces is nobody's yet.
+ */
+KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
+{
+	return kf_flow_is_answering(flow) || flow->state == KF_FLOW_TUNNEL ||
 	       flow->state == KF_FLOW_CHUNKS || flow->skip ||
 	       (!flow->head && (__s32)(flow->acked_seq - flow->resume_seq) < 0);
 }

@@ -34,7 +34,7 @@
  *
  * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=HEX, doff=N, pad=N,
  * frag=N, more=1, mptcp=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer.
- * In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $BAD and {N*c}.
+ * In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $TWO (another good one), $BAD and {N*c}.
  */
 /* clang-format on */
 #include <arpa/inet.h>
@@ -120,6 +120,9 @@ static const char *kf_data_name(struct kf_case *c, const char *at, struct kf_dat
 	if (strncmp(at, "$KEY", 4) == 0) {
 		for (size_t i = 0; i < 51; i++)
 			kf_data_add(data, key[i], 1);
+	} else if (strncmp(at, "$TWO", 4) == 0) {
+		for (size_t i = 0; i < 51; i++)
+			kf_data_add(data, KF_WORLD_SECOND[i], 1);
 	} else if (strncmp(at, "$BAD", 4) == 0) {
 		for (size_t i = 0; i < 51; i++)
 			kf_data_add(data, i < 3 ? key[i] : 'x', 1);

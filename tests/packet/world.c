@@ -249,6 +249,21 @@ static void kf_world_fill_config(struct kf_world *world)
 	config->magic = KF_ABI_MAGIC;
 }
 
+/* Gives slot @index to the key @text, enabled, for ever. */
+static void kf_world_enable(struct kf_world *world, uint32_t index, const char *text)
+{
+	struct kf_slot *slot = &world->slots[index];
+	uint8_t tag[16];
+
+	kf_keyhash((__u64 *)world->config->secret, (const uint8_t *)text, 51, tag);
+	memset(slot, 0, sizeof(*slot));
+	memcpy(slot->tag, tag, 16);
+	slot->status = KF_KEY_ENABLED;
+	slot->expires_ns = KF_NEVER;
+	slot->rate_slot = index;
+	kf_world_put(world, "kf_tags", tag, &index);
+}
+
 void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, uint32_t key_sources)
 {
 	struct kf_service service = {
@@ -258,8 +273,6 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 		.key_sources = key_sources,
 		.refuse = KF_REFUSE_DROP,
 	};
-	struct kf_slot *slot = kf_world_slot(world);
-	uint8_t tag[16];
 
 	kf_world_empty(world, "kf_flows");
 	kf_world_empty(world, "kf_hosts");
@@ -275,13 +288,8 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 	kf_world_put(world, "kf_services", &(uint32_t){ 0 }, &service);
 	kf_world_put(world, "kf_ports", &(uint32_t){ KF_WORLD_PORT },
 		     &(struct kf_port){ .any = 1 });
-	kf_keyhash((__u64 *)world->config->secret, (uint8_t *)world->key, 51, tag);
-	memset(slot, 0, sizeof(*slot));
-	memcpy(slot->tag, tag, 16);
-	slot->status = KF_KEY_ENABLED;
-	slot->expires_ns = KF_NEVER;
-	slot->rate_slot = KF_WORLD_SLOT;
-	kf_world_put(world, "kf_tags", tag, &(uint32_t){ KF_WORLD_SLOT });
+	kf_world_enable(world, KF_WORLD_SLOT, world->key);
+	kf_world_enable(world, KF_WORLD_SLOT + 1, KF_WORLD_SECOND);
 }
 
 /* Which reason was counted since @before; all CPUs summed. */

@@ -31,7 +31,8 @@ struct kf_ran {
 	uint8_t frame[4096];
 };
 
-#define KF_WORLD_SLOT 7 /* where the good key lives */
+#define KF_WORLD_SLOT	7 /* where the good key lives, and behind it a second one: */
+#define KF_WORLD_SECOND "sk-222222222222222222222222222222222222222222222222"
 
 struct kf_world *kf_world_new(const char *object_dir);
 void kf_world_free(struct kf_world *world);

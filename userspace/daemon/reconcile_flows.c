@@ -45,10 +45,10 @@ static uint32_t seen_now(void)
 static uint32_t patience(const struct slice *slice, const struct kf_flow *flow)
 {
 	bool told = flow->state == KF_FLOW_ANSWERED || flow->cut;
-	bool ended = flow->state == KF_FLOW_REFUSED || (flow->out_flags & KF_FLOW_FIN_OUT) ||
-		     (flow->flags & (KF_FLOW_FIN_IN | KF_FLOW_RST_IN));
-	/* a response may be long in coming to a client that has half-closed */
-	bool ending = (flow->out_flags & KF_FLOW_RST_OUT) || (ended && !kf_flow_is_running(flow));
+	/* a response may be long in coming to a client that has half-closed, or waits to be told */
+	bool waiting = flow->state == KF_FLOW_REFUSED || (flow->flags & KF_FLOW_FIN_IN);
+	bool ending = (flow->out_flags & (KF_FLOW_FIN_OUT | KF_FLOW_RST_OUT)) ||
+		      (flow->flags & KF_FLOW_RST_IN) || (waiting && !kf_flow_is_running(flow));
 	uint32_t most = told ? TOLD_IDLE : ENDING_IDLE;
 
 	return (told || ending) && slice->idle > most ? most : slice->idle;
