@@ -44,7 +44,7 @@ from refusal import *
 noted = []
 
 def note(c, kind, check, **arguments):
-    noted.append({"kind": kind, "port": c.socket.getsockname()[1], "check": check, "arguments": arguments})
+    noted.append({"kind": kind, "client": c.socket.getsockname()[:2], "check": check, "arguments": arguments})
 
 def save():
     path = os.path.join(WORK, "conns.json")

@@ -14,7 +14,10 @@ from refusal import check_refusal
 
 
 class Wire:
-    def __init__(self, at_client, at_backend, kind, port):
+    def __init__(self, at_client, at_backend, kind, client):
+        host, port = client
+        at_client, at_backend = ([p for p in packets if host in (p.source, p.target)]
+                                 for packets in (at_client, at_backend))
         self.kind = kind
         self.packets = [p for p in at_client if port in (p.source_port, p.target_port)]
         self.client, self.server = pcap.of_client(at_client, port)
@@ -168,4 +171,4 @@ def load(directory):
     at_backend = pcap.read(directory + "/backend.pcap")
     with open(directory + "/conns.json", encoding="utf-8") as file:
         noted = json.load(file)
-    return [(Wire(at_client, at_backend, note["kind"], note["port"]), note) for note in noted]
+    return [(Wire(at_client, at_backend, note["kind"], note["client"]), note) for note in noted]
