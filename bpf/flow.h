@@ -7,7 +7,8 @@
  * receives what is sent to its address, so no address can be framed, and tells the client's first
  * sequence number, so that no byte of the stream goes unread. Flows are never evicted: where the
  * table is full new connections are refused. They end with the FINs acknowledged in both
- * directions, with a RST from the backend, or by the controller's sweep.
+ * directions, with a RST whose numbers only its sender knows, with the FIN of a client that was
+ * answered, or by the controller's sweep.
  *
  * Elements of a preallocated hash are reused at once, so a pointer may turn into another flow's.
  * The flow lock (busy) closes that: an element is deleted only while locked and stays locked, and

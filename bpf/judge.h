@@ -130,14 +130,9 @@ static __always_inline void kf_judge_note(struct kf_flow *flow, const struct kf_
 	out->failed = 1;
 }
 
-/*
- * A request of another key, behind one that is still running: it waits, as a flow is one key's at a
- * time. What stands before it passes; TCP brings the rest again.
- */
-static __always_inline void kf_judge_later(const struct kf_walk *w, struct kf_outcome *out)
+/* What stands before the walk's end passes, and no more. */
+static __always_inline void kf_judge_keep(const struct kf_walk *w, struct kf_outcome *out)
 {
-	if (!w->at)
-		return;
 	out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
 	out->keep = w->at;
 }
@@ -163,7 +158,10 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	if (w->reason == KF_REASON_HEADS_FULL)
 		return 0; /* nothing wrong with it: it comes again, there may be a place then */
 	if (w->reason == KF_REASON_FLOW_BUSY) {
-		kf_judge_later(w, out);
+		/* a flow is one key's at a time: another one's request waits, TCP brings it again
+		 */
+		if (w->at)
+			kf_judge_keep(w, out);
 		return 0;
 	}
 	kf_judge_note(flow, w, out);
@@ -171,9 +169,8 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	flow->state = KF_FLOW_REFUSED;
 	if (w->admitted || (w->at && !(flow->answer_flags & KF_ANSWER_OWN) &&
 			    kf_seq_before(flow->acked_seq, flow->resume_seq))) {
-		out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
+		kf_judge_keep(w, out);
 		out->refusal = w->reason;
-		out->keep = w->at;
 	}
 	if (refuse == KF_REFUSE_DROP) {
 		flow->answer_flags |= KF_ANSWER_SILENT;
@@ -183,9 +180,8 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		out->reason = kf_flow_cut(flow, w->reason, out);
 	} else if (flow->response_state == KF_RESPONSE_LOST) {
 		flow->answer_flags |= KF_ANSWER_FIN;
-		out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
+		kf_judge_keep(w, out);
 		out->refusal = w->reason;
-		out->keep = w->at;
 		out->fin = 1;
 	} else if (out->keep == KF_KEEP_ALL) {
 		out->answer = kf_flow_is_answerable(flow, p->ack);

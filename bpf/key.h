@@ -148,12 +148,20 @@ static __always_inline __u16 kf_slot_check(__u32 index)
 	return slot ? *(__u16 *)slot->tag : 0;
 }
 
-/* The same for a stream that runs already: by its slot. */
-static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client)
+/* The slot that a flow's key had, NULL where it is another key's by now. */
+static __always_inline struct kf_slot *kf_slot_of(__u32 index, __u16 check)
 {
 	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
 
-	if (!slot || *(__u16 *)slot->tag != check)
+	return slot && *(__u16 *)slot->tag == check ? slot : NULL;
+}
+
+/* The same for a stream that runs already: by its slot. */
+static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client)
+{
+	struct kf_slot *slot = kf_slot_of(index, check);
+
+	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;
 	return kf_key_policy(slot, index, client, bpf_ktime_get_boot_ns());
 }
@@ -161,10 +169,10 @@ static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *cl
 /* The same for each packet of a running response: without the allow list, and mostly no clock. */
 static __always_inline int kf_key_live(__u32 index, __u16 check)
 {
-	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
+	struct kf_slot *slot = kf_slot_of(index, check);
 	int reason;
 
-	if (!slot || *(__u16 *)slot->tag != check)
+	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;
 	reason = kf_key_status(slot);
 	if (reason == KF_REASON_ADMITTED && slot->expires_ns != KF_NEVER &&

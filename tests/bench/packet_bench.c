@@ -172,24 +172,10 @@ static int kf_bench_program(struct bpf_object *object, const char *name)
 
 static struct bpf_object *kf_bench_load(struct kf_world *world, const char *dir, const char *name)
 {
-	struct bpf_object *object;
-	struct bpf_map *map;
 	char path[4096];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	object = bpf_object__open_file(path, NULL);
-
-	if (!object)
-		err(1, "%s", path);
-	bpf_object__for_each_map(map, object) {
-		int fd = kf_world_fd(world, bpf_map__name(map));
-
-		if (fd >= 0 && bpf_map__reuse_fd(map, fd))
-			err(1, "%s", bpf_map__name(map));
-	}
-	if (bpf_object__load(object))
-		errx(1, "%s: the kernel refuses it", path);
-	return object;
+	return kf_world_join(world, path);
 }
 
 static struct kf_frame_spec kf_bench_client(int port, const char *data, size_t len)

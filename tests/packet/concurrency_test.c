@@ -296,26 +296,6 @@ static void kf_test_steady(struct kf_test *test)
 	}
 }
 
-/* ---- the world ------------------------------------------------------------------------------- */
-
-static struct bpf_object *kf_race_load(struct kf_world *world, const char *path)
-{
-	struct bpf_object *object = bpf_object__open_file(path, NULL);
-	struct bpf_map *map;
-
-	if (!object)
-		err(1, "%s", path);
-	bpf_object__for_each_map(map, object) {
-		int fd = kf_world_fd(world, bpf_map__name(map));
-
-		if (fd >= 0 && bpf_map__reuse_fd(map, fd))
-			err(1, "%s", bpf_map__name(map));
-	}
-	if (bpf_object__load(object))
-		errx(1, "%s: the kernel refuses it", path);
-	return object;
-}
-
 /* An emulator is slow. */
 static void kf_test_measure(struct kf_test *test)
 {
@@ -360,7 +340,7 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	test.world = kf_world_new(argc > 2 ? argv[1] : dir);
-	test.object = kf_race_load(test.world, argc > 2 ? argv[2] : race);
+	test.object = kf_world_join(test.world, argc > 2 ? argv[2] : race);
 	test.race = mmap(NULL, KF_RACE_CPUS * sizeof(struct kf_race), PROT_READ | PROT_WRITE,
 			 MAP_SHARED, bpf_object__find_map_fd_by_name(test.object, "race"), 0);
 	if (test.race == MAP_FAILED)

@@ -506,6 +506,24 @@ int kf_world_fd(struct kf_world *world, const char *map)
 	return strncmp(map, "kf_", 3) ? -1 : bpf_object__find_map_fd_by_name(world->xdp, map);
 }
 
+struct bpf_object *kf_world_join(struct kf_world *world, const char *path)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct bpf_map *map;
+
+	if (!object)
+		err(1, "%s", path);
+	bpf_object__for_each_map(map, object) {
+		int fd = kf_world_fd(world, bpf_map__name(map));
+
+		if (fd >= 0 && bpf_map__reuse_fd(map, fd))
+			err(1, "%s", bpf_map__name(map));
+	}
+	if (bpf_object__load(object))
+		errx(1, "%s: the kernel refuses it", path);
+	return object;
+}
+
 struct kf_config *kf_world_config(const struct kf_world *world)
 {
 	return world->config;

@@ -16,6 +16,7 @@
 
 enum kf_hook { KF_HOOK_XDP, KF_HOOK_TC };
 
+struct bpf_object;
 struct kf_world;
 
 struct kf_ran {
@@ -77,6 +78,8 @@ void kf_world_event_rate(struct kf_world *world, uint32_t rate);
 
 /* For the benchmarks: a map's descriptor (-1: no such map), the XDP program's. */
 int kf_world_fd(struct kf_world *world, const char *map);
+/* Loads another object over the maps of this world; the caller's to close. */
+struct bpf_object *kf_world_join(struct kf_world *world, const char *path);
 int kf_world_xdp(const struct kf_world *world);
 int kf_world_program_fd(const struct kf_world *world, const char *name); /* of KF_PROGRAM_* */
 uint64_t kf_world_now(void);						 /* CLOCK_BOOTTIME */
