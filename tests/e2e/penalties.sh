@@ -63,8 +63,8 @@ wrong "give 1s to 30d" --penalty-time-max 31d
 wrong "give 0 to 1000000" --penalty-failures 1000001
 wrong "no longer than" --penalty-time 2h --penalty-time-max 1h
 wrong "give 0 to 1000000" --syn-rate 1000001
-wrong "give syn_rate, too" --syn-burst 5
-wrong "give syn_rate, too" --syn-rate 0 --syn-burst 5
+wrong "give --syn-rate, too" --syn-burst 5
+wrong "give --syn-rate, too" --syn-rate 0 --syn-burst 5
 wrong "'-1' is not a duration" --penalty-time -1
 must edit ctl service edit api --syn-rate 1000 --syn-burst 500
 must edit ctl service edit api --syn-rate 0

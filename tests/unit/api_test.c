@@ -420,35 +420,6 @@ static void test_number(void **state)
 	}
 }
 
-static void test_duration(void **state)
-{
-	static const struct {
-		const char *value;
-		int64_t seconds; /* -1: refused */
-	} cases[] = {
-		{ "\"90s\"", 90 },    { "90", 90 },
-		{ "0", 0 },	      { "-1", -1 },
-		{ "\"\"", -1 },	      { "\"x\"", -1 },
-		{ "true", -1 },	      { "3153600000", 3153600000 },
-		{ "3153600001", -1 }, { "9223372036854775807", -1 },
-	};
-
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		json_t *value = json_loads(cases[i].value, JSON_DECODE_ANY, NULL);
-		struct fixture fixture;
-		int64_t ns = -1;
-		int err;
-
-		fixture_open(&fixture, "{}");
-		err = kf_api_duration(&fixture.request, "ttl", value, &ns);
-		if (cases[i].seconds < 0 ? err != -EBADMSG || fixture.request.status != 400
-					 : err || ns != cases[i].seconds * KF_TIMETEXT_SECOND)
-			fail_msg("%s: %d %lld", cases[i].value, err, (long long)ns);
-		json_decref(value);
-		fixture_close(&fixture);
-	}
-}
-
 /* ---- addresses and labels -------------------------------------------------------------------- */
 
 static void test_endpoint(void **state)
@@ -523,7 +494,6 @@ int main(void)
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_no_members),
 		cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_duration),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_endpoint),

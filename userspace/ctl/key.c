@@ -37,6 +37,7 @@ static const struct kf_output_column list_columns[] = {
 static const struct kf_output_column made_columns[] = {
 	{ "ID", .member = "id" },
 	{ "KEY", .member = "masked" },
+	{ "EXPIRES", .member = "expires_at", .format = KF_OUTPUT_TIME, .absent = "never" },
 	{ "NAME", .member = "name" },
 	{ 0 },
 };

@@ -24,6 +24,7 @@
 struct MHD_Connection;
 struct MHD_Response;
 struct kf_api_uri;
+struct kf_cidr;
 
 /* ---- the server (main.c) -------------------------------------------------------------------- */
 
@@ -140,7 +141,10 @@ int kf_api_no_members(struct kf_api_request *request);
 int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
 		  uint32_t least, uint32_t most, const char *mend, uint32_t *out);
 
-/* 400 bad_value: "@member: @cause" (printf). -EBADMSG. */
+/*
+ * 400 bad_value: "`@member`: @cause" (printf). -EBADMSG. Names of members stand in backticks, here
+ * and in mends: the tool shows its options in their place.
+ */
 int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
 			const char *cause, ...) __attribute__((format(printf, 4, 5)));
 
@@ -165,11 +169,23 @@ int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback
 json_t *kf_api_time(int64_t wall_ns);
 
 /*
- * @value is a string as kf_timetext_duration() reads it, or a bare number of seconds. Refuses as
- * kf_api_refuse_value() does: 0 or -EBADMSG, answered. Nanoseconds.
+ * Each reads @value (a string or an integer) of @member, or refuses as kf_api_refuse_value() does:
+ * 0 or -EBADMSG, answered. Nanoseconds. duration: as kf_timetext_duration() reads it; seconds: also
+ * an integer, for a member whose name says that it is in seconds; end: "never", a duration from
+ * @now, or a point in time after @now, of which one after 2261 is never.
  */
 int kf_api_duration(struct kf_api_request *request, const char *member, const json_t *value,
 		    int64_t *ns);
+int kf_api_seconds(struct kf_api_request *request, const char *member, const json_t *value,
+		   int64_t *ns);
+int kf_api_end(struct kf_api_request *request, const char *member, const json_t *value, int64_t now,
+	       int64_t *wall_ns);
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+/* As kf_cidr_parse() reads it; what can be meant in two ways is refused with both. */
+int kf_api_cidr(struct kf_api_request *request, const char *member, const char *text,
+		struct kf_cidr *cidr);
 
 /* ---- handlers, one file a noun --------------------------------------------------------------- */
 

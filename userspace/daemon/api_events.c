@@ -34,7 +34,7 @@ int kf_api_events_list(struct kf_api_request *request)
 			json_pack("{s:o}", "events", list_events(request->daemon->events)));
 	if (strcmp(follow, "1"))
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-				     "give follow=1 or leave it out", "follow cannot be '%.40s'",
+				     "give 1 or leave it out", "`follow` cannot be '%.40s'",
 				     follow);
 	return kf_api_follow_begin(request);
 }

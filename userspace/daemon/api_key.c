@@ -121,7 +121,7 @@ int kf_api_key_create(struct kf_api_request *request)
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "quantity", KF_API_INTEGER, &quantity },
-		{ "expires", KF_API_STRING, &expires },
+		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
 		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
@@ -221,7 +221,7 @@ int kf_api_key_edit(struct kf_api_request *request)
 	json_t *name, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING, &name },
-		{ "expires", KF_API_STRING, &expires },
+		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
 		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },

@@ -40,60 +40,22 @@ int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, ui
 	return 0;
 }
 
-/* The wall-clock time that @text means; -EINVAL. */
-static int read_expires(const char *text, int64_t now, int64_t *expires)
-{
-	int64_t duration;
-
-	if (!strcmp(text, "never")) {
-		*expires = KF_WALL_NEVER;
-		return 0;
-	}
-	if (kf_timetext_duration(text, &duration))
-		return kf_timetext_parse(text, expires);
-	return __builtin_add_overflow(now, duration, expires) ? -ERANGE : 0;
-}
-
 int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
 {
-	const char *text = json_string_value(value);
-	int64_t now = kf_reconcile_now().wall_ns, time;
+	int64_t now = kf_reconcile_now().wall_ns;
 
-	if (!text)
-		return 0;
-	if (read_expires(text, now, &time))
-		return kf_api_refuse_value(request, "expires",
-					   "give never, 30d, or a time like 2030-01-01T00:00:00Z",
-					   "'%.60s' is neither a time nor a duration", text);
-	if (time <= now)
-		return kf_api_refuse_value(request, "expires",
-					   "give a time to come, or disable the key",
-					   "'%.60s' is past", text);
-	*expires = time;
-	return 0;
+	return value ? kf_api_end(request, "expires", value, now, expires) : 0;
 }
 
 static int take_block(struct kf_api_request *request, const json_t *value, struct kf_cidr *cidr)
 {
 	const char *text = json_string_value(value);
-	char meant[KF_CIDR_TEXT], mend[KF_CIDR_TEXT + 16];
-	int err;
 
 	if (!text)
 		return kf_api_refuse_value(request, "allow_ips",
 					   "give strings like \"192.0.2.0/24\"",
 					   "it has something else than strings");
-	err = kf_cidr_parse(text, cidr);
-	if (!err)
-		return 0;
-	if (err != -ERANGE)
-		return kf_api_refuse_value(request, "allow_ips",
-					   "give 192.0.2.0/24, 2001:db8::/32 or an address",
-					   "'%.60s' is not a block of addresses", text);
-	kf_cidr_format(cidr, meant);
-	snprintf(mend, sizeof(mend), "write %s", meant);
-	return kf_api_refuse_value(request, "allow_ips", mend,
-				   "'%.60s' has bits set behind its prefix", text);
+	return kf_api_cidr(request, "allow_ips", text, cidr);
 }
 
 int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
@@ -122,13 +84,12 @@ int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, cons
 
 	_Static_assert(KF_RPM_TOP == 6000000, "the texts below");
 	err = kf_api_number(request, "rpm", rpm, 1, KF_RPM_TOP,
-			    "give 1 to 6000000, or none (null) for no limit", rpm_out);
+			    "give 1 to 6000000, or `null` for no limit", rpm_out);
 	if (!err)
 		err = kf_api_number(request, "burst", burst, 1, KF_RPM_TOP,
-				    "give 1 to 6000000, or none (null) for as many as rpm",
-				    burst_out);
+				    "give 1 to 6000000, or `null` for as many as `rpm`", burst_out);
 	if (!err && *burst_out && (rpm ? !*rpm_out : !alone))
-		return kf_api_refuse_value(request, "burst", "give rpm, too",
+		return kf_api_refuse_value(request, "burst", "give `rpm`, too",
 					   "it needs a rate, and there is none");
 	return err;
 }
@@ -159,7 +120,7 @@ static int take_status(struct kf_api_request *request, struct kf_key_query *quer
 	}
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 			     "give enabled, disabled, expired or exhausted",
-			     "status cannot be '%.40s'", text);
+			     "`status` cannot be '%.40s'", text);
 }
 
 static int take_after(struct kf_api_request *request, struct kf_key_query *query)
@@ -174,7 +135,7 @@ static int take_after(struct kf_api_request *request, struct kf_key_query *query
 	if (!errno && *text >= '0' && *text <= '9' && !*end)
 		return 0;
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give what the page before has as next", "after cannot be '%.40s'",
+			     "give what the page before has as next", "`after` cannot be '%.40s'",
 			     text);
 }
 

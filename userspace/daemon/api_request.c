@@ -175,7 +175,7 @@ int kf_api_refuse_value(struct kf_api_request *request, const char *member, cons
 	va_start(args, cause);
 	vsnprintf(text, sizeof(text), cause, args);
 	va_end(args);
-	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_value", mend, "%s: %s", member,
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_value", mend, "`%s`: %s", member,
 			     text);
 }
 
@@ -202,12 +202,21 @@ static unsigned int type_of(const json_t *value)
 	return 0;
 }
 
-/* Appends to @text "a, b or c"-style lists: @item with what must stand before it. */
-static void list_item(char *text, size_t size, const char *item)
+/* Appends @item to the list in @text, behind @between unless it is the first. */
+static void list_item(char *text, size_t size, const char *between, const char *item)
 {
 	size_t len = strlen(text);
 
-	snprintf(text + len, size - len, "%s%s", len ? ", " : "", item);
+	snprintf(text + len, size - len, "%s%s", len ? between : "", item);
+}
+
+/* The same for a member or parameter: in backticks. */
+static void list_name(char *text, size_t size, const char *name)
+{
+	char quoted[64];
+
+	snprintf(quoted, sizeof(quoted), "`%s`", name);
+	list_item(text, size, ", ", quoted);
 }
 
 static void list_types(unsigned int types, char *text, size_t size)
@@ -216,24 +225,26 @@ static void list_types(unsigned int types, char *text, size_t size)
 		unsigned int type;
 		const char *name;
 	} names[] = {
-		{ KF_API_STRING, "a string" },	  { KF_API_INTEGER, "an integer" },
-		{ KF_API_BOOLEAN, "true/false" }, { KF_API_ARRAY, "an array" },
+		{ KF_API_STRING, "a string" },
+		{ KF_API_INTEGER, "an integer" },
+		{ KF_API_BOOLEAN, "true or false" },
+		{ KF_API_ARRAY, "an array" },
 		{ KF_API_NULL, "null" },
 	};
 
 	*text = '\0';
 	for (size_t i = 0; i < KF_API_COUNT(names); i++)
 		if (types & names[i].type)
-			list_item(text, size, names[i].name);
+			list_item(text, size, " or ", names[i].name);
 }
 
 static int refuse_unknown(struct kf_api_request *request, const char *name,
 			  const struct kf_api_member *members, size_t count)
 {
-	char known[256] = "", mend[320];
+	char known[600] = "", mend[640];
 
 	for (size_t i = 0; i < count; i++)
-		list_item(known, sizeof(known), members[i].name);
+		list_name(known, sizeof(known), members[i].name);
 	if (count)
 		snprintf(mend, sizeof(mend), "known here: %s", known);
 	else
@@ -251,10 +262,10 @@ static int check_member(struct kf_api_request *request, const struct kf_api_memb
 	snprintf(mend, sizeof(mend), "give %s", types);
 	if (!value && (member->types & KF_API_REQUIRED))
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "missing_member", mend,
-				     "%s is missing", member->name);
+				     "`%s` is missing", member->name);
 	if (value && !(type_of(value) & member->types))
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "wrong_type", mend,
-				     "%s has the wrong type", member->name);
+				     "`%s` has the wrong type", member->name);
 	return 0;
 }
 
@@ -293,31 +304,15 @@ int kf_api_no_members(struct kf_api_request *request)
 	return kf_api_members(request, NULL, 0);
 }
 
-int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
-		  uint32_t least, uint32_t most, const char *mend, uint32_t *out)
-{
-	json_int_t number = json_integer_value(value);
-	char range[48];
-
-	if (!value)
-		return 0;
-	snprintf(range, sizeof(range), "give %u to %u", least, most);
-	if (!json_is_null(value) && (number < least || number > most))
-		return kf_api_refuse_value(request, member, mend ?: range,
-					   "it cannot be %" JSON_INTEGER_FORMAT, number);
-	*out = (uint32_t)number;
-	return 0;
-}
-
 /* ---- parameters of the query ----------------------------------------------------------------- */
 
 static int refuse_parameter(struct kf_api_request *request, const char *name,
 			    const char *const known[])
 {
-	char list[200] = "", mend[240];
+	char list[300] = "", mend[340];
 
 	for (; *known; known++)
-		list_item(list, sizeof(list), *known);
+		list_name(list, sizeof(list), *known);
 	if (*list)
 		snprintf(mend, sizeof(mend), "known here: %s", list);
 	else
@@ -371,41 +366,8 @@ int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback
 	if (value < 1 || value > max) {
 		snprintf(mend, sizeof(mend), "give a number from 1 to %u", max);
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter", mend,
-				     "limit cannot be '%.40s'", text);
+				     "`limit` cannot be '%.40s'", text);
 	}
 	*limit = (unsigned int)value;
 	return 0;
-}
-
-/* ---- times and durations --------------------------------------------------------------------- */
-
-json_t *kf_api_time(int64_t wall_ns)
-{
-	char text[KF_TIMETEXT_SIZE];
-
-	/* INT64_MAX is KF_WALL_NEVER of store.h */
-	if (!wall_ns || wall_ns == INT64_MAX)
-		return json_null();
-	return json_string(kf_timetext_format(wall_ns, text));
-}
-
-int kf_api_duration(struct kf_api_request *request, const char *member, const json_t *value,
-		    int64_t *ns)
-{
-	const json_int_t most = KF_TIMETEXT_DURATION_MAX / KF_TIMETEXT_SECOND;
-	char number[24] = "this";
-
-	if (json_is_string(value) && !kf_timetext_duration(json_string_value(value), ns))
-		return 0;
-	if (json_is_integer(value) && json_integer_value(value) >= 0 &&
-	    json_integer_value(value) <= most) {
-		*ns = json_integer_value(value) * KF_TIMETEXT_SECOND;
-		return 0;
-	}
-	if (json_is_integer(value))
-		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT,
-			 json_integer_value(value));
-	return kf_api_refuse_value(request, member,
-				   "give 90s, 15m, 12h, 30d or a number of seconds",
-				   "'%.40s' is not a duration", json_string_value(value) ?: number);
 }

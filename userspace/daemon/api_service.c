@@ -187,7 +187,7 @@ static int take_seconds(struct kf_api_request *request, const char *member, cons
 
 	if (!value)
 		return 0;
-	err = kf_api_duration(request, member, value, &ns);
+	err = kf_api_seconds(request, member, value, &ns);
 	if (err)
 		return err;
 	ns /= KF_TIMETEXT_SECOND;
@@ -219,7 +219,7 @@ static int take_penalties(struct kf_api_request *request, const struct wish *wis
 		return err;
 	return kf_api_refuse_value(
 		request, wish->penalty_time ? "penalty_time_s" : "penalty_time_max_s",
-		"give a penalty_time_s that is no longer than penalty_time_max_s, or both",
+		"give a `penalty_time_s` that is no longer than `penalty_time_max_s`, or both",
 		"the first penalty of %us would be longer than the longest of %us",
 		row->penalty_time, row->penalty_time_max);
 }
@@ -238,7 +238,7 @@ static int take_syns(struct kf_api_request *request, const struct wish *wish,
 				    &row->syn_burst);
 	if (err || row->syn_rate || !row->syn_burst)
 		return err;
-	return kf_api_refuse_value(request, "syn_burst", "give syn_rate, too",
+	return kf_api_refuse_value(request, "syn_burst", "give `syn_rate`, too",
 				   "it needs a rate, and there is none");
 }
 

@@ -35,24 +35,6 @@ static json_t *source_json(const struct kf_source_row *row)
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-static int take_cidr(struct kf_api_request *request, const char *text, struct kf_cidr *cidr)
-{
-	char meant[KF_CIDR_TEXT], mend[KF_CIDR_TEXT + 16];
-	int err = kf_cidr_parse(text, cidr);
-
-	if (err == -ERANGE) {
-		kf_cidr_format(cidr, meant);
-		snprintf(mend, sizeof(mend), "write %s", meant);
-		return kf_api_refuse_value(request, "cidr", mend,
-					   "'%.60s' has bits set behind its prefix", text);
-	}
-	if (err)
-		return kf_api_refuse_value(request, "cidr",
-					   "give 192.0.2.0/24, 2001:db8::/32 or an address",
-					   "'%.60s' is not a block of addresses", text);
-	return 0;
-}
-
 static int find_action(const char *text, uint8_t *action)
 {
 	for (size_t i = 0; i < KF_API_COUNT(actions); i++) {
@@ -105,7 +87,7 @@ int kf_api_source_create(struct kf_api_request *request)
 	};
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: take_cidr(request, json_string_value(cidr), &row.cidr);
+	err = err ?: kf_api_cidr(request, "cidr", json_string_value(cidr), &row.cidr);
 	err = err ?: take_action(request, json_string_value(action), &row.action);
 	err = err ?: take_ttl(request, ttl, &row);
 	if (err)
@@ -152,7 +134,7 @@ static int take_after(struct kf_api_request *request, struct kf_source_row *afte
 			return 0;
 	}
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give what the page before has as next", "after cannot be '%.80s'",
+			     "give what the page before has as next", "`after` cannot be '%.80s'",
 			     text);
 }
 
@@ -236,7 +218,7 @@ static int take_place(struct kf_api_request *request, uint32_t *place)
 	else if (text)
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 				     "give what the page before has as next",
-				     "after cannot be '%.80s'", text);
+				     "`after` cannot be '%.80s'", text);
 	*place = (uint32_t)value;
 	return 0;
 }
@@ -292,7 +274,7 @@ static int take_flag(struct kf_api_request *request, const char *name, bool *set
 	if (!text || *set || !strcmp(text, "0"))
 		return 0;
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give 1 or leave it out", "%s cannot be '%.40s'", name, text);
+			     "give 1 or leave it out", "`%s` cannot be '%.40s'", name, text);
 }
 
 int kf_api_source_list(struct kf_api_request *request)
@@ -308,7 +290,7 @@ int kf_api_source_list(struct kf_api_request *request)
 	if (penalised && failing)
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 				     "give one of the two",
-				     "penalised and failing exclude each other");
+				     "`penalised` and `failing` exclude each other");
 	if (penalised || failing)
 		return list_penalties(request,
 				      penalised ? KF_PENALTY_IN_FORCE : KF_PENALTY_FAILING);
@@ -326,7 +308,7 @@ int kf_api_source_forgive(struct kf_api_request *request)
 	};
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: take_cidr(request, json_string_value(value), &cidr);
+	err = err ?: kf_api_cidr(request, "cidr", json_string_value(value), &cidr);
 	if (err)
 		return err;
 	forgiven = kf_penalty_forgive(request->daemon->penalties, &cidr);
@@ -343,7 +325,7 @@ int kf_api_source_delete(struct kf_api_request *request)
 	struct kf_why why = { 0 };
 	struct kf_cidr cidr;
 	char text[KF_CIDR_TEXT];
-	int err = kf_api_no_members(request) ?: take_cidr(request, request->name, &cidr);
+	int err = kf_api_no_members(request) ?: kf_api_cidr(request, "cidr", request->name, &cidr);
 
 	if (err)
 		return err;

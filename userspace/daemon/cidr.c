@@ -8,6 +8,11 @@
 
 static const uint8_t v4_mapped[12] = { [10] = 0xff, [11] = 0xff };
 
+static bool is_mapped(const uint8_t addr[static 16])
+{
+	return !memcmp(addr, v4_mapped, sizeof(v4_mapped));
+}
+
 /* Keeps the first @bits bits of the byte at @index of an address, as a mask. */
 static uint8_t byte_mask(unsigned int bits, unsigned int index)
 {
@@ -42,7 +47,7 @@ bool kf_cidr_covers(const struct kf_cidr *outer, const struct kf_cidr *inner)
 
 bool kf_cidr_is_v4(const struct kf_cidr *cidr)
 {
-	return cidr->prefix_len >= KF_CIDR_V4 && !memcmp(cidr->addr, v4_mapped, sizeof(v4_mapped));
+	return cidr->prefix_len >= KF_CIDR_V4 && is_mapped(cidr->addr);
 }
 
 bool kf_cidr_equal(const struct kf_cidr *a, const struct kf_cidr *b)
@@ -76,6 +81,24 @@ static int parse_address(const char *text, struct kf_cidr *out, int *bits)
 	return inet_pton(AF_INET6, text, out->addr) == 1 ? 0 : -EINVAL;
 }
 
+/* 0.0.0.0 and :: without a prefix: no client has them, and who types them means every address. */
+static bool is_nobody(const struct kf_cidr *cidr)
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(cidr->addr, zero, 16) ||
+	       (is_mapped(cidr->addr) && !memcmp(cidr->addr + 12, zero, 4));
+}
+
+/* "::ffff:192.0.2.1/32" counts the bits of the IPv4 address, and would be a block of nothing. */
+static int meant_mapped(struct kf_cidr *cidr, int length, struct kf_cidr *out)
+{
+	cidr->prefix_len = (uint8_t)(KF_CIDR_V4 + (length <= 32 ? length : 32));
+	kf_cidr_mask(cidr);
+	*out = *cidr;
+	return -EPROTOTYPE;
+}
+
 int kf_cidr_parse(const char *text, struct kf_cidr *out)
 {
 	struct kf_cidr cidr = { 0 }, masked;
@@ -92,6 +115,13 @@ int kf_cidr_parse(const char *text, struct kf_cidr *out)
 	length = text[len] ? parse_length(text + len + 1, bits) : bits;
 	if (length < 0)
 		return -EINVAL;
+	if (!text[len] && is_nobody(&cidr)) {
+		*out = (struct kf_cidr){ .prefix_len = is_mapped(cidr.addr) ? KF_CIDR_V4 : 0 };
+		memcpy(out->addr, cidr.addr, sizeof(out->addr));
+		return -EADDRNOTAVAIL;
+	}
+	if (bits == 128 && is_mapped(cidr.addr) && length < KF_CIDR_V4)
+		return meant_mapped(&cidr, length, out);
 	cidr.prefix_len = (uint8_t)(length + 128 - bits);
 	masked = cidr;
 	kf_cidr_mask(&masked);

@@ -20,8 +20,10 @@ struct kf_cidr {
 };
 
 /*
- * Reads "192.0.2.0/24", "2001:db8::/32", or an address alone. -EINVAL: not an address block;
- * -ERANGE: host bits are set, and then *out is the block that was probably meant.
+ * Reads "192.0.2.0/24", "2001:db8::/32", or an address alone. -EINVAL: not an address block. The
+ * others could be meant in two ways, and *out is then the block that was probably meant: -ERANGE,
+ * bits are set behind the prefix; -EADDRNOTAVAIL, 0.0.0.0 or :: without a prefix; -EPROTOTYPE, an
+ * IPv4 address written as IPv6 (RFC 4291 section 2.5.5.2) with a prefix shorter than 96.
  */
 int kf_cidr_parse(const char *text, struct kf_cidr *out);
 void kf_cidr_format(const struct kf_cidr *cidr, char text[static KF_CIDR_TEXT]);

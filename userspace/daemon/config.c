@@ -82,18 +82,43 @@ static int complain(const struct reader *reader, const char *fmt, ...)
 	return -EINVAL;
 }
 
+/* 86400 -> "1d": exact, and as the file would have it. */
+static const char *write_time(uint32_t seconds, char text[static 16])
+{
+	static const struct {
+		uint32_t seconds;
+		char unit;
+	} units[] = { { DAY, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	size_t i = 0;
+
+	while (!seconds || seconds % units[i].seconds)
+		i++;
+	snprintf(text, 16, "%u%c", seconds / units[i].seconds, units[i].unit);
+	return text;
+}
+
+static const char *write_value(const struct kf_config_setting *setting, uint32_t value,
+			       char text[static 16])
+{
+	if (setting->type == KF_CONFIG_TIME)
+		return write_time(value, text);
+	snprintf(text, 16, "%u", value);
+	return text;
+}
+
 /* "a number from 1 to 16": what a setting takes, for complaints and --help. */
 static void describe_range(const struct kf_config_setting *setting, char *text, size_t size)
 {
 	static const char *const what[] = {
 		[KF_CONFIG_COUNT] = "a number",
 		[KF_CONFIG_POWER] = "a power of two",
-		[KF_CONFIG_TIME] = "a time (90, 90s, 15m, 12h or 30d)",
+		[KF_CONFIG_TIME] = "a time",
 	};
-	const char *unit = setting->type == KF_CONFIG_TIME ? "s" : "";
+	char least[16], most[16];
 
-	snprintf(text, size, "%s from %u%s to %u%s", what[setting->type], setting->min, unit,
-		 setting->max, unit);
+	snprintf(text, size, "%s from %s to %s", what[setting->type],
+		 write_value(setting, setting->min, least),
+		 write_value(setting, setting->max, most));
 }
 
 static int parse_value(const struct kf_config_setting *setting, const char *text, uint32_t *out)
@@ -146,11 +171,24 @@ static int take_setting(struct reader *reader, const char *name, const char *val
 				name, *seen_line);
 	*seen_line = reader->line;
 
-	if (parse_value(setting, value, value_of(&reader->settings, setting))) {
-		describe_range(setting, range, sizeof(range));
-		return complain(reader, "%s cannot be '%.64s'; give %s", name, value, range);
-	}
-	return 0;
+	if (!parse_value(setting, value, value_of(&reader->settings, setting)))
+		return 0;
+	describe_range(setting, range, sizeof(range));
+	if (setting->type == KF_CONFIG_TIME && !value[strspn(value, "0123456789")])
+		return complain(reader,
+				"%s: '%.16s' has no unit; write %.16ss for seconds, or with m, h "
+				"or d: %s",
+				name, value, value, range);
+	return complain(reader, "%s cannot be '%.64s'; give %s", name, value, range);
+}
+
+/* "name=value" is how other files have it. */
+static int refuse_equals(const struct reader *reader, const char *name)
+{
+	int len = (int)strcspn(name, "=");
+
+	return complain(reader, "'%.64s' has an equals sign; write `%.*s %.64s`", name, len, name,
+			name[len + 1] ? name + len + 1 : "VALUE");
 }
 
 /* One line, its newline still on it. */
@@ -162,7 +200,12 @@ static int take_line(struct reader *reader, char *line)
 	name = strtok_r(line, " \t", &save);
 	if (!name)
 		return 0;
+	if (strchr(name, '='))
+		return refuse_equals(reader, name);
 	value = strtok_r(NULL, " \t", &save);
+	if (value && *value == '=')
+		return complain(reader, "there is an equals sign behind %.64s; write `%.64s VALUE`",
+				name, name);
 	if (!value)
 		return complain(reader, "%.64s has no value; write `%.64s VALUE`", name, name);
 	if (strtok_r(NULL, " \t", &save))
@@ -213,11 +256,11 @@ int kf_config_read(struct kf_config_settings *settings, const char *path, struct
 
 void kf_config_describe(FILE *out)
 {
-	char range[96];
+	char range[96], fallback[16];
 
 	for (const struct kf_config_setting *s = kf_config_table; s->name; s++) {
 		describe_range(s, range, sizeof(range));
-		fprintf(out, "  %-22s %s\n  %-22s %s; default %u\n", s->name, s->help, "", range,
-			s->fallback);
+		fprintf(out, "  %-22s %s\n  %-22s %s; default %s\n", s->name, s->help, "", range,
+			write_value(s, s->fallback, fallback));
 	}
 }

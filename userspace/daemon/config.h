@@ -36,7 +36,7 @@ struct kf_config_settings {
 enum kf_config_type {
 	KF_CONFIG_COUNT, /* a decimal number */
 	KF_CONFIG_POWER, /* a power of two */
-	KF_CONFIG_TIME,	 /* seconds, or with a unit: 90s, 15m, 12h, 30d */
+	KF_CONFIG_TIME,	 /* with its unit: 90s, 15m, 12h, 30d */
 };
 
 struct kf_config_setting {

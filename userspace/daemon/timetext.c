@@ -161,8 +161,10 @@ int kf_timetext_parse(const char *text, int64_t *wall_ns)
 	if (asked.tm_sec < 60 && tm.tm_mday != asked.tm_mday)
 		return -EINVAL;
 	seconds -= offset;
-	if (seconds < 0 || seconds >= LAST_SECOND)
+	if (seconds < 0)
 		return -ERANGE;
+	if (seconds >= LAST_SECOND)
+		return -EOVERFLOW;
 	*wall_ns = seconds * KF_TIMETEXT_SECOND + fraction;
 	return 0;
 }
@@ -172,22 +174,23 @@ int kf_timetext_duration(const char *text, int64_t *ns)
 	static const struct {
 		char unit;
 		int64_t seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 }, { '\0', 1 } };
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
 	const int64_t most = KF_TIMETEXT_DURATION_MAX / KF_TIMETEXT_SECOND;
 	int64_t value = 0;
 
 	if (!isdigit((unsigned char)*text))
 		return -EINVAL;
-	for (; isdigit((unsigned char)*text); text++) {
-		value = value * 10 + (*text - '0');
-		if (value > most)
-			return -EINVAL;
+	for (; isdigit((unsigned char)*text); text++)
+		value = value > most ? value : value * 10 + (*text - '0');
+	if (!*text && !value) { /* nothing is nothing in every unit */
+		*ns = 0;
+		return 0;
 	}
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (*text != units[i].unit)
+		if (*text != units[i].unit || text[1])
 			continue;
-		if ((*text && text[1]) || value > most / units[i].seconds)
-			return -EINVAL;
+		if (value > most / units[i].seconds)
+			return -ERANGE;
 		*ns = value * units[i].seconds * KF_TIMETEXT_SECOND;
 		return 0;
 	}

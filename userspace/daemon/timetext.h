@@ -23,11 +23,14 @@ const char *kf_timetext_format_micros(int64_t wall_ns, char text[static KF_TIMET
 
 /*
  * RFC 3339 section 5.6, with any offset and fraction. A leap second (:60) is the second after it.
- * 0, -EINVAL, or -ERANGE: before 1970 or after 2261, which nanoseconds do not reach.
+ * 0; -EINVAL; -ERANGE: before 1970; -EOVERFLOW: after 2261, where nanoseconds end.
  */
 int kf_timetext_parse(const char *text, int64_t *wall_ns);
 
-/* "90s", "15m", "12h", "30d", or bare seconds; 0 to KF_TIMETEXT_DURATION_MAX. 0 or -EINVAL. */
+/*
+ * "90s", "15m", "12h", "30d", or "0"; any other number needs its unit, for 30 may be days or
+ * seconds. 0; -EINVAL; -ERANGE: over KF_TIMETEXT_DURATION_MAX.
+ */
 int kf_timetext_duration(const char *text, int64_t *ns);
 
 #endif
