@@ -404,8 +404,8 @@ static void test_texts(void **state)
 		{ "source list",
 		  "{\"sources\":[{\"cidr\":\"192.0.2.0/24\",\"action\":\"deny\",\"created_at\":"
 		  "\"2026-11-23T10:00:00Z\",\"expires_at\":null}],\"next\":null}",
-		  "ACTION  SINCE                      UNTIL    CIDR\n"
-		  "deny    2026-11-23T12:00:00+02:00  removed  192.0.2.0/24\n" },
+		  "ACTION  SINCE                      ENDS   CIDR\n"
+		  "deny    2026-11-23T12:00:00+02:00  never  192.0.2.0/24\n" },
 		{ "source list --penalised",
 		  "{\"sources\":[{\"cidr\":\"2001:db8:1:2::/64\",\"service\":\"api\","
 		  "\"failures\":3,\"successes\":1,\"level\":2,\"until\":"
@@ -495,10 +495,11 @@ static void test_created_keys(void **state)
 	prepare(played, 201,
 		"{\"keys\":[{\"id\":\"k_1\",\"name\":\"a-1\",\"masked\":\"sk-AA...1111\",\"key\":"
 		"\"sk-AAsecret1111\"},{\"id\":\"k_2\",\"name\":\"a-2\",\"masked\":\"sk-BB...2222\","
+		"\"expires_at\":\"2026-12-23T10:00:00Z\","
 		"\"key\":\"sk-BBsecret2222\"}]}");
 	run_tool(played, "key create --name a --quantity 2", &outcome);
 	assert_string_equal(outcome.out, "sk-AAsecret1111\nsk-BBsecret2222\n");
-	assert_non_null(strstr(outcome.err, "k_2  sk-BB...2222  a-2\n"));
+	assert_non_null(strstr(outcome.err, "k_2  sk-BB...2222  2026-12-23T12:00:00+02:00  a-2\n"));
 	assert_non_null(strstr(outcome.err, "shown this once"));
 	assert_null(strstr(outcome.err, "secret"));
 	assert_int_equal(outcome.exit, KF_EXIT_DONE);
@@ -604,6 +605,41 @@ static void test_refusals(void **state)
 	assert_non_null(strstr(outcome.err, "no JSON object"));
 }
 
+/* The daemon names members of requests; who typed the command knows its options. */
+static void test_words_of_the_command_line(void **state)
+{
+	static const struct {
+		const char *line, *message, *err;
+	} cases[] = {
+		{ "key create --name a --allow-ip 0.0.0.0", "`allow_ips`: no",
+		  "--allow-ip: no; give `x` or none, and --rpm" },
+		{ "key edit k_1 --allow-any", "`allow_ips`: no",
+		  "--allow-ip: no; give `x` or none, and --rpm" },
+		{ "source deny ::", "`cidr`: no", "CIDR: no; give `x` or `null`, and `rpm`" },
+		{ "service edit a --syn-burst 5", "`syn_burst`: no",
+		  "--syn-burst: no; give `x` or `null`, and `rpm`" },
+		{ "key list --status x", "`status` cannot be 'x'",
+		  "--status cannot be 'x'; give `x` or `null`, and `rpm`" },
+		{ "status", "`", "`; give `x` or `null`, and `rpm`" },
+		{ "status", "``a`", "``a`; give `x` or `null`, and `rpm`" },
+	};
+	struct played *played = *state;
+	static struct outcome outcome;
+	char body[256], err[256];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		snprintf(body, sizeof(body),
+			 "{\"error\":{\"code\":\"bad_value\",\"message\":\"%s\",\"mend\":\"give "
+			 "`x` or `null`, and `rpm`\"}}",
+			 cases[i].message);
+		snprintf(err, sizeof(err), "keyfilterctl: %s\n", cases[i].err);
+		prepare(played, 400, body);
+		run_tool(played, cases[i].line, &outcome);
+		assert_string_equal(outcome.err, err);
+		assert_int_equal(outcome.exit, KF_EXIT_FAILED);
+	}
+}
+
 static void test_no_daemon(void **state)
 {
 	struct played *played = *state;
@@ -706,6 +742,7 @@ int main(void)
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_json_is_unaltered),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_words_of_the_command_line),
 		cmocka_unit_test(test_status_degraded),
 		cmocka_unit_test(test_output_that_fails),
 		cmocka_unit_test(test_help),

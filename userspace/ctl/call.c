@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "words.h"
 
 #define PAGE_MAX 1000 /* the most that the daemon gives at once */
 
@@ -148,6 +149,7 @@ static void print_raw(const struct kf_client_reply *reply)
 int kf_call_refused(const struct kf_call *call, const struct kf_client_reply *reply)
 {
 	const char *code = NULL, *message = NULL, *mend = NULL;
+	_cleanup_free_ char *cause = NULL, *cure = NULL;
 	_cleanup_json_ json_t *answer = NULL;
 	char why[200];
 
@@ -158,7 +160,9 @@ int kf_call_refused(const struct kf_call *call, const struct kf_client_reply *re
 		return kf_call_fail("%s answered %ld without saying why; check that it is "
 				    "keyfilterd's socket",
 				    call->args->socket, reply->status);
-	return mend ? kf_call_fail("%s; %s", message, mend) : kf_call_fail("%s", message);
+	cause = kf_words_of(call->args->command, message);
+	cure = kf_words_of(call->args->command, mend ? mend : "see the log of keyfilterd");
+	return kf_call_fail("%s; %s", cause, cure);
 }
 
 static int send_request(struct kf_call *call, struct kf_client_reply *reply)

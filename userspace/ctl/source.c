@@ -6,7 +6,7 @@
 static const struct kf_output_column list_columns[] = {
 	{ "ACTION", .member = "action" },
 	{ "SINCE", .member = "created_at", .format = KF_OUTPUT_TIME },
-	{ "UNTIL", .member = "expires_at", .format = KF_OUTPUT_TIME, .absent = "removed" },
+	{ "ENDS", .member = "expires_at", .format = KF_OUTPUT_TIME, .absent = "never" },
 	{ "CIDR", .member = "cidr" },
 	{ 0 },
 };
@@ -33,7 +33,7 @@ static const struct kf_output_column record[] = {
 	{ "CIDR", .member = "cidr" },
 	{ "Action", .member = "action" },
 	{ "Since", .member = "created_at", .format = KF_OUTPUT_SINCE },
-	{ "Until", .member = "expires_at", .format = KF_OUTPUT_SINCE, .absent = "removed" },
+	{ "Ends", .member = "expires_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
 	{ 0 },
 };
 
