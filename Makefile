@@ -49,13 +49,20 @@ BENCH      := $(addprefix $(O)/tests/bench/,bench.bpf.o bench_tc.bpf.o packet_be
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean help tests check check-vm demo bench fuzz lint deps
+.PHONY: all clean help tests check check-boot check-vm demo bench fuzz lint deps deps-run deps-check ready
 
 all: $(O)/keyfilterd $(O)/keyfilterctl $(BPF_OBJ) $(TOOLS) ## build into O= (build/)
 
+# What is missing is named, instead of the first command that fails for the want of it.
+ready:
+	@for tool in $(CLANG) $(CC) $(BPFTOOL) pkg-config; do command -v $$tool > /dev/null || \
+		{ echo "$$tool is missing; 'make deps' installs what building needs" >&2; exit 1; }; done
+	@pkg-config --exists --print-errors $(PKGS) || \
+		{ echo "a library is missing; 'make deps' installs what building needs" >&2; exit 1; }
+
 # ---- the data path ------------------------------------------------------------------------------
 
-$(O)/bpf/%.bpf.o: bpf/%.bpf.c
+$(O)/bpf/%.bpf.o: bpf/%.bpf.c | ready
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)$(CLANG) $(BPFFLAGS) -MMD -MP -MT $@ -c $< -o $@
 
@@ -124,13 +131,24 @@ $(O)/tests/bench/packet_bench: tests/bench/packet_bench.c $(WORLD_SRC)
 
 tests: all $(UNIT) $(PACKET) $(O)/tests/packet/concurrency.bpf.o $(FLOOD) ## build the tests
 
-deps: ## install what building and testing need (Debian packages)
+deps: ## install what building needs (Debian packages), as root (sudo is asked where it is not)
+	@$(SUDO) scripts/deps.sh build
+
+deps-run: ## install what an installed keyfilterd needs on a machine that did not build it
+	@$(SUDO) scripts/deps.sh run
+
+deps-check: ## install what the tests need beside, a JDK and node among it
 	@$(SUDO) scripts/deps.sh build check
 
 check: ## run the tests, as root (sudo is asked where it is not); T=PATTERN for some of them
 	@$(SUDO) scripts/deps.sh build check
 	@$(MAKE) --no-print-directory tests
 	@$(SUDO) scripts/check.sh $(O) '$(T)'
+
+check-boot: ## what `make install` installs, under a systemd of its own: boot, restart, uninstall
+	@$(SUDO) scripts/deps.sh build boot
+	@$(MAKE) --no-print-directory all
+	@$(SUDO) scripts/check.sh $(O) '^e2e/installed$$'
 
 check-vm: ## the same data path on Debian's kernels 6.1 and 6.12, in qemu
 	@$(SUDO) scripts/deps.sh build check vm

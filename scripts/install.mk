@@ -36,5 +36,15 @@ install: $(O)/keyfilterd $(O)/keyfilterctl $(O)/keyfilterd.service ## install be
 	test -e $(DESTDIR)$(CONF) || $(INSTALL) -D -m 0644 scripts/keyfilterd.conf $(DESTDIR)$(CONF)
 	@$(if $(DESTDIR),:,echo 'Now: systemd-sysusers && systemctl daemon-reload && systemctl enable --now keyfilterd')
 
-uninstall: ## remove what install put there; the configuration stays
+# Not while the filter is in the kernel: nothing that is left could take it off again. Below DESTDIR
+# there is no kernel.
+uninstall: ## remove what install put there; the configuration and the state stay
+	@for pins in $(if $(DESTDIR),,/sys/fs/bpf/*/maps/kf_config); do \
+		if [ -e "$$pins" ]; then \
+			echo "$${pins%/maps/kf_config} is a filter that still runs; end it first, which opens the" \
+				"services: systemctl disable --now keyfilterd; keyfilterd --unload" >&2; \
+			exit 1; \
+		fi; \
+	done
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	@$(if $(DESTDIR),:,echo 'Now: systemctl daemon-reload')
