@@ -101,12 +101,12 @@ static void newer_version_is_refused(void **state)
 	struct kf_why why = { 0 };
 	struct kf_store *other = NULL;
 
-	execute(f, "PRAGMA user_version = 3");
+	execute(f, "PRAGMA user_version = 4");
 	assert_int_equal(kf_store_open(&other, f->dir, &why), -EPROTO);
 	assert_null(other);
-	assert_non_null(strstr(why.text, "schema version 3"));
+	assert_non_null(strstr(why.text, "schema version 4"));
 	assert_non_null(strstr(why.text, "; "));
-	execute(f, "PRAGMA user_version = 2");
+	execute(f, "PRAGMA user_version = 3");
 	reopen(f);
 }
 
@@ -185,7 +185,9 @@ static void version_1_is_migrated(void **state)
 	assert_int_equal(service.penalty_time_max, KF_PENALTY_TIME_MAX);
 	assert_int_equal(service.syn_rate, 0);
 	assert_int_equal(service.syn_burst, 0);
+	assert_int_equal(service.revision, 0);
 	assert_int_equal(kf_store_key_get(f->store, "k_old", &key), 0);
+	assert_int_equal(key.revision, 0);
 	assert_int_equal(key.past_used, 4);
 	assert_int_equal(key.rpm, 0);
 	assert_int_equal(key.rpm_burst, 0);
@@ -329,6 +331,8 @@ static void service_comes_back_as_it_went(void **state)
 	row.syn_rate = row.syn_burst = KF_SYN_RATE_TOP;
 	assert_int_equal(kf_store_service_update(f->store, &row), 0);
 	assert_int_equal(kf_store_service_get(f->store, "a", &got), 0);
+	assert_int_not_equal(got.revision, row.revision);
+	row.revision = got.revision;
 	assert_memory_equal(&got, &row, sizeof(row));
 }
 
@@ -497,6 +501,8 @@ static void key_comes_back_as_it_went(void **state)
 	assert_int_equal(kf_store_key_update(f->store, &row), 0);
 	reopen(f);
 	assert_int_equal(kf_store_key_get(f->store, row.id, &got), 0);
+	assert_int_not_equal(got.revision, row.revision);
+	row.revision = got.revision;
 	assert_memory_equal(&got, &row, sizeof(row));
 	assert_int_equal(kf_store_key_get(f->store, "k_nobody", &got), -ENOENT);
 }
@@ -597,6 +603,40 @@ static void slot_has_the_earlier_end(void **state)
 		for (int i = 1; i <= 3; i++)
 			assert_int_equal(rows[i].rate_slot, 1); /* the current one's */
 		assert_int_equal(rows[5].rate_slot, 4);
+	}
+}
+
+/* Another with each change, and never one of before, also of what has the name again. */
+static void revision_follows_changes(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_service_row service = { .name = "api", .any = true, .port = 80 };
+	struct kf_key_row key = add_key(f, "a", false, KF_WALL_NEVER), got;
+	uint64_t seen[5];
+
+	assert_int_equal(kf_store_key_get(f->store, key.id, &got), 0);
+	assert_int_equal(got.revision, key.revision);
+	key.past_admitted = 7;
+	assert_int_equal(kf_store_key_counts(f->store, &key), 0);
+	assert_int_equal(kf_store_key_get(f->store, key.id, &got), 0);
+	assert_int_equal(got.past_admitted, 7);
+	assert_int_equal(got.revision, key.revision); /* what is counted is no change */
+	assert_int_equal(kf_store_key_update(f->store, &key), 0);
+	assert_int_equal(kf_store_key_get(f->store, key.id, &got), 0);
+	assert_int_not_equal(got.revision, key.revision);
+
+	for (int i = 0; i < 5; i++) {
+		if (i == 0 || i == 3)
+			assert_int_equal(kf_store_service_add(f->store, &service), 0);
+		else if (i == 2)
+			assert_int_equal(kf_store_service_remove(f->store, "api"), 0);
+		else
+			assert_int_equal(kf_store_service_update(f->store, &service), 0);
+		if (i != 2)
+			assert_int_equal(kf_store_service_get(f->store, "api", &service), 0);
+		seen[i] = service.revision;
+		for (int j = 0; j < i && i != 2; j++)
+			assert_int_not_equal(seen[i], seen[j]);
 	}
 }
 
@@ -733,6 +773,7 @@ int main(void)
 		TEST(tag_and_slot_are_had_once),
 		TEST(removed_key_leaves_nothing),
 		TEST(slot_has_the_earlier_end),
+		TEST(revision_follows_changes),
 		TEST(rollback_undoes),
 		TEST(pages_are_what_matches),
 		TEST(total_follows_changes),

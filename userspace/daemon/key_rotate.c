@@ -167,7 +167,7 @@ static int forget(struct kf_reconcile *reconcile, const struct kf_credential_row
 	kf_key_slot_keep_counts(reconcile, credential->slot, &row);
 	err = kf_store_credential_remove(reconcile->store, credential->slot);
 	if (!err)
-		err = kf_store_key_update(reconcile->store, &row);
+		err = kf_store_key_counts(reconcile->store, &row);
 	if (!err)
 		err = kf_store_commit(reconcile->store);
 	if (!err)

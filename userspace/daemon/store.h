@@ -22,7 +22,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 2 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 3 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -78,10 +78,12 @@ struct kf_service_row {
 	/* seconds; failures 0: never */
 	uint32_t penalty_failures, penalty_window, penalty_time, penalty_time_max;
 	uint32_t syn_rate, syn_burst; /* SYNs per second of one source; 0: no limit */
+	uint64_t revision;	      /* another with each change; chosen by the store */
 };
 typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
 
-/* Sets row->index. -EEXIST: the name, or the address and port, are taken; -E2BIG: 256 there. */
+/* Sets row->index and revision. -EEXIST: the name, or the address and port, are taken; -E2BIG: 256
+ * there. */
 int kf_store_service_add(struct kf_store *store, struct kf_service_row *row);
 int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row); /* by name */
 int kf_store_service_remove(struct kf_store *store, const char *name);
@@ -167,6 +169,7 @@ struct kf_key_row {
 	int64_t past_used;  /* wall clock; 0: never */
 	uint32_t rpm;	    /* requests per minute; 0: no limit */
 	uint32_t rpm_burst; /* at once; 0: as many as rpm */
+	uint64_t revision;  /* another with each change, but for what is counted; the store's */
 };
 typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
 
@@ -202,8 +205,11 @@ struct kf_key_counts {
 	uint64_t expired; /* not disabled, but past its time */
 };
 
-int kf_store_key_add(struct kf_store *store, struct kf_key_row *row);	       /* sets row->seq */
-int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row); /* by seq */
+int kf_store_key_add(struct kf_store *store,
+		     struct kf_key_row *row); /* sets row->seq and revision */
+/* By seq; the revision becomes another. counts: past_* alone, and the revision stays. */
+int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row);
+int kf_store_key_counts(struct kf_store *store, const struct kf_key_row *row);
 int kf_store_key_remove(struct kf_store *store, int64_t seq); /* with all that hangs on it */
 int kf_store_key_get(struct kf_store *store, const char *id, struct kf_key_row *row);
 int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_row *row);

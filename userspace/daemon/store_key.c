@@ -6,7 +6,7 @@
 
 #define COLUMNS                                                                                    \
 	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
-	"past_refused, past_used, rpm, rpm_burst"
+	"past_refused, past_used, rpm, rpm_burst, revision"
 
 static void read_key(struct kf_sql *q, struct kf_key_row *row)
 {
@@ -24,10 +24,11 @@ static void read_key(struct kf_sql *q, struct kf_key_row *row)
 	row->past_used = kf_sql_int(q);
 	row->rpm = (uint32_t)kf_sql_int(q);
 	row->rpm_burst = (uint32_t)kf_sql_int(q);
+	row->revision = (uint64_t)kf_sql_int(q);
 }
 
 /* What add and update have in common, in the same order. */
-static void bind_key(struct kf_sql *q, const struct kf_key_row *row)
+static void bind_key(struct kf_sql *q, const struct kf_key_row *row, uint64_t revision)
 {
 	kf_sql_bind_text(q, row->id);
 	kf_sql_bind_text(q, row->name);
@@ -41,6 +42,7 @@ static void bind_key(struct kf_sql *q, const struct kf_key_row *row)
 	kf_sql_bind_int(q, row->past_used);
 	kf_sql_bind_int(q, row->rpm);
 	kf_sql_bind_int(q, row->rpm_burst);
+	kf_sql_bind_int(q, (int64_t)revision);
 }
 
 int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
@@ -48,12 +50,15 @@ int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, "
 		       "created, expires, past_admitted, past_refused, past_used, rpm, "
-		       "rpm_burst) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "rpm_burst, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	uint64_t revision = kf_sql_revision();
 
-	bind_key(&q, row);
-	if (!kf_sql_run(&q))
-		row->seq = sqlite3_last_insert_rowid(store->db);
-	return q.err;
+	bind_key(&q, row, revision);
+	if (kf_sql_run(&q))
+		return q.err;
+	row->seq = sqlite3_last_insert_rowid(store->db);
+	row->revision = revision;
+	return 0;
 }
 
 int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row)
@@ -61,9 +66,23 @@ int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "UPDATE api_key SET id = ?, name = ?, mask_head = ?, mask_tail = ?, "
 		       "disabled = ?, created = ?, expires = ?, past_admitted = ?, "
-		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ? WHERE seq = ?");
+		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ?, revision = ? "
+		       "WHERE seq = ?");
 
-	bind_key(&q, row);
+	bind_key(&q, row, kf_sql_revision());
+	kf_sql_bind_int(&q, row->seq);
+	return kf_sql_run_on_row(&q);
+}
+
+int kf_store_key_counts(struct kf_store *store, const struct kf_key_row *row)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "UPDATE api_key SET past_admitted = ?, past_refused = ?, past_used = ? "
+		       "WHERE seq = ?");
+
+	kf_sql_bind_int(&q, (int64_t)row->past_admitted);
+	kf_sql_bind_int(&q, (int64_t)row->past_refused);
+	kf_sql_bind_int(&q, row->past_used);
 	kf_sql_bind_int(&q, row->seq);
 	return kf_sql_run_on_row(&q);
 }

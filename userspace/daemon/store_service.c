@@ -6,7 +6,7 @@
 
 #define SERVICE_COLUMNS                                                                            \
 	"name, idx, listen_addr, port, mode, refuse, key_sources, flags, penalty_failures, "       \
-	"penalty_window, penalty_time, penalty_time_max, syn_rate, syn_burst"
+	"penalty_window, penalty_time, penalty_time_max, syn_rate, syn_burst, revision"
 
 static void read_service(struct kf_sql *q, struct kf_service_row *row)
 {
@@ -25,10 +25,11 @@ static void read_service(struct kf_sql *q, struct kf_service_row *row)
 	row->penalty_time_max = (uint32_t)kf_sql_int(q);
 	row->syn_rate = (uint32_t)kf_sql_int(q);
 	row->syn_burst = (uint32_t)kf_sql_int(q);
+	row->revision = (uint64_t)kf_sql_int(q);
 }
 
 /* What add and update have in common, in the same order. */
-static void bind_service(struct kf_sql *q, const struct kf_service_row *row)
+static void bind_service(struct kf_sql *q, const struct kf_service_row *row, uint64_t revision)
 {
 	kf_sql_bind_blob(q, row->any ? NULL : row->addr, sizeof(row->addr));
 	kf_sql_bind_int(q, row->port);
@@ -42,6 +43,7 @@ static void bind_service(struct kf_sql *q, const struct kf_service_row *row)
 	kf_sql_bind_int(q, row->penalty_time_max);
 	kf_sql_bind_int(q, row->syn_rate);
 	kf_sql_bind_int(q, row->syn_burst);
+	kf_sql_bind_int(q, (int64_t)revision);
 	kf_sql_bind_text(q, row->name);
 }
 
@@ -67,19 +69,23 @@ int kf_store_service_add(struct kf_store *store, struct kf_service_row *row)
 		store,
 		"INSERT INTO service (listen_addr, port, mode, refuse, key_sources, flags, "
 		"penalty_failures, penalty_window, penalty_time, penalty_time_max, syn_rate, "
-		"syn_burst, name, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		"syn_burst, revision, name, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		"?)");
+	uint64_t revision = kf_sql_revision();
 	uint32_t index;
 	int err;
 
 	err = find_free_index(store, &index);
 	if (err)
 		return err;
-	bind_service(&q, row);
+	bind_service(&q, row, revision);
 	kf_sql_bind_int(&q, index);
 	err = kf_sql_run(&q);
-	if (!err)
-		row->index = index;
-	return err;
+	if (err)
+		return err;
+	row->index = index;
+	row->revision = revision;
+	return 0;
 }
 
 int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row)
@@ -88,9 +94,9 @@ int kf_store_service_update(struct kf_store *store, const struct kf_service_row 
 		store, "UPDATE service SET listen_addr = ?, port = ?, mode = ?, refuse = ?, "
 		       "key_sources = ?, flags = ?, penalty_failures = ?, "
 		       "penalty_window = ?, penalty_time = ?, penalty_time_max = ?, "
-		       "syn_rate = ?, syn_burst = ? WHERE name = ?");
+		       "syn_rate = ?, syn_burst = ?, revision = ? WHERE name = ?");
 
-	bind_service(&q, row);
+	bind_service(&q, row, kf_sql_revision());
 	return kf_sql_run_on_row(&q);
 }
 

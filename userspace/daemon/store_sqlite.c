@@ -22,14 +22,19 @@ __asm__(".section .rodata\n"
 	"kf_store_schema_2:\n"
 	".incbin \"userspace/daemon/schema_2.sql\"\n"
 	".byte 0\n"
+	"kf_store_schema_3:\n"
+	".incbin \"userspace/daemon/schema_3.sql\"\n"
+	".byte 0\n"
 	".previous\n");
 extern const char kf_store_schema[] __attribute__((visibility("hidden")));
 extern const char kf_store_schema_2[] __attribute__((visibility("hidden")));
+extern const char kf_store_schema_3[] __attribute__((visibility("hidden")));
 
 /* migrations[N] leads from version N to N + 1. */
 static const char *const migrations[] = {
 	kf_store_schema,
 	kf_store_schema_2,
+	kf_store_schema_3,
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == KF_STORE_VERSION,
 	       "a version without its migration");
@@ -213,6 +218,14 @@ bool kf_sql_blob(struct kf_sql *q, void *out, size_t size)
 		return false;
 	memcpy(out, blob, size);
 	return true;
+}
+
+uint64_t kf_sql_revision(void)
+{
+	uint64_t revision;
+
+	sqlite3_randomness(sizeof(revision), &revision);
+	return revision ? revision : 1;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */

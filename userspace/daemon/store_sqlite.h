@@ -56,6 +56,9 @@ int64_t kf_sql_time(struct kf_sql *q);
 void kf_sql_text(struct kf_sql *q, char *out, size_t size);
 bool kf_sql_blob(struct kf_sql *q, void *out, size_t size); /* false: NULL, and out is zeroed */
 
+/* A number for a row that was changed, from SQLite's generator, which getrandom() seeds; not 0. */
+uint64_t kf_sql_revision(void);
+
 /* Keeps SQLite's words and returns -errno for its result code. */
 int kf_sql_failed(struct kf_store *store, int code);
 
