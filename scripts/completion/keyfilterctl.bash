@@ -6,8 +6,8 @@
 
 _keyfilterctl_table='
 service add NAME --listen ADDR:PORT [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N]
-service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N]
-service remove NAME
+service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N] [--if-match REVISION]
+service remove NAME [--if-match REVISION]
 service list
 service show NAME
 iface attach DEV [--mode native|generic|tc] [--existing adopt|reset]
@@ -21,11 +21,11 @@ source list [--penalised] [--failing] [--limit N] [--after CURSOR]
 key create --name NAME [--quantity N] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
 key list [--status STATUS] [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
-key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none]
-key enable ID
-key disable ID
-key delete ID
-key rotate ID [--grace T]
+key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
+key enable ID [--if-match REVISION]
+key disable ID [--if-match REVISION]
+key delete ID [--if-match REVISION]
+key rotate ID [--grace T] [--if-match REVISION]
 stats
 events [--follow]
 status

@@ -262,7 +262,7 @@ static void test_addresses(void **state)
 
 		fixture_open(&fixture, "{}");
 		list = json_pack("[s]", cases[i].text);
-		err = kf_api_key_take_allow(&fixture.request, list, cidrs, &count);
+		err = kf_api_key_take_allow(&fixture.request, "allow_ips", list, cidrs, &count);
 		check(&fixture, cases[i].text, err, cases[i].words);
 		if (!err)
 			kf_cidr_format(&cidrs[0], text);
@@ -273,12 +273,58 @@ static void test_addresses(void **state)
 	}
 }
 
+/* ---- revisions ------------------------------------------------------------------------------- */
+
+static void test_match(void **state)
+{
+	static const struct {
+		const char *field;
+		int status; /* 0: it may be changed */
+	} cases[] = {
+		{ NULL, 0 },
+		{ "*", 0 },
+		{ "\"00000000000000ff\"", 0 },
+		{ "\"1\", \"00000000000000ff\"", 0 },
+		{ "\"00000000000000ff\" ,\"1\"", 0 },
+		{ "W/\"00000000000000ff\"", 412 }, /* compared strongly */
+		{ "\"00000000000000FF\"", 412 },
+		{ "\"ff\"", 412 },
+		{ "\"\"", 412 },
+		{ "\"1\", W/\"2\"", 412 },
+		{ "00000000000000ff", 400 },
+		{ "\"00000000000000ff", 400 },
+		{ "\"1\" \"00000000000000ff\"", 400 },
+		{ "*, \"1\"", 400 },
+		{ "", 400 },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fixture fixture;
+		int err;
+
+		fixture_open(&fixture, "{}");
+		fixture.request.name = "k_1";
+		fixture.request.if_match = cases[i].field;
+		err = kf_api_match(&fixture.request, "key", 0xff);
+		if (err != (cases[i].status ? -EBADMSG : 0) ||
+		    fixture.request.status != cases[i].status)
+			fail_msg("%s: %d, %d", cases[i].field, err, fixture.request.status);
+		if (cases[i].status == 412)
+			assert_string_equal(
+				said, "somebody has changed key 'k_1' meanwhile: it is at revision "
+				      "00000000000000ff; look at it again with `keyfilterctl key "
+				      "show`, and repeat what still fits with that revision");
+		fixture_close(&fixture);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_expires),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_match),
 	};
 
 	return cmocka_run_group_tests_name("api_words", tests, NULL, NULL);

@@ -67,6 +67,11 @@ static void check_manual(const char *manual, const struct kf_noun *noun,
 	if (!at)
 		fail_msg("keyfilterctl.1 lacks%s", item);
 	end = strstr(at + 1, "\n.It Cm ");
+	if (command->matches) {
+		found = strstr(at, "Fl -if-match");
+		if (!found || (end && found > end))
+			fail_msg("keyfilterctl.1 lacks --if-match of %s", item + 8);
+	}
 	for (const struct kf_option *o = command->options; o && o->name; o++) {
 		snprintf(option, sizeof(option), "Fl -%s", o->name);
 		found = strstr(at, option);

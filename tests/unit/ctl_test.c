@@ -50,11 +50,13 @@ static void hear_request(struct played *played, struct MHD_Connection *connectio
 {
 	char line[1024];
 
+	const char *match = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "If-Match");
+
 	snprintf(line, sizeof(line), "%s %s", method, raw);
 	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, hear_query, line);
 	snprintf(played->heard + strlen(played->heard),
-		 sizeof(played->heard) - strlen(played->heard), "%s%s%s\n", line, *body ? " " : "",
-		 body);
+		 sizeof(played->heard) - strlen(played->heard), "%s%s%s%s%s\n", line,
+		 *body ? " " : "", body, match ? " if " : "", match ? match : "");
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
@@ -289,6 +291,14 @@ static void test_requests(void **state)
 		  "PATCH /v1/keys/k_1 {\"rpm\":600,\"burst\":null}\n" },
 		{ "key edit k_1 --rpm=none", "PATCH /v1/keys/k_1 {\"rpm\":null}\n" },
 		{ "key edit --name help k_1", "PATCH /v1/keys/k_1 {\"name\":\"help\"}\n" },
+		{ "key edit k_1 --add-allow-ip 10.0.0.0/8 --remove-allow-ip ::1/128 "
+		  "--if-match 00ff",
+		  "PATCH /v1/keys/k_1 {\"allow_ips_add\":[\"10.0.0.0/8\"],\"allow_ips_remove\":"
+		  "[\"::1/128\"]} if \"00ff\"\n" },
+		{ "service edit a --mode monitor --if-match=\"00ff\"",
+		  "PATCH /v1/services/a {\"mode\":\"monitor\"} if \"00ff\"\n" },
+		{ "service remove a --if-match *", "DELETE /v1/services/a if *\n" },
+		{ "key delete k_1 --if-match 00ff", "DELETE /v1/keys/k_1 if \"00ff\"\n" },
 		{ "key enable k_1", "POST /v1/keys/k_1/enable\n" },
 		{ "key disable k_1", "POST /v1/keys/k_1/disable\n" },
 		{ "key delete k_1", "DELETE /v1/keys/k_1\n" },
@@ -336,6 +346,8 @@ static void test_usage_errors(void **state)
 		{ "key show ''", "ID is empty" },
 		{ "key edit k_1", "nothing to change is given" },
 		{ "key edit k_1 --allow-any --allow-ip ::/0", "exclude each other" },
+		{ "key edit k_1 --if-match 1", "nothing to change is given" },
+		{ "key show k_1 --if-match 1", "there is no option --if-match here" },
 		{ "key edit k_1 --allow-any=yes", "--allow-any takes no value" },
 		{ "service add api", "--listen is missing" },
 		{ "service edit api --websocket maybe", "--websocket takes yes or no" },
@@ -377,14 +389,14 @@ static void test_texts(void **state)
 		  "\"reply\","
 		  "\"keys_from\":[\"bearer\",\"query\"],\"websocket\":false}",
 		  "Name       api\nListen     *:8000\nMode       enforce\nRefuse by  reply\n"
-		  "Keys from  bearer, query\nWebSocket  no\n" },
+		  "Keys from  bearer, query\nWebSocket  no\nRevision   -\n" },
 		{ "service show api",
 		  "{\"name\":\"api\",\"penalty_failures\":5,\"penalty_window_s\":90,"
 		  "\"penalty_time_s\":60,\"penalty_time_max_s\":86400,\"syn_rate\":20,"
 		  "\"syn_burst\":0}",
 		  "Name       api\nListen     -\nMode       -\nRefuse by  -\nKeys from  -\n"
 		  "WebSocket  -\nPenalty    5 failures in 90s: dropped for 1m, doubled each time "
-		  "up to 1d\nSYN rate   20 a second of each source, 20 at once\n" },
+		  "up to 1d\nSYN rate   20 a second of each source, 20 at once\nRevision   -\n" },
 		{ "service list",
 		  "{\"services\":[{\"name\":\"a\",\"listen\":\"*:1\",\"mode\":\"enforce\","
 		  "\"refuse\":\"drop\",\"keys_from\":[\"query\"],\"websocket\":false,"
@@ -426,13 +438,14 @@ static void test_texts(void **state)
 		  "ID                 k_1\nName               -\nKey                -\n"
 		  "Status             enabled\nCreated            -\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  60\nAt once            10\n"
-		  "Admitted           -\nRefused            -\nLast used          never\n" },
+		  "Admitted           -\nRefused            -\nLast used          never\n"
+		  "Revision           -\n" },
 		{ "key show k_2",
 		  "{\"id\":\"k_2\",\"status\":\"enabled\",\"rpm\":null,\"burst\":null}",
 		  "ID                 k_2\nName               -\nKey                -\n"
 		  "Status             enabled\nCreated            -\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  no limit\nAdmitted           -\n"
-		  "Refused            -\nLast used          never\n" },
+		  "Refused            -\nLast used          never\nRevision           -\n" },
 		{ "key disable k_1",
 		  "{\"id\":\"k_1\",\"status\":\"disabled\",\"kernel_us\":12.34,\"durable_ms\":1."
 		  "88}",

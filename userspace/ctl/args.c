@@ -18,6 +18,13 @@ const struct kf_option kf_args_global[] = {
 	{ 0 },
 };
 
+const struct kf_option kf_args_match[] = {
+	{ .name = "if-match",
+	  .placeholder = "REVISION",
+	  .help = "only if it is still at this revision, as show prints it" },
+	{ 0 },
+};
+
 struct parser {
 	struct kf_args *args;
 	const struct kf_noun *const *nouns;
@@ -178,6 +185,8 @@ static int take_option(struct parser *parser, const char *word)
 	const struct kf_option *option =
 		global ? global : find_option(command ? command->options : NULL, name, len);
 
+	if (!option && command && command->matches)
+		option = find_option(kf_args_match, name, len);
 	if (!option)
 		return wrong(parser, "there is no option --%.*s%s", (int)(len < 64 ? len : 64),
 			     name, command ? " here" : " before the verb");
@@ -222,7 +231,7 @@ static int check_complete(struct parser *parser)
 		return wrong(parser, "%s is missing", command->operand);
 	if (command->required && !kf_args_value(args, command->required))
 		return wrong(parser, "--%s is missing", command->required);
-	if (command->changes && args->given_count == 0)
+	if (command->changes && !kf_args_sets(args))
 		return wrong(parser, "nothing to change is given");
 	return 0;
 }
@@ -254,6 +263,14 @@ int kf_args_parse(struct kf_args *out, const struct kf_noun *const nouns[], int 
 void kf_args_drop(struct kf_args *args)
 {
 	free(args->given);
+}
+
+bool kf_args_sets(const struct kf_args *args)
+{
+	for (size_t i = 0; i < args->given_count; i++)
+		if (args->given[i].option->member)
+			return true;
+	return false;
 }
 
 const char *kf_args_value(const struct kf_args *args, const char *name)

@@ -34,6 +34,8 @@ struct kf_args {
 
 /* --socket, --json, --help, --version: every command takes them, anywhere. */
 extern const struct kf_option kf_args_global[];
+/* --if-match: every command that changes one thing with a revision takes it. */
+extern const struct kf_option kf_args_match[];
 
 /*
  * 0; or -EINVAL when the command line is wrong, and @why says what and how to mend it; -ENOMEM.
@@ -43,6 +45,9 @@ int kf_args_parse(struct kf_args *out, const struct kf_noun *const nouns[], int 
 		  char why[static KF_ARGS_WHY_SIZE]);
 
 void kf_args_drop(struct kf_args *args);
+
+/* Is anything given that sets a member of the request? */
+bool kf_args_sets(const struct kf_args *args);
 
 /* The last value of option @name, or NULL when it was not given; "" for a flag that was. */
 const char *kf_args_value(const struct kf_args *args, const char *name);

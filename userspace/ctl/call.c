@@ -257,11 +257,14 @@ enum kf_exit kf_call_command(const struct kf_args *args)
 	_cleanup_(kf_client_closep) struct kf_client *client = NULL;
 	const struct kf_command *command = args->command;
 	struct kf_call call = { .args = args };
+	const char *revision = kf_args_value(args, "if-match");
 	struct kf_client_why why;
 	int ret;
 
 	if (kf_client_open(&client, args->socket, &why) < 0)
 		return kf_call_fail("%s", why.text);
+	if (revision && kf_client_match(client, revision) < 0)
+		kf_output_no_memory();
 	call.client = client;
 	ret = make_body(&call);
 	if (ret == KF_EXIT_DONE)

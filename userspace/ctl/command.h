@@ -42,7 +42,9 @@ struct kf_command {
 	const char *operand_member;	 /* of the body; NULL: it stands in the path */
 	const struct kf_option *options; /* ends with a NULL name; NULL: none */
 	const char *required;		 /* the option that must be given; NULL: none must */
-	bool changes;			 /* at least one option must be given */
+	bool changes;			 /* at least one option that sets a member must be given */
+
+	bool matches; /* takes --if-match, too (args.h) */
 
 	const char *method, *path; /* "{}" in the path stands for the operand */
 	/* Prints the answer as text; NULL: nothing to say but @done. */

@@ -48,6 +48,10 @@ void kf_help_synopsis(FILE *out, const struct kf_noun *noun, const struct kf_com
 		describe(o, command->required && strcmp(o->name, command->required) == 0, text);
 		put_word(&line, text);
 	}
+	if (command->matches) {
+		describe(kf_args_match, false, text);
+		put_word(&line, text);
+	}
 }
 
 static void print_options(FILE *out, const struct kf_option *options)
@@ -76,9 +80,11 @@ static void print_noun(FILE *out, const struct kf_noun *noun, const struct kf_co
 		if (only && command != only)
 			continue;
 		print_command(out, noun, command);
-		if (command->options)
+		if (command->options || command->matches)
 			fputc('\n', out);
 		print_options(out, command->options);
+		if (command->matches)
+			print_options(out, kf_args_match);
 		if (!only && command[1].help)
 			fputc('\n', out);
 	}

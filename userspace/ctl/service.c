@@ -12,6 +12,7 @@ static const struct kf_output_column record[] = {
 	{ "WebSocket", .member = "websocket" },
 	{ "Penalty", .member = "penalty", .absent = "" },
 	{ "SYN rate", .member = "syns", .absent = "" },
+	{ "Revision", .member = "revision" },
 	{ 0 },
 };
 
@@ -180,12 +181,14 @@ static const struct kf_command commands[] = {
 	  .operand = "NAME",
 	  .options = options,
 	  .changes = true,
+	  .matches = true,
 	  .method = "PATCH",
 	  .path = "/v1/services/{}",
 	  .render = render_one,
 	  .help = "Changes what is given; --keys-from replaces the whole list." },
 	{ .verb = "remove",
 	  .operand = "NAME",
+	  .matches = true,
 	  .method = "DELETE",
 	  .path = "/v1/services/{}",
 	  .done = "removed",

@@ -18,6 +18,10 @@ static bool put_own(FILE *out, const struct kf_command *command, const char *wor
 		fputs(command->operand, out);
 		return true;
 	}
+	if (command->matches && is("If-Match", word, len)) {
+		fputs("--if-match", out);
+		return true;
+	}
 	for (const struct kf_option *o = command->options; o && o->name; o++) {
 		if (is(o->member, word, len)) {
 			fprintf(out, "--%s", o->name);

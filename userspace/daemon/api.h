@@ -55,6 +55,7 @@ struct kf_api_request {
 	const char *name;
 	json_t *body;		      /* an object; empty where the request had no body; borrowed */
 	const struct kf_api_uri *uri; /* read it with kf_api_parameter() */
+	const char *if_match;	      /* the field If-Match, or NULL; read by kf_api_match() */
 
 	/* the answer; set by kf_api_reply, kf_api_refuse and kf_api_answer only */
 	int status;
@@ -71,6 +72,22 @@ typedef int (*kf_api_fn)(struct kf_api_request *request);
 
 /* Answers @status with @body, whose reference is taken. 0, or -ENOMEM where @body is NULL. */
 int kf_api_reply(struct kf_api_request *request, int status, json_t *body);
+
+#define KF_API_REVISION_SIZE 17 /* 16 hexadecimal digits + NUL */
+
+/* A revision as JSON and ETag have it. Returns @text. */
+const char *kf_api_revision(uint64_t revision, char text[static KF_API_REVISION_SIZE]);
+
+/* kf_api_reply() of an object of this revision: it goes with it as a strong ETag (RFC 9110 8.8.3).
+ */
+int kf_api_reply_revision(struct kf_api_request *request, int status, json_t *body,
+			  uint64_t revision);
+
+/*
+ * If-Match (RFC 9110 section 13.1.1): 0 where there is none, or it names @revision or "*"; else 412
+ * changed, of the @noun that request->name names, or 400. -EBADMSG, answered.
+ */
+int kf_api_match(struct kf_api_request *request, const char *noun, uint64_t revision);
 
 /*
  * Answers {"error":{"code","message","mend"}}: @code in snake_case, @mend what to do, @cause the

@@ -210,6 +210,35 @@ static int read_body(struct exchange *exchange, json_t **body)
 	return 0;
 }
 
+static enum MHD_Result count_match(void *context, enum MHD_ValueKind kind, const char *name,
+				   const char *value)
+{
+	*(unsigned int *)context += !strcasecmp(name, MHD_HTTP_HEADER_IF_MATCH);
+	return MHD_YES;
+}
+
+/* Where it is not looked at, a condition must not be thought to hold. */
+static int take_match(struct exchange *exchange)
+{
+	struct kf_api_request *request = &exchange->request;
+	unsigned int count = 0;
+
+	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_match, &count);
+	if (!count)
+		return 0;
+	if (!kf_api_route_matches(exchange->route))
+		return kf_api_refuse(
+			request, MHD_HTTP_BAD_REQUEST, "no_revision", "leave it out",
+			"there is no revision here that `If-Match` could be compared with");
+	if (count > 1)
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_if_match",
+				     "give one, with commas between revisions",
+				     "`If-Match` was given %u times", count);
+	request->if_match = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+							MHD_HTTP_HEADER_IF_MATCH);
+	return 0;
+}
+
 static int handle(struct exchange *exchange)
 {
 	_cleanup_json_ json_t *body = NULL;
@@ -220,6 +249,7 @@ static int handle(struct exchange *exchange)
 	/* what changes things says it in its body */
 	if (!err && strcmp(exchange->route->method, "GET"))
 		err = kf_api_parameters(request, none);
+	err = err ?: take_match(exchange);
 	if (err)
 		return err;
 	request->name = exchange->name;

@@ -44,18 +44,19 @@ static json_t *limit_json(uint32_t limit)
 
 static json_t *key_json(const struct kf_key *key)
 {
-	char masked[16];
+	char masked[16], revision[KF_API_REVISION_SIZE];
 
 	kf_key_masked(&key->row.mask, masked);
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "id",
-			 key->row.id, "name", key->row.name, "masked", masked, "status",
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:s}",
+			 "id", key->row.id, "name", key->row.name, "masked", masked, "status",
 			 status_of(key), "created_at", kf_api_time(key->row.created), "expires_at",
 			 kf_api_time(key->row.expires), "allow_ips", allow_json(key), "rpm",
 			 limit_json(key->row.rpm), "burst",
 			 limit_json(kf_policy_burst(key->row.rpm, key->row.rpm_burst)),
 			 "requests_admitted", (json_int_t)key->requests_admitted,
 			 "requests_refused", (json_int_t)key->requests_refused, "last_used_at",
-			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until));
+			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until),
+			 "revision", kf_api_revision(key->row.revision, revision));
 }
 
 static int answer_key(struct kf_api_request *request, int status, const char *text)
@@ -71,7 +72,23 @@ static int answer_key(struct kf_api_request *request, int status, const char *te
 	object = key_json(&key);
 	if (object && text)
 		json_object_set_new(object, "key", json_string(text));
-	return kf_api_reply(request, status, object);
+	return kf_api_reply_revision(request, status, object, key.row.revision);
+}
+
+/* The condition of a change; without one the row need not be read. */
+static int match(struct kf_api_request *request)
+{
+	struct kf_key_row row;
+	int err;
+
+	if (!request->if_match)
+		return 0;
+	err = kf_store_key_get(request->daemon->store, request->name, &row);
+	if (err == -ENOENT)
+		return kf_api_refuse_missing(request, "key");
+	if (err)
+		return kf_api_refuse_internal(request, err, "reading the key");
+	return kf_api_match(request, "key", row.revision);
 }
 
 /* What key.h refused: no such key is the caller's, the rest has its words. */
@@ -138,7 +155,7 @@ int kf_api_key_create(struct kf_api_request *request)
 	err = err ?: take_quantity(request, quantity, &count);
 	err = err ?: kf_api_key_take_name(request, name, count, &wish.name);
 	err = err ?: kf_api_key_take_expires(request, expires, &wish.expires);
-	err = err ?: kf_api_key_take_allow(request, allow, cidrs, &wish.allow_count);
+	err = err ?: kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
 	err = err ?: kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
 	if (err)
 		return err;
@@ -211,23 +228,56 @@ int kf_api_key_list(struct kf_api_request *request)
 
 int kf_api_key_show(struct kf_api_request *request)
 {
-	return kf_api_no_members(request) ?: answer_key(request, MHD_HTTP_OK, NULL);
+	return kf_api_no_members(request) ?: match(request)
+					 ?: answer_key(request, MHD_HTTP_OK, NULL);
 }
 
 /* ---- change ---------------------------------------------------------------------------------- */
 
+struct lists {
+	struct kf_cidr allow[KF_KEY_ALLOW_MAX], add[KF_KEY_ALLOW_MAX], remove[KF_KEY_ALLOW_MAX];
+};
+
+/* allow_ips replaces the list; the other two change it, whatever it is at that moment. */
+static int take_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
+		      const json_t *removed, struct lists *lists, struct kf_key_edit *edit)
+{
+	int err;
+
+	if (allow && (add || removed))
+		return kf_api_refuse_value(request, "allow_ips",
+					   "give the whole list, or `allow_ips_add` and "
+					   "`allow_ips_remove`",
+					   "it replaces the list that %s is to change",
+					   add ? "`allow_ips_add`" : "`allow_ips_remove`");
+	err = kf_api_key_take_allow(request, "allow_ips", allow, lists->allow, &edit->allow_count);
+	err = err
+		      ?: kf_api_key_take_allow(request, "allow_ips_add", add, lists->add,
+					       &edit->add_count);
+	err = err
+		      ?: kf_api_key_take_allow(request, "allow_ips_remove", removed, lists->remove,
+					       &edit->remove_count);
+	edit->set_allow = allow;
+	edit->allow = lists->allow;
+	edit->add = lists->add;
+	edit->remove = lists->remove;
+	return err;
+}
+
 int kf_api_key_edit(struct kf_api_request *request)
 {
-	json_t *name, *expires, *allow, *rpm, *burst;
+	json_t *name, *expires, *allow, *add, *removed, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING, &name },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
+		{ "allow_ips_add", KF_API_ARRAY, &add },
+		{ "allow_ips_remove", KF_API_ARRAY, &removed },
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
 		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
 	};
-	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
-	struct kf_key_edit edit = { .allow = cidrs };
+	struct lists lists;
+	struct kf_key_edit edit = { 0 };
 	struct kf_why why = { 0 };
 	int err;
 
@@ -235,12 +285,12 @@ int kf_api_key_edit(struct kf_api_request *request)
 	if (!err && name)
 		err = kf_api_key_take_name(request, name, 1, &edit.name);
 	err = err ?: kf_api_key_take_expires(request, expires, &edit.expires);
-	err = err ?: kf_api_key_take_allow(request, allow, cidrs, &edit.allow_count);
+	err = err ?: take_lists(request, allow, add, removed, &lists, &edit);
 	err = err ?: kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
+	err = err ?: match(request);
 	if (err)
 		return err;
 	edit.set_expires = expires;
-	edit.set_allow = allow;
 	edit.set_rpm = rpm;
 	edit.set_burst = burst;
 	err = kf_key_edit(request->daemon->reconcile, request->name, &edit, &why);
@@ -254,7 +304,7 @@ static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const ch
 {
 	struct kf_key_times times = { 0 };
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request);
+	int err = kf_api_no_members(request) ?: match(request);
 
 	if (err)
 		return err;
@@ -280,7 +330,7 @@ int kf_api_key_disable(struct kf_api_request *request)
 int kf_api_key_enable(struct kf_api_request *request)
 {
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request);
+	int err = kf_api_no_members(request) ?: match(request);
 
 	if (err)
 		return err;
@@ -301,6 +351,7 @@ int kf_api_key_rotate(struct kf_api_request *request)
 
 	if (!err && grace)
 		err = kf_api_duration(request, "grace", grace, &grace_ns);
+	err = err ?: match(request);
 	if (err)
 		return err;
 	err = kf_key_rotate(request->daemon->reconcile, request->name, (uint64_t)grace_ns, text,

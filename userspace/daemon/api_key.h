@@ -17,7 +17,8 @@ int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, ui
 			 const char **name);
 /* "never", a duration, or a time to come. */
 int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires);
-int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
+/* Also allow_ips_add and allow_ips_remove, named by @member. */
+int kf_api_key_take_allow(struct kf_api_request *request, const char *member, const json_t *value,
 			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count);
 /*
  * Requests per minute, and at once; null: no limit, and as many as @rpm. A burst without a rate is

@@ -47,18 +47,18 @@ int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value,
 	return value ? kf_api_end(request, "expires", value, now, expires) : 0;
 }
 
-static int take_block(struct kf_api_request *request, const json_t *value, struct kf_cidr *cidr)
+static int take_block(struct kf_api_request *request, const char *member, const json_t *value,
+		      struct kf_cidr *cidr)
 {
 	const char *text = json_string_value(value);
 
 	if (!text)
-		return kf_api_refuse_value(request, "allow_ips",
-					   "give strings like \"192.0.2.0/24\"",
+		return kf_api_refuse_value(request, member, "give strings like \"192.0.2.0/24\"",
 					   "it has something else than strings");
-	return kf_api_cidr(request, "allow_ips", text, cidr);
+	return kf_api_cidr(request, member, text, cidr);
 }
 
-int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
+int kf_api_key_take_allow(struct kf_api_request *request, const char *member, const json_t *value,
 			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count)
 {
 	size_t n = json_array_size(value);
@@ -67,11 +67,11 @@ int kf_api_key_take_allow(struct kf_api_request *request, const json_t *value,
 	if (!value)
 		return 0;
 	if (n > KF_KEY_ALLOW_MAX)
-		return kf_api_refuse_value(request, "allow_ips", "give wider blocks",
+		return kf_api_refuse_value(request, member, "give wider blocks",
 					   "it has %zu blocks, at most %d are possible", n,
 					   KF_KEY_ALLOW_MAX);
 	for (size_t i = 0; !err && i < n; i++)
-		err = take_block(request, json_array_get(value, i), &cidrs[i]);
+		err = take_block(request, member, json_array_get(value, i), &cidrs[i]);
 	if (!err)
 		*count = (uint32_t)n;
 	return err;

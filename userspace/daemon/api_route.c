@@ -69,3 +69,12 @@ int kf_api_route_find(const char *method, const char *path, const struct kf_api_
 	}
 	return *allow ? -EOPNOTSUPP : -ENOENT;
 }
+
+/* All that names one key or one service: those have a revision. */
+bool kf_api_route_matches(const struct kf_api_route *route)
+{
+	static const char keys[] = "/v1/keys/{}", services[] = "/v1/services/{}";
+
+	return !strncmp(route->pattern, keys, sizeof(keys) - 1) ||
+	       !strncmp(route->pattern, services, sizeof(services) - 1);
+}

@@ -24,4 +24,7 @@ struct kf_api_route {
 int kf_api_route_find(const char *method, const char *path, const struct kf_api_route **route,
 		      char **name, char allow[static KF_API_ALLOW_SIZE]);
 
+/* Does it know If-Match: does its handler ask kf_api_match() before it changes anything? */
+bool kf_api_route_matches(const struct kf_api_route *route);
+
 #endif

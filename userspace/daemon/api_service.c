@@ -66,13 +66,14 @@ static json_t *service_json(const struct kf_service_row *row)
 {
 	struct kf_endpoint listen = { .any = row->any, .port = row->port };
 	_cleanup_json_ json_t *numbers = numbers_json(row), *json = NULL;
-	char text[KF_ENDPOINT_TEXT];
+	char text[KF_ENDPOINT_TEXT], revision[KF_API_REVISION_SIZE];
 
 	memcpy(listen.addr, row->addr, sizeof(listen.addr));
-	json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b}", "name", row->name, "listen",
+	json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:s}", "name", row->name, "listen",
 			 kf_endpoint_format(&listen, text), "mode", modes[row->mode], "refuse",
 			 refusals[row->refuse], "keys_from", key_sources_json(row->key_sources),
-			 "websocket", !!(row->flags & KF_SERVICE_WEBSOCKET));
+			 "websocket", !!(row->flags & KF_SERVICE_WEBSOCKET), "revision",
+			 kf_api_revision(row->revision, revision));
 	return json && !json_object_update(json, numbers) ? TAKE_PTR(json) : NULL;
 }
 
@@ -305,7 +306,7 @@ int kf_api_service_create(struct kf_api_request *request)
 		return kf_api_refuse_error(request, err, why.text);
 	kf_events_reload(request->daemon->events);
 	kf_iface_adopt(request->daemon);
-	return kf_api_reply(request, MHD_HTTP_CREATED, service_json(&row));
+	return kf_api_reply_revision(request, MHD_HTTP_CREATED, service_json(&row), row.revision);
 }
 
 int kf_api_service_list(struct kf_api_request *request)
@@ -322,12 +323,14 @@ int kf_api_service_list(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_OK, json_pack("{s:o}", "services", TAKE_PTR(list)));
 }
 
-/* The row that the path names, or the 404. */
+/* The row that the path names, or the 404; or the 412. */
 static int find_service(struct kf_api_request *request, struct kf_service_row *row)
 {
 	int err = kf_store_service_get(request->daemon->store, request->name, row);
 
-	return err == -ENOENT ? kf_api_refuse_missing(request, "service") : err;
+	if (err == -ENOENT)
+		return kf_api_refuse_missing(request, "service");
+	return err ?: kf_api_match(request, "service", row->revision);
 }
 
 int kf_api_service_show(struct kf_api_request *request)
@@ -335,7 +338,7 @@ int kf_api_service_show(struct kf_api_request *request)
 	struct kf_service_row row;
 	int err = kf_api_no_members(request) ?: find_service(request, &row);
 
-	return err ?: kf_api_reply(request, MHD_HTTP_OK, service_json(&row));
+	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
 
 int kf_api_service_edit(struct kf_api_request *request)
@@ -354,7 +357,8 @@ int kf_api_service_edit(struct kf_api_request *request)
 		return kf_api_refuse_error(request, err, why.text);
 	if (wish.listen)
 		kf_iface_adopt(request->daemon);
-	return kf_api_reply(request, MHD_HTTP_OK, service_json(&row));
+	err = kf_store_service_get(request->daemon->store, row.name, &row); /* a new revision */
+	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
 
 int kf_api_service_delete(struct kf_api_request *request)

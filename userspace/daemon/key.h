@@ -97,12 +97,15 @@ struct kf_key_edit {
 	bool set_allow;
 	const struct kf_cidr *allow;
 	uint32_t allow_count; /* 0: from anywhere */
+	/* without set_allow: blocks that join the list, and that leave it */
+	const struct kf_cidr *add, *remove;
+	uint32_t add_count, remove_count;
 	bool set_rpm;
 	uint32_t rpm; /* 0: no limit, and then no burst either */
 	bool set_burst;
 	uint32_t rpm_burst; /* 0: as many as rpm */
 };
-int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *edit,
+int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *asked,
 		struct kf_why *why);
 
 /*

@@ -318,14 +318,17 @@ static void count_entries(struct kf_reconcile *reconcile, const struct kf_key_st
  * has it all, the kernel widens. A crash after the first leaves the kernel narrower than both the
  * old and the new row; the next start mends it.
  */
-int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *edit,
+int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *asked,
 		struct kf_why *why)
 {
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
+	struct kf_cidr list[KF_KEY_ALLOW_MAX];
+	struct kf_key_edit whole = *asked, *edit = &whole;
 	struct kf_key_state old;
 	struct kf_key_row row;
 	int err = kf_key_change_find(reconcile, id, &old, why);
 
+	err = err ?: kf_key_change_allow(&old, edit, list, why);
 	if (!err && edit->set_allow)
 		err = kf_key_change_check_room(reconcile, &old, old.credential_count, edit->allow,
 					       edit->allow_count, why);

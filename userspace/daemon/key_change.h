@@ -16,6 +16,14 @@ int kf_key_change_find(struct kf_reconcile *reconcile, const char *id, struct kf
 int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct kf_key_state *state,
 			     uint32_t slots, const struct kf_cidr *allow, uint32_t allow_count,
 			     struct kf_why *why);
+/*
+ * Where @edit changes the list of @old, @edit comes to replace it by @list, which is what the
+ * changes make of it. -EINVAL: a block that is to leave is not there, or also to join; the list
+ * would begin or end by it, and the key be served from one address or from anywhere; too many
+ * blocks.
+ */
+int kf_key_change_allow(const struct kf_key_state *old, struct kf_key_edit *edit,
+			struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why);
 /* The kernel has the ends of all credentials of @state, as @row and their graces want them. */
 void kf_key_change_expires(struct kf_reconcile *reconcile, const struct kf_key_state *state,
 			   const struct kf_key_row *row);

@@ -17,6 +17,7 @@
 
 struct kf_client {
 	CURL *curl;
+	char *match; /* the field If-Match; NULL: none */
 	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
@@ -120,7 +121,22 @@ void kf_client_close(struct kf_client *client)
 	if (!client)
 		return;
 	curl_easy_cleanup(client->curl);
+	free(client->match);
 	free(client);
+}
+
+int kf_client_match(struct kf_client *client, const char *revision)
+{
+	bool whole =
+		*revision == '"' || strncmp(revision, "W/", 2) == 0 || strcmp(revision, "*") == 0;
+	char *match;
+
+	if (asprintf(&match, "If-Match: %s%s%s", whole ? "" : "\"", revision, whole ? "" : "\"") <
+	    0)
+		return -ENOMEM;
+	free(client->match);
+	client->match = match;
+	return 0;
 }
 
 static int explain_connect(const struct kf_client *client, int cause, struct kf_client_why *why)
@@ -206,11 +222,13 @@ int kf_client_call(struct kf_client *client, const char *method, const char *pat
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_SECONDS);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
+	if (client->match)
+		fields = curl_slist_append(fields, client->match);
 	if (body) {
-		fields = curl_slist_append(NULL, "Content-Type: application/json");
-		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+		fields = curl_slist_append(fields, "Content-Type: application/json");
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	}
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
 	code = curl_easy_perform(curl);
 	curl_slist_free_all(fields);
 	if (code != CURLE_OK)

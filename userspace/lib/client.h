@@ -36,6 +36,12 @@ void kf_client_close(struct kf_client *client);
 KF_CLEANUP_DEFINE(struct kf_client, kf_client_close)
 
 /*
+ * The requests that follow hold for this revision only: If-Match (RFC 9110 section 13.1.1).
+ * @revision is copied; quotes are put around it unless it has them or is "*".
+ */
+int kf_client_match(struct kf_client *client, const char *revision);
+
+/*
  * Sends @method @path, with the JSON text @body unless NULL, and waits for the whole answer (at
  * most 120 seconds). @path begins with a slash and is sent as it is: its parts come from
  * kf_client_escape(). -ENOENT, -ECONNREFUSED, -EACCES...: connecting failed.
