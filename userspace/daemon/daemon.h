@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "lock.h"
 
 struct kf_store;
 struct kf_maps;
@@ -34,8 +35,8 @@ struct kf_daemon {
 	const char *pin_dir;		    /* on bpffs; maps.c locks it */
 	uint64_t started_ns;		    /* CLOCK_BOOTTIME */
 
-	int state_lock; /* one daemon per state directory, */
-	int run_lock;	/* and per run directory */
+	struct kf_lock state_lock; /* one daemon per state directory, */
+	struct kf_lock run_lock;   /* and per run directory */
 	struct kf_store *store;
 	struct kf_secret *secret;
 	struct kf_maps *maps;

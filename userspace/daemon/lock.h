@@ -2,9 +2,10 @@
 /*
  * lock.h - one daemon per directory.
  *
- * A lock is a file with the holder's pid in it, held by flock(2), so that it ends with its holder
- * however that dies. main.c takes one in the state and one in the run directory; the pin directory
- * is locked by maps.c, since bpffs has no files. One thread.
+ * A lock is held by flock(2) on the directory itself, which needs no room on its disk and ends with
+ * its holder however that dies. A file in the directory has the holder's pid, for people and for
+ * `keyfilterd --unload`; where the disk is full there is none. main.c takes a lock in the state and
+ * one in the run directory; the pin directory is locked by maps.c. One thread.
  */
 #ifndef KEYFILTER_DAEMON_LOCK_H
 #define KEYFILTER_DAEMON_LOCK_H
@@ -15,15 +16,22 @@
 
 struct kf_why;
 
+struct kf_lock {
+	int dir;  /* -1: not held */
+	int file; /* KF_LOCK_NAME, locked as well: older keyfilterds look at it alone; -1: none */
+};
+
+#define KF_LOCK_NONE ((struct kf_lock){ -1, -1 })
+
 /*
- * Locks @dir/KF_LOCK_NAME and writes our pid. A descriptor, or -errno with @why: -EBUSY where
+ * Locks @dir and writes our pid into KF_LOCK_NAME there. 0, or -errno with @why: -EBUSY where
  * another process has it; the mend says to choose another @option.
  */
-int kf_lock_take(const char *dir, const char *option, struct kf_why *why);
-/* Removes the file and lets go. */
-void kf_lock_release(const char *dir, int fd);
+int kf_lock_take(struct kf_lock *lock, const char *dir, const char *option, struct kf_why *why);
+/* Removes the file and lets go; nothing where the lock is not held. */
+void kf_lock_release(struct kf_lock *lock);
 
-/* The pid of who holds @dir/KF_LOCK_NAME; 0: nobody does. */
+/* The pid of who holds @dir; 0: nobody does; -1: somebody whose pid is not known. */
 pid_t kf_lock_holder(const char *dir);
 
 #endif

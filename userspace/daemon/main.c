@@ -5,7 +5,8 @@
  * The order of the start is the security argument, and start() below is to be read as one:
  *
  *   1. settings      nothing is touched before every line of them was understood
- *   2. directories   only ours, 0700 for the state, before anything is written into them
+ *   2. directories   only ours, 0700 for the state, before anything is written into them or
+ *                    believed that is in them
  *   3. locks         one daemon per state and run directory (and, in 6, per pin directory)
  *   4. look ahead    could this build take over what is pinned, and run on this kernel? If not, we
  *                    stop before the store is migrated, and the build of before still starts
@@ -21,10 +22,12 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +39,7 @@
 #include "attach.h"
 #include "config.h"
 #include "daemon.h"
+#include "directory.h"
 #include "events.h"
 #include "iface.h"
 #include "lock.h"
@@ -195,38 +199,6 @@ static int read_settings(const struct options *options, struct kf_config_setting
 }
 
 /*
- * Makes @path, one level, or takes one that is ours and that nobody else can change. One that is
- * there keeps its mode, which is its owner's business: what we write into it has 0600.
- */
-static int make_directory(const char *path, mode_t mode, const char *option)
-{
-	bool made = !mkdir(path, mode);
-	struct stat st;
-
-	if (!made && errno != EEXIST) {
-		kf_log_error("cannot make %s: %s; make the directory above it, or name another %s",
-			     path, strerror(errno), option);
-		return -errno;
-	}
-	if (stat(path, &st) || !S_ISDIR(st.st_mode)) {
-		kf_log_error("%s is not a directory; name another %s", path, option);
-		return -ENOTDIR;
-	}
-	if (st.st_uid != geteuid() || ((st.st_mode & 0022) && !(st.st_mode & S_ISVTX))) {
-		kf_log_error("others may change what is in %s; chown and chmod it to %o, or name "
-			     "another %s",
-			     path, (unsigned int)mode, option);
-		return -EPERM;
-	}
-	if (made && chmod(path, mode)) { /* the umask may have made it narrower */
-		kf_log_error("cannot change the mode of %s to %o: %s; do it by hand", path,
-			     (unsigned int)mode, strerror(errno));
-		return -errno;
-	}
-	return 0;
-}
-
-/*
  * Before Linux 5.11 map memory counts as locked memory; descriptors are for admin connections.
  * Worth a try, and no more: where it is not enough, what needs it fails and says so.
  */
@@ -244,6 +216,18 @@ static void raise_limits(const struct kf_config_settings *settings)
 	}
 }
 
+/*
+ * The memory has the secret, and keys that were just made: no core dump, and nobody of the same
+ * user reads it with a debugger. Said by the program itself, whoever started it.
+ */
+static void hide_memory(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (prctl(PR_SET_DUMPABLE, 0) || setrlimit(RLIMIT_CORE, &none))
+		kf_log_warning("cannot forbid core dumps: %s; set LimitCORE=0", strerror(errno));
+}
+
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	char text[512];
@@ -257,21 +241,22 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 	return 0;
 }
 
-static int open_directories(struct kf_daemon *daemon)
+/* From here on the directories have their names without symbolic links. */
+static int open_directories(struct kf_daemon *daemon, char state_dir[static PATH_MAX],
+			    char run_dir[static PATH_MAX])
 {
 	struct kf_why why = { 0 };
-	int err = make_directory(daemon->state_dir, 0700, "--state-dir");
+	int err = kf_directory_make(daemon->state_dir, 0700, "--state-dir", state_dir, &why);
 
-	err = err ?: make_directory(daemon->run_dir, 0755, "--run-dir");
+	err = err ?: kf_directory_make(daemon->run_dir, 0755, "--run-dir", run_dir, &why);
 	if (err)
-		return err;
-	daemon->run_lock = kf_lock_take(daemon->run_dir, "--run-dir", &why);
-	if (daemon->run_lock < 0)
-		return give_up(daemon->run_lock, &why);
-	if (!strcmp(daemon->run_dir, daemon->state_dir))
-		return 0;
-	daemon->state_lock = kf_lock_take(daemon->state_dir, "--state-dir", &why);
-	return daemon->state_lock < 0 ? give_up(daemon->state_lock, &why) : 0;
+		return give_up(err, &why);
+	daemon->state_dir = state_dir;
+	daemon->run_dir = run_dir;
+	err = kf_lock_take(&daemon->run_lock, run_dir, "--run-dir", &why);
+	if (!err && strcmp(run_dir, state_dir))
+		err = kf_lock_take(&daemon->state_lock, state_dir, "--state-dir", &why);
+	return err ? give_up(err, &why) : 0;
 }
 
 static int open_policy(struct kf_daemon *daemon)
@@ -370,9 +355,8 @@ static int open_loop(struct kf_daemon *daemon)
 
 static int start(struct kf_daemon *daemon)
 {
-	int err = open_directories(daemon);
+	int err = look_ahead(daemon);
 
-	err = err ?: look_ahead(daemon);
 	err = err ?: open_policy(daemon);
 	err = err ?: open_kernel(daemon);
 	err = err ?: open_interfaces(daemon);
@@ -425,8 +409,8 @@ static void finish(struct kf_daemon *daemon)
 	unload_pins(daemon);
 	kf_secret_close(daemon->secret);
 	kf_store_close(daemon->store);
-	kf_lock_release(daemon->state_dir, daemon->state_lock);
-	kf_lock_release(daemon->run_dir, daemon->run_lock);
+	kf_lock_release(&daemon->state_lock);
+	kf_lock_release(&daemon->run_lock);
 }
 
 static int run_daemon(const struct options *options, const struct kf_config_settings *settings)
@@ -436,11 +420,12 @@ static int run_daemon(const struct options *options, const struct kf_config_sett
 		.state_dir = options->state_dir,
 		.run_dir = options->run_dir,
 		.pin_dir = options->pin_dir,
-		.state_lock = -1,
-		.run_lock = -1,
+		.state_lock = KF_LOCK_NONE,
+		.run_lock = KF_LOCK_NONE,
 		.started_ns = kf_reconcile_now().boot_ns,
 	};
-	int err = start(&daemon);
+	char state_dir[PATH_MAX], run_dir[PATH_MAX];
+	int err = open_directories(&daemon, state_dir, run_dir) ?: start(&daemon);
 
 	if (!err) {
 		err = kf_loop_run(&daemon);
@@ -498,6 +483,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	kf_log_open(options.verbose ? KF_LOG_DEBUG : KF_LOG_INFO);
+	hide_memory();
 	libbpf_set_print(print_libbpf);
 	if (options.unload)
 		return run_unload(&options); /* works whatever the settings say */
