@@ -479,6 +479,34 @@ static void test_metrics_label(void **state)
 	free(text);
 }
 
+static void test_status_is_nearly_full(void **state)
+{
+	static const struct {
+		uint64_t used, max;
+		bool nearly_full;
+	} cases[] = {
+		{ 0, 0, false },
+		{ 0, 1, false },
+		{ 1, 1, true },
+		{ 0, 64, false },
+		{ 57, 64, false },
+		{ 58, 64, true },
+		{ 0, 99, false },
+		{ 91, 199, false },
+		{ 179, 199, false },
+		{ 180, 199, true },
+		{ 943718, 1048576, false },
+		{ 943719, 1048576, true },
+		{ 1048577, 1048576, true },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (kf_api_status_is_nearly_full(cases[i].used, cases[i].max) !=
+		    cases[i].nearly_full)
+			fail_msg("%llu of %llu", (unsigned long long)cases[i].used,
+				 (unsigned long long)cases[i].max);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_endpoint),
 		cmocka_unit_test(test_metrics_label),
+		cmocka_unit_test(test_status_is_nearly_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -323,6 +323,49 @@ static void test_attach_left_answer(void **state)
 	check_left_answer(false);
 }
 
+/* Attaching, replacing and detaching leave no descriptor open, neither ours nor libxdp's. */
+static void test_attach_descriptors(void **state)
+{
+	struct kf_attach *attach;
+	int before;
+
+	NEEDS_NAMESPACE();
+	attach = open_attach(0);
+	before = count_descriptors();
+	for (int mode = KF_ATTACH_NATIVE; mode <= KF_ATTACH_TC; mode++) {
+		for (int i = 0; i < 2; i++) {
+			assert_done(kf_attach_add(attach, "kfa", mode, &why));
+			strcpy(attach->build, i % 2 ? "another" : "yet another");
+			assert_done(kf_attach_add(attach, "kfa", mode, &why));
+			assert_done(kf_attach_remove(attach, "kfa", &why));
+			assert_int_equal(count_descriptors(), before);
+		}
+	}
+	kf_attach_close(attach);
+}
+
+/* A bridge and its port: the kernel lets the port's XDP go only when the bridge has none. */
+static void test_attach_bridge(void **state)
+{
+	struct kf_attach *attach;
+
+	NEEDS_NAMESPACE();
+	run("ip link add kfbr type bridge && ip link set kfa master kfbr");
+	attach = open_attach(0);
+	for (int mode = KF_ATTACH_NATIVE; mode <= KF_ATTACH_GENERIC; mode++) {
+		assert_done(kf_attach_add(attach, "kfa", mode, &why));
+		assert_done(kf_attach_add(attach, "kfbr", KF_ATTACH_GENERIC, &why));
+		assert_int_equal(kf_attach_remove(attach, "kfa", &why), -EBUSY);
+		assert_non_null(strstr(why.text, "detach that one first"));
+		assert_int_equal(kf_attach_lacks(attach, "kfa", mode), 0);
+		assert_done(kf_unload_programs(attach, &why));
+		assert_nothing_left("kfa");
+		assert_nothing_left("kfbr");
+	}
+	kf_attach_close(attach);
+	run("ip link delete kfbr");
+}
+
 static void test_attach_failures(void **state)
 {
 	struct kf_attach *attach;
@@ -491,6 +534,8 @@ int main(void)
 		cmocka_unit_test(test_attach_modes),
 		cmocka_unit_test(test_attach_repairs),
 		cmocka_unit_test(test_attach_left_answer),
+		cmocka_unit_test(test_attach_descriptors),
+		cmocka_unit_test(test_attach_bridge),
 		cmocka_unit_test(test_attach_failures),
 		cmocka_unit_test(test_attach_keeps_others),
 		cmocka_unit_test(test_attach_instances),

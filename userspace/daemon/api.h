@@ -235,6 +235,8 @@ int kf_api_key_rotate(struct kf_api_request *request);	/* POST /v1/keys/{}/rotat
 int kf_api_stats_show(struct kf_api_request *request);
 int kf_api_events_list(struct kf_api_request *request); /* also ?follow=1 */
 int kf_api_status_show(struct kf_api_request *request);
+/* Is the table so full that it is time to say so? */
+bool kf_api_status_is_nearly_full(uint64_t used, uint64_t max);
 int kf_api_status_unload(struct kf_api_request *request); /* POST /v1/unload */
 int kf_api_metrics_show(struct kf_api_request *request);
 

@@ -68,10 +68,15 @@ static void complain(json_t *list, const char *fmt, ...)
 	json_array_append_new(list, json_string(text));
 }
 
+bool kf_api_status_is_nearly_full(uint64_t used, uint64_t max)
+{
+	return max && used * 100 >= max * NEARLY_FULL;
+}
+
 static void check_room(json_t *list, const char *what, uint64_t used, uint64_t max,
 		       const char *setting)
 {
-	if (max && used >= max / 100 * NEARLY_FULL)
+	if (kf_api_status_is_nearly_full(used, max))
 		complain(list,
 			 "%s: %llu of %llu places are taken; raise %s and restart after "
 			 "`keyfilterd --unload`",

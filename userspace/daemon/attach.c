@@ -321,6 +321,8 @@ int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *w
 	if (!ifindex)
 		return 0;
 	first = kf_attach_xdp_remove(attach, ifindex, dev, why); /* in reverse */
+	if (first)
+		return first; /* the filter stays, and needs what is on TC */
 	err = kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_INGRESS, first ? NULL : why);
 	first = first ? first : err;
 	err = kf_attach_tc_remove(attach, ifindex, dev, KF_ATTACH_EGRESS, first ? NULL : why);

@@ -49,7 +49,8 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
 
 /*
  * Takes everything of ours off @dev, and what vanished interfaces left behind. 0 also when there
- * was nothing. Goes on after an error and returns the first.
+ * was nothing. -EBUSY: XDP stays as long as an interface above @dev (a bridge of which it is a
+ * port, a VLAN) has it too, and then all stays. Else goes on after an error and returns the first.
  */
 int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *why);
 

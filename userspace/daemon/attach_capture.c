@@ -46,6 +46,9 @@ static const struct {
 	{ 0, "can't be active at the same time",
 	  "the interface carries XDP in another mode: see "
 	  "`xdp-loader status %1$s`" },
+	{ 0, "upper device",
+	  "a bridge, bond or VLAN above %1$s carries XDP as well, and one of the two is enough: "
+	  "detach that one first (keyfilterctl iface list, ip -d link show)" },
 	{ 0, "GRO_HW", "ethtool -K %1$s rx-gro-hw off lro off" },
 	{ 0, "HW-GRO", "ethtool -K %1$s rx-gro-hw off lro off" },
 	{ 0, "LRO", "ethtool -K %1$s lro off" },

@@ -5,8 +5,9 @@
  * attach.c knows what an interface should carry and in which order; attach_xdp.c does the XDP part,
  * attach_tc.c the TC part over attach_tcx.c or attach_clsact.c; attach_object.c fits a program to
  * the pinned maps and tells ours from others; attach_capture.c turns what libbpf and libxdp print
- * into an error. An ifindex stands for the interface below attach.c. Pins are in the directory
- * <pin-dir>/links, named by ifindex, as an interface's name may hold what a file name cannot:
+ * into an error; attach_stray.c closes what libxdp forgets. An ifindex stands for the interface
+ *below attach.c. Pins are in the directory <pin-dir>/links, named by ifindex, as an interface's
+ *name may hold what a file name cannot:
  *
  *	7-in, 7-out	tcx links on ingress (of either program that runs there) and egress
  *	7-build		symlink to the build the interface carries, see kf_attach.build
@@ -61,6 +62,20 @@ void kf_attach_capture_end(struct kf_attach_capture *capture);
 int kf_attach_capture_explain(const struct kf_attach_capture *capture, int err, const char *dev,
 			      struct kf_why *why, const char *what, ...)
 	__attribute__((format(printf, 5, 6)));
+
+/* ---- attach_stray.c ------------------------------------------------------------------------ */
+
+#define KF_ATTACH_STRAYS_MAX 64
+
+/* Descriptors of programs that were open at the begin. */
+struct kf_attach_strays {
+	int fd[KF_ATTACH_STRAYS_MAX];
+	int count; /* -errno: not known */
+};
+
+/* Between the two libxdp may be called; at the end what it has left open is closed. */
+void kf_attach_strays_begin(struct kf_attach_strays *strays);
+void kf_attach_strays_end(const struct kf_attach_strays *strays);
 
 /* ---- attach_object.c ----------------------------------------------------------------------- */
 

@@ -26,19 +26,38 @@
 
 KF_CLEANUP_DEFINE(struct kf_attach, kf_attach_close)
 
+/* How many could not be detached; the first error and @why are those of the first of them. */
+static int detach_each(struct kf_attach *attach, const struct if_nameindex *names, int *first,
+		       struct kf_why *why)
+{
+	int failed = 0;
+
+	*first = 0;
+	for (const struct if_nameindex *name = names; name->if_index; name++) {
+		int err = kf_attach_remove(attach, name->if_name, *first ? NULL : why);
+
+		failed += !!err;
+		*first = *first ?: err;
+	}
+	return failed;
+}
+
+/*
+ * An interface keeps its XDP program as long as one above it has one (a bridge and its port): what
+ * is below goes in a later round, and there is another round as long as one brings something.
+ */
 int kf_unload_programs(struct kf_attach *attach, struct kf_why *why)
 {
 	struct if_nameindex *names = if_nameindex();
-	int first = 0;
+	int failed = INT_MAX, before, first = 0;
 
 	if (!names)
 		return kf_why_set(why, -errno, "cannot list the interfaces: %s; run it as root",
 				  strerror(errno));
-	for (const struct if_nameindex *name = names; name->if_index; name++) {
-		int err = kf_attach_remove(attach, name->if_name, first ? NULL : why);
-
-		first = first ?: err;
-	}
+	do {
+		before = failed;
+		failed = detach_each(attach, names, &first, why);
+	} while (failed && failed < before);
 	if_freenameindex(names);
 	return first;
 }
