@@ -87,7 +87,7 @@ $(eval $(call objects,obj,$(CFLAGS) $(HARDEN)))
 $(eval $(call objects,san,$(SANITIZE)))
 
 # .incbin, which -MMD does not see
-$(O)/obj/userspace/daemon/store_sqlite.o $(O)/san/userspace/daemon/store_sqlite.o: \
+$(O)/obj/userspace/daemon/store_open.o $(O)/san/userspace/daemon/store_open.o: \
 	$(wildcard userspace/daemon/schema*.sql)
 
 # $(1) flags, $(2) sources and objects: not $^, which -MMD fills with what a source includes

@@ -115,9 +115,10 @@ static void version_0_is_migrated(void **state)
 	struct fixture *f = *state;
 	struct kf_key_counts counts;
 
-	execute(f, "DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
-		   "source;"
-		   "DROP TABLE iface; DROP TABLE service; PRAGMA user_version = 0");
+	execute(f,
+		"DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
+		"source;"
+		"DROP TABLE iface; DROP TABLE service; DROP TABLE state; PRAGMA user_version = 0");
 	reopen(f);
 	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
 	assert_int_equal(counts.total, 0);
@@ -134,7 +135,7 @@ static void failing_migration_changes_nothing(void **state)
 	assert_int_not_equal(kf_store_open(&other, f->dir, &why), 0);
 	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
 	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
-		   "DROP TABLE credential; DROP TABLE api_key");
+		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state");
 	reopen(f);
 }
 

@@ -151,11 +151,27 @@ static int check_answers(void *context, const struct kf_service_row *row)
 	return 0;
 }
 
+/* While it lasts, what is revoked is in force, and nothing is made durable. */
+static void check_store(json_t *list, const struct kf_daemon *daemon)
+{
+	const char *words;
+	int err = kf_store_failing(daemon->store, &words);
+
+	if (!err)
+		return;
+	complain(list, "nothing can be stored: %s%s; %s", words,
+		 kf_store_is_unsure(daemon->store)
+			 ? ", and it is not known whether the last change is stored"
+			 : "",
+		 kf_store_mend(err));
+}
+
 static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numbers)
 {
 	_cleanup_json_ json_t *list = json_array();
 	struct trouble trouble = { daemon, list, 0 };
 
+	check_store(list, daemon);
 	if (kf_store_iface_each(daemon->store, on_iface, &trouble))
 		complain(list, "the interfaces cannot be read: %s; see the store's disk",
 			 kf_store_error(daemon->store));

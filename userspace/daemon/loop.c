@@ -28,7 +28,7 @@
 #define CUT_PAUSE_US   200ull /* between slices of the walk over revoked requests */
 #define CUT_REST       4      /* times as long as a walk took, before the next one */
 
-enum { API_JOB, CLOCK_JOB, EXPIRY_JOB, PENALTY_JOB, JOB_COUNT };
+enum { API_JOB, CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, JOB_COUNT };
 
 struct kf_loop {
 	sd_event *event;
@@ -59,6 +59,13 @@ static int check_clock(struct kf_daemon *daemon)
 	return kf_reconcile_clock(daemon->reconcile);
 }
 
+/* What fails is logged by the store, where it begins and where it ends. */
+static int settle(struct kf_daemon *daemon)
+{
+	kf_store_settle(daemon->store);
+	return 0;
+}
+
 static int expire(struct kf_daemon *daemon)
 {
 	return kf_reconcile_expire(daemon->reconcile);
@@ -80,6 +87,7 @@ static const struct job {
 } jobs[JOB_COUNT] = {
 	[API_JOB] = { "the care of admin connections", 1, tick_api },
 	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
+	[STORE_JOB] = { "the look at the store", 2, settle },
 	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },
 	[PENALTY_JOB] = { "the watch over penalties", 1, watch_penalties },
 };

@@ -382,30 +382,47 @@ static int check_store(struct kf_reconcile *reconcile, struct kf_why *why)
 		   : 0;
 }
 
+/*
+ * A row that cannot be is not passed over: it may be the one that closes something. What is in the
+ * kernel goes on.
+ */
+static int explain(struct kf_reconcile *reconcile, int err, const char *what, const char *mend,
+		   struct kf_why *why)
+{
+	if (!err)
+		return 0;
+	if (err == -EUCLEAN)
+		return kf_why_set(why, err,
+				  "the store has a row that cannot be: %s; restore keyfilter.db "
+				  "from a backup, or correct the row with sqlite3",
+				  kf_store_error(reconcile->store));
+	return kf_why_set(why, err, "cannot load the %s: %s; %s", what, strerror(-err), mend);
+}
+
+static int pass_iface(void *context, const struct kf_iface_row *row)
+{
+	return 0;
+}
+
 static int start(struct kf_reconcile *reconcile, struct kf_why *why)
 {
+	static const char log[] = "see the kernel log";
 	int err = take_secret(reconcile, why) ?: check_store(reconcile, why);
 
+	err = err
+		      ?: explain(reconcile, kf_store_iface_each(reconcile->store, pass_iface, NULL),
+				 "interfaces", log, why);
+	err = err ?: kf_reconcile_keys(reconcile, why);
+	err = err
+		      ?: explain(reconcile, kf_reconcile_sources(reconcile), "sources",
+				 "if there are more than sources_max, raise it (keyfilterd "
+				 "--unload, then start again)",
+				 why);
+	err = err ?: explain(reconcile, kf_reconcile_answers(reconcile), "answers", log, why);
+	err = err ?: explain(reconcile, kf_reconcile_services(reconcile), "services", log, why);
 	if (!err)
-		err = kf_reconcile_keys(reconcile, why);
-	if (err)
-		return err;
-	err = kf_reconcile_sources(reconcile);
-	if (err)
-		return kf_why_set(why, err,
-				  "cannot load the sources: %s; if there are more than "
-				  "sources_max, raise it (keyfilterd --unload, then start again)",
-				  strerror(-err));
-	err = kf_reconcile_answers(reconcile);
-	if (err)
-		return kf_why_set(why, err, "cannot load the answers: %s; see the kernel log",
-				  strerror(-err));
-	err = kf_reconcile_services(reconcile);
-	if (err)
-		return kf_why_set(why, err, "cannot load the services: %s; see the kernel log",
-				  strerror(-err));
-	kf_maps_seal(reconcile->maps);
-	return 0;
+		kf_maps_seal(reconcile->maps);
+	return err;
 }
 
 KF_CLEANUP_DEFINE(struct kf_reconcile, kf_reconcile_close)

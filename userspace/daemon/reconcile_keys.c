@@ -70,7 +70,7 @@ static int want_slot(void *context, const struct kf_slot_row *row)
 	return 0;
 }
 
-static int want_allow(void *context, uint32_t slot, const struct kf_cidr *cidr)
+static int want_allow(void *context, uint32_t slot, int64_t key, const struct kf_cidr *cidr)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
 	const uint8_t one = 1;
@@ -96,8 +96,8 @@ static int read_store(struct keys *keys)
 		err = kf_store_slot_allow_each(store, want_allow, keys);
 	if (err)
 		return kf_why_set(keys->why, err,
-				  "cannot read the keys: %s; restore the store from a "
-				  "backup",
+				  "cannot read the keys: %s; restore keyfilter.db from a backup, "
+				  "or correct the row with sqlite3",
 				  kf_store_error(store));
 	return 0;
 }

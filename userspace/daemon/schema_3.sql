@@ -5,3 +5,17 @@
 -- restored under an old name never looks like the one before it. 0: not changed since version 2.
 ALTER TABLE service ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE api_key ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+
+-- One row, written by every transaction. commits counts them: where a commit failed, it tells whether
+-- the transaction is stored all the same. seen is the newest wall-clock time that was believed,
+-- in nanoseconds: what had expired by then has expired, whatever the clock says at the next start.
+-- boot and clock are the boot (/proc/sys/kernel/random/boot_id) in which that was, and how far the
+-- wall clock was ahead of CLOCK_BOOTTIME in it, in nanoseconds.
+CREATE TABLE state (
+	one     INTEGER PRIMARY KEY CHECK (one = 1),
+	commits INTEGER NOT NULL,
+	seen    INTEGER NOT NULL,
+	boot    TEXT NOT NULL,
+	clock   INTEGER NOT NULL
+) STRICT;
+INSERT INTO state VALUES (1, 0, 0, '', 0);

@@ -8,7 +8,8 @@
  * thread; the rows are the caller's. Every function that writes may be called alone, and is then a
  * transaction of its own, or between kf_store_begin() and kf_store_commit(). 0 or -errno, outputs
  * untouched on failure: -ENOENT no such row, -EEXIST a name or place is taken, -EIO or -ENOSPC the
- * database cannot be read or written (kf_store_error() has SQLite's words).
+ * database cannot be read or written (kf_store_error() has SQLite's words), -EUCLEAN a row has a
+ * value that cannot be (and they name it), -ESTALE the database is not where it was opened.
  */
 #ifndef KEYFILTER_DAEMON_STORE_H
 #define KEYFILTER_DAEMON_STORE_H
@@ -40,6 +41,11 @@ const char *kf_store_error(const struct kf_store *store); /* of the last call th
 int kf_store_is_sealed(struct kf_store *store, bool *sealed);
 int kf_store_seal(struct kf_store *store);
 
+/*
+ * A transaction that was not committed is not stored. Of one whose commit failed it may not be
+ * known: then kf_store_is_unsure(), nothing further can be begun, and the kernel has to follow the
+ * stricter of both.
+ */
 int kf_store_begin(struct kf_store *store);
 int kf_store_commit(struct kf_store *store);	/* on failure the transaction is rolled back */
 void kf_store_rollback(struct kf_store *store); /* nothing to do outside a transaction */
@@ -49,6 +55,29 @@ void kf_store_rollback(struct kf_store *store); /* nothing to do outside a trans
  *	_cleanup_(kf_store_rollbackp) struct kf_store *open = store;
  */
 void kf_store_rollbackp(struct kf_store **store);
+
+bool kf_store_is_unsure(const struct kf_store *store);
+/* -errno of the writes that fail at present, with *words for it; 0: none does. */
+int kf_store_failing(const struct kf_store *store, const char **words);
+const char *kf_store_mend(int err); /* of such an error */
+/*
+ * Is the database where it was, and do writes succeed again where they failed? Cheap where nothing
+ * is the matter; call it now and then. When it returns 0, everything is known.
+ */
+int kf_store_settle(struct kf_store *store);
+/* Once: a transaction whose commit failed, and of which nothing was known, is stored. */
+bool kf_store_take_landed(struct kf_store *store);
+
+/* What is durable of time with each transaction; see schema_3.sql. */
+#define KF_BOOT_ID_SIZE 37
+
+struct kf_store_time {
+	int64_t seen;		     /* wall clock; 0: never */
+	char boot[KF_BOOT_ID_SIZE];  /* "": none */
+	int64_t ahead;		     /* of the wall clock before CLOCK_BOOTTIME */
+};
+void kf_store_time_get(const struct kf_store *store, struct kf_store_time *time);
+void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time);
 
 /* A row callback returns 0 to go on; anything else ends the listing, which returns that value. */
 
@@ -240,6 +269,7 @@ int kf_store_credential_any(struct kf_store *store, bool *any);
 /* What the slot of each credential must say; @timed: only those with a time, in no order. */
 struct kf_slot_row {
 	uint32_t slot;
+	int64_t key; /* seq of its key */
 	uint8_t tag[16];
 	bool disabled;
 	bool allowlist;	 /* the key has one */
@@ -252,7 +282,8 @@ typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
 int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *context);
 
 /* Every block of every credential's allow list, in no order. */
-typedef int (*kf_slot_allow_fn)(void *context, uint32_t slot, const struct kf_cidr *cidr);
+typedef int (*kf_slot_allow_fn)(void *context, uint32_t slot, int64_t key,
+				const struct kf_cidr *cidr);
 int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context);
 
 #endif

@@ -6,13 +6,16 @@
 
 #define COLUMNS "slot, key, tag, until"
 
-static void read_credential(struct kf_sql *q, struct kf_credential_row *row)
+static int read_credential(struct kf_sql *q, struct kf_credential_row *row)
 {
 	memset(row, 0, sizeof(*row));
-	row->slot = (uint32_t)kf_sql_int(q);
-	row->key = kf_sql_int(q);
-	kf_sql_blob(q, row->tag, sizeof(row->tag));
-	row->until = kf_sql_time(q);
+	kf_sql_name(q, "a credential");
+	row->slot = (uint32_t)kf_sql_int_in(q, "slot", 0, KF_SLOT_NONE - 1);
+	kf_sql_name(q, "the credential in place %u", row->slot);
+	row->key = kf_sql_int_in(q, "key", 1, INT64_MAX);
+	kf_sql_blob_in(q, "tag", row->tag, sizeof(row->tag));
+	row->until = kf_sql_time_in(q, "until");
+	return q->err;
 }
 
 static int give_rows(struct kf_sql *q, kf_credential_fn fn, void *context)
@@ -21,8 +24,7 @@ static int give_rows(struct kf_sql *q, kf_credential_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(q)) {
-		read_credential(q, &row);
-		err = fn(context, &row);
+		err = read_credential(q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q->err;
 }
@@ -103,7 +105,8 @@ int kf_store_credential_any(struct kf_store *store, bool *any)
 	"CASE WHEN c.until IS NULL THEN c.slot ELSE coalesce((SELECT h.slot FROM credential h "    \
 	"WHERE h.key = c.key AND h.until IS NULL), c.slot) END, "
 #define SLOTS(allow)                                                                               \
-	"SELECT c.slot, c.tag, c.until, k.disabled, k.expires, k.rpm, k.rpm_burst, " CURRENT allow
+	"SELECT c.slot, c.key, c.tag, c.until, k.disabled, k.expires, k.rpm, "                     \
+	"k.rpm_burst, " CURRENT allow
 #define ALL(allow)                                                                                 \
 	SLOTS(allow) " FROM credential c CROSS JOIN api_key k ON k.seq = c.key ORDER BY c.slot"
 #define TIMED(allow)                                                                               \
@@ -115,21 +118,25 @@ int kf_store_credential_any(struct kf_store *store, bool *any)
 				  "k.expires IS NULL"
 #define HAS_ALLOW "EXISTS (SELECT 1 FROM key_allow a WHERE a.key = c.key)"
 
-static void read_slot(struct kf_sql *q, struct kf_slot_row *row)
+static int read_slot(struct kf_sql *q, struct kf_slot_row *row)
 {
 	int64_t until, expires;
 
 	memset(row, 0, sizeof(*row));
-	row->slot = (uint32_t)kf_sql_int(q);
-	kf_sql_blob(q, row->tag, sizeof(row->tag));
-	until = kf_sql_time(q);
-	row->disabled = kf_sql_int(q);
-	expires = kf_sql_time(q);
-	row->rpm = (uint32_t)kf_sql_int(q);
-	row->rpm_burst = (uint32_t)kf_sql_int(q);
-	row->rate_slot = (uint32_t)kf_sql_int(q);
-	row->allowlist = kf_sql_int(q);
+	kf_sql_name(q, "a credential");
+	row->slot = (uint32_t)kf_sql_int_in(q, "slot", 0, KF_SLOT_NONE - 1);
+	kf_sql_name(q, "the credential in place %u, or its key", row->slot);
+	row->key = kf_sql_int_in(q, "key", 1, INT64_MAX);
+	kf_sql_blob_in(q, "tag", row->tag, sizeof(row->tag));
+	until = kf_sql_time_in(q, "until");
+	row->disabled = kf_sql_int_in(q, "disabled", 0, 1);
+	expires = kf_sql_time_in(q, "expires");
+	row->rpm = (uint32_t)kf_sql_int_in(q, "rpm", 0, KF_RPM_TOP);
+	row->rpm_burst = (uint32_t)kf_sql_int_in(q, "rpm_burst", 0, KF_RPM_TOP);
+	row->rate_slot = (uint32_t)kf_sql_int_in(q, "rate slot", 0, KF_SLOT_NONE - 1);
+	row->allowlist = kf_sql_int_in(q, "allow list", 0, 1);
 	row->expires = until < expires ? until : expires;
+	return q->err;
 }
 
 static int any_allow(struct kf_store *store, bool *any)
@@ -157,8 +164,7 @@ int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, queries[timed][allow]);
 
 	while (!err && kf_sql_step(&q)) {
-		read_slot(&q, &row);
-		err = fn(context, &row);
+		err = read_slot(&q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q.err;
 }
@@ -166,17 +172,19 @@ int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *
 int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q =
-		kf_sql_begin(store, "SELECT c.slot, a.addr, a.prefix_len FROM key_allow a "
+		kf_sql_begin(store, "SELECT c.slot, c.key, a.addr, a.prefix_len FROM key_allow a "
 				    "JOIN credential c ON c.key = a.key");
 	struct kf_cidr cidr;
 	uint32_t slot;
+	int64_t key;
 	int err = 0;
 
 	while (!err && kf_sql_step(&q)) {
-		slot = (uint32_t)kf_sql_int(&q);
-		kf_sql_blob(&q, cidr.addr, sizeof(cidr.addr));
-		cidr.prefix_len = (uint8_t)kf_sql_int(&q);
-		err = fn(context, slot, &cidr);
+		slot = (uint32_t)kf_sql_int_in(&q, "slot", 0, KF_SLOT_NONE - 1);
+		key = kf_sql_int_in(&q, "key", 1, INT64_MAX);
+		kf_sql_name(&q, "the allow list of key number %lld", (long long)key);
+		kf_sql_cidr(&q, &cidr);
+		err = q.err ?: fn(context, slot, key, &cidr);
 	}
 	return err ? err : q.err;
 }

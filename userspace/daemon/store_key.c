@@ -8,23 +8,27 @@
 	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
 	"past_refused, past_used, rpm, rpm_burst, revision"
 
-static void read_key(struct kf_sql *q, struct kf_key_row *row)
+static int read_key(struct kf_sql *q, struct kf_key_row *row)
 {
 	memset(row, 0, sizeof(*row));
-	row->seq = kf_sql_int(q);
-	kf_sql_text(q, row->id, sizeof(row->id));
-	kf_sql_text(q, row->name, sizeof(row->name));
-	kf_sql_text(q, row->mask.head, sizeof(row->mask.head));
-	kf_sql_text(q, row->mask.tail, sizeof(row->mask.tail));
-	row->disabled = kf_sql_int(q);
-	row->created = kf_sql_int(q);
-	row->expires = kf_sql_time(q);
-	row->past_admitted = (uint64_t)kf_sql_int(q);
-	row->past_refused = (uint64_t)kf_sql_int(q);
-	row->past_used = kf_sql_int(q);
-	row->rpm = (uint32_t)kf_sql_int(q);
-	row->rpm_burst = (uint32_t)kf_sql_int(q);
-	row->revision = (uint64_t)kf_sql_int(q);
+	kf_sql_name(q, "a key");
+	row->seq = kf_sql_int_in(q, "seq", 1, INT64_MAX);
+	kf_sql_name(q, "key number %lld", (long long)row->seq);
+	kf_sql_text_in(q, "id", row->id, sizeof(row->id), KF_SQL_WORD);
+	kf_sql_name(q, "key %s", row->id);
+	kf_sql_text_in(q, "name", row->name, sizeof(row->name), NULL);
+	kf_sql_text_in(q, "mask_head", row->mask.head, sizeof(row->mask.head), NULL);
+	kf_sql_text_in(q, "mask_tail", row->mask.tail, sizeof(row->mask.tail), NULL);
+	row->disabled = kf_sql_int_in(q, "disabled", 0, 1);
+	row->created = kf_sql_int_in(q, "created", 0, INT64_MAX);
+	row->expires = kf_sql_time_in(q, "expires");
+	row->past_admitted = (uint64_t)kf_sql_int_in(q, "past_admitted", 0, INT64_MAX);
+	row->past_refused = (uint64_t)kf_sql_int_in(q, "past_refused", 0, INT64_MAX);
+	row->past_used = kf_sql_int_in(q, "past_used", 0, INT64_MAX);
+	row->rpm = (uint32_t)kf_sql_int_in(q, "rpm", 0, KF_RPM_TOP);
+	row->rpm_burst = (uint32_t)kf_sql_int_in(q, "rpm_burst", 0, KF_RPM_TOP);
+	row->revision = (uint64_t)kf_sql_int_in(q, "revision", INT64_MIN, INT64_MAX);
+	return q->err;
 }
 
 /* What add and update have in common, in the same order. */
@@ -98,10 +102,13 @@ int kf_store_key_remove(struct kf_store *store, int64_t seq)
 
 static int get_one(struct kf_sql *q, struct kf_key_row *row)
 {
+	struct kf_key_row found;
+
 	if (!kf_sql_step(q))
 		return q->err ? q->err : -ENOENT;
-	read_key(q, row);
-	return 0;
+	if (!read_key(q, &found))
+		*row = found;
+	return q->err;
 }
 
 int kf_store_key_get(struct kf_store *store, const char *id, struct kf_key_row *row)
@@ -211,8 +218,7 @@ int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, 
 	if (searched)
 		bind_search(&q, query->search, pattern);
 	while (!err && kf_sql_step(&q)) {
-		read_key(&q, &row);
-		err = fn(context, &row);
+		err = read_key(&q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q.err;
 }
@@ -365,10 +371,9 @@ int kf_store_key_allow_get(struct kf_store *store, int64_t seq,
 
 	_Static_assert(KF_KEY_ALLOW_MAX == 64, "LIMIT above");
 	kf_sql_bind_int(&q, seq);
-	for (; n < KF_KEY_ALLOW_MAX && kf_sql_step(&q); n++) {
-		kf_sql_blob(&q, cidrs[n].addr, sizeof(cidrs[n].addr));
-		cidrs[n].prefix_len = (uint8_t)kf_sql_int(&q);
-	}
+	kf_sql_name(&q, "the allow list of key number %lld", (long long)seq);
+	for (; n < KF_KEY_ALLOW_MAX && kf_sql_step(&q); n++)
+		kf_sql_cidr(&q, &cidrs[n]);
 	if (!q.err)
 		*count = n;
 	return q.err;

@@ -8,24 +8,43 @@
 	"name, idx, listen_addr, port, mode, refuse, key_sources, flags, penalty_failures, "       \
 	"penalty_window, penalty_time, penalty_time_max, syn_rate, syn_burst, revision"
 
-static void read_service(struct kf_sql *q, struct kf_service_row *row)
+static void read_listen(struct kf_sql *q, struct kf_service_row *row)
 {
+	row->any = sqlite3_column_type(q->statement, q->column) == SQLITE_NULL;
+	if (row->any)
+		q->column++;
+	else
+		kf_sql_blob_in(q, "listen_addr", row->addr, sizeof(row->addr));
+	row->port = (uint16_t)kf_sql_int_in(q, "port", 1, 65535);
+}
+
+static int read_service(struct kf_sql *q, struct kf_service_row *row)
+{
+	uint32_t some;
+
 	memset(row, 0, sizeof(*row));
-	kf_sql_text(q, row->name, sizeof(row->name));
-	row->index = (uint32_t)kf_sql_int(q);
-	row->any = !kf_sql_blob(q, row->addr, sizeof(row->addr));
-	row->port = (uint16_t)kf_sql_int(q);
-	row->mode = (uint8_t)kf_sql_int(q);
-	row->refuse = (uint8_t)kf_sql_int(q);
-	row->key_sources = (uint32_t)kf_sql_int(q);
-	row->flags = (uint32_t)kf_sql_int(q);
-	row->penalty_failures = (uint32_t)kf_sql_int(q);
-	row->penalty_window = (uint32_t)kf_sql_int(q);
-	row->penalty_time = (uint32_t)kf_sql_int(q);
-	row->penalty_time_max = (uint32_t)kf_sql_int(q);
-	row->syn_rate = (uint32_t)kf_sql_int(q);
-	row->syn_burst = (uint32_t)kf_sql_int(q);
-	row->revision = (uint64_t)kf_sql_int(q);
+	kf_sql_name(q, "a service");
+	kf_sql_text_in(q, "name", row->name, sizeof(row->name), KF_SQL_WORD);
+	kf_sql_name(q, "service %s", row->name);
+	row->index = (uint32_t)kf_sql_int_in(q, "idx", 0, KF_SERVICES_MAX - 1);
+	read_listen(q, row);
+	row->mode = (uint8_t)kf_sql_int_in(q, "mode", KF_MODE_ENFORCE, KF_MODE_MONITOR);
+	row->refuse = (uint8_t)kf_sql_int_in(q, "refuse", KF_REFUSE_REPLY, KF_REFUSE_DROP);
+	row->key_sources = (uint32_t)kf_sql_int_in(q, "key_sources", 0, UINT8_MAX);
+	row->flags = (uint32_t)kf_sql_int_in(q, "flags", 0, UINT8_MAX);
+	row->penalty_failures =
+		(uint32_t)kf_sql_int_in(q, "penalty_failures", 0, KF_PENALTY_FAILURES_TOP);
+	some = row->penalty_failures > 0;
+	row->penalty_window =
+		(uint32_t)kf_sql_int_in(q, "penalty_window", some, KF_PENALTY_SECONDS_TOP);
+	row->penalty_time =
+		(uint32_t)kf_sql_int_in(q, "penalty_time", some, KF_PENALTY_SECONDS_TOP);
+	row->penalty_time_max = (uint32_t)kf_sql_int_in(q, "penalty_time_max", row->penalty_time,
+							KF_PENALTY_SECONDS_TOP);
+	row->syn_rate = (uint32_t)kf_sql_int_in(q, "syn_rate", 0, KF_SYN_RATE_TOP);
+	row->syn_burst = (uint32_t)kf_sql_int_in(q, "syn_burst", 0, KF_SYN_RATE_TOP);
+	row->revision = (uint64_t)kf_sql_int_in(q, "revision", INT64_MIN, INT64_MAX);
+	return q->err;
 }
 
 /* What add and update have in common, in the same order. */
@@ -111,14 +130,16 @@ int kf_store_service_remove(struct kf_store *store, const char *name)
 
 int kf_store_service_get(struct kf_store *store, const char *name, struct kf_service_row *row)
 {
+	struct kf_service_row found;
 	_cleanup_(kf_sql_end) struct kf_sql q =
 		kf_sql_begin(store, "SELECT " SERVICE_COLUMNS " FROM service WHERE name = ?");
 
 	kf_sql_bind_text(&q, name);
 	if (!kf_sql_step(&q))
 		return q.err ? q.err : -ENOENT;
-	read_service(&q, row);
-	return 0;
+	if (!read_service(&q, &found))
+		*row = found;
+	return q.err;
 }
 
 int kf_store_service_each(struct kf_store *store, kf_service_fn fn, void *context)
@@ -129,21 +150,25 @@ int kf_store_service_each(struct kf_store *store, kf_service_fn fn, void *contex
 	int err = 0;
 
 	while (!err && kf_sql_step(&q)) {
-		read_service(&q, &row);
-		err = fn(context, &row);
+		err = read_service(&q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q.err;
 }
 
 /* ---- interfaces ------------------------------------------------------------------------------ */
 
-static void read_iface(struct kf_sql *q, struct kf_iface_row *row)
+static int read_iface(struct kf_sql *q, struct kf_iface_row *row)
 {
 	memset(row, 0, sizeof(*row));
-	kf_sql_text(q, row->dev, sizeof(row->dev));
-	row->mode = (uint8_t)kf_sql_int(q);
-	row->reset = kf_sql_int(q);
-	row->created = kf_sql_int(q);
+	kf_sql_name(q, "an interface");
+	kf_sql_text_in(q, "dev", row->dev, sizeof(row->dev), NULL);
+	kf_sql_name(q, "interface %s", row->dev);
+	if (!*row->dev || strpbrk(row->dev, "/ \t\n"))
+		kf_sql_refuse(q, "it is no name of an interface");
+	row->mode = (uint8_t)kf_sql_int_in(q, "mode", 0, 2);
+	row->reset = kf_sql_int_in(q, "existing", 0, 1);
+	row->created = kf_sql_int_in(q, "created", 0, INT64_MAX);
+	return q->err;
 }
 
 int kf_store_iface_put(struct kf_store *store, const struct kf_iface_row *row)
@@ -171,14 +196,16 @@ int kf_store_iface_remove(struct kf_store *store, const char *dev)
 
 int kf_store_iface_get(struct kf_store *store, const char *dev, struct kf_iface_row *row)
 {
+	struct kf_iface_row found;
 	_cleanup_(kf_sql_end) struct kf_sql q =
 		kf_sql_begin(store, "SELECT dev, mode, existing, created FROM iface WHERE dev = ?");
 
 	kf_sql_bind_text(&q, dev);
 	if (!kf_sql_step(&q))
 		return q.err ? q.err : -ENOENT;
-	read_iface(&q, row);
-	return 0;
+	if (!read_iface(&q, &found))
+		*row = found;
+	return q.err;
 }
 
 int kf_store_iface_each(struct kf_store *store, kf_iface_fn fn, void *context)
@@ -189,8 +216,7 @@ int kf_store_iface_each(struct kf_store *store, kf_iface_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(&q)) {
-		read_iface(&q, &row);
-		err = fn(context, &row);
+		err = read_iface(&q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q.err;
 }

@@ -11,14 +11,19 @@
 #define COLUMNS "addr, prefix_len, action, created, expires"
 #define ORDER	" ORDER BY addr, prefix_len, action"
 
-static void read_source(struct kf_sql *q, struct kf_source_row *row)
+static int read_source(struct kf_sql *q, struct kf_source_row *row)
 {
+	char text[KF_CIDR_TEXT];
+
 	memset(row, 0, sizeof(*row));
-	kf_sql_blob(q, row->cidr.addr, sizeof(row->cidr.addr));
-	row->cidr.prefix_len = (uint8_t)kf_sql_int(q);
-	row->action = (uint8_t)kf_sql_int(q);
-	row->created = kf_sql_int(q);
-	row->expires = kf_sql_time(q);
+	kf_sql_name(q, "a source");
+	kf_sql_cidr(q, &row->cidr);
+	kf_cidr_format(&row->cidr, text);
+	kf_sql_name(q, "source %s", text);
+	row->action = (uint8_t)kf_sql_int_in(q, "action", KF_SOURCE_DENY, KF_SOURCE_ALLOW);
+	row->created = kf_sql_int_in(q, "created", 0, INT64_MAX);
+	row->expires = kf_sql_time_in(q, "expires");
+	return q->err;
 }
 
 static int give_rows(struct kf_sql *q, kf_source_fn fn, void *context)
@@ -27,8 +32,7 @@ static int give_rows(struct kf_sql *q, kf_source_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(q)) {
-		read_source(q, &row);
-		err = fn(context, &row);
+		err = read_source(q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q->err;
 }
@@ -43,6 +47,7 @@ static void bind_key(struct kf_sql *q, const struct kf_cidr *cidr, enum kf_sourc
 int kf_store_source_get(struct kf_store *store, const struct kf_cidr *cidr,
 			enum kf_source_action action, struct kf_source_row *row)
 {
+	struct kf_source_row found;
 	_cleanup_(kf_sql_end) struct kf_sql q =
 		kf_sql_begin(store, "SELECT " COLUMNS " FROM source "
 				    "WHERE addr = ? AND prefix_len = ? AND action = ?");
@@ -50,8 +55,9 @@ int kf_store_source_get(struct kf_store *store, const struct kf_cidr *cidr,
 	bind_key(&q, cidr, action);
 	if (!kf_sql_step(&q))
 		return q.err ? q.err : -ENOENT;
-	read_source(&q, row);
-	return 0;
+	if (!read_source(&q, &found))
+		*row = found;
+	return q.err;
 }
 
 int kf_store_source_put(struct kf_store *store, const struct kf_source_row *row, bool *replaced)

@@ -2,42 +2,9 @@
 #include "store_sqlite.h"
 
 #include <assert.h>
-#include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include "why.h"
-
-#define BUSY_TIMEOUT_MS 5000
-
-/*
- * The texts of schema*.sql, as the assembler finds them from the top of the source tree. String
- * literals would be second copies.
- */
-__asm__(".section .rodata\n"
-	"kf_store_schema:\n"
-	".incbin \"userspace/daemon/schema.sql\"\n"
-	".byte 0\n"
-	"kf_store_schema_2:\n"
-	".incbin \"userspace/daemon/schema_2.sql\"\n"
-	".byte 0\n"
-	"kf_store_schema_3:\n"
-	".incbin \"userspace/daemon/schema_3.sql\"\n"
-	".byte 0\n"
-	".previous\n");
-extern const char kf_store_schema[] __attribute__((visibility("hidden")));
-extern const char kf_store_schema_2[] __attribute__((visibility("hidden")));
-extern const char kf_store_schema_3[] __attribute__((visibility("hidden")));
-
-/* migrations[N] leads from version N to N + 1. */
-static const char *const migrations[] = {
-	kf_store_schema,
-	kf_store_schema_2,
-	kf_store_schema_3,
-};
-_Static_assert(sizeof(migrations) / sizeof(migrations[0]) == KF_STORE_VERSION,
-	       "a version without its migration");
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
@@ -73,10 +40,29 @@ static int sql_errno(int code)
 	}
 }
 
+static bool is_of_the_disk(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+	case SQLITE_READONLY:
+	case SQLITE_CANTOPEN:
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int kf_sql_failed(struct kf_store *store, int code)
 {
+	int err = sql_errno(code);
+
 	snprintf(store->error, sizeof(store->error), "%s", sqlite3_errmsg(store->db));
-	return sql_errno(code);
+	if (is_of_the_disk(code))
+		kf_store_note_failure(store, err);
+	return err;
 }
 
 const char *kf_store_error(const struct kf_store *store)
@@ -172,20 +158,44 @@ bool kf_sql_step(struct kf_sql *q)
 		return true;
 	if (code != SQLITE_DONE)
 		q->err = kf_sql_failed(q->store, code);
+	q->changes = sqlite3_changes(q->store->db);
 	return false;
+}
+
+/* What a statement has not changed is not made durable either. */
+static int run_alone(struct kf_sql *q, bool on_row)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = q->store;
+
+	q->err = kf_store_begin(q->store);
+	kf_sql_step(q);
+	if (!q->err && on_row && !q->changes)
+		q->err = -ENOENT;
+	if (!q->err)
+		q->err = kf_store_commit(q->store);
+	return q->err;
+}
+
+static int run(struct kf_sql *q, bool on_row)
+{
+	if (q->err)
+		return q->err;
+	if (sqlite3_get_autocommit(q->store->db))
+		return run_alone(q, on_row);
+	kf_sql_step(q);
+	if (!q->err && on_row && !q->changes)
+		q->err = -ENOENT;
+	return q->err;
 }
 
 int kf_sql_run(struct kf_sql *q)
 {
-	kf_sql_step(q);
-	return q->err;
+	return run(q, false);
 }
 
 int kf_sql_run_on_row(struct kf_sql *q)
 {
-	if (!kf_sql_run(q) && !sqlite3_changes(q->store->db))
-		q->err = -ENOENT;
-	return q->err;
+	return run(q, true);
 }
 
 int64_t kf_sql_int(struct kf_sql *q)
@@ -228,190 +238,90 @@ uint64_t kf_sql_revision(void)
 	return revision ? revision : 1;
 }
 
-/* ---- transactions ---------------------------------------------------------------------------- */
+/* ---- the door -------------------------------------------------------------------------------- */
 
-/* IMMEDIATE: the write lock is had now or not at all, not half-way through. */
-int kf_store_begin(struct kf_store *store)
+void kf_sql_name(struct kf_sql *q, const char *format, ...)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "BEGIN IMMEDIATE");
+	va_list args;
 
-	return kf_sql_run(&q);
+	va_start(args, format);
+	vsnprintf(q->name, sizeof(q->name), format, args);
+	va_end(args);
 }
 
-int kf_store_commit(struct kf_store *store)
+int kf_sql_refuse(struct kf_sql *q, const char *format, ...)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "COMMIT");
+	struct kf_store *store = q->store;
+	va_list args;
+	int n;
 
-	if (kf_sql_run(&q))
-		kf_store_rollback(store);
-	return q.err;
+	if (q->err)
+		return q->err;
+	n = snprintf(store->error, sizeof(store->error), "%s: ", q->name);
+	va_start(args, format);
+	vsnprintf(store->error + n, sizeof(store->error) - (size_t)n, format, args);
+	va_end(args);
+	return q->err = -EUCLEAN;
 }
 
-void kf_store_rollback(struct kf_store *store)
+int64_t kf_sql_int_in(struct kf_sql *q, const char *column, int64_t least, int64_t most)
 {
-	if (!sqlite3_get_autocommit(store->db))
-		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-}
+	int type = sqlite3_column_type(q->statement, q->column);
+	int64_t value = kf_sql_int(q);
 
-void kf_store_rollbackp(struct kf_store **store)
-{
-	if (*store)
-		kf_store_rollback(*store);
-}
-
-/* ---- open ------------------------------------------------------------------------------------ */
-
-static int execute(struct kf_store *store, const char *text)
-{
-	int code = sqlite3_exec(store->db, text, NULL, NULL, NULL);
-
-	return code == SQLITE_OK ? 0 : kf_sql_failed(store, code);
-}
-
-static int read_version(struct kf_store *store, int *version)
-{
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "PRAGMA user_version");
-
-	if (kf_sql_step(&q))
-		*version = (int)kf_sql_int(&q);
-	return q.err;
-}
-
-/* "kfDB", in the place that SQLite keeps for what the file is of. */
-#define SEALED 0x6b664442
-
-int kf_store_is_sealed(struct kf_store *store, bool *sealed)
-{
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "PRAGMA application_id");
-
-	if (kf_sql_step(&q))
-		*sealed = kf_sql_int(&q) == SEALED;
-	return q.err;
-}
-
-int kf_store_seal(struct kf_store *store)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "PRAGMA application_id = %d", SEALED);
-	return execute(store, text);
-}
-
-static int migrate_once(struct kf_store *store, int version)
-{
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = store;
-	char text[64];
-	int err;
-
-	err = kf_store_begin(store);
-	if (err)
-		return err;
-	err = execute(store, migrations[version]);
-	if (err)
-		return err;
-	snprintf(text, sizeof(text), "PRAGMA user_version = %d", version + 1);
-	err = execute(store, text);
-	if (err)
-		return err;
-	return kf_store_commit(store);
-}
-
-static int migrate(struct kf_store *store, const char *path, struct kf_why *why)
-{
-	int version = 0, err;
-
-	err = read_version(store, &version);
-	if (err)
-		return kf_why_set(why, err, "cannot read %s: %s; restore it from a backup", path,
-				  store->error);
-	if (version < 0 || version > KF_STORE_VERSION)
-		return kf_why_set(
-			why, -EPROTO,
-			"%s has schema version %d, this keyfilterd knows up to %d; install the "
-			"newer keyfilterd again, or restore the store from before its upgrade",
-			path, version, KF_STORE_VERSION);
-	for (; version < KF_STORE_VERSION; version++) {
-		err = migrate_once(store, version);
-		if (err)
-			return kf_why_set(why, err,
-					  "cannot migrate %s from version %d: %s; it is unchanged, "
-					  "install the older keyfilterd again or see to the disk",
-					  path, version, store->error);
-	}
+	if (!q->err && type == SQLITE_INTEGER && value >= least && value <= most)
+		return value;
+	if (type == SQLITE_INTEGER)
+		kf_sql_refuse(q, "%s is %lld, which is not within %lld to %lld", column,
+			      (long long)value, (long long)least, (long long)most);
+	else
+		kf_sql_refuse(q, "%s is not a number", column);
 	return 0;
 }
 
-/* SQLite gives -wal and -shm the mode of the database itself, so that one is made first. */
-static int create_file(const char *path, struct kf_why *why)
+int64_t kf_sql_time_in(struct kf_sql *q, const char *column)
 {
-	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return kf_why_set(why, -errno,
-				  "cannot open %s: %s; see that the directory is there "
-				  "and belongs to the user of keyfilterd",
-				  path, strerror(errno));
-	if (fchmod(fd, 0600))
-		return kf_why_set(why, -errno,
-				  "cannot set the mode of %s: %s; see that it belongs to "
-				  "the user of keyfilterd",
-				  path, strerror(errno));
-	return 0;
+	if (sqlite3_column_type(q->statement, q->column) != SQLITE_NULL)
+		return kf_sql_int_in(q, column, 0, KF_WALL_NEVER);
+	q->column++;
+	return KF_WALL_NEVER;
 }
 
-static int configure(struct kf_store *store)
+void kf_sql_text_in(struct kf_sql *q, const char *column, char *out, size_t size,
+		    const char *letters)
 {
-	sqlite3_extended_result_codes(store->db, 1);
-	sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-	/* trusted_schema: a store from elsewhere cannot run functions through views or triggers. */
-	return execute(store, "PRAGMA journal_mode = WAL;"
-			      "PRAGMA synchronous = FULL;"
-			      "PRAGMA foreign_keys = ON;"
-			      "PRAGMA trusted_schema = OFF;"
-			      "PRAGMA cell_size_check = ON;"
-			      "PRAGMA cache_size = -65536;");
+	bool is_text = sqlite3_column_type(q->statement, q->column) == SQLITE_TEXT;
+	const char *text = (const char *)sqlite3_column_text(q->statement, q->column);
+	size_t len = (size_t)sqlite3_column_bytes(q->statement, q->column++);
+
+	memset(out, 0, size);
+	if (!is_text || !text || strlen(text) != len)
+		kf_sql_refuse(q, "%s is not a text", column);
+	else if (len >= size)
+		kf_sql_refuse(q, "%s has %zu bytes, at most %zu are possible", column, len,
+			      size - 1);
+	else if (letters && (!len || text[strspn(text, letters)]))
+		kf_sql_refuse(q, "%s is empty, or has letters that it cannot have", column);
+	else if (!q->err)
+		memcpy(out, text, len);
 }
 
-KF_CLEANUP_DEFINE(struct kf_store, kf_store_close)
-
-int kf_store_open(struct kf_store **out, const char *state_dir, struct kf_why *why)
+void kf_sql_blob_in(struct kf_sql *q, const char *column, void *out, size_t size)
 {
-	_cleanup_(kf_store_closep) struct kf_store *store = calloc(1, sizeof(*store));
-	char path[4096];
-	int err;
+	int bytes = sqlite3_column_bytes(q->statement, q->column);
 
-	if (!store)
-		return kf_why_set(why, -ENOMEM, "out of memory; free some");
-	store->total_at = -1;
-	if (snprintf(path, sizeof(path), "%s/keyfilter.db", state_dir) >= (int)sizeof(path))
-		return kf_why_set(why, -ENAMETOOLONG, "the state directory's name is too long; %s",
-				  "give another --state-dir");
-	err = create_file(path, why);
-	if (err)
-		return err;
-	if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
-		return kf_why_set(why, -EIO, "cannot open %s: %s; restore it from a backup", path,
-				  sqlite3_errmsg(store->db));
-	err = configure(store);
-	if (err)
-		return kf_why_set(why, err,
-				  "cannot use %s: %s; end whatever else has it open, or "
-				  "restore it from a backup",
-				  path, store->error);
-	err = migrate(store, path, why);
-	if (err)
-		return err;
-	*out = TAKE_PTR(store);
-	return 0;
+	if (!kf_sql_blob(q, out, size))
+		kf_sql_refuse(q, "%s has %d bytes instead of %zu", column, bytes, size);
 }
 
-void kf_store_close(struct kf_store *store)
+void kf_sql_cidr(struct kf_sql *q, struct kf_cidr *cidr)
 {
-	if (!store)
-		return;
-	kf_store_rollback(store);
-	for (int i = 0; i < KF_SQL_STATEMENTS && store->statements[i].text; i++)
-		sqlite3_finalize(store->statements[i].statement);
-	sqlite3_close(store->db);
-	free(store);
+	struct kf_cidr masked;
+
+	kf_sql_blob_in(q, "addr", cidr->addr, sizeof(cidr->addr));
+	cidr->prefix_len = (uint8_t)kf_sql_int_in(q, "prefix_len", 0, KF_CIDR_BITS);
+	masked = *cidr;
+	kf_cidr_mask(&masked);
+	if (!kf_cidr_equal(&masked, cidr))
+		kf_sql_refuse(q, "addr has bits set behind its prefix_len of %u", cidr->prefix_len);
 }
