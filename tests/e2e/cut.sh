@@ -49,7 +49,7 @@ check_cuts() {
 	steady = stream("steady", KEY)
 	revoke("disable", lambda i: admin.call("POST", "/v1/keys/%s/disable" % i) and None)
 	revoke("delete", lambda i: admin.call("DELETE", "/v1/keys/%s" % i) and None)
-	revoke("rotate", lambda i: admin.call("POST", "/v1/keys/%s/rotate" % i, {}) and None)
+	revoke("rotate", lambda i: admin.call("POST", "/v1/keys/%s/rotate" % i, {"grace": "0"}) and None)
 	revoke("expiry", expire, 0.1, 1.7)
 
 	# several at once: one answer each, one walk for all

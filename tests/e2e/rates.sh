@@ -120,7 +120,7 @@ served "3 of 4, the first in its grace" -H "$(bearer "$KEY")"
 served "4 of 4, the second" -H "$(bearer "$fresh")"
 refused "the second" rate_limited -H "$(bearer "$fresh")"
 refused "the first" rate_limited -H "$(bearer "$KEY")"
-last=$(ctl --json key rotate "$KEY_ID" | json 'd["key"]')
+last=$(ctl --json key rotate "$KEY_ID" --grace 0 | json 'd["key"]')
 refused "the third secret" rate_limited -H "$(bearer "$last")"
 
 # The controller dies: the rate goes on. It comes back: what was used up is used up.

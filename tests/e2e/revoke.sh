@@ -61,9 +61,13 @@ left=$((2200 - ($(date +%s%N) - at) / 1000000))
 [ "$left" -le 0 ] || sleep "$(printf '%d.%03d' $((left / 1000)) $((left % 1000)))"
 denied "the old one, after its grace" -H "$(bearer "$KEY")"
 served "the new one, after the grace" -H "$(bearer "$fresh")"
-last=$(ctl --json key rotate "$KEY_ID" | json 'd["key"]')
+last=$(ctl --json key rotate "$KEY_ID" --grace 0 | json 'd["key"]')
 served "the third" -H "$(bearer "$last")"
 denied "the second, without a grace" -H "$(bearer "$fresh")"
+output=$(ctl key rotate "$KEY_ID" 2>&1 > /dev/full) && fail "a secret that was lost: exit status 0"
+[[ $output == *"$KEY_ID has a new secret"*"rotate it again"* ]] || fail "a secret that was lost: $output"
+served "the third, for the fourth was lost" -H "$(bearer "$last")"
+ok "a rotation has a grace: $output"
 must "key disable" ctl key disable "$KEY_ID"
 refused "the third, disabled" key_disabled -H "$(bearer "$last")"
 must "key enable" ctl key enable "$KEY_ID"

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -706,23 +707,76 @@ static void test_status_degraded(void **state)
 
 static void test_output_that_fails(void **state)
 {
+	static const char one[] = "{\"keys\":[{\"id\":\"k_1\",\"key\":\"sk-secret\"}]}";
+	static const char two[] = "{\"keys\":[{\"id\":\"k_1\",\"key\":\"sk-secret\"},"
+				  "{\"id\":\"k_2\",\"key\":\"sk-secret\"}]}";
+	static const char graced[] = "{\"id\":\"k_1\",\"key\":\"sk-secret\",\"grace_until\":"
+				     "\"2026-11-23T10:00:00Z\"}";
+	static const struct {
+		const char *line, *answer, *err;
+	} cases[] = {
+		{ "key create --name a", one,
+		  "keyfilterctl: k_1: made, but what was printed did not arrive, and no key is "
+		  "shown "
+		  "twice; delete it with keyfilterctl key delete, or" },
+		{ "key create --name a --json", one, "keyfilterctl: k_1: made, but" },
+		{ "key create --name a --quantity 2", two, "keyfilterctl: k_1, k_2: made, but" },
+		{ "key rotate k_1", graced,
+		  "keyfilterctl: k_1 has a new secret, but what was printed did not arrive, and it "
+		  "is not shown twice: the old one is served until 2026-11-23T12:00:00+02:00; "
+		  "rotate "
+		  "it again\n" },
+		{ "key rotate k_1 --json", graced, "keyfilterctl: k_1 has a new secret, but" },
+		{ "key rotate k_1 --grace 0", "{\"id\":\"k_1\",\"key\":\"sk-secret\"}",
+		  "the old one is refused; rotate it again\n" },
+		{ "key disable k_1", "{}",
+		  "No space left on device; what was asked is done; make room for it\n" },
+		{ "service remove a", "{}", "No space left on device; what was asked is done; " },
+		{ "stats", "{}", "written: No space left on device; make room for it\n" },
+		{ "stats --json", "{}", "No space left on device; make room for it\n" },
+		{ "key list", "{}", "No space left on device; make room for it\n" },
+		{ "status", "{}", "No space left on device; make room for it\n" },
+		{ "version", "{}", "No space left on device; make room for it\n" },
+		{ "events", "{\"events\":[{}]}", "No space left on device; make room for it\n" },
+		{ "help", "{}", "No space left on device; make room for it\n" },
+		{ "key rotate --help", "{}", "No space left on device; make room for it\n" },
+		{ "--version", "{}", "No space left on device; make room for it\n" },
+	};
 	struct played *played = *state;
-	int full = open("/dev/full", O_WRONLY | O_CLOEXEC), err = open_temporary();
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC), err;
 	static char text[1024];
 
 	assert_true(full >= 0);
-	prepare(played, 201, "{\"keys\":[{\"id\":\"k_1\",\"key\":\"sk-secret\"}]}");
-	assert_int_equal(run_into(played, "key create --name a", full, err), KF_EXIT_FAILED);
-	read_back(err, text, sizeof(text));
-	assert_non_null(strstr(text, "could not all be printed"));
-	assert_null(strstr(text, "sk-secret"));
-
-	err = open_temporary();
-	prepare(played, 200, "{}");
-	assert_int_equal(run_into(played, "stats", full, err), KF_EXIT_FAILED);
-	read_back(err, text, sizeof(text));
-	assert_non_null(strstr(text, "No space left on device"));
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		err = open_temporary();
+		prepare(played, 200, cases[i].answer);
+		assert_int_equal(run_into(played, cases[i].line, full, err), KF_EXIT_FAILED);
+		read_back(err, text, sizeof(text));
+		if (!strstr(text, cases[i].err))
+			fail_msg("%s: '%s'", cases[i].line, text);
+		assert_null(strstr(text, "sk-secret"));
+		assert_ptr_equal(strchr(text, '\n'), strrchr(text, '\n')); /* one line */
+	}
 	close(full);
+}
+
+/* Room for the half of it: a limit of the file's size, as `ulimit -f` sets it. */
+static void test_output_that_fails_half_way(void **state)
+{
+	const struct rlimit small = { 5, RLIM_INFINITY };
+	struct played *played = *state;
+	struct rlimit before;
+	static struct outcome outcome;
+	int out = open_temporary(), err = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	getrlimit(RLIMIT_FSIZE, &before);
+	prepare(played, 200, "{\"id\":\"k_1\",\"key\":\"sk-secret\"}");
+	setrlimit(RLIMIT_FSIZE, &small);
+	outcome.exit = run_into(played, "key rotate k_1", out, err);
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(outcome.exit, KF_EXIT_FAILED);
+	close(out);
+	close(err);
 }
 
 static void test_help(void **state)
@@ -758,6 +812,7 @@ int main(void)
 		cmocka_unit_test(test_words_of_the_command_line),
 		cmocka_unit_test(test_status_degraded),
 		cmocka_unit_test(test_output_that_fails),
+		cmocka_unit_test(test_output_that_fails_half_way),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_no_daemon),
 	};

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "call.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "words.h"
@@ -192,6 +194,32 @@ static int read_answer(const struct kf_call *call, const struct kf_client_reply 
 	return KF_EXIT_DONE;
 }
 
+/* Prints the answer; @parsed is it as JSON, where somebody had to know. */
+static int print_answer(struct kf_call *call, const struct kf_client_reply *reply, json_t **parsed)
+{
+	const struct kf_command *command = call->args->command;
+	int ret;
+
+	if (call->args->json) {
+		print_raw(reply);
+		return KF_EXIT_DONE;
+	}
+	if (!command->render) {
+		kf_output_line(stdout, "%s %s", call->args->operand, command->done);
+		return KF_EXIT_DONE;
+	}
+	ret = read_answer(call, reply, parsed);
+	return ret == KF_EXIT_DONE ? command->render(call, *parsed) : ret;
+}
+
+/* Has all of stdout arrived? A file on a full or remote disk may say so only when it is synced. */
+static bool has_arrived(void)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return false;
+	return fsync(STDOUT_FILENO) == 0 || (errno != EIO && errno != ENOSPC && errno != EDQUOT);
+}
+
 int kf_call_run(struct kf_call *call)
 {
 	_cleanup_reply_ struct kf_client_reply reply = { 0 };
@@ -199,18 +227,13 @@ int kf_call_run(struct kf_call *call)
 	_cleanup_json_ json_t *answer = NULL;
 	int ret = send_request(call, &reply);
 
-	if (ret != KF_EXIT_DONE)
+	if (ret == KF_EXIT_DONE)
+		ret = print_answer(call, &reply, &answer);
+	if (ret != KF_EXIT_DONE || !command->lost || has_arrived())
 		return ret;
-	if (call->args->json) {
-		print_raw(&reply);
-		return KF_EXIT_DONE;
-	}
-	if (!command->render) {
-		kf_output_line(stdout, "%s %s", call->args->operand, command->done);
-		return KF_EXIT_DONE;
-	}
-	ret = read_answer(call, &reply, &answer);
-	return ret == KF_EXIT_DONE ? command->render(call, answer) : ret;
+	if (!answer)
+		ret = read_answer(call, &reply, &answer);
+	return ret == KF_EXIT_DONE ? command->lost(call, answer) : ret;
 }
 
 static int get_page(struct kf_call *call, json_t **answer)

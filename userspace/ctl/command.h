@@ -49,6 +49,8 @@ struct kf_command {
 	const char *method, *path; /* "{}" in the path stands for the operand */
 	/* Prints the answer as text; NULL: nothing to say but @done. */
 	int (*render)(struct kf_call *call, const json_t *answer);
+	/* stdout failed: tells what of @answer is lost for good. Only where something is. */
+	int (*lost)(struct kf_call *call, const json_t *answer);
 	const char *done; /* "removed": printed after the operand when there is no render */
 	/* For what is more than one request and its answer; NULL: kf_call_run(). */
 	int (*run)(struct kf_call *call);

@@ -51,9 +51,10 @@ static int render_one(struct kf_call *call, const json_t *answer)
 
 /*
  * The keys alone go to stdout, one a line, so that KEY=$(keyfilterctl key create ...) is all a
- * script needs; what belongs to them goes to stderr, once they are out.
+ * script needs; what belongs to them goes to stderr, once they are out. Where they do not arrive,
+ * kf_call_run() goes on to tell which are lost.
  */
-static int print_keys(const json_t *keys)
+static bool print_keys(const json_t *keys)
 {
 	struct kf_output_table table = { .columns = made_columns };
 	json_t *key;
@@ -65,32 +66,90 @@ static int print_keys(const json_t *keys)
 		kf_output_line(stdout, "%s", secret ? secret : "");
 	}
 	if (fflush(stdout) != 0 || ferror(stdout))
-		return kf_call_fail("the keys are made, but could not all be printed, and will not "
-				    "be shown again; find them with key list, and rotate or "
-				    "delete them");
+		return false;
 	fputc('\n', stderr);
 	kf_output_rows(stderr, &table, keys);
 	fprintf(stderr, "\n%s shown this once and not stored: keep %s now.\n",
 		json_array_size(keys) == 1 ? "The key is" : "The keys are",
 		json_array_size(keys) == 1 ? "it" : "them");
-	return KF_EXIT_DONE;
+	return true;
 }
 
 static int render_created(struct kf_call *call, const json_t *answer)
 {
-	return print_keys(json_object_get(answer, "keys"));
+	print_keys(json_object_get(answer, "keys"));
+	return KF_EXIT_DONE;
+}
+
+static const char *id_at(const json_t *keys, size_t at)
+{
+	const char *id = kf_json_string(json_array_get(keys, at), "id");
+
+	return id ? id : "?";
+}
+
+/* The IDs of a few keys, the first and the last of many. To be freed. */
+static char *name_keys(const json_t *keys)
+{
+	size_t count = json_array_size(keys), size;
+	char *text = NULL;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		kf_output_no_memory();
+	if (count > 8)
+		fprintf(out, "%s to %s, %zu keys", id_at(keys, 0), id_at(keys, count - 1), count);
+	for (size_t i = 0; count <= 8 && i < count; i++)
+		fprintf(out, "%s%s", i ? ", " : "", id_at(keys, i));
+	if (fclose(out) != 0)
+		kf_output_no_memory();
+	return text;
+}
+
+static int lost_created(struct kf_call *call, const json_t *answer)
+{
+	const json_t *keys = json_object_get(answer, "keys");
+	bool one = json_array_size(keys) == 1;
+	_cleanup_free_ char *names = name_keys(keys);
+
+	return kf_call_fail("%s: made, but what was printed did not arrive, and no key is shown "
+			    "twice; delete %s with keyfilterctl key delete, or give %s with "
+			    "keyfilterctl key rotate",
+			    names, one ? "it" : "them",
+			    one ? "it another secret" : "them other secrets");
 }
 
 static int render_rotated(struct kf_call *call, const json_t *answer)
 {
 	_cleanup_json_ json_t *keys = json_pack("[O]", answer);
 	const char *grace = kf_json_string(answer, "grace_until");
-	int ret = print_keys(keys);
 	char local[KF_WHEN_SIZE];
 
-	if (ret == KF_EXIT_DONE && grace && kf_when_local(grace, local) == 0)
+	if (!print_keys(keys))
+		return KF_EXIT_DONE;
+	if (!grace || kf_when_local(grace, local) < 0)
+		fputs("The old one is refused from now on.\n", stderr);
+	else if (kf_args_value(call->args, "grace"))
 		fprintf(stderr, "The old one is served until %s.\n", local);
-	return ret;
+	else
+		fprintf(stderr,
+			"The old one is served until %s; if others know it, rotate again with "
+			"--grace 0.\n",
+			local);
+	return KF_EXIT_DONE;
+}
+
+static int lost_rotated(struct kf_call *call, const json_t *answer)
+{
+	const char *grace = kf_json_string(answer, "grace_until");
+	char local[KF_WHEN_SIZE], old[KF_WHEN_SIZE + 32] = "the old one is refused";
+
+	if (grace && kf_when_local(grace, local) == 0)
+		snprintf(old, sizeof(old), "the old one is served until %s", local);
+	return kf_call_fail(
+		"%s has a new secret, but what was printed did not arrive, and it is not "
+		"shown twice: %s; rotate it again",
+		call->args->operand, old);
 }
 
 /* "k_... disabled: kernel 12.3 us, durable 1.9 ms" */
@@ -212,7 +271,7 @@ static const struct kf_option rotate_options[] = {
 	{ .name = "grace",
 	  .placeholder = "T",
 	  .member = "grace",
-	  .help = "how long the old secret is still served (90s, 15m, 12h, 30d)" },
+	  .help = "how long the old secret is still served; 1h unless given, 0: not at all" },
 	{ 0 },
 };
 
@@ -223,6 +282,7 @@ static const struct kf_command commands[] = {
 	  .method = "POST",
 	  .path = "/v1/keys",
 	  .render = render_created,
+	  .lost = lost_created,
 	  .help = "Makes keys and prints them, this once, alone on stdout, one a line." },
 	{ .verb = "list",
 	  .options = list_options,
@@ -273,6 +333,7 @@ static const struct kf_command commands[] = {
 	  .method = "POST",
 	  .path = "/v1/keys/{}/rotate",
 	  .render = render_rotated,
+	  .lost = lost_rotated,
 	  .help = "Gives it a new secret, printed this once; ID, name and limits stay." },
 	{ 0 },
 };

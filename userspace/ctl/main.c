@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "args.h"
 #include "call.h"
@@ -41,17 +42,20 @@ static int run(const struct kf_args *args)
  * Output that did not arrive is a failure, whatever else went well. A pipe's reader who had enough
  * (`| head`) need not be told.
  */
-static int finish(int ret)
+static int finish(const struct kf_args *args, int ret)
 {
 	bool failed = ferror(stdout);
+	bool changed = args->command && !args->help && !args->version &&
+		       strcmp(args->command->method, "GET") != 0;
 
 	errno = 0;
-	if (fflush(stdout) == 0 && !failed)
+	/* A remote file system may tell only at the end that there was no room. */
+	if (fflush(stdout) == 0 && close(STDOUT_FILENO) == 0 && !failed)
 		return ret;
 	if (ret == KF_EXIT_DONE && errno != EPIPE)
-		kf_call_fail("the output could not be written%s%s; make room for it, and look with "
-			     "a list or show at what was done",
-			     errno ? ": " : "", errno ? strerror(errno) : "");
+		kf_call_fail("the output could not be written%s%s; %smake room for it",
+			     errno ? ": " : "", errno ? strerror(errno) : "",
+			     changed ? "what was asked is done; " : "");
 	return KF_EXIT_FAILED;
 }
 
@@ -65,6 +69,8 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	/* A reader that leaves is an error of writing, which we report. */
 	signal(SIGPIPE, SIG_IGN);
+	/* So is a limit of a file's size. */
+	signal(SIGXFSZ, SIG_IGN);
 
 	if (argc < 2) {
 		kf_help_print(stderr, nouns, NULL);
@@ -72,7 +78,7 @@ int main(int argc, char **argv)
 	}
 	switch (kf_args_parse(&args, nouns, argc, argv, why)) {
 	case 0:
-		return finish(run(&args));
+		return finish(&args, run(&args));
 	case -EINVAL:
 		kf_call_fail("%s", why);
 		return KF_EXIT_USAGE;

@@ -346,7 +346,7 @@ int kf_api_key_rotate(struct kf_api_request *request)
 	};
 	char text[KF_KEY_TEXT_SIZE];
 	struct kf_why why = { 0 };
-	int64_t grace_ns = 0;
+	int64_t grace_ns = KF_KEY_GRACE_NS;
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	if (!err && grace)

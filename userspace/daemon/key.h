@@ -108,6 +108,9 @@ struct kf_key_edit {
 int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *asked,
 		struct kf_why *why);
 
+/* How long the older secrets are served where a rotation does not say: an answer may get lost. */
+#define KF_KEY_GRACE_NS (3600 * 1000000000ull)
+
 /*
  * A new secret for the key. Its older ones work for @grace_ns more, but not longer than they had;
  * 0: not a moment longer.

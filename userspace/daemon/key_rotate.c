@@ -114,10 +114,10 @@ int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace
 	if (err)
 		return err;
 	if (grace_ns && __builtin_add_overflow(kf_reconcile_now().wall_ns, grace_ns, &until))
-		return kf_why_set(why, -EINVAL, "the grace is too long; give at most some years");
+		return kf_why_set(why, -EINVAL, "the grace is too long; give at most 100 years");
 	if (until && state.credential_count == KF_KEY_CREDENTIALS_MAX)
 		return kf_why_set(why, -ENOSPC,
-				  "%s has %d secrets in their grace; rotate with --grace 0s, "
+				  "%s has %d secrets in their grace; give `grace` 0 to end them, "
 				  "or wait",
 				  id, KF_KEY_CREDENTIALS_MAX - 1);
 	err = kf_key_change_check_room(reconcile, &state, 1, state.allow, state.allow_count, why);

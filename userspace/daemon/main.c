@@ -461,6 +461,16 @@ static int run_unload(const struct options *options)
 	return EXIT_SUCCESS;
 }
 
+/* What was asked for by --help or --version has to arrive. */
+static int finish_output(void)
+{
+	if (!ferror(stdout) && fflush(stdout) == 0 && close(STDOUT_FILENO) == 0)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "keyfilterd: the output could not be written: %s; make room for it\n",
+		strerror(errno));
+	return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {
@@ -476,11 +486,11 @@ int main(int argc, char **argv)
 	}
 	if (options.help) {
 		print_help();
-		return EXIT_SUCCESS;
+		return finish_output();
 	}
 	if (options.version) {
 		printf("keyfilterd %s\n", KF_VERSION);
-		return EXIT_SUCCESS;
+		return finish_output();
 	}
 	kf_log_open(options.verbose ? KF_LOG_DEBUG : KF_LOG_INFO);
 	hide_memory();
