@@ -3,11 +3,29 @@
  * api.h - the admin socket: HTTP/1.1 with JSON on a Unix stream socket, and what its handlers use.
  *
  * api.c owns the server, the routing table and the connections; each api_NOUN.c holds the handlers
- * of one noun. A handler runs in the daemon's one thread, after the peer was authorised and the
- * body read whole and parsed; it must not block beyond the store and the maps. It answers exactly
- * once, by returning what kf_api_reply() or kf_api_refuse() returned. Requests, their body and the
- * strings in them belong to api.c and live until the handler returns. Times that cross the API are
- * RFC 3339 UTC; inside they are nanoseconds since the epoch, as in store.h.
+ * of one noun, called after the peer was authorised and the body read whole and parsed. A handler
+ * answers exactly once, by returning what kf_api_reply() or kf_api_refuse() returned. Requests,
+ * their body and the strings in them belong to api.c and live until the answer is out. Times that
+ * cross the API are RFC 3339 UTC; inside they are nanoseconds since the epoch, as in store.h.
+ *
+ * Threads. Whatever changes something runs in the loop's thread, and reading must not delay it:
+ *
+ *   - one thread only accepts, asks the kernel who has connected, and hands the connection on, so
+ *     that the queue of the listening socket is never full of readers for longer than it takes to
+ *     look at them;
+ *   - the connections of peers that may write are served in the loop's thread, those of all others
+ *     by a thread of their own, with places of their own, of which one user gets half;
+ *   - every GET is carried out by one of three reading threads, each with a read-only connection
+ *     to the store (WAL: readers and the writer do not wait for each other) and one snapshot of it
+ *     for each request. Requests of peers that may write come first; of the others one request a
+ *     user is carried out at a time, and they never have the last thread. What has not begun
+ *     within admin_timeout is refused (503), what takes too long is ended;
+ *   - what only the loop knows, a reading thread asks it for (ask.h); the maps may be read by any
+ *     thread, the last events too (events.h).
+ *
+ * So a handler of a GET gets a struct kf_daemon of its reading thread, in which the members of the
+ * loop are NULL and the store can only be read (daemon.h); all other handlers get the loop's, and
+ * must not block beyond the store and the maps.
  */
 #ifndef KEYFILTER_DAEMON_API_H
 #define KEYFILTER_DAEMON_API_H
@@ -37,16 +55,13 @@ struct kf_api;
 int kf_api_open(struct kf_daemon *daemon);
 void kf_api_close(struct kf_daemon *daemon);
 
-/* Each second, from the loop: ends what takes too long, keeps followers alive. */
-void kf_api_tick(struct kf_daemon *daemon);
-
-/* There are new events: those who follow get them. */
+/* There are new events: those who follow get them. In the loop's thread. */
 void kf_api_wake_followers(struct kf_daemon *daemon);
 
 /* ---- one request ---------------------------------------------------------------------------- */
 
 struct kf_api_request {
-	struct kf_daemon *daemon;
+	struct kf_daemon *daemon; /* of the thread that the handler runs in */
 	struct MHD_Connection *connection;
 	/*
 	 * The part of the path that stands for {} in the route, percent-decoded, valid UTF-8
@@ -57,9 +72,10 @@ struct kf_api_request {
 	const struct kf_api_uri *uri; /* read it with kf_api_parameter() */
 	const char *if_match;	      /* the field If-Match, or NULL; read by kf_api_match() */
 
-	/* the answer; set by kf_api_reply, kf_api_refuse and kf_api_answer only */
+	/* the answer; set by kf_api_reply, kf_api_refuse, kf_api_answer and kf_api_follow only */
 	int status;
 	struct MHD_Response *response;
+	bool follow;
 };
 
 /*
@@ -114,6 +130,9 @@ int kf_api_refuse_internal(struct kf_api_request *request, int err, const char *
 
 /* Answers with a ready response, whose reference is taken: text, streams. */
 int kf_api_answer(struct kf_api_request *request, int status, struct MHD_Response *response);
+
+/* Answers with the events from now on, without an end. */
+int kf_api_follow(struct kf_api_request *request);
 
 /* ---- members of the body -------------------------------------------------------------------- */
 

@@ -3,9 +3,9 @@
  * api_auth.h - who may do what on the admin socket.
  *
  * The peer of a Unix socket is known from the kernel (SO_PEERCRED, SO_PEERGROUPS: as it was at its
- * connect()), so there is no password to lose. api.c asks once a connection, before a byte of it is
- * read. root and the daemon's own user may do all, members of the group KF_API_AUTH_GROUP may read,
- * nobody else may do anything.
+ * connect()), so there is no password to lose. api_accept.c asks once a connection, before a byte
+ * of it is read. root and the daemon's own user may do all, members of the group KF_API_AUTH_GROUP
+ * may read, nobody else may do anything.
  */
 #ifndef KEYFILTER_DAEMON_API_AUTH_H
 #define KEYFILTER_DAEMON_API_AUTH_H

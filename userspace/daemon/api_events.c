@@ -4,17 +4,21 @@
 #include <errno.h>
 #include <string.h>
 
-#include "api_server.h"
+#include <microhttpd.h>
+
 #include "cleanup.h"
 #include "events.h"
 
-static json_t *list_events(const struct kf_events *events)
+/* Those that are pushed out by newer ones meanwhile are left out. */
+static json_t *list_events(struct kf_events *events)
 {
 	_cleanup_json_ json_t *list = json_array();
 	uint64_t end = kf_events_next_seq(events);
+	struct kf_events_entry entry;
 
 	for (uint64_t seq = kf_events_oldest_seq(events); seq < end; seq++)
-		if (json_array_append_new(list, kf_events_json(kf_events_get(events, seq))))
+		if (kf_events_copy(events, seq, &entry) &&
+		    json_array_append_new(list, kf_events_json(&entry)))
 			return NULL;
 	return TAKE_PTR(list);
 }
@@ -36,5 +40,5 @@ int kf_api_events_list(struct kf_api_request *request)
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 				     "give 1 or leave it out", "`follow` cannot be '%.40s'",
 				     follow);
-	return kf_api_follow_begin(request);
+	return kf_api_follow(request);
 }

@@ -4,7 +4,8 @@
  *
  * A follower is a position in the events that are kept anyway, and room for one line: a slow one
  * costs no memory, and finds itself skipped ahead with {"missed": N}. Where there is nothing to
- * say, its connection is suspended; new events and heartbeats resume it.
+ * say, its connection is suspended; new events and heartbeats resume it. All of it happens in the
+ * thread of the front that the connection belongs to.
  */
 #include "api_server.h"
 
@@ -24,7 +25,7 @@
 
 struct kf_api_follower {
 	LIST_ENTRY(kf_api_follower) entry;
-	struct kf_api *api;
+	struct kf_api_front *front;
 	struct MHD_Connection *connection;
 	uint64_t next_seq;
 	time_t spoke; /* CLOCK_MONOTONIC */
@@ -58,9 +59,9 @@ static void put_line(struct kf_api_follower *follower, json_t *value)
 /* Makes the next line, if there is something to say. */
 static void next_line(struct kf_api_follower *follower)
 {
-	const struct kf_events *events = follower->api->daemon->events;
+	struct kf_events *events = follower->front->api->daemon->events;
 	uint64_t oldest = kf_events_oldest_seq(events);
-	const struct kf_events_entry *entry;
+	struct kf_events_entry entry;
 
 	if (follower->next_seq < oldest) {
 		put_line(follower,
@@ -68,9 +69,8 @@ static void next_line(struct kf_api_follower *follower)
 		follower->next_seq = oldest;
 		return;
 	}
-	entry = kf_events_get(events, follower->next_seq);
-	if (entry) {
-		put_line(follower, kf_events_json(entry));
+	if (kf_events_copy(events, follower->next_seq, &entry)) {
+		put_line(follower, kf_events_json(&entry));
 		follower->next_seq++;
 	} else if (now_seconds() - follower->spoke >= HEARTBEAT_SECONDS) {
 		follower->line[0] = '\n';
@@ -85,7 +85,7 @@ static ssize_t read_lines(void *context, uint64_t position, char *buf, size_t ma
 	struct kf_api_follower *follower = context;
 	size_t len;
 
-	if (follower->api->closing)
+	if (follower->front->closing)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (follower->gone)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -110,7 +110,7 @@ static void forget_follower(void *context)
 	struct kf_api_follower *follower = context;
 
 	LIST_REMOVE(follower, entry);
-	follower->api->follower_count--;
+	follower->front->follower_count--;
 	free(follower);
 }
 
@@ -126,22 +126,21 @@ static struct MHD_Response *make_response(struct kf_api_follower *follower)
 	return response;
 }
 
-int kf_api_follow_begin(struct kf_api_request *request)
+int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *front)
 {
-	struct kf_api *api = request->daemon->api;
 	struct kf_api_connection *connection = kf_api_connection_of(request->connection);
 	struct kf_api_follower *follower;
 	struct MHD_Response *response;
 
-	/* readers have half of the places (api.c): half of those are for who comes and goes */
-	if (api->follower_count >= request->daemon->settings.admin_max_connections / 4)
+	/* some places stay free for those that come and go */
+	if (front->follower_count >= request->daemon->settings.admin_max_connections / 4)
 		return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
 				     "end one of them, or raise admin_max_connections",
-				     "%u clients follow the events already", api->follower_count);
+				     "%u clients follow the events already", front->follower_count);
 	follower = calloc(1, sizeof(*follower));
 	if (!follower)
 		return -ENOMEM;
-	follower->api = api;
+	follower->front = front;
 	follower->connection = request->connection;
 	follower->next_seq = kf_events_next_seq(request->daemon->events);
 	follower->spoke = now_seconds();
@@ -150,8 +149,8 @@ int kf_api_follow_begin(struct kf_api_request *request)
 		free(follower);
 		return -ENOMEM;
 	}
-	LIST_INSERT_HEAD(&api->followers, follower, entry);
-	api->follower_count++;
+	LIST_INSERT_HEAD(&front->followers, follower, entry);
+	front->follower_count++;
 	if (connection)
 		connection->deadline_ns = KF_API_NO_DEADLINE;
 	MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT,
@@ -167,13 +166,11 @@ static void resume(struct kf_api_follower *follower)
 	MHD_resume_connection(follower->connection);
 }
 
-void kf_api_wake_followers(struct kf_daemon *daemon)
+void kf_api_follow_wake(struct kf_api_front *front)
 {
 	struct kf_api_follower *follower;
 
-	if (!daemon->api)
-		return;
-	LIST_FOREACH(follower, &daemon->api->followers, entry)
+	LIST_FOREACH(follower, &front->followers, entry)
 		resume(follower);
 }
 
@@ -187,12 +184,12 @@ static bool has_closed(const struct kf_api_follower *follower)
 	return poll(&at, 1, 0) == 1 && (at.revents & (POLLHUP | POLLERR));
 }
 
-void kf_api_follow_tick(struct kf_api *api)
+void kf_api_follow_tick(struct kf_api_front *front)
 {
 	struct kf_api_follower *follower;
 	time_t now = now_seconds();
 
-	LIST_FOREACH(follower, &api->followers, entry) {
+	LIST_FOREACH(follower, &front->followers, entry) {
 		if (follower->suspended)
 			follower->gone = has_closed(follower);
 		if (follower->gone || now - follower->spoke >= HEARTBEAT_SECONDS)
@@ -200,7 +197,7 @@ void kf_api_follow_tick(struct kf_api *api)
 	}
 }
 
-void kf_api_follow_end(struct kf_api *api)
+void kf_api_follow_end(struct kf_api_front *front)
 {
-	kf_api_wake_followers(api->daemon); /* each finds api->closing set, and ends */
+	kf_api_follow_wake(front); /* each finds front->closing set, and ends */
 }

@@ -18,10 +18,14 @@
 
 /* A request being read and answered; libmicrohttpd carries it between its callbacks. */
 struct exchange {
+	struct kf_api_job job; /* first: a reading thread gets this */
 	struct kf_api_request request;
+	struct kf_api_front *front;
 	struct kf_api_uri uri;
 	int uri_err;
 	bool begun;
+	bool handed_over; /* to a reading thread; it is answered when we hear of it again */
+	int err;	  /* that the reading thread met */
 	const struct kf_api_route *route;
 	char *name;
 	char *body;
@@ -37,21 +41,24 @@ static void exchange_free(struct exchange *exchange)
 		explicit_bzero(exchange->body, exchange->body_len);
 	free(exchange->body);
 	free(exchange->name);
+	json_decref(exchange->request.body);
 	kf_api_uri_free(&exchange->uri);
 	free(exchange);
 }
 
 void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection)
 {
-	struct kf_api *api = context;
+	struct kf_api_front *front = context;
+	struct kf_daemon *daemon = front->api->daemon;
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 
 	if (!exchange)
 		return NULL;
-	exchange->request.daemon = api->daemon;
+	exchange->front = front;
+	exchange->request.daemon = daemon;
 	exchange->request.connection = connection;
 	exchange->request.uri = &exchange->uri;
-	exchange->body_max = (size_t)api->daemon->settings.admin_body_max_kib * 1024;
+	exchange->body_max = (size_t)daemon->settings.admin_body_max_kib * 1024;
 	exchange->uri_err = kf_api_uri_parse(target, &exchange->uri);
 	return exchange;
 }
@@ -239,24 +246,65 @@ static int take_match(struct exchange *exchange)
 	return 0;
 }
 
-static int handle(struct exchange *exchange)
+/* What the handler needs, once the body is whole. */
+static int take_whole(struct exchange *exchange)
 {
-	_cleanup_json_ json_t *body = NULL;
 	static const char *const none[] = { NULL };
 	struct kf_api_request *request = &exchange->request;
-	int err = read_body(exchange, &body);
+	int err = read_body(exchange, &request->body);
 
 	/* what changes things says it in its body */
 	if (!err && strcmp(exchange->route->method, "GET"))
 		err = kf_api_parameters(request, none);
 	err = err ?: take_match(exchange);
-	if (err)
-		return err;
 	request->name = exchange->name;
-	request->body = body;
-	err = exchange->route->handle(request);
-	request->body = NULL;
 	return err;
+}
+
+/* ---- reading threads ------------------------------------------------------------------------- */
+
+static int refuse_now(struct kf_api_request *request, bool ending)
+{
+	if (ending)
+		return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
+				     "ask again when it runs", "keyfilterd is ending");
+	return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
+			     "send fewer at a time, or try again soon",
+			     "too many requests that read are waiting");
+}
+
+static void read_in_thread(struct kf_api_job *job, struct kf_daemon *view, bool ending)
+{
+	struct exchange *exchange = (struct exchange *)job;
+	struct kf_api_request *request = &exchange->request;
+
+	if (!view) {
+		exchange->err = refuse_now(request, ending);
+		return;
+	}
+	request->daemon = view;
+	exchange->err = exchange->route->handle(request);
+	request->daemon = NULL;
+	if (exchange->err == -ETIMEDOUT)
+		exchange->err = kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
+					      "ask for less at a time",
+					      "it took too long to read the answer");
+}
+
+static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connection *peer)
+{
+	exchange->job.front = exchange->front;
+	exchange->job.connection = exchange->request.connection;
+	exchange->job.access = peer ? peer->access : KF_API_READ;
+	exchange->job.uid = peer ? peer->uid : (uid_t)-1;
+	exchange->job.deadline_ns = kf_api_deadline(exchange->front->api);
+	exchange->job.run = read_in_thread;
+	exchange->handed_over = true;
+	if (peer)
+		peer->deadline_ns = KF_API_NO_DEADLINE;
+	MHD_suspend_connection(exchange->request.connection);
+	kf_api_pool_submit(exchange->front->api->pool, &exchange->job);
+	return MHD_YES;
 }
 
 /* ---- callbacks ------------------------------------------------------------------------------- */
@@ -269,11 +317,36 @@ static enum MHD_Result finish(struct exchange *exchange, int err, const char *do
 	return send_answer(exchange);
 }
 
+static enum MHD_Result answer(struct exchange *exchange, struct kf_api_connection *peer, int err)
+{
+	struct kf_api_front *front = exchange->front;
+
+	if (peer)
+		peer->deadline_ns = kf_api_deadline(front->api);
+	if (!err && exchange->request.follow) {
+		exchange->request.daemon = front->api->daemon;
+		err = kf_api_follow_begin(&exchange->request, front);
+	}
+	return finish(exchange, err, "carry out the request");
+}
+
+static enum MHD_Result carry_out(struct exchange *exchange, struct kf_api_connection *peer)
+{
+	int err = take_whole(exchange);
+
+	if (!err && exchange->front->closing)
+		err = refuse_now(&exchange->request, true);
+	if (err)
+		return answer(exchange, peer, err);
+	if (!strcmp(exchange->route->method, "GET"))
+		return hand_over(exchange, peer);
+	return answer(exchange, peer, exchange->route->handle(&exchange->request));
+}
+
 enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connection,
 				    const char *url, const char *method, const char *version,
 				    const char *upload, size_t *upload_len, void **carried)
 {
-	struct kf_api *api = context;
 	struct kf_api_connection *peer = kf_api_connection_of(connection);
 	struct exchange *exchange = *carried;
 	int err;
@@ -292,22 +365,22 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 		*upload_len = 0;
 		return err ? MHD_NO : MHD_YES;
 	}
-	err = handle(exchange);
-	if (peer && peer->deadline_ns != KF_API_NO_DEADLINE)
-		peer->deadline_ns = kf_api_deadline(api);
-	return finish(exchange, err, "carry out the request");
+	if (exchange->handed_over)
+		return answer(exchange, peer, exchange->err);
+	return carry_out(exchange, peer);
 }
 
 void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **carried,
 			   enum MHD_RequestTerminationCode code)
 {
-	struct kf_api *api = context;
+	struct kf_api_front *front = context;
 	struct kf_api_connection *peer = kf_api_connection_of(connection);
 	struct exchange *exchange = *carried;
 
 	if (peer) {
 		peer->busy = false;
-		peer->deadline_ns = kf_api_deadline(api); /* for the next request to be whole */
+		peer->deadline_ns =
+			kf_api_deadline(front->api); /* for the next request to be whole */
 	}
 	if (exchange) {
 		if (exchange->request.response)
@@ -316,6 +389,6 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 	}
 	*carried = NULL;
 	/* not before the answer to POST /v1/unload is out */
-	if (api->daemon->unload && !api->closing)
-		kf_loop_stop(api->daemon);
+	if (front == front->api->writers && !front->closing && front->api->daemon->unload)
+		kf_loop_stop(front->api->daemon);
 }

@@ -15,7 +15,7 @@
 #include "cleanup.h"
 #include "why.h"
 
-#define BACKLOG 128
+#define BACKLOG 4096 /* or net.core.somaxconn, if that is less */
 
 static int socket_address(const char *run_dir, struct sockaddr_un *addr, struct kf_why *why)
 {

@@ -9,6 +9,7 @@
 
 #include <microhttpd.h>
 
+#include "ask.h"
 #include "cleanup.h"
 #include "cut.h"
 #include "iface.h"
@@ -28,7 +29,25 @@ struct numbers {
 	struct kf_key_counts keys;
 	uint64_t flows_live, flows_max;
 	uint64_t keys_max, sources_max;
+	struct kf_reconcile reconcile; /* as the loop has it */
+	bool cannot_cut;
+	int store_failing; /* -errno of its writes; 0: none */
+	bool store_unsure;
+	char store_words[256];
 };
+
+static int ask_loop(struct kf_daemon *daemon, void *context)
+{
+	struct numbers *numbers = context;
+	const char *words;
+
+	numbers->store_failing = kf_store_failing(daemon->store, &words);
+	numbers->store_unsure = kf_store_is_unsure(daemon->store);
+	snprintf(numbers->store_words, sizeof(numbers->store_words), "%s", words);
+	numbers->reconcile = *daemon->reconcile;
+	numbers->cannot_cut = kf_cut_is_unable(kf_loop_cut(daemon));
+	return 0;
+}
 
 static int count_service(void *context, const struct kf_service_row *row)
 {
@@ -43,12 +62,13 @@ static int count(struct kf_daemon *daemon, struct numbers *numbers)
 
 	*numbers = (struct numbers){
 		.penalised = kf_penalty_count(maps),
-		.flows_live = daemon->reconcile->flows_live,
 		.flows_max = kf_maps_entries(maps, KF_MAP_kf_flows),
 		.keys_max = kf_maps_entries(maps, KF_MAP_kf_slots),
 		.sources_max = kf_maps_entries(maps, KF_MAP_kf_prefixes),
 	};
-	err = kf_store_service_each(daemon->store, count_service, &numbers->services);
+	err = kf_ask(daemon, ask_loop, numbers);
+	numbers->flows_live = numbers->reconcile.flows_live;
+	err = err ?: kf_store_service_each(daemon->store, count_service, &numbers->services);
 	err = err ?: kf_store_source_count(daemon->store, &numbers->sources);
 	return err ?: kf_store_key_count(daemon->store, kf_reconcile_now().wall_ns, &numbers->keys);
 }
@@ -152,18 +172,14 @@ static int check_answers(void *context, const struct kf_service_row *row)
 }
 
 /* While it lasts, what is revoked is in force, and nothing is made durable. */
-static void check_store(json_t *list, const struct kf_daemon *daemon)
+static void check_store(json_t *list, const struct numbers *numbers)
 {
-	const char *words;
-	int err = kf_store_failing(daemon->store, &words);
-
-	if (!err)
+	if (!numbers->store_failing)
 		return;
-	complain(list, "nothing can be stored: %s%s; %s", words,
-		 kf_store_is_unsure(daemon->store)
-			 ? ", and it is not known whether the last change is stored"
-			 : "",
-		 kf_store_mend(err));
+	complain(list, "nothing can be stored: %s%s; %s", numbers->store_words,
+		 numbers->store_unsure ? ", and it is not known whether the last change is stored"
+				       : "",
+		 kf_store_mend(numbers->store_failing));
 }
 
 static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numbers)
@@ -171,7 +187,7 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 	_cleanup_json_ json_t *list = json_array();
 	struct trouble trouble = { daemon, list, 0 };
 
-	check_store(list, daemon);
+	check_store(list, numbers);
 	if (kf_store_iface_each(daemon->store, on_iface, &trouble))
 		complain(list, "the interfaces cannot be read: %s; see the store's disk",
 			 kf_store_error(daemon->store));
@@ -183,7 +199,7 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 	check_room(list, "connections", numbers->flows_live, numbers->flows_max, "flows_max");
 	check_room(list, "keys", numbers->keys.total, numbers->keys_max, "keys_max");
 	check_room(list, "sources", numbers->sources, numbers->sources_max, "sources_max");
-	if (kf_cut_is_unable(kf_loop_cut(daemon)))
+	if (numbers->cannot_cut)
 		complain(list, "this kernel cannot end TCP sockets, so silent requests of revoked "
 			       "keys and denied sources end at their next packet only; boot one "
 			       "with CONFIG_INET_DIAG_DESTROY");

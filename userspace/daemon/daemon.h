@@ -3,9 +3,10 @@
  * daemon.h - the state of one keyfilterd, passed to whoever needs it.
  *
  * main.c owns the struct: it opens the members in the order in which they stand here (the order is
- * the security argument, see main.c) and closes them in reverse. Everything runs in one thread, so
- * nothing here is locked. Members are pointers to what other files own; a file that gets the whole
- * struct (the API handlers, the timers) may use every member, and must not keep a copy of one.
+ * the security argument, see main.c) and closes them in reverse. All that changes anything runs in
+ * one thread, the loop's, so nothing here is locked; api.h says what runs beside it. Members are
+ * pointers to what other files own; a file that gets the whole struct (the API handlers, the
+ * timers) may use every member, and must not keep a copy of one.
  */
 #ifndef KEYFILTER_DAEMON_DAEMON_H
 #define KEYFILTER_DAEMON_DAEMON_H
@@ -26,6 +27,7 @@ struct kf_linkwatch;
 struct kf_events;
 struct kf_penalty_watch;
 struct kf_api;
+struct kf_ask;
 struct kf_loop;
 
 struct kf_daemon {
@@ -48,6 +50,12 @@ struct kf_daemon {
 	struct kf_penalty_watch *penalties;
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
+	/*
+	 * NULL in the one struct that all this is about. A reading thread of the admin server gets
+	 * a copy in which store, reconcile and maps are for reading, what belongs to the loop is
+	 * NULL, and this is the way to ask for it (ask.h).
+	 */
+	struct kf_ask *ask;
 
 	bool unload; /* set by POST /v1/unload: take everything off at the end */
 };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,18 +27,19 @@
 struct kf_events {
 	struct kf_reconcile *reconcile;
 	struct ring_buffer *ring;
-	unsigned int taken; /* by the dispatch that is running */
+	unsigned int taken;   /* by the dispatch that is running */
+	pthread_mutex_t lock; /* of what follows, for all but the loop's own reading */
 	uint64_t next_seq;
-	char services[KF_SERVICES_MAX][64];	     /* names, by index */
 	struct kf_events_entry kept[KF_EVENTS_KEPT]; /* by seq modulo KF_EVENTS_KEPT */
+	char services[KF_SERVICES_MAX][64];	     /* names, by index; the loop's */
 };
 
-static struct kf_events_entry *next_entry(struct kf_events *events)
+static void keep(struct kf_events *events, struct kf_events_entry *entry)
 {
-	struct kf_events_entry *entry = &events->kept[events->next_seq % KF_EVENTS_KEPT];
-
-	*entry = (struct kf_events_entry){ .seq = events->next_seq };
-	return entry;
+	pthread_mutex_lock(&events->lock);
+	entry->seq = events->next_seq++;
+	events->kept[entry->seq % KF_EVENTS_KEPT] = *entry;
+	pthread_mutex_unlock(&events->lock);
 }
 
 static void look_up(struct kf_events *events, struct kf_events_entry *entry)
@@ -60,16 +62,15 @@ static void look_up(struct kf_events *events, struct kf_events_entry *entry)
 static int on_record(void *context, void *data, size_t size)
 {
 	struct kf_events *events = context;
-	struct kf_events_entry *entry;
+	struct kf_events_entry entry = { 0 };
 
-	if (size < sizeof(entry->event))
+	if (size < sizeof(entry.event))
 		return 0; /* of an older layout, which maps.c does not let through */
-	entry = next_entry(events);
-	memcpy(&entry->event, data, sizeof(entry->event));
-	if (entry->event.kind == KF_EVENT_PENALTY)
+	memcpy(&entry.event, data, sizeof(entry.event));
+	if (entry.event.kind == KF_EVENT_PENALTY)
 		events->reconcile->revoked |= KF_CUT_SOURCES; /* sooner than the watch sees it */
-	look_up(events, entry);
-	events->next_seq++;
+	look_up(events, &entry);
+	keep(events, &entry);
 	return ++events->taken < AT_A_TIME ? 0 : -EAGAIN;
 }
 
@@ -85,34 +86,36 @@ int kf_events_dispatch(struct kf_events *events)
 void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
 			       uint8_t service, int64_t wall_ns)
 {
-	struct kf_events_entry *entry = next_entry(events);
-
-	entry->penalty_ended = true;
-	entry->wall_ns = wall_ns;
-	entry->event = (struct kf_event){
-		.slot = KF_SLOT_NONE,
-		.reason = KF_REASON_SOURCE_PENALISED,
-		.service = service,
-		.kind = KF_EVENT_PENALTY,
+	struct kf_events_entry entry = {
+		.penalty_ended = true,
+		.wall_ns = wall_ns,
+		.event = {
+			.slot = KF_SLOT_NONE,
+			.reason = KF_REASON_SOURCE_PENALISED,
+			.service = service,
+			.kind = KF_EVENT_PENALTY,
+		},
 	};
-	memcpy(entry->event.client, addr, sizeof(entry->event.client));
-	memcpy(entry->service, events->services[service], sizeof(entry->service));
-	events->next_seq++;
+
+	memcpy(entry.event.client, addr, sizeof(entry.event.client));
+	memcpy(entry.service, events->services[service], sizeof(entry.service));
+	keep(events, &entry);
 }
 
 void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns)
 {
-	struct kf_events_entry *entry = next_entry(events);
-
-	entry->penalty_ended = true;
-	entry->others = count;
-	entry->wall_ns = wall_ns;
-	entry->event = (struct kf_event){
-		.slot = KF_SLOT_NONE,
-		.reason = KF_REASON_SOURCE_PENALISED,
-		.kind = KF_EVENT_PENALTY,
+	struct kf_events_entry entry = {
+		.penalty_ended = true,
+		.others = count,
+		.wall_ns = wall_ns,
+		.event = {
+			.slot = KF_SLOT_NONE,
+			.reason = KF_REASON_SOURCE_PENALISED,
+			.kind = KF_EVENT_PENALTY,
+		},
 	};
-	events->next_seq++;
+
+	keep(events, &entry);
 }
 
 static int remember_name(void *context, const struct kf_service_row *row)
@@ -140,6 +143,7 @@ int kf_events_open(struct kf_events **out, struct kf_reconcile *reconcile, struc
 		return kf_why_set(why, -ENOMEM, "no memory for events; free some");
 	events->reconcile = reconcile;
 	events->next_seq = 1;
+	pthread_mutex_init(&events->lock, NULL);
 	events->ring = ring_buffer__new(fd, on_record, events, NULL);
 	if (!events->ring)
 		return kf_why_set(why, -errno, "cannot map the events ring: %s; %s",
@@ -154,6 +158,7 @@ void kf_events_close(struct kf_events *events)
 	if (!events)
 		return;
 	ring_buffer__free(events->ring);
+	pthread_mutex_destroy(&events->lock);
 	free(events);
 }
 
@@ -164,21 +169,43 @@ int kf_events_fd(const struct kf_events *events)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-uint64_t kf_events_next_seq(const struct kf_events *events)
+static uint64_t oldest_before(uint64_t next_seq)
 {
-	return events->next_seq;
+	return next_seq > KF_EVENTS_KEPT ? next_seq - KF_EVENTS_KEPT : 1;
 }
 
-uint64_t kf_events_oldest_seq(const struct kf_events *events)
+uint64_t kf_events_next_seq(struct kf_events *events)
 {
-	return events->next_seq > KF_EVENTS_KEPT ? events->next_seq - KF_EVENTS_KEPT : 1;
+	uint64_t next;
+
+	pthread_mutex_lock(&events->lock);
+	next = events->next_seq;
+	pthread_mutex_unlock(&events->lock);
+	return next;
+}
+
+uint64_t kf_events_oldest_seq(struct kf_events *events)
+{
+	return oldest_before(kf_events_next_seq(events));
 }
 
 const struct kf_events_entry *kf_events_get(const struct kf_events *events, uint64_t seq)
 {
-	if (seq < kf_events_oldest_seq(events) || seq >= events->next_seq)
+	if (seq < oldest_before(events->next_seq) || seq >= events->next_seq)
 		return NULL;
 	return &events->kept[seq % KF_EVENTS_KEPT];
+}
+
+bool kf_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out)
+{
+	const struct kf_events_entry *entry;
+
+	pthread_mutex_lock(&events->lock);
+	entry = kf_events_get(events, seq);
+	if (entry)
+		*out = *entry;
+	pthread_mutex_unlock(&events->lock);
+	return entry;
 }
 
 const char *kf_events_reason_name(unsigned int reason)

@@ -5,7 +5,7 @@
  * Owns the consumer of the kf_events ring and the last KF_EVENTS_KEPT events in memory. What the
  * numbers of an event stand for (service, key, interface) is looked up when it arrives, for they
  * may stand for something else later. The end of a penalty is told by the controller, for no packet
- * comes by when time runs out. Filled from the loop, read by api_events.c; one thread.
+ * comes by when time runs out. Filled from the loop; any thread may read next, oldest and copy.
  * Nothing here holds a secret: an event has the key's slot, never the key.
  */
 #ifndef KEYFILTER_DAEMON_EVENTS_H
@@ -62,10 +62,12 @@ void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_
 void kf_events_reload(struct kf_events *events);
 
 /* The seq that the next event will have. */
-uint64_t kf_events_next_seq(const struct kf_events *events);
+uint64_t kf_events_next_seq(struct kf_events *events);
 /* The seq of the oldest event that is still there; kf_events_next_seq() where there is none. */
-uint64_t kf_events_oldest_seq(const struct kf_events *events);
-/* NULL where it is gone, or not yet there. Valid until the next dispatch. */
+uint64_t kf_events_oldest_seq(struct kf_events *events);
+/* False where it is gone, or not yet there. */
+bool kf_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out);
+/* The same in the loop's thread; valid until the next dispatch. */
 const struct kf_events_entry *kf_events_get(const struct kf_events *events, uint64_t seq);
 
 /* As the API shows it; a new reference, NULL when out of memory. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "cleanup.h"
 #include "log.h"
 #include "maps.h"
@@ -331,8 +332,8 @@ static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		 effect_of(lacks), row->dev, kf_attach_mode_name(row->mode));
 }
 
-void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		   struct kf_iface_view *view)
+static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		      struct kf_iface_view *view)
 {
 	const struct kf_iface *iface = find(daemon, row->dev);
 	char name[IFNAMSIZ];
@@ -352,6 +353,29 @@ void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		snprintf(view->error, sizeof(view->error),
 			 "it is called %s now, and filtered; detach %s and attach %s", name,
 			 row->dev, name);
+}
+
+struct question {
+	const struct kf_iface_row *row;
+	struct kf_iface_view *view;
+};
+
+static int answer_view(struct kf_daemon *daemon, void *context)
+{
+	const struct question *question = context;
+
+	make_view(daemon, question->row, question->view);
+	return 0;
+}
+
+void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		   struct kf_iface_view *view)
+{
+	struct question question = { row, view };
+
+	*view = (struct kf_iface_view){ .state = KF_IFACE_MISSING };
+	if (kf_ask(daemon, answer_view, &question))
+		snprintf(view->error, sizeof(view->error), "keyfilterd is ending; ask again");
 }
 
 json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)

@@ -28,7 +28,7 @@
 #define CUT_PAUSE_US   200ull /* between slices of the walk over revoked requests */
 #define CUT_REST       4      /* times as long as a walk took, before the next one */
 
-enum { API_JOB, CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, JOB_COUNT };
+enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, JOB_COUNT };
 
 struct kf_loop {
 	sd_event *event;
@@ -47,12 +47,6 @@ struct kf_loop {
 };
 
 /* ---- every few seconds ----------------------------------------------------------------------- */
-
-static int tick_api(struct kf_daemon *daemon)
-{
-	kf_api_tick(daemon);
-	return 0;
-}
 
 static int check_clock(struct kf_daemon *daemon)
 {
@@ -85,7 +79,6 @@ static const struct job {
 	unsigned int period; /* seconds */
 	int (*run)(struct kf_daemon *daemon);
 } jobs[JOB_COUNT] = {
-	[API_JOB] = { "the care of admin connections", 1, tick_api },
 	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
 	[STORE_JOB] = { "the look at the store", 2, settle },
 	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },

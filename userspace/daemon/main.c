@@ -55,7 +55,9 @@
 #include "unload.h"
 #include "why.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE  2
+#define DESCRIPTORS 2048u /* for clients that wait for a place, and for all else */
+#define PRIORITY    (-10) /* a revocation does not wait for a busy CPU; threads that read do */
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -210,7 +212,7 @@ static void raise_limits(const struct kf_config_settings *settings)
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (getrlimit(RLIMIT_NOFILE, &files))
 		return;
-	if (files.rlim_cur < settings->admin_max_connections + 256u) {
+	if (files.rlim_cur < 2 * settings->admin_max_connections + DESCRIPTORS) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
@@ -502,7 +504,9 @@ int main(int argc, char **argv)
 	if (options.check_config)
 		return EXIT_SUCCESS;
 	umask(0077);
-	signal(SIGPIPE, SIG_IGN); /* clients come and go */
+	signal(SIGPIPE, SIG_IGN);	       /* clients come and go */
+	if (getpriority(PRIO_PROCESS, 0) == 0) /* nobody chose one; without the right it stays */
+		setpriority(PRIO_PROCESS, 0, PRIORITY);
 	raise_limits(&settings);
 	return run_daemon(&options, &settings);
 }

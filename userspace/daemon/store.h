@@ -4,12 +4,13 @@
  *
  * Owns the database; everything in it is rows, nothing is derived. SQLite in WAL mode with
  * synchronous=FULL, so that a committed transaction survives a power cut. Times are wall-clock
- * nanoseconds since the epoch (KF_WALL_NEVER: NULL in the database). Called from the daemon's one
- * thread; the rows are the caller's. Every function that writes may be called alone, and is then a
- * transaction of its own, or between kf_store_begin() and kf_store_commit(). 0 or -errno, outputs
- * untouched on failure: -ENOENT no such row, -EEXIST a name or place is taken, -EIO or -ENOSPC the
- * database cannot be read or written (kf_store_error() has SQLite's words), -EUCLEAN a row has a
- * value that cannot be (and they name it), -ESTALE the database is not where it was opened.
+ * nanoseconds since the epoch (KF_WALL_NEVER: NULL in the database). Called from the loop's thread,
+ * and by each reading thread with a connection of its own; the rows are the caller's. Every
+ * function that writes may be called alone, and is then a transaction of its own, or between
+ * kf_store_begin() and kf_store_commit(). 0 or -errno, outputs untouched on failure: -ENOENT no
+ * such row, -EEXIST a name or place is taken, -EIO or -ENOSPC the database cannot be read or
+ * written (kf_store_error() has SQLite's words), -EUCLEAN a row has a value that cannot be (and
+ * they name it), -ESTALE the database is not where it was opened.
  */
 #ifndef KEYFILTER_DAEMON_STORE_H
 #define KEYFILTER_DAEMON_STORE_H
@@ -33,6 +34,16 @@ struct kf_why;
 int kf_store_open(struct kf_store **out, const char *state_dir, struct kf_why *why);
 void kf_store_close(struct kf_store *store);
 const char *kf_store_error(const struct kf_store *store); /* of the last call that failed */
+
+/*
+ * A connection for one other thread, that can only read, while the store above is open. Between
+ * begin and end all that is read is of one moment, and takes @limit_ns at most: then, and after
+ * kf_store_interrupt(), which any thread may call, reading fails with -ETIMEDOUT.
+ */
+int kf_store_open_reading(struct kf_store **out, const char *state_dir, struct kf_why *why);
+void kf_store_read_begin(struct kf_store *store, uint64_t limit_ns);
+void kf_store_read_end(struct kf_store *store);
+void kf_store_interrupt(struct kf_store *store);
 
 /*
  * Has this store's policy ever been in the kernel? Where maps hold a policy and the store never was
@@ -72,9 +83,9 @@ bool kf_store_take_landed(struct kf_store *store);
 #define KF_BOOT_ID_SIZE 37
 
 struct kf_store_time {
-	int64_t seen;		     /* wall clock; 0: never */
-	char boot[KF_BOOT_ID_SIZE];  /* "": none */
-	int64_t ahead;		     /* of the wall clock before CLOCK_BOOTTIME */
+	int64_t seen;		    /* wall clock; 0: never */
+	char boot[KF_BOOT_ID_SIZE]; /* "": none */
+	int64_t ahead;		    /* of the wall clock before CLOCK_BOOTTIME */
 };
 void kf_store_time_get(const struct kf_store *store, struct kf_store_time *time);
 void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time);

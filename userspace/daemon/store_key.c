@@ -248,14 +248,17 @@ static int count_matches(struct kf_store *store, const struct kf_key_query *quer
 static int count_all(struct kf_store *store, uint64_t *total)
 {
 	const struct kf_key_query all = { .filter = KF_KEYS_ALL };
-	sqlite3_int64 changes = sqlite3_total_changes64(store->db);
+	sqlite3_int64 changes = sqlite3_total_changes64(store->db); /* by this connection */
+	unsigned int version = 0;				    /* and by others */
 	int err;
 
-	if (store->total_at != changes) {
+	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+	if (store->total_at != changes || store->total_version != version) {
 		err = count_matches(store, &all, &store->total);
 		if (err)
 			return err;
 		store->total_at = changes;
+		store->total_version = version;
 	}
 	*total = store->total;
 	return 0;

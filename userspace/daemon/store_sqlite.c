@@ -30,6 +30,8 @@ static int sql_errno(int code)
 		return -EBUSY;
 	case SQLITE_NOMEM:
 		return -ENOMEM;
+	case SQLITE_INTERRUPT:
+		return -ETIMEDOUT;
 	case SQLITE_READONLY:
 		return -EROFS;
 	case SQLITE_NOTADB:

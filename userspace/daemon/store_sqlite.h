@@ -36,7 +36,8 @@ struct kf_store {
 		const char *text;
 		sqlite3_stmt *statement;
 	} statements[KF_SQL_STATEMENTS];
-	sqlite3_int64 total_at; /* sqlite3_total_changes64() when total was counted */
+	sqlite3_int64 total_at; /* sqlite3_total_changes64() and */
+	uint32_t total_version; /* SQLITE_FCNTL_DATA_VERSION when total was counted */
 	uint64_t total;		/* keys */
 
 	/* store_commit.c */
@@ -49,6 +50,8 @@ struct kf_store {
 	bool landed;	   /* and it was found to be */
 	char trouble[256]; /* SQLite's words for failing */
 
+	bool interrupted;	/* a reader's: it must end; set by another thread */
+	uint64_t read_until_ns; /* CLOCK_MONOTONIC; 0: no limit */
 	char error[256];
 };
 

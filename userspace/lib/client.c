@@ -6,18 +6,26 @@
 #include <string.h>
 #include <sys/un.h>
 #include <time.h>
+
 #include <curl/curl.h>
+
+#include "reach.h"
 
 /* 100,000 new keys are some 40 MB of JSON; what is far larger is not from our daemon. */
 #define REPLY_MAX	(256u << 20)
 #define LINE_MAX_BYTES	(64u << 10)
-#define CONNECT_SECONDS 5L
+#define CONNECT_SECONDS 5
 #define ANSWER_SECONDS	120L
 #define SILENCE_SECONDS 60
+#define STOPPED_SECONDS 3 /* of silence, before we look whether the daemon is stopped */
 
 struct kf_client {
 	CURL *curl;
-	char *match; /* the field If-Match; NULL: none */
+	char *match;	  /* the field If-Match; NULL: none */
+	int fd;		  /* libcurl's, only looked at here; -1: none yet */
+	pid_t stopped;	  /* the daemon, that is, and so we gave up; 0: no */
+	time_t heard;	  /* CLOCK_MONOTONIC: when bytes last moved */
+	curl_off_t moved; /* bytes so far, both ways */
 	char socket_path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
@@ -28,7 +36,7 @@ struct buffer {
 };
 
 struct follower {
-	CURL *curl;
+	struct kf_client *client;
 	kf_client_line_fn line;
 	void *context;
 	const volatile bool *stop;
@@ -73,6 +81,32 @@ static void buffer_drop(struct buffer *buffer)
 	free(buffer->bytes);
 }
 
+static curl_socket_t make_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct kf_client *client = context;
+
+	client->fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	return client->fd < 0 ? CURL_SOCKET_BAD : client->fd;
+}
+
+/* A daemon that is stopped lets us connect, and then is silent for as long as it likes. */
+static bool is_stopped(struct kf_client *client, curl_off_t moved)
+{
+	if (moved != client->moved)
+		client->heard = seconds_now();
+	client->moved = moved;
+	if (seconds_now() - client->heard >= STOPPED_SECONDS)
+		client->stopped = kf_reach_stopped(client->fd);
+	return client->stopped;
+}
+
+/* curl calls this about once a second and whenever bytes move; not 0 ends the transfer. */
+static int watch(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+		 curl_off_t up)
+{
+	return is_stopped(context, down + up);
+}
+
 /*
  * What holds for every request. The host in the URL is only a name for the Host field: the socket
  * decides where it goes, and a proxy in the environment must not.
@@ -89,7 +123,14 @@ static void set_common(struct kf_client *client)
 	/* A service may be named "..": nobody but the daemon reads the path. */
 	curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, make_socket);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, client);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+	client->heard = seconds_now();
+	client->moved = 0;
+	client->stopped = 0;
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "keyfilterctl/" KF_VERSION);
 }
 
@@ -112,6 +153,7 @@ int kf_client_open(struct kf_client **out, const char *socket_path, struct kf_cl
 		return -ENOMEM;
 	}
 	strcpy(client->socket_path, socket_path);
+	client->fd = -1;
 	*out = client;
 	return 0;
 }
@@ -139,43 +181,27 @@ int kf_client_match(struct kf_client *client, const char *revision)
 	return 0;
 }
 
-static int explain_connect(const struct kf_client *client, int cause, struct kf_client_why *why)
+static int explain_stopped(const struct kf_client *client, struct kf_client_why *why)
 {
-	const char *path = client->socket_path;
-
-	switch (cause) {
-	case EACCES:
-	case EPERM:
-		snprintf(why->text, sizeof(why->text),
-			 "no permission to reach keyfilterd at %s (connect: %s); run as root, or "
-			 "join "
-			 "the group keyfilter to read",
-			 path, strerror(cause));
-		break;
-	case EAGAIN:
-		snprintf(why->text, sizeof(why->text),
-			 "keyfilterd at %s has no room for another connection (connect: %s); try "
-			 "again in a moment",
-			 path, strerror(cause));
-		break;
-	default:
-		snprintf(why->text, sizeof(why->text),
-			 "no keyfilterd at %s (connect: %s); start it with: systemctl start "
-			 "keyfilterd, or give --socket",
-			 path, strerror(cause));
-		break;
-	}
-	return -cause;
+	snprintf(why->text, sizeof(why->text),
+		 "keyfilterd at %s is stopped (SIGSTOP, or a debugger) and does not answer; let it "
+		 "go on: kill -CONT %d",
+		 client->socket_path, (int)client->stopped);
+	return -ETIMEDOUT;
 }
 
 static int explain(const struct kf_client *client, CURLcode code, struct kf_client_why *why)
 {
 	long cause = 0;
 
+	if (client->stopped)
+		return explain_stopped(client, why);
 	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &cause);
 	switch (code) {
 	case CURLE_COULDNT_CONNECT:
-		return explain_connect(client, cause ? (int)cause : ECONNREFUSED, why);
+		kf_reach_explain(client->socket_path, cause ? (int)cause : ECONNREFUSED, why->text,
+				 sizeof(why->text));
+		return -(cause ? (int)cause : ECONNREFUSED);
 	case CURLE_OPERATION_TIMEDOUT:
 		snprintf(why->text, sizeof(why->text),
 			 "keyfilterd at %s did not answer in time; see: journalctl -u keyfilterd",
@@ -187,6 +213,28 @@ static int explain(const struct kf_client *client, CURLcode code, struct kf_clie
 			 "check with a list before you try again",
 			 client->socket_path, curl_easy_strerror(code));
 		return -EPROTO;
+	}
+}
+
+/*
+ * With a full queue connect(2) on a socket that does not block fails at once, and libcurl knows no
+ * other way: it is tried again for as long as libcurl would wait for any other connection. Nothing
+ * was sent before, so nothing is done twice.
+ */
+static CURLcode perform(struct kf_client *client)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	time_t begun = seconds_now();
+
+	for (;;) {
+		CURLcode code = curl_easy_perform(client->curl);
+		long cause = 0;
+
+		curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &cause);
+		if (code != CURLE_COULDNT_CONNECT || cause != EAGAIN ||
+		    seconds_now() - begun >= CONNECT_SECONDS)
+			return code;
+		nanosleep(&pause, NULL);
 	}
 }
 
@@ -229,7 +277,7 @@ int kf_client_call(struct kf_client *client, const char *method, const char *pat
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	}
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
-	code = curl_easy_perform(curl);
+	code = perform(client);
 	curl_slist_free_all(fields);
 	if (code != CURLE_OK)
 		return explain(client, code, why);
@@ -265,13 +313,12 @@ static size_t take_lines(char *bytes, size_t size, size_t count, void *context)
 	if (buffer_add(&follower->buffer, bytes, size * count,
 		       LINE_MAX_BYTES + CURL_MAX_WRITE_SIZE) < 0)
 		return 0;
-	curl_easy_getinfo(follower->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(follower->client->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 200)
 		hand_lines(follower);
 	return follower->left ? 0 : size * count;
 }
 
-/* curl calls this about once a second and whenever bytes move; not 0 ends the transfer. */
 static int look_around(void *context, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
 		       curl_off_t up)
 {
@@ -281,7 +328,7 @@ static int look_around(void *context, curl_off_t down_all, curl_off_t down, curl
 		follower->left = true;
 	else if (seconds_now() - follower->heard > SILENCE_SECONDS)
 		follower->silent = true;
-	return follower->left || follower->silent;
+	return follower->left || follower->silent || is_stopped(follower->client, down + up);
 }
 
 static int end_follow(struct kf_client *client, struct follower *follower, CURLcode code,
@@ -310,7 +357,7 @@ int kf_client_follow(struct kf_client *client, const char *path, kf_client_line_
 		     struct kf_client_why *why)
 {
 	struct follower follower = {
-		.curl = client->curl,
+		.client = client,
 		.line = line,
 		.context = context,
 		.stop = stop,
@@ -326,10 +373,9 @@ int kf_client_follow(struct kf_client *client, const char *path, kf_client_line_
 	}
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_lines);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &follower);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_around);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &follower);
-	ret = end_follow(client, &follower, curl_easy_perform(curl), out, why);
+	ret = end_follow(client, &follower, perform(client), out, why);
 	buffer_drop(&follower.buffer);
 	return ret;
 }

@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# Members of the group that may read cannot keep root from revoking, however many they are and whatever
+# they ask; what they get is told in words. Nor does the tool wait for ever for a daemon that is stopped.
+. "$(dirname "$0")/lib.sh"
+command -v setpriv > /dev/null || skip "no setpriv to become a reader"
+
+READERS=4711 # a group of this test's: the controller sees an /etc/group of its own
+{ grep -v '^keyfilter:' /etc/group; echo "keyfilter:x:$READERS:"; } > "$WORK/group"
+cat > "$WORK/with-group" <<-END
+	#!/bin/sh
+	mount --bind "$WORK/group" /etc/group && exec "\$@"
+END
+chmod 755 "$WORK/with-group"
+daemon_command() {
+	echo "unshare --mount $WORK/with-group $BUILD/keyfilterd --state-dir $WORK/state" \
+		"--run-dir $WORK/run --pin-dir $PIN --config $WORK/keyfilterd.conf"
+}
+
+make_stage
+mkdir -m 700 "$WORK/state"
+{ echo "keys_max 65536"; echo "sources_max 4096"; echo "flows_max 8192"; echo "heads_max 64"; echo "embryos 4096"; } \
+	> "$WORK/keyfilterd.conf"
+"$BUILD/tools/keyfilter-seed" --state-dir "$WORK/state" --keys 50000 --show 100 > "$WORK/seeded" ||
+	fail "keyfilter-seed: $(cat "$WORK/seeded")"
+start_daemon
+chmod 711 "$WORK"
+export SOCKET WORK
+as_reader() { setpriv --reuid 65534 --regid $READERS --clear-groups "$@"; }
+[ "$(as_reader curl -s -m 5 -o /dev/null -w '%{http_code}' --unix-socket "$SOCKET" http://l/v1/status)" = 200 ] ||
+	fail "a member of the group cannot read"
+
+cat > "$WORK/readers.py" <<'END'
+import os, socket, sys, threading, time
+
+def reader(number):
+    path = b"/v1/keys?search=nothing" if number % 2 else b"/v1/status"
+    while True:
+        try:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(os.environ["SOCKET"])
+            while True:
+                s.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: l\r\n\r\n")
+                answer = s.recv(65536)
+                if not answer or b" 503 " in answer:
+                    break
+                if number % 3 == 0:
+                    break
+        except OSError:
+            pass
+        s.close()
+
+for i in range(150):
+    threading.Thread(target=reader, args=(i,), daemon=True).start()
+open(os.environ["WORK"] + "/run/reading", "w").close()
+time.sleep(60)
+END
+chmod 777 "$WORK/run"
+as_reader "$PYTHON" "$WORK/readers.py" > /dev/null 2>&1 &
+READING=$!
+PIDS+=($READING)
+await 10 test -e "$WORK/run/reading" || fail "the readers did not begin"
+chmod 755 "$WORK/run"
+sleep 1
+
+cat > "$WORK/revoke.py" <<'END'
+import os, socket, sys, time
+
+ids = [line.split()[0] for line in open(os.environ["WORK"] + "/seeded")][:20]
+times = []
+for ident in ids:
+    since = time.monotonic()
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)  # as curl and others do: a full queue is an error at once
+    try:
+        s.connect(os.environ["SOCKET"])
+    except OSError as error:
+        sys.exit("  FAIL  root cannot connect: %s" % error)
+    s.settimeout(10)
+    s.sendall(b"POST /v1/keys/%s/disable HTTP/1.1\r\nHost: l\r\nContent-Length: 0\r\n\r\n" % ident.encode())
+    answer = s.recv(4096)
+    if b" 200 " not in answer:
+        sys.exit("  FAIL  not revoked: %r" % answer)
+    times.append(time.monotonic() - since)
+    s.close()
+times.sort()
+print("  ok    20 of 20 revoked beside 150 readers: median %.1f ms, longest %.1f ms"
+      % (times[10] * 1000, times[-1] * 1000))
+if times[18] > 0.25 or times[-1] > 2:
+    sys.exit("  FAIL  a revocation waits for readers: %s" % " ".join("%.3f" % t for t in times))
+END
+"$PYTHON" "$WORK/revoke.py" || fail "see above"
+must "key list beside 150 readers" ctl key list --limit 3
+kill -0 $READING || fail "the readers have ended"
+end_process $READING KILL
+
+# One reader with 1,000 connections, half a request on each: another user still reads, root still writes.
+cat > "$WORK/crowd.py" <<'END'
+import os, socket, time
+crowd = []
+for i in range(900):
+    try:
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(5)
+        s.connect(os.environ["SOCKET"])
+        s.sendall(b"GET /v1/keys HTTP/1.1\r\nHos")
+        crowd.append(s)
+    except OSError:
+        pass
+last = crowd[-1]
+data = b""
+try:
+    while True:
+        more = last.recv(4096)
+        if not more:
+            break
+        data += more
+except OSError as error:
+    data += str(error).encode()
+print(data.decode(), flush=True)
+time.sleep(60)
+END
+as_reader "$PYTHON" "$WORK/crowd.py" > "$WORK/crowd.out" 2>&1 &
+PIDS+=($!)
+CROWD=$!
+await 10 grep -q '"busy"' "$WORK/crowd.out" || fail "the one too many was not told so: $(cat "$WORK/crowd.out")"
+ok "one user with 900 connections is told: too many"
+status=$(setpriv --reuid 65533 --regid $READERS --clear-groups curl -s -m 5 -o /dev/null -w '%{http_code}' \
+	--unix-socket "$SOCKET" http://l/v1/status)
+[ "$status" = 200 ] || fail "another reader got $status beside it"
+must "key disable beside it" ctl key disable "$(sed -n '30s/ .*//p' "$WORK/seeded")"
+ok "another user reads and root revokes beside it"
+end_process $CROWD KILL
+
+kill -STOP "$DAEMON"
+begin=$SECONDS
+output=$(ctl status 2>&1) && fail "a stopped daemon answered: $output"
+kill -CONT "$DAEMON"
+[[ $output == *"is stopped"*"kill -CONT $DAEMON"* ]] || fail "of a stopped daemon the tool says: $output"
+[ $((SECONDS - begin)) -le 15 ] || fail "the tool took $((SECONDS - begin)) s to say so"
+ok "the tool says that the daemon is stopped"
+must "status behind it" ctl status
+
+begin=$SECONDS
+stop_daemon
+[ $((SECONDS - begin)) -le 5 ] || fail "the end took $((SECONDS - begin)) s"
+unload
+nothing_left
