@@ -58,6 +58,20 @@ hides "as a parameter" "/v1/keys?$KEY=1"
 hides "as the value of a parameter" "/v1/sources?penalised=$KEY"
 hides "as a cursor" "/v1/keys?after=$KEY"
 hides "as a duration" /v1/services/api -X PATCH -d "{\"penalty_time_s\":\"$KEY\"}"
+hides "as a key's name" /v1/keys "${post[@]}" "{\"name\":\"for alice: $KEY\"}"
+hides "as a key's new name" "/v1/keys/$KEY_ID" -X PATCH -d "{\"name\":\"$KEY\"}"
+hides "as the name of a service" /v1/services "${post[@]}" "{\"name\":\"$KEY\",\"listen\":\"*:1\"}"
+hides "as what is searched for" "/v1/keys?search=${KEY/sk-/sk%2D}"
+hides "as an ID to disable" "/v1/keys/$KEY/disable" -X POST
+for command in "key create --name $KEY" "key show $KEY" "key disable $KEY" "key list --search $KEY" "key edit $KEY_ID --name x$KEY" \
+	"service add $KEY --listen *:1" "service show $KEY" "iface attach $KEY" "source deny $KEY" "$KEY" "key $KEY" "key list $KEY" \
+	"key create --name a --rpm $KEY" "key create --name a --expires $KEY" "key create --name a --allow-ip $KEY" "--$KEY"; do
+	# shellcheck disable=SC2086 # words, on purpose
+	output=$(set -f; ctl $command 2>&1) && fail "${command//$KEY/KEY} is taken"
+	[[ $output == keyfilterctl:*";"* && $output != *"${KEY:3:12}"* ]] || fail "${command//$KEY/KEY}: $output"
+done
+[[ $(ctl key show "$KEY" 2>&1) == *"\`key find\`, which would take a key, does not exist yet" ]] || fail "key show KEY: $(ctl key show "$KEY" 2>&1)"
+ok "the tool does not take it for anything, nor repeat it"
 answers "words that only look so" 404 "'task-force-nineteen'" /v1/services/task-force-nineteen
 head -c 200000 /dev/zero | tr '\0' ' ' > "$WORK/big"
 answers "a body over the limit" 413 '"error"' /v1/keys -X POST -H 'Expect:' --data-binary "@$WORK/big"

@@ -273,6 +273,44 @@ static void test_addresses(void **state)
 	}
 }
 
+/* ---- names ----------------------------------------------------------------------------------- */
+
+#define SECRET                                                                                     \
+	"`name`: it looks like a secret (such as sk-...), and would be stored, listed and "        \
+	"logged; give what people call it; and if that is a key in use, give out another one, "    \
+	"for it may be in your shell's history now"
+
+static void test_names(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t quantity;
+		const char *words;
+	} cases[] = {
+		{ "alice", 1, NULL },
+		{ "sk-team", 1, NULL },
+		{ "sk-aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3gH5jK7mN9pQ1sT3", 1, SECRET },
+		{ "for alice (sk-aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3gH5jK7mN9pQ1sT3)", 1, SECRET },
+		{ "AKIA2E4G6I3K5M7O2Q4S", 2, SECRET },
+		{ "", 1, "`name`: it has 0 bytes and must have 1 to 128; give another name" },
+		{ "a\tb", 1, "`name`: it has control characters; give another name" },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *name = NULL;
+		struct fixture fixture;
+		json_t *value;
+
+		fixture_open(&fixture, "{}");
+		value = json_string(cases[i].name);
+		check(&fixture, cases[i].name,
+		      kf_api_key_take_name(&fixture.request, value, cases[i].quantity, &name),
+		      cases[i].words);
+		json_decref(value);
+		fixture_close(&fixture);
+	}
+}
+
 /* ---- revisions ------------------------------------------------------------------------------- */
 
 static void test_match(void **state)
@@ -321,9 +359,8 @@ static void test_match(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_expires),
-		cmocka_unit_test(test_durations),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_expires),	  cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_match),
 	};
 

@@ -85,6 +85,17 @@ static void test_journal(void **state)
 	assert_string_equal(caught.text, "<4>one\nwarning: two\n");
 }
 
+static void test_secrets_are_masked(void **state)
+{
+	struct caught caught;
+
+	catch_begin(&caught);
+	kf_log_error("no key '%s'; look again",
+		     "sk-aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC1dF3gH5jK7mN9pQ1sT3");
+	catch_end(&caught);
+	assert_string_equal(caught.text, "error: no key 'sk-...'; look again\n");
+}
+
 static void test_one_line_each(void **state)
 {
 	char longest[4 * KF_LOG_LINE_MAX];
@@ -112,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_journal),
+		cmocka_unit_test(test_secrets_are_masked),
 		cmocka_unit_test(test_one_line_each),
 	};
 

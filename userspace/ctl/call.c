@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "secrettext.h"
 #include "words.h"
 
 #define PAGE_MAX 1000 /* the most that the daemon gives at once */
@@ -20,6 +21,7 @@ int kf_call_fail(const char *format, ...)
 	if (vasprintf(&text, format, list) < 0)
 		kf_output_no_memory();
 	va_end(list);
+	kf_secrettext_mask(text); /* what was typed is quoted, and what is printed gets logged */
 	safe = kf_output_escape(text);
 	fflush(stdout);
 	fprintf(stderr, "keyfilterctl: %s\n", safe);

@@ -184,6 +184,12 @@ int kf_api_number(struct kf_api_request *request, const char *member, const json
 int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
 			const char *cause, ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * 400 secret: "`@member`: ..." without the text, where @text looks like a key or another secret; 0
+ * where it does not. For all that is stored, listed or logged.
+ */
+int kf_api_no_secret(struct kf_api_request *request, const char *member, const char *text);
+
 /* ---- parameters of the query ----------------------------------------------------------------- */
 
 /*

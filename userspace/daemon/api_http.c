@@ -15,6 +15,7 @@
 #include "json.h"
 #include "log.h"
 #include "loop.h"
+#include "secrettext.h"
 
 /* A request being read and answered; libmicrohttpd carries it between its callbacks. */
 struct exchange {
@@ -217,6 +218,26 @@ static int read_body(struct exchange *exchange, json_t **body)
 	return 0;
 }
 
+/*
+ * A key in the place of an ID: what is asked with it may be in a shell's history, and a path is
+ * what tools log. The path is not repeated.
+ */
+static int check_name(struct exchange *exchange)
+{
+	bool key = strstr(exchange->route->pattern, "/keys/");
+
+	if (!exchange->name || !kf_secrettext_has(exchange->name))
+		return 0;
+	return kf_api_refuse(
+		&exchange->request, MHD_HTTP_BAD_REQUEST, "secret",
+		key ? "`keyfilterctl key list` has the IDs (k_...), beside the first and last "
+		      "characters of each key; `key find`, which would take a key, does not exist "
+		      "yet"
+		    : "give the name",
+		"what stands in the place of %s looks like a secret (such as sk-...)",
+		key ? "a key's ID" : "a name");
+}
+
 static enum MHD_Result count_match(void *context, enum MHD_ValueKind kind, const char *name,
 				   const char *value)
 {
@@ -256,6 +277,7 @@ static int take_whole(struct exchange *exchange)
 	/* what changes things says it in its body */
 	if (!err && strcmp(exchange->route->method, "GET"))
 		err = kf_api_parameters(request, none);
+	err = err ?: check_name(exchange);
 	err = err ?: take_match(exchange);
 	request->name = exchange->name;
 	return err;

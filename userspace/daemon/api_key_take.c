@@ -37,7 +37,7 @@ int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, ui
 		return kf_api_refuse_value(request, "name", "give another name",
 					   "it has control characters");
 	*name = text;
-	return 0;
+	return kf_api_no_secret(request, "name", text);
 }
 
 int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
@@ -153,5 +153,7 @@ int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *q
 
 	err = err ?: take_status(request, query);
 	query->search = kf_api_parameter(request, "search");
+	if (!err && query->search)
+		err = kf_api_no_secret(request, "search", query->search);
 	return err ?: take_after(request, query);
 }

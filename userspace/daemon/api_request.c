@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "json.h"
 #include "log.h"
+#include "secrettext.h"
 
 #define TEXT_MAX 1024
 
@@ -74,7 +75,8 @@ static void mend_utf8(char *text)
 
 /*
  * A key that was given in the place of an ID or a name must not come back, for answers are logged
- * and shown: where a word begins with "sk-", nothing else of it stays.
+ * and shown: where a word begins with "sk-", nothing else of it stays, not even of the beginning of
+ * a key. Other secrets are known by their whole shape only.
  */
 static void mask_keys(char *text)
 {
@@ -95,6 +97,7 @@ static void mask_keys(char *text)
 static void clean(char *text)
 {
 	mask_keys(text);
+	kf_secrettext_mask(text);
 	mend_utf8(text);
 }
 
@@ -150,7 +153,7 @@ int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why
 		return kf_api_refuse_why(request, MHD_HTTP_INSUFFICIENT_STORAGE, "full", why);
 	default:
 		snprintf(text, sizeof(text), "%s", why);
-		mask_keys(text);
+		clean(text);
 		kf_log_error("admin request failed: %s", text);
 		return kf_api_refuse_why(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "failed", why);
 	}

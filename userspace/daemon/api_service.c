@@ -279,7 +279,7 @@ static int take_name(struct kf_api_request *request, const json_t *value,
 					   "give 1 to 63 of A-Z, a-z, 0-9, dot, underscore, dash",
 					   "'%.70s' is not a service's name", name);
 	memcpy(row->name, name, len + 1);
-	return 0;
+	return kf_api_no_secret(request, "name", name);
 }
 
 /* ---- handlers -------------------------------------------------------------------------------- */

@@ -10,12 +10,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <microhttpd.h>
+
 #include "cidr.h"
+#include "secrettext.h"
 #include "store.h"
 
 #define EPOCH_LEAST 1000000000ll /* seconds: 2001; no duration in use is as long */
 #define EPOCH_MOST  9214646399ll /* seconds: 2261 */
 #define MILLI	    1000ll	 /* JavaScript counts an epoch in milliseconds */
+
+int kf_api_no_secret(struct kf_api_request *request, const char *member, const char *text)
+{
+	if (!kf_secrettext_has(text))
+		return 0;
+	return kf_api_refuse(
+		request, MHD_HTTP_BAD_REQUEST, "secret",
+		"give what people call it; and if that is a key in use, give out another "
+		"one, for it may be in your shell's history now",
+		"`%s`: it looks like a secret (such as sk-...), and would be stored, "
+		"listed and logged",
+		member);
+}
 
 int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
 		  uint32_t least, uint32_t most, const char *mend, uint32_t *out)

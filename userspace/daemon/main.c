@@ -50,6 +50,7 @@
 #include "penalty.h"
 #include "reconcile.h"
 #include "secret.h"
+#include "secrettext.h"
 #include "store.h"
 #include "timetext.h"
 #include "unload.h"
@@ -173,6 +174,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 	}
 	if (optind == argc)
 		return 0;
+	kf_secrettext_mask(argv[optind]);
 	fprintf(stderr, "keyfilterd: '%s' is not an option\n", argv[optind]);
 	return -EINVAL;
 }

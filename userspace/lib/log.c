@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "secrettext.h"
+
 /*
  * The one mutable thing here: set by main() before there are threads, and read afterwards. Passing
  * it along would put a parameter into every function that may ever fail.
@@ -78,6 +80,7 @@ void kf_log(enum kf_log_level level, const char *format, ...)
 	va_start(list, format);
 	vsnprintf(text, sizeof(text), format, list);
 	va_end(list);
+	kf_secrettext_mask(text); /* whatever was quoted: a line in a log stays for years */
 
 	at = line + (settings.journal ? sprintf(line, "<%d>", level)
 				      : sprintf(line, "%s: ", words[level]));
