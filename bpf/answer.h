@@ -329,8 +329,8 @@ static __always_inline int kf_answer_linger(struct __sk_buff *skb, struct kf_pac
 }
 
 /*
- * The backend has closed, so no answer can follow: it got a FIN in the place of the refused bytes,
- * or closed by itself. The client knows all that it said, and nobody is left to take its data.
+ * The backend has closed by itself, so no answer can follow its FIN. The client knows all that it
+ * said, and nobody is left to take its data.
  */
 static __always_inline int kf_answer_closed(struct __sk_buff *skb, struct kf_packet *p,
 					    struct kf_flow *flow)
@@ -363,7 +363,7 @@ static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_pac
 		return TC_ACT_SHOT;
 	if (flow->out_flags & KF_FLOW_FIN_OUT)
 		return kf_answer_closed(skb, p, flow);
-	if ((flow->answer_flags & KF_ANSWER_FIN) || !kf_flow_is_answerable(flow, p->ack))
+	if (!kf_flow_is_answerable(flow, p->ack))
 		return TC_ACT_SHOT;
 	return kf_answer_refused(skb, p, flow, service->refuse);
 }

@@ -4,8 +4,9 @@
  *
  * Proves handshakes (the SYN-ACK's numbers), tells how far the backend has acknowledged, when it
  * answered and when the flow ended; and ends the streams of keys and sources that are not to have
- * them any longer. Nothing else is dropped here but a SYN-ACK or a 101 that meets its flow in the
- * middle of a judgement: TCP sends it again.
+ * them any longer, and those in which the backend says what nobody admitted has asked for. Nothing
+ * else is dropped here but a SYN-ACK that meets its flow in the middle of a judgement: TCP sends it
+ * again.
  */
 #ifndef KEYFILTER_EGRESS_H
 #define KEYFILTER_EGRESS_H
@@ -70,31 +71,6 @@ static __always_inline int kf_egress_syn_ack(const struct kf_packet *p,
 	return KF_VERDICT_PASS;
 }
 
-/*
- * The first answer to a request to upgrade; an interim one may come before (RFC 9110 section 15.2),
- * and what answers earlier requests does not acknowledge this one. Under the flow's lock: false
- * where a CPU judges it now, and TCP sends the answer again.
- */
-static __always_inline bool kf_egress_upgrade(KF_CTX *ctx, const struct kf_packet *p,
-					      struct kf_flow *flow)
-{
-	const __u64 version = KF_SWAR_TEXT('H', 'T', 'T', 'P', '/', '1', '.', '1');
-	__u8 line[12] __attribute__((aligned(8)));
-
-	if (kf_seq_before(p->ack, flow->resume_seq))
-		return true;
-	if (!kf_flow_lock(flow))
-		return false;
-	if (p->payload_len < sizeof(line) ||
-	    kf_ctx_load(ctx, p->payload_offset, line, sizeof(line)) || *(__u64 *)line != version ||
-	    line[8] != ' ' || line[9] != '1')
-		flow->state = KF_FLOW_HEAD;
-	else if (line[10] == '0' && line[11] == '1')
-		flow->state = KF_FLOW_TUNNEL;
-	kf_flow_unlock(flow);
-	return true;
-}
-
 /* Has the backend seen all that the client sent so far when it said this? */
 static __always_inline void kf_egress_answer(const struct kf_packet *p, struct kf_flow *flow)
 {
@@ -140,7 +116,7 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 	}
 	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
 		kf_egress_answer(p, flow);
-	if (p->payload_len && flow->response_state != KF_RESPONSE_LOST)
+	if (p->payload_len && kf_flow_is_followed(flow))
 		kf_response_follow(ctx, p, flow);
 	if (p->tcp_flags & KF_TCP_FIN) {
 		flow->fin_out_seq = p->seq + p->payload_len + 1;
@@ -240,10 +216,12 @@ static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratc
 	reason = kf_egress_revoked(p, flow, config);
 	if (reason)
 		return kf_egress_cut(ctx, scratch, flow, reason);
-	if (p->payload_len && flow->state == KF_FLOW_UPGRADING && !kf_egress_upgrade(ctx, p, flow))
-		return KF_VERDICT_DROP;
 	if (p->tcp_flags & KF_TCP_ACK)
 		kf_egress_follow(ctx, p, flow);
+	if (!p->monitor && flow->response_state == KF_RESPONSE_STRAY) {
+		p->detail = KF_DETAIL_RESPONSE_STRAY;
+		return kf_egress_cut(ctx, scratch, flow, KF_REASON_MALFORMED);
+	}
 	return KF_VERDICT_PASS;
 }
 

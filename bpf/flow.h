@@ -128,7 +128,8 @@ struct kf_socket {
 	__u32 rcv_nxt;	 /* what it expects next */
 	__u32 snd_una;	 /* what its client has not acknowledged yet */
 	__u32 snd_nxt;	 /* what it sends next */
-	__u32 untouched; /* 1: it holds no byte of its client */
+	__u16 untouched; /* 1: it holds no byte of its client */
+	__u16 state;	 /* KF_TCP_ESTABLISHED or another one of net/tcp_states.h; 0: no socket */
 };
 
 /*
@@ -161,6 +162,7 @@ __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socke
 	sk = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
 		return 0;
+	out->state = sk->state;
 	if (sk->state == KF_TCP_ESTABLISHED) {
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp) {
@@ -286,14 +288,7 @@ static __always_inline bool kf_flow_wants_answer(const struct kf_flow *flow, __u
 		return false;
 	if (flow->out_flags & KF_FLOW_FIN_OUT)
 		return flow->flags & KF_FLOW_ACKED_OUT; /* no answer can follow its FIN */
-	return !(flow->answer_flags & KF_ANSWER_FIN) && kf_flow_is_answerable(flow, ack);
-}
-
-/* Does the backend get a FIN in the place of the refused bytes? See kf_judge_refused(). */
-static __always_inline bool kf_flow_is_finned(const struct kf_flow *flow)
-{
-	return (flow->answer_flags & KF_ANSWER_FIN) || (flow->response_state == KF_RESPONSE_LOST &&
-							!(flow->answer_flags & KF_ANSWER_SILENT));
+	return kf_flow_is_answerable(flow, ack);
 }
 
 /* A segment of a flow that is refused, answered or cut. */
@@ -304,18 +299,12 @@ static __always_inline int kf_flow_refused(const struct kf_flow *flow, const str
 	return KF_REASON_FLOW_REFUSED;
 }
 
-/* Does @p, of a refused flow, hold what the backend may still miss, or bring its FIN again? */
+/* Does @p, of a refused flow, hold what the backend may still miss? */
 static __always_inline bool kf_flow_is_refused_before(const struct kf_flow *flow,
 						      const struct kf_packet *p)
 {
-	bool fin = kf_flow_is_finned(flow);
-
-	if (flow->state != KF_FLOW_REFUSED || kf_seq_before(flow->resume_seq, flow->acked_seq) ||
-	    kf_seq_before(flow->resume_seq, p->seq))
-		return false;
-	if (flow->resume_seq == flow->acked_seq)
-		return fin;
-	return fin || kf_seq_before(p->seq, flow->resume_seq);
+	return flow->state == KF_FLOW_REFUSED && kf_seq_before(flow->acked_seq, flow->resume_seq) &&
+	       kf_seq_before(p->seq, flow->resume_seq);
 }
 
 /* Why the running request of @flow, which @p is of, must end; 0: it need not. */
@@ -392,7 +381,7 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 		kf_flow_ask_socket(ctx, p, flow);
 	if (p->seq == flow->acked_seq && kf_flow_is_at_end(flow, p->seq)) {
 		/* the stack may throw it away still, and then the stream must not go on unseen */
-		if (kf_flow_is_running(flow)) {
+		if (flow->head || kf_flow_is_running(flow)) {
 			flow->answer_flags |= KF_ANSWER_CLIENT_RESET;
 			flow->cut = KF_REASON_FLOW_REFUSED;
 		} else {

@@ -117,19 +117,6 @@ static __always_inline struct kf_head *kf_head_of(const struct kf_flow *flow)
 	return head;
 }
 
-/*
- * The head waits for its turn, and its last piece comes again, maybe with other bytes: all of it is
- * read anew then. The wait is ours, not the client's.
- */
-static __always_inline void kf_head_again(struct kf_head *head, __u32 key_sources)
-{
-	struct kf_config *config = kf_config_get();
-
-	kf_http1_begin(&head->http1, key_sources);
-	if (config)
-		head->deadline_ns = bpf_ktime_get_coarse_ns() + config->head_timeout_ns;
-}
-
 static __always_inline void kf_head_release(struct kf_flow *flow)
 {
 	struct kf_head *head;

@@ -89,7 +89,7 @@ static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
 		return;
 	if (p->detail)
 		out->reason = KF_REASON_MALFORMED;
-	else if (p->payload_len && !(p->tcp_flags & KF_TCP_RST))
+	else if ((p->payload_len || (p->tcp_flags & KF_TCP_FIN)) && !(p->tcp_flags & KF_TCP_RST))
 		kf_judge_data(ctx, p, out);
 	else
 		out->reason = kf_flow_control(ctx, p, out);
@@ -153,8 +153,8 @@ static __always_inline int kf_ingress_act(KF_CTX *ctx, struct kf_scratch *scratc
 	__u8 reason = out->reason;
 
 	/* keep is KF_KEEP_ALL, more than any payload, where nothing is cut off */
-	if (!p->monitor && (out->keep < p->payload_len || out->fin) &&
-	    kf_trim(ctx, p, out->keep, out->fin))
+	if (!p->monitor && (out->keep < p->payload_len || out->unfin) &&
+	    kf_trim(ctx, p, out->keep < p->payload_len ? out->keep : p->payload_len))
 		reason = KF_REASON_UNACKED;
 	kf_count_packet(p->service, reason);
 	if (out->refusal || !(KF_CLASS_BITS(PASS) >> (reason & 63) & 1))

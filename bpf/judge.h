@@ -127,7 +127,6 @@ static __always_inline void kf_judge_note(struct kf_flow *flow, const struct kf_
 	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	out->request_id = flow->request_id;
 	out->retry_after = w->retry_after;
-	out->failed = 1;
 }
 
 /* What stands before the walk's end passes, and no more. */
@@ -138,16 +137,15 @@ static __always_inline void kf_judge_keep(const struct kf_walk *w, struct kf_out
 }
 
 /*
- * The walk ended in a refusal. What stands before the refused bytes passes, where the backend has
- * to have it still. Then
- * - no response is running: the client is answered at once;
- * - one is: the client's next packet after its end is answered (kf_flow_wants_answer());
- * - its end cannot be known: the backend gets a FIN in the place of the refused bytes, finishes
- *   what it has and closes, and the client's next attempt is answered on a connection of its own.
+ * The walk ended in a refusal, and no response is running: the client is answered at once, or with
+ * its next packet where the backend has to have bytes of this one. A request whose body was bad is
+ * answered if its own response has not begun. Where a response is in the way, both ends are reset.
  */
 __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 				__u32 refuse, struct kf_outcome *out)
 {
+	bool own;
+
 	if (!p || !flow || !w || !out)
 		return 0;
 	out->reason = w->reason;
@@ -158,8 +156,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	if (w->reason == KF_REASON_HEADS_FULL)
 		return 0; /* nothing wrong with it: it comes again, there may be a place then */
 	if (w->reason == KF_REASON_FLOW_BUSY) {
-		/* a flow is one key's at a time: another one's request waits, TCP brings it again
-		 */
+		/* it waits for its turn; TCP brings it again */
 		if (w->at)
 			kf_judge_keep(w, out);
 		return 0;
@@ -167,8 +164,10 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	kf_judge_note(flow, w, out);
 	kf_head_release(flow);
 	flow->state = KF_FLOW_REFUSED;
-	if (w->admitted || (w->at && !(flow->answer_flags & KF_ANSWER_OWN) &&
-			    kf_seq_before(flow->acked_seq, flow->resume_seq))) {
+	/* the odd response is the backend's doing */
+	out->failed = p->detail != KF_DETAIL_RESPONSE_UNKNOWN;
+	own = flow->answer_flags & KF_ANSWER_OWN;
+	if (w->at && !own && kf_seq_before(flow->acked_seq, flow->resume_seq)) {
 		kf_judge_keep(w, out);
 		out->refusal = w->reason;
 	}
@@ -176,27 +175,33 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		flow->answer_flags |= KF_ANSWER_SILENT;
 		return 0;
 	}
-	if ((flow->answer_flags & KF_ANSWER_OWN) && flow->requests == flow->responses) {
-		out->reason = kf_flow_cut(flow, w->reason, out);
-	} else if (flow->response_state == KF_RESPONSE_LOST) {
-		flow->answer_flags |= KF_ANSWER_FIN;
-		kf_judge_keep(w, out);
-		out->refusal = w->reason;
-		out->fin = 1;
-	} else if (out->keep == KF_KEEP_ALL) {
+	if (out->keep == KF_KEEP_ALL)
 		out->answer = kf_flow_is_answerable(flow, p->ack);
-	}
+	if (!out->answer && (own || !kf_flow_is_followed(flow)))
+		out->reason = kf_flow_cut(flow, w->reason, out);
 	return 0;
 }
 
-static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					  const struct kf_service *service, struct kf_outcome *out)
+/*
+ * The client ends its stream at @end of it, in the middle of a head or of chunk framing. Some
+ * servers take the end of the stream for the end of the head, so the FIN must not come to them.
+ */
+static __always_inline bool kf_judge_is_truncated(const struct kf_packet *p,
+						  const struct kf_flow *flow, __u32 end)
+{
+	return (p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
+	       (flow->head || flow->state == KF_FLOW_CHUNKS);
+}
+
+static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packet *p,
+							   const struct kf_flow *flow,
+							   const struct kf_service *service)
 {
 	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
 	struct kf_walk *w;
 
 	if (!scratch)
-		return;
+		return NULL;
 	w = &scratch->walk;
 	__builtin_memset(w, 0, sizeof(*w));
 	w->from = flow->resume_seq - p->seq;
@@ -205,17 +210,24 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 	w->slot = KF_SLOT_NONE;
 	w->key_sources = service->key_sources;
 	w->monitor = service->mode == KF_MODE_MONITOR;
-	if (w->monitor || flow->response_state == KF_RESPONSE_LOST || !kf_flow_is_answering(flow))
-		w->held = KF_SLOT_NONE;
-	else
-		w->held = flow->slot;
 	w->websocket = !!(service->flags & KF_SERVICE_WEBSOCKET);
+	return w;
+}
+
+static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					  const struct kf_service *service, struct kf_outcome *out)
+{
+	struct kf_walk *w = kf_judge_walk_begin(p, flow, service);
+
+	if (!w)
+		return;
 	kf_walk_run(ctx, p, flow, w);
-	if (!w->reason && w->at < p->payload_len) {
-		/* its steps are used up: TCP brings the rest again, unless this was the end */
-		if (p->tcp_flags & KF_TCP_FIN)
-			kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TOO_MANY_REQUESTS);
+	/* its steps are used up: TCP brings the rest again */
+	if (!w->reason && w->at < p->payload_len)
 		out->keep = w->at;
+	else if (!w->reason && kf_judge_is_truncated(p, flow, p->seq + p->payload_len)) {
+		w->at = 0;
+		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TRUNCATED);
 	}
 	kf_count_requests(p->service, w->admitted, w->refused);
 	kf_judged_keep(ctx, p, flow, w);
@@ -289,7 +301,7 @@ static __always_inline void kf_judge_forget(struct kf_flow *flow)
 
 /*
  * The flow is refused: only what stands before the refused bytes passes again, for a backend that
- * has not got it yet; and the FIN that takes their place.
+ * has not got it yet.
  */
 static __always_inline void kf_judge_before_refused(const struct kf_packet *p, struct kf_flow *flow,
 						    struct kf_outcome *out)
@@ -297,12 +309,49 @@ static __always_inline void kf_judge_before_refused(const struct kf_packet *p, s
 	__u32 before = flow->resume_seq - p->seq;
 
 	out->reason = KF_REASON_BODY;
-	if (before >= p->payload_len)
-		return;
-	out->keep = before;
-	out->fin = kf_flow_is_finned(flow);
-	if (out->fin)
-		flow->answer_flags |= KF_ANSWER_FIN;
+	out->unfin = p->tcp_flags & KF_TCP_FIN;
+	if (before < p->payload_len)
+		out->keep = before;
+}
+
+/* A FIN behind bytes that were judged before, or nothing: 0, or the reason to drop it. */
+__noinline int kf_judge_fin(struct kf_packet *p, struct kf_flow *flow, struct kf_outcome *out)
+{
+	struct kf_config *config = kf_config_get();
+	struct kf_service *service;
+	struct kf_walk *w;
+	__u32 end;
+
+	if (!p || !flow || !out || !config)
+		return KF_REASON_NO_FLOW;
+	service = kf_service_at(p->service);
+	if (!service)
+		return KF_REASON_NO_FLOW;
+	end = p->seq + p->payload_len;
+	if (kf_judge_is_truncated(p, flow, end)) {
+		w = kf_judge_walk_begin(p, flow, service);
+		if (!w)
+			return KF_REASON_NO_FLOW;
+		w->from = w->at = w->judged = 0;
+		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TRUNCATED);
+		kf_count_requests(p->service, 0, w->refused);
+		kf_judge_refused(p, flow, w, service->refuse, out);
+		return out->reason;
+	}
+	/* it would end the stream in front of judged bytes that the backend may have thrown away */
+	if (kf_seq_before(end, flow->judged_seq) &&
+	    kf_seq_before(flow->acked_seq, flow->judged_seq))
+		return KF_REASON_UNACKED;
+	return 0;
+}
+
+/* An upgrade was asked for: has the response told yet what the stream is from here on? */
+static __always_inline void kf_judge_upgrade(struct kf_flow *flow)
+{
+	if (flow->response_state == KF_RESPONSE_SWITCHED)
+		flow->state = KF_FLOW_TUNNEL;
+	else if (!kf_flow_is_answering(flow))
+		flow->state = KF_FLOW_HEAD;
 }
 
 /* Under the flow's lock. */
@@ -316,6 +365,12 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 
 	if (flow->cut || flow->state == KF_FLOW_ANSWERED) {
 		out->reason = KF_REASON_FLOW_REFUSED; /* by another CPU, meanwhile */
+		return;
+	}
+	if (flow->state == KF_FLOW_UPGRADING)
+		kf_judge_upgrade(flow);
+	if (flow->state == KF_FLOW_TUNNEL) {
+		out->reason = KF_REASON_TUNNEL;
 		return;
 	}
 	kf_judge_forget(flow);
@@ -340,8 +395,14 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 			return;
 		}
 		kf_judge_walk(ctx, p, flow, service, out);
+	} else if ((p->tcp_flags & KF_TCP_FIN) && !monitor) {
+		reason = kf_judge_fin(p, flow, out);
+		if (reason) {
+			out->reason = reason;
+			return;
+		}
 	}
-	reason = kf_flow_swap(ctx, p, flow);
+	reason = p->payload_len ? kf_flow_swap(ctx, p, flow) : 0;
 	if (reason)
 		out->reason = reason;
 }
@@ -365,7 +426,7 @@ __noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 	}
 	if (flow->cookie == kf_flow_hash(config->flow_secret, &p->key)) {
 		kf_flow_touch(flow); /* a body's flow is kept by what egress acknowledges */
-		out->reason = KF_REASON_BODY;
+		out->reason = p->payload_len ? KF_REASON_BODY : KF_REASON_CONTROL;
 		kf_judge_locked(ctx, p, flow, service, out);
 	}
 	kf_flow_unlock(flow);
@@ -373,24 +434,79 @@ __noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 }
 
 #define KF_UNSYNCED_MAX 56 /* of kf_flow.seen: a minute */
+#define KF_METHOD_MAX	8  /* letters that a method begins with are looked at */
+
+/* Empty lines, capital letters and a space; or all of it, where the segment is shorter than that.
+ */
+static __always_inline bool kf_judge_is_request(const __u8 *text, __u32 len)
+{
+	__u32 letters = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < KF_METHOD_MAX + 4; i++) {
+		if (i >= len)
+			return letters || len == 0;
+		if (text[i] >= 'A' && text[i] <= 'Z')
+			letters++;
+		else if (letters || (text[i] != '\r' && text[i] != '\n'))
+			return letters > 2 && text[i] == ' ';
+	}
+	return false;
+}
+
+/* Does the segment at @p look as if a request began with it? */
+__noinline int kf_judge_looks_new(KF_CTX *ctx, struct kf_packet *p)
+{
+	__u8 text[KF_METHOD_MAX + 4] = {};
+	__u32 len;
+
+	if (!p || !p->payload_len)
+		return 0;
+	len = p->payload_len < sizeof(text) ? p->payload_len : sizeof(text);
+	if (len < sizeof(text) ? kf_ctx_load(ctx, p->payload_offset, text, kf_length(len, 8))
+			       : kf_ctx_load(ctx, p->payload_offset, text, sizeof(text)))
+		return 1;
+	return kf_judge_is_request(text, len);
+}
+
+/*
+ * From here on the flow is read: its client begins a request, and what the backend has said so far
+ * belongs to earlier ones. If it goes on with one of these the responses are lost.
+ */
+static __always_inline void kf_judge_sync(struct kf_flow *flow)
+{
+	flow->resume_seq = flow->acked_seq;
+	flow->judged_seq = flow->acked_seq;
+	flow->kept_from = flow->acked_seq;
+	flow->state = KF_FLOW_HEAD;
+	flow->responses = flow->requests;
+	flow->response_seq = flow->out_seq;
+	flow->response_skip = 0;
+	__builtin_memset(flow->response_chunk, 0, sizeof(flow->response_chunk));
+	/* egress reads no response before it sees this */
+	(void)__sync_lock_test_and_set((__u32 *)&flow->response_state,
+				       (*(__u32 *)&flow->response_state & ~0xffu) |
+					       KF_RESPONSE_HEAD);
+}
 
 /*
  * A connection from before the attach, or one that monitor mode has lost. Its position in the
  * stream is unknown until the backend has answered all it was sent: what the client sends next is a
- * head, and judged. A client that never lets it come to that has a minute.
+ * head, and judged; so is what looks like the beginning of a request before. A client that never
+ * lets it come to that has a minute.
  */
 static __noinline int kf_judge_unsynced(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	__u32 end = p->seq + p->payload_len;
-	struct kf_service *service = kf_service_at(p->service);
 	struct kf_socket socket = {};
 
-	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP)) {
+	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP) && !kf_judge_looks_new(ctx, p)) {
+		/* what is open may be a head: its client does not end the stream here */
+		if (!p->monitor &&
+		    ((p->tcp_flags & KF_TCP_FIN) || kf_flow_now() - flow->since > KF_UNSYNCED_MAX))
+			return KF_REASON_NO_FLOW;
 		flow->resume_seq = end;
 		flow->flags |= KF_FLOW_SENT;
-		if (service && service->mode == KF_MODE_ENFORCE &&
-		    kf_flow_now() - flow->since > KF_UNSYNCED_MAX)
-			return KF_REASON_NO_FLOW;
 		return KF_REASON_ADOPTED;
 	}
 	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
@@ -403,14 +519,11 @@ static __noinline int kf_judge_unsynced(KF_CTX *ctx, struct kf_packet *p, struct
 	}
 	if (!kf_seq_before(flow->acked_seq, end))
 		return KF_REASON_ADOPTED;
-	flow->resume_seq = flow->acked_seq;
-	flow->judged_seq = flow->acked_seq;
-	flow->kept_from = flow->acked_seq;
-	flow->state = KF_FLOW_HEAD;
+	kf_judge_sync(flow);
 	return 0;
 }
 
-/* What becomes of a segment with data of @flow. */
+/* What becomes of a segment of @flow with data, or with a FIN. */
 static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					 struct kf_outcome *out)
 {
@@ -447,7 +560,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	if (reason)
 		return kf_flow_cut(flow, reason, out);
 	/* all behind resume_seq, and nothing judged in it that the backend may still take */
-	if (!kf_seq_before(flow->resume_seq, end) &&
+	if (!(p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
 	    (!kf_seq_before(p->seq, flow->judged_seq) ||
 	     !kf_seq_before(flow->acked_seq, flow->judged_seq)))
 		return KF_REASON_BODY;
@@ -455,12 +568,33 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	return out->reason;
 }
 
-/* A segment with data. */
+/*
+ * A FIN of a connection that has no flow. It may be one that was given up in the middle of a head,
+ * so it passes only where a local socket tells that this is not an established connection.
+ */
+static __noinline int kf_judge_fin_alone(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
+{
+	int reason = kf_flow_control(ctx, p, out);
+	struct kf_socket socket = {};
+
+	if (reason != KF_REASON_CONTROL || bpf_map_lookup_elem(&kf_flows, &p->key))
+		return reason;
+	kf_socket_state(ctx, p, &socket);
+	if (!p->monitor && (!socket.state || socket.state == KF_TCP_ESTABLISHED))
+		reason = KF_REASON_NO_FLOW;
+	return reason;
+}
+
+/* A segment with data, or with a FIN. */
 static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
 	struct kf_flow *flow = bpf_map_lookup_elem(&kf_flows, &p->key);
 	int reason = KF_REASON_NO_FLOW;
 
+	if (!flow && !p->payload_len) {
+		out->reason = kf_judge_fin_alone(ctx, p, out);
+		return;
+	}
 	if (!flow)
 		flow = kf_flow_create(ctx, &reason);
 	out->reason = reason;

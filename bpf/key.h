@@ -127,8 +127,6 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	w->slot = *found;
 	now = bpf_ktime_get_boot_ns();
 	reason = kf_key_policy(slot, w->slot, client, now);
-	if (reason == KF_REASON_ADMITTED && w->held != KF_SLOT_NONE && w->held != w->slot)
-		return KF_REASON_FLOW_BUSY;
 	if (reason == KF_REASON_ADMITTED)
 		reason = kf_key_rate(slot, now, w);
 	if (reason == KF_REASON_ADMITTED) {

@@ -125,7 +125,7 @@ static __always_inline long kf_response_walk_on(struct kf_response_walk *walk)
 	else
 		walk->state = kf_response_read_chunks(walk->ctx, walk->p, walk->flow);
 	walk->done = kf_response_offset(walk->p, walk->flow, walk->state) >= walk->p->payload_len;
-	return walk->done || walk->state == KF_RESPONSE_LOST;
+	return walk->done || walk->state > KF_RESPONSE_CHUNKS;
 }
 
 static long kf_response_walk_step(__u32 index, void *context)
@@ -147,13 +147,15 @@ __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 	at = kf_response_offset(p, flow, walk.state);
 	if ((__s32)at >= 0 && at >= p->payload_len)
 		walk.done = 1; /* a piece of a head, sent again */
-	else if ((__s32)at >= 0 && walk.state != KF_RESPONSE_LOST && !kf_response_walk_on(&walk))
+	else if ((__s32)at >= 0 && walk.state <= KF_RESPONSE_CHUNKS && !kf_response_walk_on(&walk))
 		kf_loop(KF_RESPONSE_STEPS, kf_response_walk_step, &walk);
-	kf_response_unlock(flow, walk.done ? walk.state : KF_RESPONSE_LOST);
+	if (!walk.done && walk.state <= KF_RESPONSE_CHUNKS)
+		walk.state = KF_RESPONSE_LOST;
+	kf_response_unlock(flow, walk.state);
 	return 0;
 }
 
-/* The backend sends @p, which has data; not where the responses of @flow are lost already. */
+/* The backend sends @p, which has data; not where the responses of @flow are not followed. */
 static __always_inline void kf_response_follow(KF_CTX *ctx, struct kf_packet *p,
 					       struct kf_flow *flow)
 {

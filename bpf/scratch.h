@@ -35,7 +35,7 @@ struct kf_outcome {
 	__u8 reason;   /* enum kf_reason, counted */
 	__u8 refusal;  /* of a request behind bytes that pass; 0: none */
 	__u8 answer;   /* kf_answer() has to speak to the client */
-	__u8 fin;      /* what passes gets a FIN */
+	__u8 unfin;    /* what passes loses its FIN */
 	__u8 failed;   /* held against the source */
 	__u8 admitted; /* and this for it: requests */
 	__u8 cut;      /* a running request or response was ended */
@@ -70,7 +70,6 @@ struct kf_walk {
 	__u32 judged; /* where it ends */
 	__u32 loaded; /* the scratch holds this many bytes from `from` on */
 	__u32 slot;   /* of the request judged last */
-	__u32 held;   /* of the requests that are running; KF_SLOT_NONE */
 	__u32 key_sources;
 	__u16 admitted;
 	__u8 reason;  /* of the refusal that ended the walk; 0: none */

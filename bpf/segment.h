@@ -4,8 +4,11 @@
  *
  * The walk goes from one byte that matters to the next. Each step reads a head, or a stretch of
  * chunk framing, and leaves resume_seq at the next one; bodies are stepped over unread. It runs
- * under the flow's lock. What was admitted stays admitted when a later request of the same segment
- * is refused: the segment is cut there.
+ * under the flow's lock.
+ *
+ * A request waits for the end of the response before it: the segment is cut in front of it, and TCP
+ * brings the rest again. So one request of a flow runs at a time, and a backend that takes bytes of
+ * a body for a request gives itself away: it responds to what was never admitted.
  */
 #ifndef KEYFILTER_SEGMENT_H
 #define KEYFILTER_SEGMENT_H
@@ -136,8 +139,6 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 		return 1;
 	w->slot = KF_SLOT_NONE;
 	reason = kf_key_judge(&head->http1, head->buf, p->key.client, w);
-	if (reason == KF_REASON_FLOW_BUSY)
-		return kf_walk_stop(w, reason);
 	if (reason != KF_REASON_ADMITTED) {
 		kf_walk_refuse(w, p, reason, 0);
 		if (!w->monitor)
@@ -150,8 +151,6 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 		return 1;
 	kf_walk_expect(flow, head->http1.method);
 	flow->protocol = head->http1.protocol;
-	if (!w->monitor)
-		w->held = w->slot;
 	w->admitted += reason == KF_REASON_ADMITTED;
 	return 0;
 }
@@ -244,10 +243,7 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 		return 1;
 	}
 	result = kf_walk_result(w, p, flow, head, result, prior);
-	if (w->reason != KF_REASON_FLOW_BUSY)
-		kf_head_release(flow);
-	else
-		kf_head_again(head, w->key_sources);
+	kf_head_release(flow);
 	return result;
 }
 
@@ -278,6 +274,22 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 	return 0;
 }
 
+/*
+ * What follows a request has to wait while a response is due or running: 1. Where the end of that
+ * cannot be known, its turn never comes.
+ */
+__noinline int kf_walk_wait(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w)
+{
+	if (!p || !flow || !w)
+		return 1;
+	if (w->monitor || !kf_flow_is_answering(flow))
+		return 0;
+	if (kf_flow_is_followed(flow) ||
+	    (flow->response_state == KF_RESPONSE_CLOSING && !(flow->out_flags & KF_FLOW_FIN_OUT)))
+		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
+	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_RESPONSE_UNKNOWN);
+}
+
 /* One step from a byte that matters to the next. 1: the walk ends. */
 static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					struct kf_walk *w)
@@ -286,12 +298,14 @@ static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct
 	case KF_FLOW_HEAD:
 		if (flow->head)
 			return kf_walk_head_more(ctx, p, flow, w);
-		return kf_walk_head_new(ctx, p, flow, w);
+		return kf_walk_wait(p, flow, w) || kf_walk_head_new(ctx, p, flow, w);
 	case KF_FLOW_CHUNKS:
 		return kf_walk_chunks(ctx, p, flow, w);
 	default:
-		/* data behind a request to upgrade: the client waits for the 101 (RFC 9110 7.8) */
-		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_CONNECTION);
+		/* behind a request to upgrade: the response tells what it is (RFC 9110 section 7.8)
+		 */
+		return kf_walk_wait(p, flow, w) ||
+		       kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_CONNECTION);
 	}
 }
 

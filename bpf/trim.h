@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * trim.h - cuts a segment where a refused request begins behind admitted ones, and may end the
- * stream there.
+ * trim.h - cuts a segment where a request begins that may not pass, and takes its FIN away.
  *
  * The IP packet gets shorter, the frame does not: what is left over is padding to the stack, as
  * behind any short Ethernet frame. Checksums follow incrementally (RFC 1624). A TCP checksum that
@@ -127,7 +126,7 @@ static __always_inline long kf_trim_l3(KF_CTX *ctx, const struct kf_packet *p, _
 	return kf_ctx_store(ctx, p->l3_offset + 10, &check, sizeof(check));
 }
 
-/* The header's word of data offset and flags, with a FIN in it; and the change of the sum. */
+/* The header's word of data offset and flags, without the FIN; and the change of the sum. */
 static __always_inline long kf_trim_fin(KF_CTX *ctx, const struct kf_packet *p, bool partial,
 					__u16 *check)
 {
@@ -135,17 +134,17 @@ static __always_inline long kf_trim_fin(KF_CTX *ctx, const struct kf_packet *p, 
 
 	if (kf_ctx_load(ctx, p->l4_offset + 12, &old, sizeof(old)))
 		return -1;
-	new = old | bpf_htons(KF_TCP_FIN);
+	new = old & ~bpf_htons(KF_TCP_FIN);
 	if (!partial)
 		*check = ~kf_csum_fold((__u64)kf_csum_minus((__u16) ~*check, old) + new);
 	return kf_ctx_store(ctx, p->l4_offset + 12, &new, sizeof(new));
 }
 
 /*
- * Leaves @keep bytes of the payload, and lets a FIN follow them if @fin. 0, or -1: then the frame
- * must be dropped.
+ * Leaves @keep bytes of the payload, and no FIN behind them. 0, or -1: then the frame must be
+ * dropped.
  */
-__noinline int kf_trim(KF_CTX *ctx, struct kf_packet *p, __u32 keep, __u32 fin)
+__noinline int kf_trim(KF_CTX *ctx, struct kf_packet *p, __u32 keep)
 {
 	__u16 check;
 	bool partial;
@@ -157,7 +156,7 @@ __noinline int kf_trim(KF_CTX *ctx, struct kf_packet *p, __u32 keep, __u32 fin)
 		check ==
 		kf_csum_fold(kf_trim_pseudo(p, p->payload_offset - p->l4_offset + p->payload_len));
 	check = kf_trim_check(ctx, p, keep, check);
-	if (fin && kf_trim_fin(ctx, p, partial, &check))
+	if ((p->tcp_flags & KF_TCP_FIN) && kf_trim_fin(ctx, p, partial, &check))
 		return -1;
 	if (kf_ctx_store(ctx, p->l4_offset + 16, &check, sizeof(check)))
 		return -1;

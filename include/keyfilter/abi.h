@@ -325,15 +325,17 @@ enum kf_flow_state {
 
 /* How far the backend's responses are followed. */
 enum kf_response_state {
-	KF_RESPONSE_HEAD,   /* a response begins at response_seq, or none is being sent */
-	KF_RESPONSE_CHUNKS, /* chunk framing goes on at response_seq */
-	KF_RESPONSE_LOST,   /* its end is not known: assume that one is running */
+	KF_RESPONSE_HEAD,     /* a response begins at response_seq, or none is being sent */
+	KF_RESPONSE_CHUNKS,   /* chunk framing goes on at response_seq */
+	KF_RESPONSE_LOST,     /* its end is not known: assume that one is running */
+	KF_RESPONSE_SWITCHED, /* a 101: what follows is no HTTP */
+	KF_RESPONSE_CLOSING,  /* it ends when the backend closes the connection */
+	KF_RESPONSE_STRAY,    /* the backend said something that no admitted request awaits */
 };
 
 /* kf_flow.answer_flags */
 #define KF_ANSWER_NO_BODY      0x01u /* the refused request is a HEAD */
 #define KF_ANSWER_OWN	       0x02u /* the refused request is the last admitted one: its body was bad */
-#define KF_ANSWER_FIN	       0x04u /* the backend got a FIN in the place of the refused bytes */
 #define KF_ANSWER_RESET	       0x08u /* the backend got a RST */
 #define KF_ANSWER_CLIENT_RESET 0x20u /* the client got a RST */
 #define KF_ANSWER_SILENT       0x40u /* the service drops: the client is told nothing */

@@ -64,7 +64,10 @@
 	X(TCP_HEADER, "tcp_header")                                                                \
 	X(UPGRADE_SPLIT, "upgrade_split")                                                          \
 	X(HEAD_TIMEOUT, "head_timeout")                                                            \
-	X(ADDRESS, "address")
+	X(ADDRESS, "address")                                                                      \
+	X(TRUNCATED, "truncated")                                                                  \
+	X(RESPONSE_UNKNOWN, "response_unknown")                                                    \
+	X(RESPONSE_STRAY, "response_stray")
 
 /* clang-format off */
 enum kf_detail {

@@ -11,6 +11,12 @@
 #include <keyfilter/abi.h>
 #include <keyfilter/loop.h>
 
+/* Are the responses read, or will they be? The highest bit says that a CPU reads one right now. */
+KF_INLINE _Bool kf_flow_is_followed(const struct kf_flow *flow)
+{
+	return (flow->response_state & 0x7f) <= KF_RESPONSE_CHUNKS;
+}
+
 /*
  * A response is due, or on its way. A response_state that is not plain is in the middle, lost, or
  * being read right now; a response of known length is counted at its head, and goes on until all of

@@ -15,10 +15,12 @@
  * buffer's capacity is that of http1.h's, and bytes behind the length never decide anything.
  *
  * The backend is trusted to speak HTTP; what is doubtful is KF_RESPONSE_LOST for good, for it is
- * better to believe that a response is running than to speak into one. So: HTTP/1.1 only; no bare
- * CR or LF, no obs-fold, no control byte, names are tokens; one Content-Length or `chunked` alone
- * (RFC 9112 section 6.3), whatever the status; at most 31 responses to come; no response that no
- * admitted request is waiting for. An end that only the connection's end tells is LOST, 101 too.
+ * better to believe that a response is running than to speak into one. So: HTTP/1.1, or HTTP/1.0
+ * without `chunked`; no bare CR or LF, no obs-fold, no control byte, names are tokens; one
+ * Content-Length or `chunked` alone (RFC 9112 section 6.3), whatever the status; at most 31
+ * responses to come. A response that ends with the connection is KF_RESPONSE_CLOSING, a 101
+ * KF_RESPONSE_SWITCHED. A response that no admitted request awaits is KF_RESPONSE_STRAY: the
+ * backend has read something as a request that was none here.
  */
 #ifndef KEYFILTER_RESPONSE_H
 #define KEYFILTER_RESPONSE_H
@@ -43,14 +45,17 @@ KF_INLINE struct kf_response *kf_response_of(struct kf_flow *flow)
 }
 
 /*
- * Is a response to come, and are no more to come than head_asked tells apart? Ingress writes the
- * bit before it counts the request, so who has read the bit asks again.
+ * May a response begin? KF_RESPONSE_HEAD, or what becomes of the responses: STRAY where none is to
+ * come, LOST where more are to come than head_asked tells apart. Ingress writes the bit before it
+ * counts the request, so a reader of the bit asks again.
  */
-KF_INLINE _Bool kf_response_is_due(const struct kf_flow *flow)
+KF_INLINE enum kf_response_state kf_response_due(const struct kf_flow *flow)
 {
-	__u32 requests = *(const volatile __u32 *)&flow->requests;
+	__u32 due = *(const volatile __u32 *)&flow->requests - flow->responses;
 
-	return requests - flow->responses - 1 < KF_RESPONSE_DUE_MAX;
+	if (!due)
+		return KF_RESPONSE_STRAY;
+	return due > KF_RESPONSE_DUE_MAX ? KF_RESPONSE_LOST : KF_RESPONSE_HEAD;
 }
 
 /* The sequence number of the byte to read next. A head moves response_seq only when complete. */
@@ -97,7 +102,7 @@ KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 	__u32 head_len = r->head_len;
 	__u64 length = r->length;
 
-	if (!kf_response_is_due(flow))
+	if (kf_response_due(flow) != KF_RESPONSE_HEAD)
 		return KF_RESPONSE_LOST;
 	switch (kf_response_body(r, head_asked)) {
 	case KF_RESPONSE_BODY_INTERIM:
@@ -118,6 +123,10 @@ KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 		if (!flow->response_skip)
 			kf_response_done(flow);
 		return KF_RESPONSE_HEAD;
+	case KF_RESPONSE_BODY_SWITCHED:
+		return KF_RESPONSE_SWITCHED;
+	case KF_RESPONSE_BODY_CLOSE:
+		return KF_RESPONSE_CLOSING;
 	default:
 		return KF_RESPONSE_LOST;
 	}
@@ -127,13 +136,15 @@ KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 KF_INLINE enum kf_response_state kf_response_head(struct kf_flow *flow, const __u8 *buf, __u32 len)
 {
 	struct kf_response *r = kf_response_of(flow);
+	enum kf_response_state due;
 
 	if (flow->response_skip) {
 		kf_response_skip_more(flow, KF_RESPONSE_HEAD);
 		return KF_RESPONSE_HEAD;
 	}
-	if (!kf_response_is_due(flow))
-		return KF_RESPONSE_LOST;
+	due = kf_response_due(flow);
+	if (due != KF_RESPONSE_HEAD)
+		return due;
 	kf_response_parse(r, buf, len);
 	if (r->state == KF_RESPONSE_AT_END)
 		return kf_response_begin_body(flow);

@@ -44,7 +44,8 @@ struct kf_response {
 	__u8 item;  /* bytes of this name, digits of this number, letters of this word */
 	__u8 field; /* the line's, once its name is read; before, what it may become */
 	__u8 seen;
-	__u8 pad[6];
+	__u8 old; /* HTTP/1.0 */
+	__u8 pad[5];
 };
 _Static_assert(sizeof(struct kf_response) == 24, "struct kf_response changed its size");
 
@@ -77,12 +78,16 @@ KF_INLINE __u8 kf_response_letter(__u64 first, __u64 second, __u64 third, __u32 
 
 #define KF_T KF_SWAR_TEXT
 
-/* "HTTP/1.1 200 OK": exactly this version, then three digits. */
+/* "HTTP/1.1 200 OK": this version or 1.0, then three digits. */
 KF_INLINE long kf_response_version(struct kf_response *r, __u8 byte)
 {
-	if (byte !=
-	    kf_response_letter(KF_T('H', 'T', 'T', 'P', '/', '1', '.', '1'), ' ', 0, r->item))
+	__u8 want =
+		kf_response_letter(KF_T('H', 'T', 'T', 'P', '/', '1', '.', '1'), ' ', 0, r->item);
+
+	if (byte != want && !(r->item == 7 && byte == '0'))
 		return kf_response_fault(r);
+	if (r->item == 7)
+		r->old = byte == '0';
 	return ++r->item < 9 ? KF_RESPONSE_ON : kf_response_go(r, KF_RESPONSE_AT_STATUS);
 }
 
@@ -384,7 +389,9 @@ enum kf_response_body {
 	KF_RESPONSE_BODY_NONE,
 	KF_RESPONSE_BODY_LENGTH,
 	KF_RESPONSE_BODY_CHUNKED,
-	KF_RESPONSE_BODY_INTERIM, /* none, and another head follows */
+	KF_RESPONSE_BODY_INTERIM,  /* none, and another head follows */
+	KF_RESPONSE_BODY_SWITCHED, /* what follows is another protocol */
+	KF_RESPONSE_BODY_CLOSE,	   /* until the connection is closed */
 	KF_RESPONSE_BODY_UNKNOWN,
 };
 
@@ -394,16 +401,17 @@ KF_INLINE enum kf_response_body kf_response_body(const struct kf_response *r, _B
 {
 	_Bool transfer = r->seen == KF_RESPONSE_TRANSFER;
 
+	if (r->status == 101 && !r->old)
+		return KF_RESPONSE_BODY_SWITCHED;
 	if (r->status < 200)
-		return r->status == 101 || r->seen ? KF_RESPONSE_BODY_UNKNOWN
-						   : KF_RESPONSE_BODY_INTERIM;
-	if (r->status == 204 && (transfer || r->length))
+		return r->seen || r->old ? KF_RESPONSE_BODY_UNKNOWN : KF_RESPONSE_BODY_INTERIM;
+	if ((r->status == 204 && (transfer || r->length)) || (transfer && r->old))
 		return KF_RESPONSE_BODY_UNKNOWN;
 	if (head_asked || r->status == 204 || r->status == 304)
 		return KF_RESPONSE_BODY_NONE;
 	if (transfer)
 		return KF_RESPONSE_BODY_CHUNKED;
-	return r->seen ? KF_RESPONSE_BODY_LENGTH : KF_RESPONSE_BODY_UNKNOWN;
+	return r->seen ? KF_RESPONSE_BODY_LENGTH : KF_RESPONSE_BODY_CLOSE;
 }
 
 #undef KF_T

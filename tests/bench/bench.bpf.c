@@ -27,6 +27,7 @@ static __always_inline void bench_put_back(__u32 which)
 	flow->judged_next = 0;
 	flow->judged[0].len = 0;
 	flow->answer_flags = 0;
+	flow->requests = flow->responses;
 }
 
 /* What was handed over to TC comes as IPv4 again. */

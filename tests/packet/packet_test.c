@@ -16,6 +16,7 @@
  *   handshake                      SYN-ACK out, ACK in
  *   in [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL]
  *   out [FIELD=VALUE ...] "DATA" [=> drop]   acknowledges all the client sent, unless ack=+N
+ *   responds [FIELD=VALUE ...]     out with a whole response of 38 bytes, behind those before
  *   wire [native] [partial] [FIELD=VALUE ...] "DATA"   as in, with the programs attached
  *   sees "DATA"                    what the last `in` left: payload, lengths and checksums
  *   same                           the frame was not touched
@@ -310,6 +311,7 @@ static void kf_out(struct kf_case *c, const uint8_t *data, size_t len, const cha
 static void kf_handshake(struct kf_case *c)
 {
 	c->next = 0;
+	c->responded = 0;
 	kf_out(c, NULL, 0, "seq=+0xffffffff flags=12");
 	kf_in(c, NULL, 0, "");
 }
@@ -333,6 +335,16 @@ static void kf_step_out(struct kf_case *c, const char *at)
 	kf_out(c, data.bytes, data.len, at);
 	if (c->ran.passed == (strcmp(rest, " => drop") == 0))
 		kf_fail(c, "egress %s it", c->ran.passed ? "passed" : "dropped");
+}
+
+static void kf_step_responds(struct kf_case *c, const char *at)
+{
+	static const char response[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	char fields[96];
+
+	snprintf(fields, sizeof(fields), "seq=+%u %s", c->responded, at);
+	c->responded += sizeof(response) - 1;
+	kf_out(c, (const uint8_t *)response, sizeof(response) - 1, fields);
 }
 
 static void kf_step_sees(struct kf_case *c, const char *at)
@@ -735,6 +747,7 @@ static const struct {
 	{ "handshake", kf_step_handshake },
 	{ "in", kf_step_in },
 	{ "out", kf_step_out },
+	{ "responds", kf_step_responds },
 	{ "sees", kf_step_sees },
 	{ "splits", kf_step_splits },
 	{ "shuffles", kf_step_shuffles },

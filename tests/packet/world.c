@@ -460,6 +460,8 @@ void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state)
 	flow.state = state;
 	flow.since = flow.seen;
 	flow.out_flags = 0;
+	if (state == KF_FLOW_UNSYNCED)
+		flow.response_state = KF_RESPONSE_LOST;
 	kf_world_put(world, "kf_flows", &key, &flow);
 }
 

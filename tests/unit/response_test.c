@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <keyfilter/flowstate.h>
 #include <keyfilter/response.h>
 
 #define FIRST 0xffffff80u /* the backend's first number, so that all but the shortest wrap */
@@ -51,12 +52,12 @@ static void send_segment(struct kf_flow *flow, __u32 seq, const void *bytes, __u
 
 	if ((__s32)(seq + len - flow->out_seq) > 0)
 		flow->out_seq = seq + len;
-	if (state == KF_RESPONSE_LOST || (__s32)(seq + len - flow->response_seq) <= 0)
+	if (!kf_flow_is_followed(flow) || (__s32)(seq + len - flow->response_seq) <= 0)
 		return;
 	at = kf_response_next(flow, state) - seq;
 	if ((__s32)at < 0)
 		state = KF_RESPONSE_LOST;
-	while (state != KF_RESPONSE_LOST && at < len) {
+	while (state <= KF_RESPONSE_CHUNKS && at < len) {
 		left = len - at > 1024 ? 1024 : len - at;
 		if (state == KF_RESPONSE_HEAD)
 			state = kf_response_head(flow, loaded(data + at, left), left);
@@ -81,7 +82,7 @@ static void assert_same(const struct kf_flow *a, const struct kf_flow *b, const 
 {
 	if (a->response_state != b->response_state || a->responses != b->responses ||
 	    is_idle(a) != is_idle(b) ||
-	    (a->response_state != KF_RESPONSE_LOST &&
+	    (kf_flow_is_followed(a) &&
 	     (a->response_seq != b->response_seq || a->response_skip != b->response_skip)))
 		fail_msg("%s, cut at %zu: state %u, %u responses, at %u; whole: %u, %u, %u", title,
 			 cut, a->response_state, a->responses, a->response_seq - FIRST,
@@ -184,6 +185,7 @@ static const struct response known[] = {
 			    "\r\nContent-Type: text/html\r\nContent-Length: 5\r\n"
 			    "Last-Modified: " DATE "\r\nConnection: keep-alive\r\n"
 			    "ETag: \"63a5b2c1-267\"\r\nContent-Range: bytes 0-4/615\r\n\r\n<!DOC"),
+	OK("http.server", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
 	OK("http.server as HTTP/1.1", "HTTP/1.1 200 OK\r\nServer: SimpleHTTP/0.6 Python/3.11.2\r\n"
 				      "Date: " DATE "\r\nContent-type: text/html; charset=utf-8\r\n"
 				      "Content-Length: 3\r\n\r\nabc"),
@@ -264,9 +266,10 @@ static void follows_pipelines(void **state)
 #define NO OK
 
 static const struct response lost[] = {
-	NO("until close", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"),
-	NO("http.server", "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
-	NO("a websocket", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"),
+	NO("HTTP/1.0 knows no chunks",
+	   "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	NO("HTTP/1.0 knows no interim responses", "HTTP/1.0 100 Continue\r\n\r\n"),
+	NO("HTTP/1.0 knows no other protocols", "HTTP/1.0 101 Switching Protocols\r\n\r\n"),
 	NO("HTTP/2", "HTTP/2 200\r\n\r\n"),
 	NO("another version", "HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n"),
 	NO("no version", "http/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
@@ -349,6 +352,41 @@ static void loses_what_is_doubtful(void **state)
 	}
 }
 
+static void tells_a_close(void **state)
+{
+	static const char *const heads[] = {
+		"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+		"HTTP/1.0 200 OK\r\n\r\n",
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct kf_flow flow =
+			run("until close", flow_new(1, 0), heads[i], strlen(heads[i]));
+
+		assert_int_equal(flow.response_state, KF_RESPONSE_CLOSING);
+		SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+		assert_int_equal(flow.response_state, KF_RESPONSE_CLOSING);
+	}
+}
+
+/* A 101 ends what is read; "HTTP/1.1 101" in a body is body. */
+static void tells_a_switch(void **state)
+{
+	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+	struct kf_flow flow = run("a switch", flow_new(1, 0), head, sizeof(head) - 1);
+
+	assert_int_equal(flow.response_state, KF_RESPONSE_SWITCHED);
+	SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	assert_int_equal(flow.response_state, KF_RESPONSE_SWITCHED);
+	flow = flow_new(1, 0);
+	SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n");
+	SEND(&flow, "HTTP/1.1 101 Switch\r\n\r\n");
+	assert_int_equal(flow.response_state, KF_RESPONSE_HEAD);
+	assert_false(is_idle(&flow)); /* a byte is missing */
+	SEND(&flow, "x");
+	assert_true(is_idle(&flow));
+}
+
 /* ---- requests ------------------------------------------------------------------------------- */
 
 static void counts_requests(void **state)
@@ -365,17 +403,17 @@ static void counts_requests(void **state)
 		assert_true(is_idle(&flow));
 	}
 	SEND(&flow, empty); /* nobody asked: a time-out, or worse */
-	assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
 
 	flow = run("unasked", flow_new(0, 0), empty, sizeof(empty) - 1);
-	assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
 	flow = run("unasked 100", flow_new(0, 0), interim, sizeof(interim) - 1);
-	assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
 	flow = flow_new(0, 0);
 	SEND(&flow, "HTTP/1.1 408 Request Time-out\r\nContent-");
 	flow.requests = 1; /* which this is no response to */
 	SEND(&flow, "Length: 0\r\n\r\n");
-	assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
 	flow = flow_new(2, 0);
 	SEND(&flow, empty);
 	assert_int_equal(flow.response_state, KF_RESPONSE_HEAD);
@@ -555,7 +593,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(knows_the_end),	  cmocka_unit_test(follows_pipelines),
-		cmocka_unit_test(loses_what_is_doubtful), cmocka_unit_test(counts_requests),
+		cmocka_unit_test(loses_what_is_doubtful), cmocka_unit_test(tells_a_close),
+		cmocka_unit_test(tells_a_switch),	  cmocka_unit_test(counts_requests),
 		cmocka_unit_test(knows_32_methods),	  cmocka_unit_test(reads_nothing_twice),
 		cmocka_unit_test(loses_what_it_misses),	  cmocka_unit_test(follows_long_bodies),
 		cmocka_unit_test(bounds_heads),		  cmocka_unit_test(reads_sizes),
