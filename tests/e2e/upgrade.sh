@@ -26,6 +26,8 @@ old_store() {
 		"ALTER TABLE service DROP COLUMN penalty_window" "ALTER TABLE service DROP COLUMN penalty_failures" \
 		"ALTER TABLE service DROP COLUMN syn_rate" "ALTER TABLE service DROP COLUMN syn_burst" \
 		"ALTER TABLE api_key DROP COLUMN rpm_burst" "ALTER TABLE api_key DROP COLUMN rpm" \
+		"ALTER TABLE service DROP COLUMN revision" "ALTER TABLE api_key DROP COLUMN revision" \
+		"DROP TABLE state" \
 		"PRAGMA user_version = 1"
 }
 set_layout() {
@@ -61,6 +63,6 @@ ok "--unload takes off what another layout left"
 start_daemon
 [ "$(ctl --json service show api | json 'd["penalty_failures"]')" = 0 ] ||
 	fail "a service from before penalties got them: $(ctl service show api)"
-[ "$(store 'PRAGMA user_version')" = 2 ] || fail "the store was not migrated"
+[ "$(store 'PRAGMA user_version')" = 3 ] || fail "the store was not migrated"
 served "after" -H "$(bearer "$KEY")"
 refused "after" unknown_key -H "$(bearer "$UNKNOWN")"
