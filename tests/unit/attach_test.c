@@ -26,6 +26,8 @@
 #include <bpf/libbpf.h>
 
 #include "../../userspace/daemon/attach_impl.h"
+#include "../../userspace/daemon/recover.h"
+#include "../../userspace/daemon/secret.h"
 #include "../../userspace/daemon/unload.h"
 #include "bpf/keyfilter_xdp.skel.h"
 
@@ -119,7 +121,7 @@ static struct kf_attach *open_attach(int instance)
 {
 	struct kf_attach *attach = NULL;
 
-	assert_done(kf_attach_open(&attach, pin_dirs[instance], &why));
+	assert_done(kf_attach_open(&attach, pin_dirs[instance], NULL, &why));
 	return attach;
 }
 
@@ -180,8 +182,8 @@ static int count_programs(const struct kf_attach *attach)
 
 	while (!bpf_prog_get_next_id(id, &id))
 		for (int part = KF_ATTACH_INGRESS; part <= KF_ATTACH_EGRESS; part++)
-			count +=
-				kf_attach_object_id_is_ours(attach, id, kf_attach_tc_program(part));
+			count += kf_attach_object_id_kind(attach, id, kf_attach_tc_program(part)) ==
+				 KF_ATTACH_OURS;
 	return count;
 }
 
@@ -323,6 +325,65 @@ static void test_attach_left_answer(void **state)
 	check_left_answer(false);
 }
 
+static void set_secret(int instance, const struct kf_secret *secret)
+{
+	struct kf_config config = { .magic = KF_ABI_MAGIC, .version = KF_ABI_VERSION };
+	char path[128];
+	__u32 zero = 0;
+	int fd;
+
+	memcpy(config.secret, secret->key, sizeof(config.secret));
+	snprintf(path, sizeof(path), "%s/maps/kf_config", pin_dirs[instance]);
+	fd = bpf_obj_get(path);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &config, 0), 0);
+	close(fd);
+}
+
+/* A program of this installation over other maps than the pinned ones is ours, and does not do. */
+static void check_stale(enum kf_attach_mode mode, bool tcx)
+{
+	const struct kf_secret secret = { { 1, 2 } }, other = { { 1, 3 } };
+	struct kf_attach *attach = open_attach(0);
+	__u32 before;
+
+	attach->tcx = attach->tcx && tcx;
+	set_secret(0, &secret);
+	set_secret(1, &secret);
+	assert_done(kf_attach_add(attach, "kfa", mode, &why));
+	assert_int_equal(kf_recover_is_off(pin_dirs[0], &other, &why), 0);
+	assert_int_equal(kf_recover_is_off(pin_dirs[0], &secret, &why), -EBUSY);
+	assert_int_equal(kf_recover_pins(pin_dirs[0], &secret, &why), 0);
+	assert_int_equal(kf_recover_pins(pin_dirs[1], &other, &why), 0);
+	assert_int_equal(kf_recover_pins(pin_dirs[1], &secret, &why), -EBUSY);
+	assert_non_null(strstr(why.text, pin_dirs[0]));
+	kf_attach_close(attach);
+
+	before = xdp_id("kfa");
+	assert_done(kf_attach_open(&attach, pin_dirs[1], &secret, &why));
+	attach->tcx = attach->tcx && tcx;
+	assert_int_not_equal(kf_attach_lacks(attach, "kfa", mode), 0);
+	assert_done(kf_attach_add(attach, "kfa", mode, &why));
+	assert_true(kf_attach_is_on(attach, "kfa", mode));
+	assert_true(mode == KF_ATTACH_TC || xdp_id("kfa") != before);
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	kf_attach_close(attach);
+	attach = open_attach(0);
+	attach->tcx = attach->tcx && tcx;
+	assert_done(kf_attach_remove(attach, "kfa", &why));
+	assert_nothing_left("kfa");
+	assert_int_equal(kf_recover_is_off(pin_dirs[0], &secret, &why), 0);
+	kf_attach_close(attach);
+}
+
+static void test_attach_stale(void **state)
+{
+	NEEDS_NAMESPACE();
+	check_stale(KF_ATTACH_NATIVE, true);
+	check_stale(KF_ATTACH_GENERIC, false);
+	check_stale(KF_ATTACH_TC, false);
+}
+
 /* Attaching, replacing and detaching leave no descriptor open, neither ours nor libxdp's. */
 static void test_attach_descriptors(void **state)
 {
@@ -394,7 +455,7 @@ static void test_attach_failures(void **state)
 	assert_nothing_left("kfa");
 	kf_attach_close(attach);
 
-	assert_int_equal(kf_attach_open(&attach, BPFFS "/attach_test-none", &why), -ENOENT);
+	assert_int_equal(kf_attach_open(&attach, BPFFS "/attach_test-none", NULL, &why), -ENOENT);
 	assert_non_null(strstr(why.text, "kf_config"));
 }
 
@@ -473,7 +534,7 @@ static void test_unload_elsewhere(void **state)
 	attach = open_attach(0);
 	assert_done(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why));
 	if (!fork())
-		_exit(unshare(CLONE_NEWNET) || kf_unload_alone(pin_dirs[0], &why) != -EXDEV);
+		_exit(unshare(CLONE_NEWNET) || kf_unload_alone(pin_dirs[0], NULL, &why) != -EXDEV);
 	assert_true(wait(&status) > 0);
 	assert_int_equal(status, 0);
 	assert_true(kf_attach_is_on(attach, "kfa", KF_ATTACH_TC));
@@ -534,6 +595,7 @@ int main(void)
 		cmocka_unit_test(test_attach_modes),
 		cmocka_unit_test(test_attach_repairs),
 		cmocka_unit_test(test_attach_left_answer),
+		cmocka_unit_test(test_attach_stale),
 		cmocka_unit_test(test_attach_descriptors),
 		cmocka_unit_test(test_attach_bridge),
 		cmocka_unit_test(test_attach_failures),

@@ -18,6 +18,7 @@
 #include <sys/vfs.h>
 
 #include "cleanup.h"
+#include "secret.h"
 #include "why.h"
 
 static const char *const mode_names[] = {
@@ -99,6 +100,7 @@ void kf_attach_close(struct kf_attach *attach)
 	if (attach->links_fd >= 0)
 		close(attach->links_fd);
 	free(attach->pin_dir);
+	explicit_bzero(attach, sizeof(*attach));
 	free(attach);
 }
 
@@ -130,6 +132,20 @@ static int open_links(const char *pin_dir, struct kf_why *why)
 	return fd;
 }
 
+int kf_attach_check_namespace(const char *pin_dir, struct kf_why *why)
+{
+	char path[PATH_MAX], own[64] = "", noted[64] = "";
+
+	snprintf(path, sizeof(path), "%s/%s", pin_dir, KF_ATTACH_NETNS);
+	if (readlink(path, noted, sizeof(noted) - 1) < 0 ||
+	    readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0 || !strcmp(own, noted))
+		return 0;
+	return kf_why_set(why, -EXDEV,
+			  "%s belongs to the network namespace %s, and this is %s; run it there "
+			  "(nsenter --net=FILE), or, if that one is gone, remove %s first",
+			  pin_dir, noted, own, path);
+}
+
 /* For an unload, which finds the interfaces only where they are. */
 static int note_namespace(const char *pin_dir, struct kf_why *why)
 {
@@ -144,7 +160,21 @@ static int note_namespace(const char *pin_dir, struct kf_why *why)
 	return 0;
 }
 
-int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *why)
+/* Without kf_config only the secret could tell what is ours. */
+static int open_maps(struct kf_attach *attach, const char *pin_dir, struct kf_why *why)
+{
+	kf_maps_pin_ids(pin_dir, attach->map_id);
+	if (attach->map_id[KF_MAP_kf_config] || attach->has_secret)
+		return 0;
+	return kf_why_set(
+		why, -ENOENT,
+		"cannot open the map %s/maps/kf_config; run keyfilterd as root, with bpffs "
+		"mounted there (mount -t bpf bpf /sys/fs/bpf)",
+		pin_dir);
+}
+
+int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_secret *secret,
+		   struct kf_why *why)
 {
 	_cleanup_(kf_attach_closep) struct kf_attach *attach = calloc(1, sizeof(*attach));
 	int err;
@@ -155,7 +185,10 @@ int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *w
 	attach->pin_dir = strdup(pin_dir);
 	if (!attach->pin_dir)
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
-	err = kf_attach_object_config(pin_dir, &attach->config_id, why);
+	attach->has_secret = secret;
+	if (secret)
+		memcpy(attach->secret, secret->key, sizeof(attach->secret));
+	err = open_maps(attach, pin_dir, why);
 	if (err)
 		return err;
 	attach->links_fd = open_links(pin_dir, why);
@@ -197,7 +230,7 @@ static void sweep(const struct kf_attach *attach)
 
 /* The filter of ours on the ingress side; what answers for XDP is none. */
 struct ingress {
-	bool on;
+	enum kf_attach_kind kind;
 	enum kf_attach_mode mode;
 };
 
@@ -208,9 +241,9 @@ static int look_at_ingress(const struct kf_attach *attach, int ifindex, struct i
 
 	if (found < 0)
 		return found;
-	if (!found)
-		found = kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_INGRESS);
-	*out = (struct ingress){ .on = found, .mode = mode };
+	if (!found && kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_INGRESS))
+		found = KF_ATTACH_OURS;
+	*out = (struct ingress){ .kind = found, .mode = mode };
 	return 0;
 }
 
@@ -304,12 +337,12 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
 				  "cannot see what runs on %s: %s; run keyfilterd as root, and see "
 				  "`xdp-loader status %s`",
 				  dev, strerror(-err), dev);
-	if (ingress.on && ingress.mode != mode)
+	if (ingress.kind && ingress.mode != mode)
 		return kf_why_set(why, -EBUSY,
 				  "%s is attached in %s mode; detach it first (keyfilterctl iface "
 				  "detach %s)",
 				  dev, mode_names[ingress.mode], dev);
-	return add_missing(attach, ifindex, dev, mode, ingress.on, why);
+	return add_missing(attach, ifindex, dev, mode, ingress.kind == KF_ATTACH_OURS, why);
 }
 
 int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *why)
@@ -336,8 +369,8 @@ unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_
 	struct ingress ingress;
 	unsigned int lacks = 0;
 
-	if (!ifindex || look_at_ingress(attach, ifindex, &ingress) || !ingress.on ||
-	    ingress.mode != mode)
+	if (!ifindex || look_at_ingress(attach, ifindex, &ingress) ||
+	    ingress.kind != KF_ATTACH_OURS || ingress.mode != mode)
 		lacks |= KF_ATTACH_LACKS_FILTER;
 	if (!ifindex || !is_answer_on(attach, ifindex, mode))
 		lacks |= KF_ATTACH_LACKS_ANSWER;

@@ -8,10 +8,11 @@
  * programs keep running beside ours; those on TC are tcx links where the kernel has them
  * (Linux 6.6), else clsact filters with a priority of our own. Everything outlives the process:
  * what is attached is found again by looking at the kernel, not at memory, and is ours when it runs
- * over this pin directory's kf_config; so several instances can share an interface. Called by
- * iface.c and unload.c, from the daemon's one thread and in the network namespace that it filters.
- * Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Errors: 0 or
- * -errno, and @why, which may not be NULL unless said, holds one line "CAUSE; MEND" with the
+ * over this pin directory's kf_config, or over one with this installation's secret; so several
+ * instances can share an interface. It is in place when all of its maps are the pinned ones. Called
+ * by iface.c and unload.c, from the daemon's one thread and in the network namespace that it
+ * filters. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Errors: 0
+ * or -errno, and @why, which may not be NULL unless said, holds one line "CAUSE; MEND" with the
  * kernel's extack text where there is one; nothing is left half attached.
  */
 #ifndef KEYFILTER_DAEMON_ATTACH_H
@@ -25,6 +26,7 @@ enum kf_attach_mode { KF_ATTACH_NATIVE, KF_ATTACH_GENERIC, KF_ATTACH_TC };
 /* @pin_dir/KF_ATTACH_NETNS is a symlink to what the network namespace of the last open was. */
 #define KF_ATTACH_NETNS "netns"
 
+struct kf_secret;
 struct kf_attach; /* the pin directory and what the programs need; owned by the caller */
 
 struct kf_why {
@@ -32,11 +34,27 @@ struct kf_why {
 };
 
 /*
+ * @secret: of the installation, whose programs are its own also where they run over other maps than
+ * the pinned ones; NULL: not known, and the maps alone tell.
  * @pin_dir: maps are pinned at @pin_dir/maps/NAME, links below @pin_dir/links. The maps must be
  * there already (maps.c makes them), and stay the same while this is open.
  */
-int kf_attach_open(struct kf_attach **out, const char *pin_dir, struct kf_why *why);
+int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_secret *secret,
+		   struct kf_why *why);
 void kf_attach_close(struct kf_attach *attach); /* takes nothing off; NULL is fine */
+
+/*
+ * Is this the network namespace of the last open? -EXDEV: another one, where what runs on the
+ * interfaces cannot be seen from here.
+ */
+int kf_attach_check_namespace(const char *pin_dir, struct kf_why *why);
+
+/*
+ * Calls @fn for each program of one of our names that runs on an interface of this network
+ * namespace, whatever maps it uses. What @fn returns other than 0 ends it, and is returned.
+ */
+typedef int (*kf_attach_program_fn)(void *context, const char *dev, int program_fd);
+int kf_attach_running_each(kf_attach_program_fn fn, void *context);
 
 /*
  * Attaches @dev exactly as asked, XDP last; never falls back to another mode. An interface that
@@ -61,7 +79,8 @@ enum kf_attach_lack {
 	KF_ATTACH_LACKS_EGRESS = 0x4, /* what the backend says and acknowledges is not seen */
 };
 
-/* 0: all of @mode is in place on @dev. Asks the kernel, ten system calls; any build will do. */
+/* 0: all of @mode is in place on @dev. Asks the kernel, a hundred system calls; any build will do.
+ */
 unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);
 bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);
 

@@ -29,7 +29,9 @@
 
 struct search {
 	const struct kf_attach *attach;
-	const char *program[2]; /* any of these; none: any filter will do */
+	const char *program[2];		     /* any of these; none: any filter will do */
+	enum kf_attach_kind at_least;	     /* what it must be to us */
+	const struct kf_attach_search *tell; /* of each, instead */
 	__u32 handle;
 	__u32 priority;
 	bool found;
@@ -44,8 +46,10 @@ struct qdisc_search {
 static struct search search_for(const struct kf_attach *attach, enum kf_attach_part part)
 {
 	if (part == KF_ATTACH_EGRESS)
-		return (struct search){ attach, .program = { KF_PROGRAM_EGRESS } };
-	return (struct search){ attach, .program = { KF_PROGRAM_INGRESS, KF_PROGRAM_ANSWER } };
+		return (struct search){ attach, .program = { KF_PROGRAM_EGRESS },
+					.at_least = KF_ATTACH_STALE };
+	return (struct search){ attach, .program = { KF_PROGRAM_INGRESS, KF_PROGRAM_ANSWER },
+				.at_least = KF_ATTACH_STALE };
 }
 
 static struct bpf_tc_hook hook_of(int ifindex, enum kf_attach_part part)
@@ -72,7 +76,8 @@ static bool is_one_of(const struct search *search, __u32 id)
 {
 	for (int i = 0; i < 2; i++)
 		if (search->program[i] &&
-		    kf_attach_object_id_is_ours(search->attach, id, search->program[i]))
+		    kf_attach_object_id_kind(search->attach, id, search->program[i]) >=
+			    search->at_least)
 			return true;
 	return false;
 }
@@ -92,6 +97,9 @@ static int take_filter(void *context, const struct nlmsghdr *message)
 		else if (mnl_attr_get_type(attr) == TCA_OPTIONS)
 			options = attr;
 	}
+	if (search->tell)
+		return is_bpf && options ? kf_attach_running_tell(search->tell, program_id(options))
+					 : 0;
 	if (search->program[0] && (!is_bpf || !options || !is_one_of(search, program_id(options))))
 		return 0;
 	search->handle = filter->tcm_handle;
@@ -122,7 +130,7 @@ static int look(struct search *search, int ifindex, enum kf_attach_part part)
 		where->tcm_parent = parent_of(part);
 		err = kf_netlink_ask(NETLINK_ROUTE, request, take_filter, search);
 	}
-	return err < 0 ? err : 0;
+	return err < 0 || search->tell ? err : 0;
 }
 
 static void marker_of(char out[32], int ifindex)
@@ -204,7 +212,8 @@ static int drop_qdisc(const struct kf_attach *attach, int ifindex)
 
 bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part)
 {
-	struct search search = { attach, .program = { kf_attach_tc_program(part) } };
+	struct search search = { attach, .program = { kf_attach_tc_program(part) },
+				 .at_least = KF_ATTACH_OURS };
 
 	return !look(&search, ifindex, part) && search.found;
 }
@@ -244,6 +253,15 @@ int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf
 		err = bpf_tc_detach(&hook, &filter);
 	}
 	return err ? err : drop_qdisc(attach, ifindex);
+}
+
+int kf_attach_clsact_running(const struct kf_attach_search *search)
+{
+	struct search all = { .tell = search };
+	int err = look(&all, search->ifindex, KF_ATTACH_INGRESS);
+
+	err = err ?: look(&all, search->ifindex, KF_ATTACH_EGRESS);
+	return err == -EINVAL || err == -ENOENT || err == -ENODEV ? 0 : err; /* no clsact there */
 }
 
 static int try_clsact(void)

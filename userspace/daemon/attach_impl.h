@@ -4,10 +4,10 @@
  *
  * attach.c knows what an interface should carry and in which order; attach_xdp.c does the XDP part,
  * attach_tc.c the TC part over attach_tcx.c or attach_clsact.c; attach_object.c fits a program to
- * the pinned maps and tells ours from others; attach_capture.c turns what libbpf and libxdp print
- * into an error; attach_stray.c closes what libxdp forgets. An ifindex stands for the interface
- *below attach.c. Pins are in the directory <pin-dir>/links, named by ifindex, as an interface's
- *name may hold what a file name cannot:
+ * the pinned maps and tells ours from others; attach_running.c finds what runs; attach_capture.c
+ *turns what libbpf and libxdp print into an error; attach_stray.c closes what libxdp forgets. An
+ *ifindex stands for the interface below attach.c. Pins are in the directory <pin-dir>/links, named
+ *by ifindex, as an interface's name may hold what a file name cannot:
  *
  *	7-in, 7-out	tcx links on ingress (of either program that runs there) and egress
  *	7-build		symlink to the build the interface carries, see kf_attach.build
@@ -21,6 +21,7 @@
 #include <linux/types.h>
 
 #include "attach.h"
+#include "maps.h"
 
 struct bpf_object;
 
@@ -34,8 +35,11 @@ struct kf_attach {
 	char *pin_dir;
 	/* The directory <pin-dir>/links. */
 	int links_fd;
-	/* The pinned kf_config: programs that use it are ours. */
-	__u32 config_id;
+	/* The pinned maps, 0: none. Programs that use this kf_config are ours, */
+	__u32 map_id[KF_MAP_COUNT];
+	/* and those whose kf_config has this secret, where it is known. */
+	bool has_secret;
+	__u64 secret[2];
 	/* Hash of the objects in this binary, in hex. */
 	char build[17];
 	/* Else clsact. */
@@ -79,18 +83,40 @@ void kf_attach_strays_end(const struct kf_attach_strays *strays);
 
 /* ---- attach_object.c ----------------------------------------------------------------------- */
 
-/* The id of the pinned kf_config. */
-int kf_attach_object_config(const char *pin_dir, __u32 *id, struct kf_why *why);
 /* Before the load: the object's maps of KF_MAPS become the pinned ones, if these fit. */
 int kf_attach_object_bind(const struct kf_attach *attach, struct bpf_object *object,
 			  struct kf_why *why);
-/* Is it a program of the name @name over the maps of this pin directory? */
-bool kf_attach_object_is_ours(const struct kf_attach *attach, int program_fd, const char *name);
-bool kf_attach_object_id_is_ours(const struct kf_attach *attach, __u32 id, const char *name);
+/* What a program is to us. */
+enum kf_attach_kind {
+	KF_ATTACH_OTHER,
+	KF_ATTACH_STALE, /* ours, but it uses another map than the pinned one */
+	KF_ATTACH_OURS,
+};
+/* @name: the name it must have to be ours. */
+enum kf_attach_kind kf_attach_object_kind(const struct kf_attach *attach, int program_fd,
+					  const char *name);
+enum kf_attach_kind kf_attach_object_id_kind(const struct kf_attach *attach, __u32 id,
+					     const char *name);
+
+/* ---- attach_running.c ---------------------------------------------------------------------- */
+
+/* On one interface. */
+struct kf_attach_search {
+	kf_attach_program_fn fn;
+	void *context;
+	const char *dev;
+	int ifindex;
+};
+
+/* Tells of program @id, if its name is one of ours. */
+int kf_attach_running_tell(const struct kf_attach_search *search, __u32 id);
+int kf_attach_xdp_running(const struct kf_attach_search *search);
+int kf_attach_tcx_running(const struct kf_attach_search *search);
+int kf_attach_clsact_running(const struct kf_attach_search *search);
 
 /* ---- attach_xdp.c -------------------------------------------------------------------------- */
 
-/* 1 and @mode (native or generic): ours is on. 0: not. -errno. */
+/* What is on, and unless that is KF_ATTACH_OTHER, in which mode (native or generic). -errno. */
 int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode);
 /* Is it there without a dispatcher? */
 bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex);

@@ -31,20 +31,6 @@ static int open_map(const char *pin_dir, const char *name, struct bpf_map_info *
 	return err ? err : TAKE_FD(fd);
 }
 
-int kf_attach_object_config(const char *pin_dir, __u32 *id, struct kf_why *why)
-{
-	struct bpf_map_info info;
-	_cleanup_close_ int fd = open_map(pin_dir, "kf_config", &info);
-
-	if (fd < 0)
-		return kf_why_set(why, fd,
-				  "cannot open the map %s/maps/kf_config: %s; run keyfilterd as "
-				  "root, with bpffs mounted there (mount -t bpf bpf /sys/fs/bpf)",
-				  pin_dir, strerror(-fd));
-	*id = info.id;
-	return 0;
-}
-
 static bool is_shared(const char *name)
 {
 #define X(map)                                                                                     \
@@ -98,24 +84,36 @@ int kf_attach_object_bind(const struct kf_attach *attach, struct bpf_object *obj
 	return 0;
 }
 
-bool kf_attach_object_is_ours(const struct kf_attach *attach, int program_fd, const char *name)
+static bool is_ours(const struct kf_attach *attach, int program_fd)
 {
 	__u32 maps[MAPS_MAX] = { 0 };
 	struct bpf_prog_info info = { .nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)maps };
 	__u32 length = sizeof(info);
 
-	if (bpf_obj_get_info_by_fd(program_fd, &info, &length) ||
-	    strncmp(info.name, name, sizeof(info.name) - 1))
+	if (bpf_obj_get_info_by_fd(program_fd, &info, &length))
 		return false;
 	for (__u32 i = 0; i < info.nr_map_ids && i < MAPS_MAX; i++)
-		if (maps[i] == attach->config_id)
+		if (maps[i] == attach->map_id[KF_MAP_kf_config])
 			return true;
-	return false;
+	return attach->has_secret && kf_maps_program_is_of(program_fd, attach->secret);
 }
 
-bool kf_attach_object_id_is_ours(const struct kf_attach *attach, __u32 id, const char *name)
+enum kf_attach_kind kf_attach_object_kind(const struct kf_attach *attach, int program_fd,
+					  const char *name)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program_fd, &info, &length) ||
+	    strncmp(info.name, name, sizeof(info.name) - 1) || !is_ours(attach, program_fd))
+		return KF_ATTACH_OTHER;
+	return kf_maps_program_uses(program_fd, attach->map_id) ? KF_ATTACH_OURS : KF_ATTACH_STALE;
+}
+
+enum kf_attach_kind kf_attach_object_id_kind(const struct kf_attach *attach, __u32 id,
+					     const char *name)
 {
 	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
 
-	return fd >= 0 && kf_attach_object_is_ours(attach, fd, name);
+	return fd < 0 ? KF_ATTACH_OTHER : kf_attach_object_kind(attach, fd, name);
 }

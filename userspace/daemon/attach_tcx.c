@@ -19,6 +19,7 @@
 /* Of Linux 6.6, newer than Debian 12's headers: bpf_attach_type, BPF_LINK_TYPE_*, BPF_F_*. */
 enum { TCX_INGRESS = 46, TCX_EGRESS = 47 };
 #define LINK_TYPE_TCX 11
+#define HOOK_MAX      64	/* programs on one hook (BPF_MPROG_MAX) */
 #define FIRST	      (1u << 3) /* BPF_F_BEFORE without a relative: before all */
 
 static enum bpf_attach_type hook_of(enum kf_attach_part part)
@@ -93,8 +94,8 @@ bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_at
 	__u32 program = 0;
 	_cleanup_close_ int link = open_link(attach, ifindex, part, &program);
 
-	return link >= 0 &&
-	       kf_attach_object_id_is_ours(attach, program, kf_attach_tc_program(part));
+	return link >= 0 && kf_attach_object_id_kind(attach, program, kf_attach_tc_program(part)) ==
+				    KF_ATTACH_OURS;
 }
 
 int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
@@ -131,4 +132,25 @@ int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_at
 		return err;
 	name_of(name, ifindex, part);
 	return unlinkat(attach->links_fd, name, 0) && errno != ENOENT ? -errno : 0;
+}
+
+static int tell_hook(const struct kf_attach_search *search, enum kf_attach_part part)
+{
+	__u32 ids[HOOK_MAX] = { 0 };
+	LIBBPF_OPTS(bpf_prog_query_opts, query, .prog_ids = ids, .prog_cnt = HOOK_MAX);
+	int err = bpf_prog_query_opts(search->ifindex, hook_of(part), &query);
+
+	if (err)
+		return err == -EINVAL || err == -ENOENT || err == -ENODEV ? 0 : err;
+	for (__u32 i = 0; !err && i < query.prog_cnt && i < HOOK_MAX; i++)
+		err = kf_attach_running_tell(search, ids[i]);
+	return err;
+}
+
+/* A kernel without tcx says -EINVAL. */
+int kf_attach_tcx_running(const struct kf_attach_search *search)
+{
+	int err = tell_hook(search, KF_ATTACH_INGRESS);
+
+	return err ?: tell_hook(search, KF_ATTACH_EGRESS);
 }

@@ -72,6 +72,11 @@ static int open_multiprog(int ifindex, struct xdp_multiprog **out)
 	return err == -ENOENT ? 0 : err;
 }
 
+static bool is_ours(const struct kf_attach *attach, int program_fd)
+{
+	return kf_attach_object_kind(attach, program_fd, KF_PROGRAM_XDP) != KF_ATTACH_OTHER;
+}
+
 /* A program of ours other than @but (0: any); borrowed from @multiprog. */
 static struct xdp_program *find_ours(const struct kf_attach *attach,
 				     const struct xdp_multiprog *multiprog, __u32 but)
@@ -81,13 +86,12 @@ static struct xdp_program *find_ours(const struct kf_attach *attach,
 	if (xdp_multiprog__is_legacy(multiprog)) {
 		program = xdp_multiprog__main_prog(multiprog);
 		if (program && xdp_program__id(program) != but &&
-		    kf_attach_object_is_ours(attach, xdp_program__fd(program), KF_PROGRAM_XDP))
+		    is_ours(attach, xdp_program__fd(program)))
 			return program;
 		return NULL;
 	}
 	while ((program = xdp_multiprog__next_prog(program, multiprog)))
-		if (xdp_program__id(program) != but &&
-		    kf_attach_object_is_ours(attach, xdp_program__fd(program), KF_PROGRAM_XDP))
+		if (xdp_program__id(program) != but && is_ours(attach, xdp_program__fd(program)))
 			return program;
 	return NULL;
 }
@@ -101,8 +105,19 @@ static int path_of(char out[PATH_MAX], const char *name)
 	return length < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static bool holds_ours(const struct kf_attach *attach, const char *dispatcher)
+static int pin_of(char out[PATH_MAX], int ifindex, __u32 dispatcher)
 {
+	char name[64];
+
+	snprintf(name, sizeof(name), "/dispatch-%d-%u", ifindex, dispatcher);
+	return path_of(out, name);
+}
+
+/* The best that a dispatcher holds. */
+static enum kf_attach_kind kind_held(const struct kf_attach *attach, const char *dispatcher)
+{
+	enum kf_attach_kind best = KF_ATTACH_OTHER, kind;
+
 	for (int i = 0; i < PROGRAMS_MAX; i++) {
 		_cleanup_close_ int fd = -1;
 		char path[PATH_MAX + 32];
@@ -110,17 +125,17 @@ static bool holds_ours(const struct kf_attach *attach, const char *dispatcher)
 		snprintf(path, sizeof(path), "%s/prog%d-prog", dispatcher, i);
 		fd = bpf_obj_get(path);
 		if (fd < 0)
-			return false;
-		if (kf_attach_object_is_ours(attach, fd, KF_PROGRAM_XDP))
-			return true;
+			break;
+		kind = kf_attach_object_kind(attach, fd, KF_PROGRAM_XDP);
+		best = kind > best ? kind : best;
 	}
-	return false;
+	return best;
 }
 
 /* How ours runs on an interface. */
 struct place {
 	__u32 id; /* of what the interface runs: our program, or the dispatcher before it */
-	bool on;
+	enum kf_attach_kind kind;
 	bool alone;
 	enum kf_attach_mode mode;
 };
@@ -128,19 +143,21 @@ struct place {
 static int look(const struct kf_attach *attach, int ifindex, struct place *out)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	char name[64], path[PATH_MAX];
+	char path[PATH_MAX];
 	int err = bpf_xdp_query(ifindex, 0, &query);
 
 	*out = (struct place){ .id = query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id,
 			       .mode = query.drv_prog_id ? KF_ATTACH_NATIVE : KF_ATTACH_GENERIC };
 	if (err || !out->id)
 		return err;
-	out->alone = kf_attach_object_id_is_ours(attach, out->id, KF_PROGRAM_XDP);
-	snprintf(name, sizeof(name), "/dispatch-%d-%u", ifindex, out->id);
-	err = path_of(path, name);
+	out->kind = kf_attach_object_id_kind(attach, out->id, KF_PROGRAM_XDP);
+	out->alone = out->kind != KF_ATTACH_OTHER;
+	if (out->alone)
+		return 0;
+	err = pin_of(path, ifindex, out->id);
 	if (err)
 		return err;
-	out->on = out->alone || holds_ours(attach, path);
+	out->kind = kind_held(attach, path);
 	return 0;
 }
 
@@ -150,7 +167,7 @@ static int find_place(const struct kf_attach *attach, int ifindex, struct place 
 	int err = look(attach, ifindex, out);
 	struct place again = { 0 };
 
-	for (int i = 0; !err && !out->on && i < LOOKS_MAX; i++) {
+	for (int i = 0; !err && !out->kind && i < LOOKS_MAX; i++) {
 		err = look(attach, ifindex, &again);
 		if (again.id == out->id)
 			break;
@@ -164,10 +181,11 @@ int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_atta
 	struct place place;
 	int err = find_place(attach, ifindex, &place);
 
-	if (err || !place.on)
+	if (err)
 		return err;
-	*mode = place.mode;
-	return 1;
+	if (place.kind)
+		*mode = place.mode;
+	return (int)place.kind;
 }
 
 bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex)
@@ -226,6 +244,51 @@ static int make_program(const struct kf_attach *attach, struct keyfilter_xdp *sk
 		return err;
 	*out = TAKE_PTR(program);
 	return 0;
+}
+
+/* Do programs still run in a dispatcher? They hang on it by links, wherever these are pinned. */
+static bool has_links(__u32 dispatcher)
+{
+	__u32 id = 0;
+
+	while (!bpf_link_get_next_id(id, &id)) {
+		_cleanup_close_ int fd = bpf_link_get_fd_by_id(id);
+		struct bpf_link_info info = { 0 };
+		__u32 size = sizeof(info);
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &size) &&
+		    info.type == BPF_LINK_TYPE_TRACING && info.tracing.target_obj_id == dispatcher)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A dispatcher whose pins are gone runs nothing any more, but is in the way: libxdp takes it
+ * neither over nor off.
+ */
+static int drop_empty_dispatcher(int ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	LIBBPF_OPTS(bpf_xdp_attach_opts, options);
+	_cleanup_close_ int fd = -1;
+	struct bpf_prog_info info = { 0 };
+	__u32 size = sizeof(info), id;
+	char path[PATH_MAX];
+	int err = bpf_xdp_query(ifindex, 0, &query);
+
+	id = query.drv_prog_id ? query.drv_prog_id : query.skb_prog_id;
+	if (err || !id || pin_of(path, ifindex, id) || !access(path, F_OK))
+		return err;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ||
+	    strcmp(info.name, "xdp_dispatcher") || has_links(id))
+		return 0;
+	options.old_prog_fd = fd;
+	return bpf_xdp_detach(ifindex,
+			      (query.drv_prog_id ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE) |
+				      XDP_FLAGS_REPLACE,
+			      &options);
 }
 
 /* A dispatcher runs the old and the new one, until the old is taken off. */
@@ -312,7 +375,8 @@ int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *d
 
 	kf_attach_strays_begin(&strays);
 	kf_attach_capture_begin(&capture);
-	err = check_others(attach, ifindex, dev, mode, &told);
+	err = drop_empty_dispatcher(ifindex);
+	err = err ?: check_others(attach, ifindex, dev, mode, &told);
 	if (!err)
 		err = add_or_replace(attach, ifindex, mode, &told);
 	kf_attach_capture_end(&capture);
@@ -334,12 +398,38 @@ int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char
 
 	kf_attach_strays_begin(&strays);
 	kf_attach_capture_begin(&capture);
-	err = drop_ours(attach, ifindex, 0);
+	err = drop_empty_dispatcher(ifindex) ?: drop_ours(attach, ifindex, 0);
 	kf_attach_capture_end(&capture);
 	kf_attach_strays_end(&strays);
 	if (err)
 		kf_attach_capture_explain(&capture, err, dev, why, "cannot detach XDP from %s",
 					  dev);
+	return err;
+}
+
+/* ---- what runs ------------------------------------------------------------------------------ */
+
+int kf_attach_xdp_running(const struct kf_attach_search *search)
+{
+	char dispatcher[PATH_MAX], path[PATH_MAX + 32];
+	__u32 id = 0;
+	int err = bpf_xdp_query_id(search->ifindex, 0, &id);
+
+	if (err || !id)
+		return err == -ENODEV ? 0 : err;
+	err = kf_attach_running_tell(search, id) ?: pin_of(dispatcher, search->ifindex, id);
+	for (int i = 0; !err && i < PROGRAMS_MAX; i++) {
+		struct bpf_prog_info info = { 0 };
+		_cleanup_close_ int fd = -1;
+		__u32 size = sizeof(info);
+
+		snprintf(path, sizeof(path), "%s/prog%d-prog", dispatcher, i);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			break;
+		err = bpf_obj_get_info_by_fd(fd, &info, &size)
+			      ?: kf_attach_running_tell(search, info.id);
+	}
 	return err;
 }
 
@@ -381,7 +471,7 @@ void kf_attach_xdp_sweep(const struct kf_attach *attach)
 		if (!bpf_xdp_query_id(ifindex, 0, &attached) && attached == id)
 			continue;
 		snprintf(name, sizeof(name), "/%s", entry->d_name);
-		if (!path_of(path, name) && holds_ours(attach, path))
+		if (!path_of(path, name) && kind_held(attach, path))
 			remove_pins(path);
 	}
 }

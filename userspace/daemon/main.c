@@ -12,7 +12,7 @@
  *                    stop before the store is migrated, and the build of before still starts
  *   5. store, secret the policy, and the key to it: if either cannot be trusted, we stop here, and
  *                    what a former daemon has put into the kernel goes on unchanged
- *   6. maps          the pinned ones, or new ones that no program has yet
+ *   6. maps          those that a running program of ours uses, else the pinned ones, or new ones
  *   7. reconcile     the maps say what the store says, before a program could read them
  *   8. interfaces    attached where they are not: only a whole policy is ever enforced
  *   9. the socket    last, so that nobody is told "done" by a daemon that is not, then READY=1
@@ -49,6 +49,7 @@
 #include "netlink.h"
 #include "penalty.h"
 #include "reconcile.h"
+#include "recover.h"
 #include "secret.h"
 #include "secrettext.h"
 #include "store.h"
@@ -312,13 +313,14 @@ static int open_kernel(struct kf_daemon *daemon)
 	const struct kf_config_settings *s = &daemon->settings;
 	const struct kf_maps_settings maps = maps_settings(s);
 	struct kf_why why = { 0 };
-	int err = kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
+	int err = kf_recover_pins(daemon->pin_dir, daemon->secret, &why);
 
+	err = err ?: kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
 	err = err
 		      ?: kf_reconcile_open(&daemon->reconcile, daemon->store, daemon->maps,
 					   daemon->secret,
 					   s->flow_idle * (uint64_t)KF_TIMETEXT_SECOND, &why);
-	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, &why);
+	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, daemon->secret, &why);
 	return err ? give_up(err, &why) : 0;
 }
 
@@ -441,6 +443,24 @@ static int run_daemon(const struct options *options, const struct kf_config_sett
 	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* What tells programs of this installation from others' where their pins are lost; or NULL. */
+static struct kf_secret *find_secret(const struct options *options)
+{
+	struct kf_secret *secret = NULL;
+	struct kf_why why;
+
+	return kf_secret_open(&secret, options->state_dir, false, &why) ? NULL : secret;
+}
+
+static int unload_alone(const struct options *options, struct kf_why *why)
+{
+	struct kf_secret *secret = find_secret(options);
+	int err = kf_unload_alone(options->pin_dir, secret, why);
+
+	kf_secret_close(secret);
+	return err;
+}
+
 /* One line for an operator who waits for it, not for a log. */
 static int run_unload(const struct options *options)
 {
@@ -451,7 +471,7 @@ static int run_unload(const struct options *options)
 	if (holder)
 		err = kf_unload_ask(options->run_dir, holder, &why);
 	else
-		err = kf_unload_alone(options->pin_dir, &why);
+		err = unload_alone(options, &why);
 	if (err) {
 		fprintf(stderr, "keyfilterd: %s\n", *why.text ? why.text : strerror(-err));
 		return EXIT_FAILURE;

@@ -64,6 +64,37 @@ void kf_maps_seal(struct kf_maps *maps);
  */
 int kf_maps_unload(const char *pin_dir, struct kf_why *why);
 
+/* ---- what runs already (maps_running.c) ------------------------------------------------------ */
+
+/* The maps that programs of one installation use; id 0: none of them uses it. */
+struct kf_maps_running {
+	__u64 secret[2]; /* the installation's, for kf_maps_running_add() */
+	unsigned int programs;
+	bool differ;  /* two of them use different maps of one name */
+	char dev[16]; /* where one of them runs */
+	__u32 id[KF_MAP_COUNT];
+};
+
+/* Adds a program, unless it is another installation's. */
+int kf_maps_running_add(struct kf_maps_running *running, const char *dev, int program_fd);
+/*
+ * Makes the pins below @pin_dir be those maps, and logs what was not. Where the programs differ and
+ * the pins are whole, they stay: the programs are replaced. As kf_recover_pins() says.
+ */
+int kf_maps_running_pin(const struct kf_maps_running *running, const char *pin_dir,
+			struct kf_why *why);
+
+/* The ids of the pinned maps, 0 for a missing one; how many are missing. */
+int kf_maps_pin_ids(const char *pin_dir, __u32 ids[static KF_MAP_COUNT]);
+/* Does it use a kf_config with this secret? */
+bool kf_maps_program_is_of(int program_fd, const __u64 secret[static 2]);
+/* Is its kf_config pinned, in @pin_dir or in a directory beside it? */
+bool kf_maps_program_is_pinned(int program_fd, const char *pin_dir);
+/* Is every map of ours that it uses the one of these ids, and kf_config among them? */
+bool kf_maps_program_uses(int program_fd, const __u32 ids[static KF_MAP_COUNT]);
+
+/* ---- the handle ------------------------------------------------------------------------------ */
+
 int kf_maps_fd(const struct kf_maps *maps, enum kf_map map); /* borrowed; for ring_buffer__new() */
 uint32_t kf_maps_entries(const struct kf_maps *maps, enum kf_map map); /* max_entries */
 const char *kf_maps_name(enum kf_map map);

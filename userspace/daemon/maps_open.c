@@ -11,6 +11,7 @@
 
 #include "bpf/keyfilter_xdp.skel.h"
 #include "cleanup.h"
+#include "log.h"
 #include "why.h"
 
 /* ---- what the maps must be like -------------------------------------------------------------- */
@@ -79,8 +80,10 @@ static int open_object(struct kf_maps *maps, const struct kf_maps_settings *sett
 
 /* ---- new maps -------------------------------------------------------------------------------- */
 
-/* libbpf makes the maps with their BTF, so that bpftool shows them with names; no program is
- * loaded. */
+/*
+ * Those that are not open yet. libbpf makes the maps with their BTF, so that bpftool shows them
+ * with names; no program is loaded.
+ */
 static int create_maps(struct kf_maps *maps, struct bpf_object *object, const char *pin_dir,
 		       struct kf_why *why)
 {
@@ -91,10 +94,12 @@ static int create_maps(struct kf_maps *maps, struct bpf_object *object, const ch
 
 	bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
 	for (int i = 0; i < KF_MAP_COUNT; i++) {
-		err = kf_maps_pin_path(path, pin_dir, i);
-		if (!err)
-			err = bpf_map__set_pin_path(
-				bpf_object__find_map_by_name(object, kf_maps_name(i)), path);
+		struct bpf_map *map = bpf_object__find_map_by_name(object, kf_maps_name(i));
+
+		err = bpf_map__set_autocreate(map, maps->fd[i] < 0);
+		err = err ?: kf_maps_pin_path(path, pin_dir, i);
+		if (!err && maps->fd[i] < 0)
+			err = bpf_map__set_pin_path(map, path);
 		if (err)
 			return kf_why_set(why, err,
 					  "cannot name the pin of %s: %s; give another "
@@ -111,6 +116,8 @@ static int create_maps(struct kf_maps *maps, struct bpf_object *object, const ch
 				  "keys_max, sources_max and flows_max if memory is short",
 				  strerror(-err));
 	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		if (maps->fd[i] >= 0)
+			continue;
 		maps->fd[i] =
 			fcntl(bpf_map__fd(bpf_object__find_map_by_name(object, kf_maps_name(i))),
 			      F_DUPFD_CLOEXEC, 3);
@@ -245,12 +252,15 @@ static int check_pin(const struct kf_maps *maps, enum kf_map map, const char *pi
 			  setting_value(maps, map, spec->max_entries));
 }
 
+/* What is missing stays -1. */
 static int open_pins(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
 {
 	int err;
 
 	for (int i = 0; i < KF_MAP_COUNT; i++) {
 		maps->fd[i] = open_pin(pin_dir, i);
+		if (maps->fd[i] == -ENOENT)
+			continue;
 		if (maps->fd[i] < 0)
 			return kf_why_set(why, -EPROTO,
 					  "cannot open %s/maps/%s: %s; keyfilterd --unload, "
@@ -368,27 +378,52 @@ static int make_fresh(struct kf_maps *maps, const struct kf_maps_settings *setti
 	return err;
 }
 
-/* Opens and checks what is pinned. */
-static int open_present(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
+/*
+ * Single maps whose pins are missing, and that no running program uses (kf_recover_pins() has put
+ * back those of the others): made anew, and filled as any other that differs from the store.
+ */
+static int make_missing(struct kf_maps *maps, struct bpf_object *object, const char *pin_dir,
+			struct kf_why *why)
 {
-	int err = open_pins(maps, pin_dir, why);
+	bool missing = false;
 
-	if (!err)
-		err = map_memory(maps, why);
-	return err ? err : check_config(maps, pin_dir, why);
+	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		if (maps->fd[i] >= 0)
+			continue;
+		kf_log_warning("%s/maps/%s was missing; no program uses it, and it is made anew",
+			       pin_dir, kf_maps_name(i));
+		missing = true;
+	}
+	return missing ? create_maps(maps, object, pin_dir, why) : 0;
 }
 
 static int take_over(struct kf_maps *maps, const struct kf_maps_settings *settings,
-		     const char *pin_dir, struct kf_why *why)
+		     struct bpf_object *object, const char *pin_dir, struct kf_why *why)
 {
-	int err = open_present(maps, pin_dir, why);
+	int err = open_pins(maps, pin_dir, why);
 
+	err = err ?: make_missing(maps, object, pin_dir, why);
+	err = err ?: map_memory(maps, why);
+	err = err ?: check_config(maps, pin_dir, why);
 	if (err)
 		return err;
 	__atomic_store_n(&maps->config->event_rate, settings->event_rate, __ATOMIC_RELAXED);
 	__atomic_store_n(&maps->config->head_timeout_ns, settings->head_timeout_ns,
 			 __ATOMIC_RELAXED);
 	return 0;
+}
+
+/* Without what is missing; whether it may be made is known only when the secret is. */
+static int check_present(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
+{
+	void *config = NULL;
+	int err = open_pins(maps, pin_dir, why);
+
+	err = err
+		      ?: map_one(maps, KF_MAP_kf_config, "run keyfilterd as root",
+				 &maps->config_bytes, &config, why);
+	maps->config = config;
+	return err ?: check_config(maps, pin_dir, why);
 }
 
 static int open_all(struct kf_maps *maps, const char *pin_dir,
@@ -415,7 +450,7 @@ static int open_all(struct kf_maps *maps, const char *pin_dir,
 	err = look_for_pins(pin_dir, why);
 	if (err < 0)
 		return err;
-	return err ? take_over(maps, settings, pin_dir, why)
+	return err ? take_over(maps, settings, object, pin_dir, why)
 		   : make_fresh(maps, settings, object, pin_dir, why);
 }
 
@@ -470,7 +505,7 @@ int kf_maps_check(const char *pin_dir, const struct kf_maps_settings *settings, 
 	err = open_object(maps, settings, &object, why);
 	if (!err)
 		err = look_for_pins(pin_dir, why);
-	return err > 0 ? open_present(maps, pin_dir, why) : err;
+	return err > 0 ? check_present(maps, pin_dir, why) : err;
 }
 
 void kf_maps_close(struct kf_maps *maps)

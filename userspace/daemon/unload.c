@@ -19,6 +19,7 @@
 #include "lock.h"
 #include "log.h"
 #include "maps.h"
+#include "recover.h"
 #include "why.h"
 
 #define WAIT_SECONDS 60
@@ -90,34 +91,21 @@ static int check_free(const char *pin_dir, struct kf_why *why)
 
 /*
  * In another network namespace there is nothing of ours to be found, so nothing would be taken off,
- * and without its pins what runs elsewhere could not be found any more. -EXDEV.
+ * and without its pins what runs elsewhere could not be found any more: -EXDEV.
  */
-static int check_namespace(const char *pin_dir, struct kf_why *why)
+static int check_pins(const char *pin_dir, struct kf_why *why)
 {
-	char path[PATH_MAX], own[64] = "", noted[64] = "";
-
-	snprintf(path, sizeof(path), "%s/%s", pin_dir, KF_ATTACH_NETNS);
-	if (readlink(path, noted, sizeof(noted) - 1) < 0 ||
-	    readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0 || !strcmp(own, noted))
-		return 0;
-	return kf_why_set(why, -EXDEV,
-			  "%s belongs to the network namespace %s, and this is %s; run it there "
-			  "(nsenter --net=FILE), or, if that one is gone, remove %s first",
-			  pin_dir, noted, own, path);
-}
-
-int kf_unload_alone(const char *pin_dir, struct kf_why *why)
-{
-	_cleanup_(kf_attach_closep) struct kf_attach *attach = NULL;
-	int err;
-
 	if (access(pin_dir, F_OK) && errno == ENOENT)
 		return 0;
-	err = check_free(pin_dir, why) ?: check_namespace(pin_dir, why);
-	if (err)
-		return err;
-	err = kf_attach_open(&attach, pin_dir, why);
-	/* without kf_config there is nothing that a program of ours could run on */
+	return check_free(pin_dir, why) ?: kf_attach_check_namespace(pin_dir, why);
+}
+
+static int take_off(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why)
+{
+	_cleanup_(kf_attach_closep) struct kf_attach *attach = NULL;
+	int err = kf_attach_open(&attach, pin_dir, secret, why);
+
+	/* with neither kf_config nor the secret there is nothing that could be found to be ours */
 	if (err && err != -ENOENT)
 		return err;
 	err = attach ? kf_unload_programs(attach, why) : 0;
@@ -125,6 +113,21 @@ int kf_unload_alone(const char *pin_dir, struct kf_why *why)
 		return err;
 	kf_attach_close(TAKE_PTR(attach));
 	return kf_unload_pins(pin_dir, why);
+}
+
+/* Pins that were lost come back first: then all that follows finds what it is used to. */
+int kf_unload_alone(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why)
+{
+	int err = check_pins(pin_dir, why);
+
+	if (err)
+		return err;
+	/* what hinders a start does not hinder the end, but for pins that are elsewhere */
+	err = secret ? kf_recover_pins(pin_dir, secret, why) : 0;
+	if (err == -EBUSY)
+		return err;
+	err = access(pin_dir, F_OK) ? 0 : take_off(pin_dir, secret, why);
+	return err ?: kf_recover_is_off(pin_dir, secret, why);
 }
 
 /* ---- a running daemon ------------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct kf_attach;
+struct kf_secret;
 struct kf_why;
 
 /* Takes the programs off every interface there is. 0, or the first error, and goes on after it. */
@@ -20,10 +21,11 @@ int kf_unload_programs(struct kf_attach *attach, struct kf_why *why);
 int kf_unload_pins(const char *pin_dir, struct kf_why *why);
 
 /*
- * Both, for a pin directory that no daemon holds. 0 also when there was nothing. -EXDEV: its
- * interfaces are in another network namespace than this process.
+ * Both, for a pin directory that no daemon holds. 0 also when there was nothing. With @secret,
+ * which may be NULL, also what runs without its pins. -EXDEV: its interfaces are in another network
+ * namespace than this process; -EBUSY: something of ours still runs, or may be ours.
  */
-int kf_unload_alone(const char *pin_dir, struct kf_why *why);
+int kf_unload_alone(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why);
 
 /* Asks the daemon at @run_dir (its pid is @pid) to do it, and waits until it has ended. */
 int kf_unload_ask(const char *run_dir, pid_t pid, struct kf_why *why);
