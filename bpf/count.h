@@ -44,6 +44,16 @@ static __always_inline void kf_count_cut(__u32 service)
 		counters->flows_cut++;
 }
 
+/* A packet that was dropped, and of no service that is known. */
+static __always_inline void kf_count_unread(enum kf_unread_why why)
+{
+	__u32 zero = 0;
+	struct kf_unread *unread = bpf_map_lookup_elem(&kf_unread, &zero);
+
+	if (unread)
+		unread->packets[why]++;
+}
+
 /* Takes a token; the bucket holds what one second brings. */
 static __always_inline bool kf_event_permitted(struct kf_event_rate *bucket, __u64 rate, __u64 now)
 {

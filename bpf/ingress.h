@@ -7,6 +7,7 @@
 
 #include "judge.h"
 #include "penalty.h"
+#include "plain.h"
 #include "service.h"
 #include "source.h"
 #include "synrate.h"
@@ -26,6 +27,29 @@
 
 KF_STATIC_ASSERT(KF_REASON_COUNT <= 64, "reasons no longer fit one word");
 
+/* A packet whose ports are not known; dropped where the stack behind might come to know them. */
+static __always_inline bool kf_ingress_unread(bool drop, int *verdict)
+{
+	if (drop) {
+		*verdict = KF_VERDICT_DROP;
+		kf_count_unread(KF_UNREAD_HEADERS);
+	}
+	return false;
+}
+
+/*
+ * A segment for no service by the address that it names. One whose sender chose its way may come to
+ * one all the same, and is dropped where a service has its port.
+ */
+static __always_inline bool kf_ingress_passing(const struct kf_l3 *l3, __u16 port, int *verdict)
+{
+	if ((l3->met & KF_MET_ROUTED) && kf_service_has_port(port)) {
+		*verdict = KF_VERDICT_DROP;
+		kf_count_unread(KF_UNREAD_ROUTED);
+	}
+	return false;
+}
+
 /* Stages 1 and 2. False, with a verdict, for what is not for a service. */
 static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, int *verdict)
 {
@@ -35,20 +59,17 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	enum kf_l3_result result = kf_packet_l3(ctx, &c, data, &l3);
 	__be16 *ports;
 
-	*verdict = result == KF_L3_DROP ? KF_VERDICT_DROP : KF_VERDICT_PASS;
+	*verdict = KF_VERDICT_PASS;
 	if (result != KF_L3_TCP)
-		return false;
+		return kf_ingress_unread(result == KF_L3_DROP, verdict);
 	ports = kf_packet_ports(data, data_end, &l3);
-	if (!ports) {
-		/* there, but behind more headers than lie in reach: the stack would find it */
-		if (l3.l4_offset + 4 <= kf_ctx_len(ctx))
-			*verdict = KF_VERDICT_DROP;
-		return false;
-	}
+	/* there, but behind more headers than lie in reach: the stack would find it */
+	if (!ports)
+		return kf_ingress_unread(l3.l4_offset + 4 <= kf_ctx_len(ctx), verdict);
 	p->key.client_port = bpf_ntohs(ports[0]);
 	p->key.server_port = bpf_ntohs(ports[1]);
 	if (!kf_service_find(l3.daddr, l3.ipv6, p->key.server_port, &p->service))
-		return false;
+		return kf_ingress_passing(&l3, p->key.server_port, verdict);
 	kf_address_copy(p->key.client, l3.saddr, l3.ipv6);
 	kf_address_copy(p->key.server, l3.daddr, l3.ipv6);
 	p->ipv6 = l3.ipv6;
@@ -57,6 +78,8 @@ static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, in
 	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
 	/* the addresses are read again, rather than kept on the stack */
 	asm volatile("" ::: "memory");
+	if (l3.met & KF_MET_ROUTED)
+		p->detail = KF_DETAIL_SOURCE_ROUTE;
 	if (l3.ipv6 && (kf_address_is_mapped(p->key.client) || kf_address_is_mapped(p->key.server)))
 		p->detail = KF_DETAIL_ADDRESS;
 	return true;
@@ -70,13 +93,24 @@ __noinline int kf_ingress_syn(KF_CTX *ctx, struct kf_packet *p)
 
 	if (!p || !config)
 		return 0;
-	if (!p->detail && kf_packet_mptcp(ctx, p))
-		p->detail = KF_DETAIL_MPTCP;
 	service = kf_service_at(p->service);
-	if (!service || !service->syn_interval_ns || (p->tcp_flags & KF_TCP_ACK) ||
-	    kf_syn_conforms(config, service, p->key.client) || kf_source_is_allowed(p, config))
-		return 0;
-	return KF_REASON_SYN_RATE;
+	if (service && service->syn_interval_ns && !(p->tcp_flags & KF_TCP_ACK) &&
+	    !kf_syn_conforms(config, service, p->key.client) && !kf_source_is_allowed(p, config))
+		return KF_REASON_SYN_RATE;
+	if (!p->detail)
+		p->detail = kf_plain_syn(ctx, p);
+	return 0;
+}
+
+/* A keep-alive probe loses its byte, and is a segment without data then. */
+static __always_inline void kf_ingress_probe(KF_CTX *ctx, struct kf_packet *p)
+{
+	if (!kf_plain_is_probe(p))
+		return;
+	if (p->monitor)
+		p->payload_len = 0;
+	else
+		kf_plain_data(ctx, p);
 }
 
 /* Stages 4 to 7. */
@@ -87,6 +121,8 @@ static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
 		out->reason = kf_ingress_syn(ctx, p);
 	if (out->reason)
 		return;
+	if (p->payload_len == 1 && !p->detail)
+		kf_ingress_probe(ctx, p);
 	if (p->detail)
 		out->reason = KF_REASON_MALFORMED;
 	else if ((p->payload_len || (p->tcp_flags & KF_TCP_FIN)) && !(p->tcp_flags & KF_TCP_RST))

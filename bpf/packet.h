@@ -24,7 +24,10 @@
 #include "scratch.h"
 
 #define KF_VLAN_TAGS	   8
-#define KF_IPV6_EXTENSIONS 8
+#define KF_IPV6_EXTENSIONS 8 /* RFC 8504 section 5.3 */
+
+#define KF_IPPROTO_HIP	   139 /* RFC 7401 */
+#define KF_IPPROTO_SHIM6   140 /* RFC 5533 */
 
 #define KF_L4_OFFSET_MAX   0xfff /* a mask for the verifier */
 
@@ -34,9 +37,11 @@
 #define KF_TCP_ACK	   0x10
 #define KF_TCP_URG	   0x20
 
-#define KF_TCPOPT_EOL	   0
-#define KF_TCPOPT_NOP	   1
-#define KF_TCPOPT_MPTCP	   30 /* RFC 8684 section 3 */
+/* Options of IPv4 and of TCP begin alike: a kind, and a length but for these two. */
+#define KF_OPTION_EOL  0
+#define KF_OPTION_NOP  1
+#define KF_OPTION_LSRR 131 /* RFC 791 section 3.1 */
+#define KF_OPTION_SSRR 137
 
 struct kf_cursor {
 	void *pos;
@@ -48,13 +53,25 @@ struct kf_vlan {
 	__be16 proto;
 };
 
-/* Other extension headers have the same shape: next header, length, something. */
-struct kf_ipv6_fragment {
+/*
+ * The first 8 bytes of an IPv6 extension header, which is as long as the shortest one. All that are
+ * walked have this shape (RFC 6564 section 4, RFC 8200 section 4.4 and 4.5).
+ */
+struct kf_ipv6_extension {
 	__u8 next;
-	__u8 reserved; /* the length, in other extension headers */
-	__be16 offset; /* 13 bits, then flags; RFC 8200 section 4.5 */
-	__be32 id;
+	__u8 len; /* in units that depend on the header; Fragment: reserved */
+	union {
+		__be16 offset; /* Fragment: 13 bits, then flags */
+		struct {
+			__u8 type; /* Routing */
+			__u8 segments_left;
+		};
+	};
+	__be32 rest;
 };
+
+#define KF_MET_FRAGMENT 0x1u /* it is the first of several fragments */
+#define KF_MET_ROUTED	0x2u /* its sender chose its way */
 
 /* What is known of the network layer before the ports are. */
 struct kf_l3 {
@@ -64,7 +81,7 @@ struct kf_l3 {
 	__u32 l4_offset;
 	__u32 total; /* bytes of the IP packet; 0: as long as the frame (jumbogram) */
 	__u8 ipv6;
-	__u8 fragment; /* 1: the first of several */
+	__u8 met; /* KF_MET_* */
 };
 
 static __always_inline bool kf_is_vlan(__be16 proto)
@@ -93,6 +110,62 @@ static __always_inline int kf_packet_ethernet(struct kf_cursor *c)
 	return proto;
 }
 
+/* A walk over the options of an IPv4 or a TCP header, which has room for 40 bytes of them. */
+struct kf_options {
+	__u8 bytes[64];
+	__u32 at;
+	__u32 len;
+	__u32 found; /* a kind that was looked for is among them */
+};
+
+/*
+ * The kind of the option at options->at, and on to the next one; KF_OPTION_EOL where there is none,
+ * or none that a stack would read.
+ */
+static __always_inline __u8 kf_options_next(struct kf_options *options)
+{
+	__u32 at = options->at;
+	__u8 kind, len;
+
+	KF_LAUNDER(at);
+	if (at >= options->len || at >= sizeof(options->bytes) - 1)
+		return KF_OPTION_EOL;
+	kind = options->bytes[at];
+	options->at = at + 1;
+	if (kind == KF_OPTION_EOL || kind == KF_OPTION_NOP)
+		return kind;
+	len = options->bytes[at + 1];
+	options->at = at + len;
+	return len < 2 || at + len > options->len ? KF_OPTION_EOL : kind;
+}
+
+static long kf_route_step(__u32 index, void *context)
+{
+	struct kf_options *options = context;
+	__u8 kind = kf_options_next(options);
+
+	options->found |= kind == KF_OPTION_LSRR || kind == KF_OPTION_SSRR;
+	return kind == KF_OPTION_EOL || options->found;
+}
+
+/*
+ * KF_MET_ROUTED if the sender chose the way of this IPv4 packet, whose options stand at @offset. It
+ * may be for another address than it names; and a stack that takes it sends its answers back the
+ * way that it came, so that a handshake proves no address.
+ */
+__noinline int kf_packet_source_route(KF_CTX *ctx, __u32 offset, __u32 len)
+{
+	struct kf_options options = {};
+
+	if (!len || len > 40)
+		return 0;
+	options.len = len;
+	if (kf_ctx_load(ctx, offset, options.bytes, kf_length(len, sizeof(options.bytes))))
+		return KF_MET_ROUTED;
+	kf_loop(40, kf_route_step, &options);
+	return options.found ? KF_MET_ROUTED : 0;
+}
+
 /* What becomes of a frame whose network layer was read. */
 enum kf_l3_result {
 	KF_L3_TCP,
@@ -101,10 +174,22 @@ enum kf_l3_result {
 };
 
 /*
- * Later fragments carry no ports and pass: the first one, which does, is refused, and without it
- * nothing is ever reassembled.
+ * Fragments. Later ones carry no ports and pass: without the first one, which has offset 0, nothing
+ * is ever reassembled. Every first one is read: where it is TCP for a service it is refused, and
+ * where it does not hold the whole TCP header it is dropped, whoever it is for (RFC 7112 section 5;
+ * RFC 1858 section 3.1 for IPv4), as another fragment could bring the ports. Only the bytes of the
+ * IP packet count: behind it a frame may hold others, which the stack does not see.
  */
-static __always_inline enum kf_l3_result kf_packet_ipv4(struct kf_cursor *c, struct kf_l3 *l3)
+static __always_inline enum kf_l3_result kf_packet_first(const struct kf_l3 *l3)
+{
+	if ((l3->met & KF_MET_FRAGMENT) && l3->total &&
+	    l3->l4_offset + sizeof(struct tcphdr) > l3->offset + l3->total)
+		return KF_L3_DROP;
+	return KF_L3_TCP;
+}
+
+static __always_inline enum kf_l3_result kf_packet_ipv4(KF_CTX *ctx, struct kf_cursor *c,
+							struct kf_l3 *l3)
 {
 	struct iphdr *ip = c->pos;
 
@@ -116,59 +201,79 @@ static __always_inline enum kf_l3_result kf_packet_ipv4(struct kf_cursor *c, str
 	l3->daddr = &ip->daddr;
 	l3->l4_offset = l3->offset + ip->ihl * 4;
 	l3->total = bpf_ntohs(ip->tot_len);
-	l3->fragment = !!(ip->frag_off & bpf_htons(0x2000));
-	return KF_L3_TCP;
+	if (ip->ihl > 5)
+		l3->met = kf_packet_source_route(ctx, l3->offset + sizeof(*ip),
+						 ip->ihl * 4 - sizeof(*ip));
+	if (ip->frag_off & bpf_htons(0x2000))
+		l3->met |= KF_MET_FRAGMENT;
+	return kf_packet_first(l3);
 }
 
 /* Where the walk over extension headers stands. */
 struct kf_extensions {
 	KF_CTX *ctx;
 	__u32 offset;
+	__u32 end; /* of the IP packet in the frame */
 	__u8 next;
-	__u8 fragment;
+	__u8 met;    /* KF_MET_* */
 	__u8 result; /* enum kf_l3_result */
 	__u8 pad;
 };
 
+/*
+ * Does something follow this header that a stack would go on to? Those of RFC 7045 section 4, but
+ * ESP, which nobody can read, and the experimental ones, whose shape nobody knows: what the stack
+ * does not know either it does not walk past.
+ */
+static __always_inline bool kf_is_extension(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
+	       next == IPPROTO_AH || next == IPPROTO_DSTOPTS || next == IPPROTO_MH ||
+	       next == KF_IPPROTO_HIP || next == KF_IPPROTO_SHIM6;
+}
+
 static long kf_extensions_step(__u32 index, void *context)
 {
 	struct kf_extensions *e = context;
-	struct kf_ipv6_fragment header;
+	struct kf_ipv6_extension header;
 	__u32 len = 8;
 
-	e->result = KF_L3_PASS;
-	if (e->next == IPPROTO_TCP) {
-		e->result = KF_L3_TCP;
+	if (!kf_is_extension(e->next)) {
+		e->result = e->next == IPPROTO_TCP ? KF_L3_TCP : KF_L3_PASS;
 		return 1;
 	}
-	if (e->next != IPPROTO_HOPOPTS && e->next != IPPROTO_ROUTING &&
-	    e->next != IPPROTO_DSTOPTS && e->next != IPPROTO_MH && e->next != IPPROTO_AH &&
-	    e->next != IPPROTO_FRAGMENT)
-		return 1;
-	if (kf_ctx_load(e->ctx, e->offset, &header, sizeof(header)))
+	/* from here on: the stack may know more of the chain than is in reach (RFC 7112) */
+	e->result = KF_L3_DROP;
+	if (e->offset + sizeof(header) > e->end ||
+	    kf_ctx_load(e->ctx, e->offset, &header, sizeof(header)))
 		return 1;
 	if (e->next == IPPROTO_FRAGMENT) {
-		if (header.offset & bpf_htons(0xfff8))
+		if (header.offset & bpf_htons(0xfff8)) {
+			/* a later one; fragments of fragments are not sent by anybody */
+			e->result = e->met & KF_MET_FRAGMENT ? KF_L3_DROP : KF_L3_PASS;
 			return 1;
-		e->fragment = 1;
+		}
+		e->met |= KF_MET_FRAGMENT;
+	} else if (e->next == IPPROTO_AH) {
+		len = (header.len + 2) * 4; /* RFC 4302 section 2.2 */
 	} else {
-		/* RFC 8200 section 4.2; RFC 4302 section 2.2 counts in words, less two */
-		len = e->next == IPPROTO_AH ? (header.reserved + 2) * 4 : (header.reserved + 1) * 8;
+		len = (header.len + 1) * 8;
 	}
+	/* RFC 5095: type 0 is not to be followed; the others say where the packet goes on to */
+	if (e->next == IPPROTO_ROUTING && (!header.type || header.segments_left))
+		e->met |= KF_MET_ROUTED;
 	e->next = header.next;
 	e->offset += len;
-	/* the stack would follow a longer chain, so it must not pass (RFC 8504 section 5.3) */
-	e->result = KF_L3_DROP;
 	return 0;
 }
 
-/* Returns the offset of the TCP header, the result from bit 16 on, and a fragment in bit 24. */
-__noinline __u32 kf_packet_extensions(KF_CTX *ctx, __u32 offset, __u32 next)
+/* Returns the offset of the TCP header, from bit 16 on the result, from bit 24 on what was met. */
+__noinline __u32 kf_packet_extensions(KF_CTX *ctx, __u32 offset, __u32 next, __u32 end)
 {
-	struct kf_extensions e = { .ctx = ctx, .offset = offset, .next = next };
+	struct kf_extensions e = { .ctx = ctx, .offset = offset, .next = next, .end = end };
 
 	kf_loop(KF_IPV6_EXTENSIONS + 1, kf_extensions_step, &e);
-	return (e.offset & 0xffff) | (__u32)e.result << 16 | (__u32)e.fragment << 24;
+	return (e.offset & 0xffff) | (__u32)e.result << 16 | (__u32)e.met << 24;
 }
 
 static __always_inline enum kf_l3_result kf_packet_ipv6(KF_CTX *ctx, struct kf_cursor *c,
@@ -190,10 +295,12 @@ static __always_inline enum kf_l3_result kf_packet_ipv6(KF_CTX *ctx, struct kf_c
 		return KF_L3_TCP;
 	if (ip->nexthdr == IPPROTO_UDP || ip->nexthdr == IPPROTO_ICMPV6)
 		return KF_L3_PASS;
-	found = kf_packet_extensions(ctx, l3->l4_offset, ip->nexthdr);
+	found = kf_packet_extensions(ctx, l3->l4_offset, ip->nexthdr,
+				     l3->total ? l3->offset + l3->total : kf_ctx_len(ctx));
 	l3->l4_offset = found & 0xffff;
-	l3->fragment = found >> 24 & 1;
-	return found >> 16 & 0xff;
+	l3->met = found >> 24;
+	found = found >> 16 & 0xff;
+	return found == KF_L3_TCP ? kf_packet_first(l3) : found;
 }
 
 static __always_inline enum kf_l3_result kf_packet_l3(KF_CTX *ctx, struct kf_cursor *c, void *start,
@@ -203,7 +310,7 @@ static __always_inline enum kf_l3_result kf_packet_l3(KF_CTX *ctx, struct kf_cur
 
 	l3->offset = c->pos - start;
 	if (proto == bpf_htons(ETH_P_IP))
-		return kf_packet_ipv4(c, l3);
+		return kf_packet_ipv4(ctx, c, l3);
 	if (proto == bpf_htons(ETH_P_IPV6))
 		return kf_packet_ipv6(ctx, c, l3);
 	/* the stack would go on taking tags off, priority tags without end */
@@ -259,7 +366,7 @@ static __always_inline void kf_packet_tcp(KF_CTX *ctx, struct tcphdr *tcp, const
 	__u32 end = l3->offset + l3->total;
 	__u32 header;
 
-	if (l3->fragment) {
+	if (l3->met & KF_MET_FRAGMENT) {
 		p->detail = KF_DETAIL_FRAGMENT;
 		return;
 	}
@@ -278,64 +385,7 @@ static __always_inline void kf_packet_tcp(KF_CTX *ctx, struct tcphdr *tcp, const
 	p->seq = bpf_ntohl(tcp->seq);
 	p->ack = bpf_ntohl(tcp->ack_seq);
 	p->tcp_flags = ((__u8 *)tcp)[13];
-	p->detail = 0;
-	if ((p->tcp_flags & KF_TCP_SYN) && p->payload_len)
-		p->detail = KF_DETAIL_DATA_ON_SYN;
-	else if (p->tcp_flags & KF_TCP_URG)
-		p->detail = KF_DETAIL_URGENT;
-}
-
-struct kf_options {
-	__u8 bytes[64]; /* a TCP header can hold 40 */
-	__u32 at;
-	__u32 len;
-	__u32 mptcp;
-};
-
-static long kf_options_step(__u32 index, void *context)
-{
-	struct kf_options *options = context;
-	__u32 at = options->at;
-	__u8 kind, len;
-
-	KF_LAUNDER(at);
-	if (at >= options->len || at >= sizeof(options->bytes))
-		return 1;
-	kind = options->bytes[at];
-	if (kind == KF_TCPOPT_MPTCP)
-		options->mptcp = 1;
-	if (kind == KF_TCPOPT_EOL || kind == KF_TCPOPT_MPTCP)
-		return 1;
-	options->at = at + 1;
-	if (kind == KF_TCPOPT_NOP)
-		return 0;
-	if (at >= sizeof(options->bytes) - 1)
-		return 1;
-	len = options->bytes[at + 1];
-	options->at = at + len;
-	return len < 2;
-}
-
-/*
- * Does the SYN at @p ask for Multipath TCP? Its segments would carry sequence numbers of their own,
- * and the stream could go on over a path that is not seen.
- */
-__noinline int kf_packet_mptcp(KF_CTX *ctx, struct kf_packet *p)
-{
-	struct kf_options options = {};
-	__u32 at, len;
-
-	if (!p)
-		return 1;
-	at = p->l4_offset + sizeof(struct tcphdr);
-	len = p->payload_offset - at;
-	if (!len || len > sizeof(options.bytes))
-		return 0;
-	options.len = len;
-	if (kf_ctx_load(ctx, at, options.bytes, kf_length(len, sizeof(options.bytes))))
-		return 1;
-	kf_loop(sizeof(options.bytes), kf_options_step, &options);
-	return options.mptcp;
+	p->detail = p->tcp_flags & KF_TCP_URG ? KF_DETAIL_URGENT : 0;
 }
 
 #endif /* KEYFILTER_PACKET_H */

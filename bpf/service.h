@@ -18,6 +18,15 @@ static __always_inline struct kf_service *kf_service_at(__u32 index)
 	return service && service->live ? service : NULL;
 }
 
+/* Has any service this port, on whatever address? */
+static __always_inline bool kf_service_has_port(__u16 port)
+{
+	__u32 at = port;
+	struct kf_port *entry = bpf_map_lookup_elem(&kf_ports, &at);
+
+	return entry && (entry->any | entry->listeners);
+}
+
 /* A service that names the address comes before one on any address. */
 static __always_inline struct kf_service *kf_service_find(const void *addr, bool ipv6, __u16 port,
 							  __u8 *index)

@@ -105,9 +105,9 @@ static long kf_turn_option(__u32 index, void *context)
 	if (at >= walk->len || at > 63)
 		return 1;
 	bytes += at;
-	if (bytes[0] == KF_TCPOPT_EOL)
+	if (bytes[0] == KF_OPTION_EOL)
 		return 1;
-	if (bytes[0] == KF_TCPOPT_NOP) {
+	if (bytes[0] == KF_OPTION_NOP) {
 		walk->at = at + 1;
 		return 0;
 	}
@@ -224,7 +224,7 @@ static __always_inline __u32 kf_turn_tcp(struct kf_turn_image *image, const stru
 	tcp->tcp.ack_seq = bpf_htonl(t->ack);
 	((__be32 *)tcp)[3] = bpf_htonl(len / 4 << 28 | (__u32)t->flags << 16 | window);
 	((__be32 *)tcp)[4] = 0;
-	((__be32 *)tcp)[5] = bpf_htonl(KF_TCPOPT_NOP << 24 | KF_TCPOPT_NOP << 16 |
+	((__be32 *)tcp)[5] = bpf_htonl(KF_OPTION_NOP << 24 | KF_OPTION_NOP << 16 |
 				       KF_TCPOPT_TIMESTAMP << 8 | KF_TCPOPT_TS_LEN);
 	tcp->ts_value = t->ts_value;
 	tcp->ts_echo = t->ts_echo;

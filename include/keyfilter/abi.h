@@ -12,13 +12,14 @@
  *   1  first layout
  *   2  answers, cuts, rates, penalties: kf_answers, kf_penalties and kf_syns are new; kf_config,
  *      kf_service, kf_counters, kf_flow and kf_event have new members
+ *   3  kf_unread is new
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
 
 #include <linux/types.h>
 
-#define KF_ABI_VERSION 2u
+#define KF_ABI_VERSION 3u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -166,6 +167,24 @@ struct kf_counters {
 	__u64 reserved[2];
 };
 KF_ABI_SIZE(struct kf_counters, 8 * (KF_REASON_MAX + 10));
+
+/*
+ * kf_unread: PERCPU_ARRAY of one. Packets of no service that is known, dropped because they might
+ * come to one all the same.
+ */
+enum kf_unread_why {
+	KF_UNREAD_HEADERS, /* its headers cannot be read up to the ports */
+	KF_UNREAD_ROUTED,  /* source-routed, to the port of a service */
+	KF_UNREAD_COUNT
+};
+
+#define KF_UNREAD_MAX 8
+KF_STATIC_ASSERT(KF_UNREAD_COUNT <= KF_UNREAD_MAX, "too many causes");
+
+struct kf_unread {
+	__u64 packets[KF_UNREAD_MAX]; /* by enum kf_unread_why */
+};
+KF_ABI_SIZE(struct kf_unread, 8 * KF_UNREAD_MAX);
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
@@ -494,7 +513,8 @@ KF_ABI_SIZE(struct kf_event_rate, 32);
 	X(kf_event_rate)                                                                           \
 	X(kf_answers)                                                                              \
 	X(kf_penalties)                                                                            \
-	X(kf_syns)
+	X(kf_syns)                                                                                 \
+	X(kf_unread)
 
 /* Names of the programs in keyfilter_xdp.bpf.o and keyfilter_tc.bpf.o. */
 #define KF_PROGRAM_XDP	   "keyfilter_xdp"

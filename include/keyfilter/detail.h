@@ -67,7 +67,8 @@
 	X(ADDRESS, "address")                                                                      \
 	X(TRUNCATED, "truncated")                                                                  \
 	X(RESPONSE_UNKNOWN, "response_unknown")                                                    \
-	X(RESPONSE_STRAY, "response_stray")
+	X(RESPONSE_STRAY, "response_stray")                                                        \
+	X(SOURCE_ROUTE, "source_route")
 
 /* clang-format off */
 enum kf_detail {

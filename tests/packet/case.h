@@ -57,6 +57,8 @@ void kf_fail(struct kf_case *c, const char *format, ...) __attribute__((format(p
 const char *kf_data_read(struct kf_case *c, const char *at, struct kf_data *data);
 /* FIELD=VALUE ... up to the data. */
 void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_spec *spec);
+void kf_expect_read(struct kf_case *c, const char *at, struct kf_expect *expect);
+void kf_check(struct kf_case *c, const struct kf_expect *expect); /* of c->ran */
 /* The client's next segment. */
 struct kf_frame_spec kf_spec_in(const struct kf_case *c, const uint8_t *data, size_t len);
 int kf_reason_of(const char *name); /* -1: no such reason */

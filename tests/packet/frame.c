@@ -143,7 +143,9 @@ static void kf_frame_ipv6(const struct kf_frame_spec *spec, struct kf_out *out, 
 		ext = kf_out_take(out, 8);
 		if (!ext)
 			return;
-		if (type != IPPROTO_FRAGMENT)
+		if (type == IPPROTO_ROUTING)
+			ext[2] = 4; /* a type, and nothing left of the way */
+		else if (type != IPPROTO_FRAGMENT)
 			ext[2] = 1, ext[3] = 4; /* PadN */
 		next = ext;
 	}
@@ -241,20 +243,33 @@ static size_t kf_frame_total(const uint8_t *ip, bool ipv6)
 	return ipv6 ? 40u + (ip[4] << 8 | ip[5]) : (size_t)(ip[2] << 8 | ip[3]);
 }
 
-bool kf_frame_sound(const uint8_t *frame, size_t len)
+static bool kf_frame_checks(const uint8_t *frame, size_t len, bool partial)
 {
 	bool ipv6;
 	const uint8_t *ip = kf_frame_ip(frame, &ipv6);
 	size_t header = ipv6 ? 40 : (ip[0] & 15) * 4;
 	size_t total = kf_frame_total(ip, ipv6);
 	size_t tcp_len = total - header;
+	uint64_t pseudo;
 
 	if (ip + total > frame + len)
 		return false;
 	if (!ipv6 && kf_fold(kf_sum(ip, header)) != 0xffff)
 		return false;
-	return kf_fold(kf_pseudo(ip + (ipv6 ? 8 : 12), ipv6 ? 32 : 8, tcp_len) +
-		       kf_sum(ip + header, tcp_len)) == 0xffff;
+	pseudo = kf_pseudo(ip + (ipv6 ? 8 : 12), ipv6 ? 32 : 8, tcp_len);
+	if (partial)
+		return kf_fold(pseudo) == (ip[header + 16] << 8 | ip[header + 17]);
+	return kf_fold(pseudo + kf_sum(ip + header, tcp_len)) == 0xffff;
+}
+
+bool kf_frame_sound(const uint8_t *frame, size_t len)
+{
+	return kf_frame_checks(frame, len, false);
+}
+
+bool kf_frame_partial(const uint8_t *frame, size_t len)
+{
+	return kf_frame_checks(frame, len, true);
 }
 
 size_t kf_frame_payload(const uint8_t *frame, const uint8_t **payload)

@@ -57,6 +57,9 @@ void kf_frame_client(const struct kf_frame_spec *spec, uint8_t addr[static 16]);
 /* Are the IP length and header checksum and the TCP checksum of @frame right? */
 bool kf_frame_sound(const uint8_t *frame, size_t len);
 
+/* The same, where the TCP checksum is to be the sum of the pseudo header alone. */
+bool kf_frame_partial(const uint8_t *frame, size_t len);
+
 /* Where the TCP payload of a frame without extension headers begins and how long it is. */
 size_t kf_frame_payload(const uint8_t *frame, const uint8_t **payload);
 

@@ -18,6 +18,8 @@
  *   out [FIELD=VALUE ...] "DATA" [=> drop]   acknowledges all the client sent, unless ack=+N
  *   responds [FIELD=VALUE ...]     out with a whole response of 38 bytes, behind those before
  *   wire [native] [partial] [FIELD=VALUE ...] "DATA"   as in, with the programs attached
+ *   raw [FIELD=VALUE ...] "DATA" => pass|drop|untouched REASON [DETAIL]      (raw.h)
+ *   options HEX [partial]          of the frame that left, with its checksum (raw.h)
  *   sees "DATA"                    what the last `in` left: payload, lengths and checksums
  *   same                           the frame was not touched
  *   answers REASON [protocol=N] [retry=N] [head=1] [seq=+N] [ack=+N]
@@ -34,8 +36,10 @@
  *   age SECONDS | forgive | crowd N,SECONDS | strangers N | sets N      (abuse.h)
  *
  * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=HEX, doff=N, pad=N,
- * frag=N, more=1, mptcp=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer.
- * In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $TWO (another good one), $BAD and {N*c}.
+ * frag=N, more=1, opts=HEX (TCP options), partial=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer.
+ * In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $TWO (another good one), $BAD, {N*c}; $TCP and $OTH are TCP
+ * headers, to the service's port and to another one. A packet that is dropped without being known to
+ * be any service's has the reason unread_headers or unread_routed (enum kf_unread_why).
  */
 /* clang-format on */
 #include <arpa/inet.h>
@@ -52,6 +56,7 @@
 #include "abuse.h"
 #include "case.h"
 #include "frame.h"
+#include "raw.h"
 #include "told.h"
 #include "wire.h"
 #include "world.h"
@@ -64,6 +69,10 @@ static const char *kf_reason_name(int reason)
 #undef X
 	};
 
+	if (reason == KF_RAN_UNREAD_HEADERS)
+		return "unread_headers";
+	if (reason == KF_RAN_UNREAD_ROUTED)
+		return "unread_routed";
 	return reason == -1 ? "none" : reason < 0 ? "several" : names[reason];
 }
 
@@ -114,6 +123,17 @@ static const char *kf_data_escape(const char *at, struct kf_data *data)
 	return at + 1;
 }
 
+/* A TCP header, of an ACK, from the client to @port. */
+static void kf_data_tcp(struct kf_data *data, int port)
+{
+	const uint8_t header[20] = {
+		40000 >> 8, 40000 & 255, port >> 8, port & 255, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10
+	};
+
+	for (size_t i = 0; i < sizeof(header); i++)
+		kf_data_add(data, header[i], 1);
+}
+
 static const char *kf_data_name(struct kf_case *c, const char *at, struct kf_data *data)
 {
 	const char *key = kf_world_key(c->world);
@@ -127,6 +147,10 @@ static const char *kf_data_name(struct kf_case *c, const char *at, struct kf_dat
 	} else if (strncmp(at, "$BAD", 4) == 0) {
 		for (size_t i = 0; i < 51; i++)
 			kf_data_add(data, i < 3 ? key[i] : 'x', 1);
+	} else if (strncmp(at, "$TCP", 4) == 0) {
+		kf_data_tcp(data, 8000);
+	} else if (strncmp(at, "$OTH", 4) == 0) {
+		kf_data_tcp(data, 8001);
 	} else {
 		kf_data_add(data, '$', 1);
 		return at + 1;
@@ -169,7 +193,7 @@ const char *kf_data_read(struct kf_case *c, const char *at, struct kf_data *data
 	return at + 1;
 }
 
-static void kf_expect_read(struct kf_case *c, const char *at, struct kf_expect *expect)
+void kf_expect_read(struct kf_case *c, const char *at, struct kf_expect *expect)
 {
 	memset(expect, 0, sizeof(*expect));
 	if (sscanf(at, " => %15s %31s %31s", expect->verdict, expect->reason, expect->detail) < 2)
@@ -190,6 +214,15 @@ static void kf_field_timestamps(struct kf_frame_spec *spec, const char *value, b
 	memcpy(at, "\x08\x0a", 2);
 	memcpy(at + 2, times, 8);
 	spec->tcp_options_len = late ? 20 : 12;
+}
+
+static void kf_field_options(struct kf_frame_spec *spec, const char *hex)
+{
+	unsigned int byte;
+
+	spec->tcp_options_len = 0;
+	for (; sscanf(hex, "%2x", &byte) == 1 && spec->tcp_options_len < 40; hex += 2)
+		spec->tcp_options[spec->tcp_options_len++] = byte;
 }
 
 static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const char *name,
@@ -219,18 +252,20 @@ static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const ch
 		spec->more_fragments = n;
 	else if (strcmp(name, "host") == 0)
 		spec->client_host = n;
-	else if (strcmp(name, "mptcp") == 0)
-		memcpy(spec->tcp_options, "\x01\x01\x1e\x04\x01\x00", spec->tcp_options_len = 6);
+	else if (strcmp(name, "partial") == 0)
+		spec->partial = n;
+	else if (strcmp(name, "opts") == 0)
+		kf_field_options(spec, value);
 	else
 		errx(1, "%s:%d: unknown field %s", c->file, c->line, name);
 }
 
 void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_spec *spec)
 {
-	char name[16], value[16];
+	char name[16], value[96];
 	int used;
 
-	while (sscanf(at, " %15[a-z]=%15[^ \"]%n", name, value, &used) == 2) {
+	while (sscanf(at, " %15[a-z]=%95[^ \"]%n", name, value, &used) == 2) {
 		kf_field_set(c, spec, name, value);
 		at += used;
 	}
@@ -238,7 +273,7 @@ void kf_fields_read(struct kf_case *c, const char *at, struct kf_frame_spec *spe
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static void kf_check(struct kf_case *c, const struct kf_expect *expect)
+void kf_check(struct kf_case *c, const struct kf_expect *expect)
 {
 	bool pass = strcmp(expect->verdict, "drop") != 0;
 	bool untouched = strcmp(expect->verdict, "untouched") == 0;
@@ -746,6 +781,8 @@ static const struct {
 	{ "port", kf_step_port },
 	{ "handshake", kf_step_handshake },
 	{ "in", kf_step_in },
+	{ "raw", kf_step_raw },
+	{ "options", kf_step_options },
 	{ "out", kf_step_out },
 	{ "responds", kf_step_responds },
 	{ "sees", kf_step_sees },

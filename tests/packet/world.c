@@ -308,6 +308,29 @@ static int kf_world_counted(const struct kf_counters *before, const struct kf_co
 	return counted;
 }
 
+static void kf_world_unread(struct kf_world *world, struct kf_unread *sum)
+{
+	static struct kf_unread each[256];
+
+	bpf_map_lookup_elem(kf_world_map(world, "kf_unread"), &(uint32_t){ 0 }, each);
+	memset(sum, 0, sizeof(*sum));
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		for (int why = 0; why < KF_UNREAD_MAX; why++)
+			sum->packets[why] += each[cpu].packets[why];
+}
+
+/* @reason, or where that is none, why the packet was not known to be any service's. */
+static int kf_world_unread_since(struct kf_world *world, const struct kf_unread *before, int reason)
+{
+	struct kf_unread now;
+
+	kf_world_unread(world, &now);
+	for (int why = 0; why < KF_UNREAD_MAX; why++)
+		if (now.packets[why] != before->packets[why])
+			reason = reason == -1 ? KF_RAN_UNREAD_HEADERS - why : -2;
+	return reason;
+}
+
 static uint32_t kf_world_run(struct kf_world *world, int fd, const uint8_t *frame, size_t len,
 			     struct kf_ran *out)
 {
@@ -317,6 +340,7 @@ static uint32_t kf_world_run(struct kf_world *world, int fd, const uint8_t *fram
 			    .data_out = out->frame, .data_size_out = sizeof(out->frame),
 			    .repeat = 1);
 	struct __sk_buff ctx = { .ifindex = world->ifindex };
+	struct kf_unread unread;
 
 	if (world->ifindex && fd != world->xdp_fd) {
 		opts.ctx_in = &ctx;
@@ -326,10 +350,11 @@ static uint32_t kf_world_run(struct kf_world *world, int fd, const uint8_t *fram
 	out->request_id = 0;
 	out->penalty = 0;
 	bpf_map_lookup_elem(counters, &(uint32_t){ 0 }, before);
+	kf_world_unread(world, &unread);
 	if (bpf_prog_test_run_opts(fd, &opts))
 		err(1, "BPF_PROG_TEST_RUN");
 	bpf_map_lookup_elem(counters, &(uint32_t){ 0 }, after);
-	out->reason = kf_world_counted(before, after);
+	out->reason = kf_world_unread_since(world, &unread, kf_world_counted(before, after));
 	out->len = opts.data_size_out;
 	world->ran = out;
 	ring_buffer__consume(world->ring);

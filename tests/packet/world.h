@@ -21,7 +21,7 @@ struct kf_world;
 
 struct kf_ran {
 	bool passed;
-	int reason; /* enum kf_reason counted, -1: none, -2: more than one */
+	int reason; /* enum kf_reason counted, -1: none, -2: more than one; KF_RAN_UNREAD_* */
 	int event;  /* enum kf_reason of the event sent, -1: none */
 	int detail;
 	uint64_t request_id; /* of that event */
@@ -32,8 +32,12 @@ struct kf_ran {
 	uint8_t frame[4096];
 };
 
-#define KF_WORLD_SLOT	7 /* where the good key lives, and behind it a second one: */
-#define KF_WORLD_SECOND "sk-222222222222222222222222222222222222222222222222"
+/* Counted, under enum kf_unread_why. */
+#define KF_RAN_UNREAD_HEADERS (-3)
+#define KF_RAN_UNREAD_ROUTED  (KF_RAN_UNREAD_HEADERS - 1)
+
+#define KF_WORLD_SLOT	      7 /* where the good key lives, and behind it a second one: */
+#define KF_WORLD_SECOND	      "sk-222222222222222222222222222222222222222222222222"
 
 struct kf_world *kf_world_new(const char *object_dir);
 void kf_world_free(struct kf_world *world);

@@ -50,6 +50,24 @@ static void print_service(const json_t *service)
 	print_packets(json_object_get(service, "packets"));
 }
 
+/* Packets that were dropped and are no service's, as far as is known; only what occurred. */
+static void print_unread(const json_t *unread)
+{
+	static const struct {
+		const char *member;
+		const char *text;
+	} lines[] = {
+		{ "headers", "their headers cannot be read up to the ports" },
+		{ "routed", "source-routed, to the port of a service" },
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		if (kf_json_integer(unread, lines[i].member, 0) != 0)
+			kf_output_line(stdout, "packets to no known service, dropped: %lld, %s",
+				       (long long)kf_json_integer(unread, lines[i].member, 0),
+				       lines[i].text);
+}
+
 static int render(struct kf_call *call, const json_t *answer)
 {
 	const json_t *services = json_object_get(answer, "services");
@@ -61,6 +79,7 @@ static int render(struct kf_call *call, const json_t *answer)
 		print_service(service);
 	if (json_array_size(services) == 0)
 		kf_output_line(stdout, "There is no service; add one: keyfilterctl service add");
+	print_unread(json_object_get(answer, "unread"));
 	kf_output_line(stdout, "events: %lld left out by their rate limit, %lld lost",
 		       (long long)kf_json_integer(events, "suppressed", 0),
 		       (long long)kf_json_integer(events, "lost", 0));

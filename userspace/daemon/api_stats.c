@@ -67,15 +67,19 @@ int kf_api_stats_show(struct kf_api_request *request)
 	static const char *const none[] = { NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct services services = { request->daemon, array };
+	struct kf_unread unread;
 	uint64_t suppressed, lost;
 	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
 
 	err = err ?: kf_store_service_each(request->daemon->store, append_service, &services);
 	err = err ?: kf_maps_event_losses(request->daemon->maps, &suppressed, &lost);
+	err = err ?: kf_maps_unread(request->daemon->maps, &unread);
 	if (err)
 		return err;
 	return kf_api_reply(request, MHD_HTTP_OK,
-			    json_pack("{s:o, s:{s:I, s:I}}", "services", TAKE_PTR(array), "events",
-				      "suppressed", (json_int_t)suppressed, "lost",
-				      (json_int_t)lost));
+			    json_pack("{s:o, s:{s:I, s:I}, s:{s:I, s:I}}", "services",
+				      TAKE_PTR(array), "events", "suppressed",
+				      (json_int_t)suppressed, "lost", (json_int_t)lost, "unread",
+				      "headers", (json_int_t)unread.packets[KF_UNREAD_HEADERS],
+				      "routed", (json_int_t)unread.packets[KF_UNREAD_ROUTED]));
 }

@@ -334,6 +334,25 @@ int kf_maps_event_losses(struct kf_maps *maps, uint64_t *suppressed, uint64_t *l
 	return 0;
 }
 
+int kf_maps_unread(struct kf_maps *maps, struct kf_unread *out)
+{
+	_cleanup_free_ struct kf_unread *each = calloc(maps->cpus, sizeof(*each));
+	struct kf_unread sum = { 0 };
+	__u32 zero = 0;
+	int err;
+
+	if (!each)
+		return -ENOMEM;
+	err = kf_maps_get(maps, KF_MAP_kf_unread, &zero, each);
+	if (err)
+		return err;
+	for (uint32_t cpu = 0; cpu < maps->cpus; cpu++)
+		for (size_t i = 0; i < KF_UNREAD_MAX; i++)
+			sum.packets[i] += each[cpu].packets[i];
+	*out = sum;
+	return 0;
+}
+
 /* XDP and TC programs run with RCU read-locked; MEMBARRIER_CMD_GLOBAL is synchronize_rcu(). */
 void kf_maps_quiesce(void)
 {

@@ -189,6 +189,8 @@ int kf_maps_counters(struct kf_maps *maps, uint32_t service, struct kf_counters 
 int kf_maps_counters_clear(struct kf_maps *maps, uint32_t service);
 /* Events that were not delivered since the maps were made: over the rate; for want of room. */
 int kf_maps_event_losses(struct kf_maps *maps, uint64_t *suppressed, uint64_t *lost);
+/* Packets dropped that are not known to be any service's. */
+int kf_maps_unread(struct kf_maps *maps, struct kf_unread *out);
 
 /*
  * Waits until no program that began before still runs (membarrier(2): an RCU grace period). After

@@ -151,6 +151,23 @@ static int write_events(struct writer *writer)
 	return 0;
 }
 
+static int write_unread(struct writer *writer)
+{
+	struct kf_unread unread;
+	int err = kf_maps_unread(writer->daemon->maps, &unread);
+
+	if (err)
+		return err;
+	begin(writer->out, "keyfilter_unread_packets_total", "counter",
+	      "Packets of no known service that were dropped, as they might come to one.");
+	fprintf(writer->out,
+		"keyfilter_unread_packets_total{why=\"headers\"} %" PRIu64 "\n"
+		"keyfilter_unread_packets_total{why=\"routed\"} %" PRIu64 "\n",
+		(uint64_t)unread.packets[KF_UNREAD_HEADERS],
+		(uint64_t)unread.packets[KF_UNREAD_ROUTED]);
+	return 0;
+}
+
 static int write_keys(struct writer *writer)
 {
 	struct kf_key_counts counts;
@@ -184,6 +201,7 @@ int kf_metrics_write(struct kf_daemon *daemon, FILE *out)
 	fprintf(out, "keyfilter_build_info{version=\"%s\"} 1\n", KF_VERSION);
 	err = write_services(&writer);
 	err = err ?: write_events(&writer);
+	err = err ?: write_unread(&writer);
 	err = err ?: write_keys(&writer);
 	if (err)
 		return err;
