@@ -163,26 +163,6 @@ static __always_inline int kf_egress_revoked(const struct kf_packet *p, struct k
 	return 0;
 }
 
-/* From now on both ends are reset: this segment is the first occasion. */
-static __noinline int kf_egress_cut(KF_CTX *ctx, struct kf_scratch *scratch, struct kf_flow *flow,
-				    int reason)
-{
-	struct kf_packet *p = &scratch->packet;
-	struct kf_config *config = kf_config_get();
-	struct kf_note note = {
-		.ifindex = kf_ctx_ifindex(ctx),
-		.slot = flow->slot,
-		.reason = reason,
-		.kind = KF_EVENT_CUT,
-	};
-
-	flow->cut = reason;
-	kf_count_cut(p->service);
-	if (config)
-		kf_event_send(p, config, &note);
-	return kf_turn_cut_egress(ctx, p, flow);
-}
-
 /*
  * The backend resets, or somebody in its name: a stack that does not know the connection, as the
  * host's of a container, answers any segment with a RST whose number that segment chose. Only the
@@ -202,20 +182,48 @@ static __always_inline int kf_egress_reset(const struct kf_packet *p, struct kf_
 	return KF_VERDICT_PASS;
 }
 
+/*
+ * From now on both ends are reset: this segment is the first occasion. Where it is a reset itself,
+ * the controller has ended a request that was silent (SOCK_DESTROY), or the backend was quicker: it
+ * passes, and is told and counted here, so that whoever cuts, a cut is counted once.
+ */
+static __noinline int kf_egress_cut(KF_CTX *ctx, struct kf_scratch *scratch, struct kf_flow *flow,
+				    int reason)
+{
+	struct kf_packet *p = &scratch->packet;
+	struct kf_config *config = kf_config_get();
+	struct kf_note note = {
+		.ifindex = kf_ctx_ifindex(ctx),
+		.slot = flow->slot,
+		.reason = reason,
+		.kind = KF_EVENT_CUT,
+	};
+
+	flow->cut = reason;
+	kf_count_cut(p->service);
+	if (config)
+		kf_event_send(p, config, &note);
+	if (p->tcp_flags & KF_TCP_RST)
+		return kf_egress_reset(p, flow);
+	return kf_turn_cut_egress(ctx, p, flow);
+}
+
 static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratch,
 					  struct kf_flow *flow, const struct kf_config *config)
 {
 	struct kf_packet *p = &scratch->packet;
+	bool reset = p->tcp_flags & KF_TCP_RST, over;
 	int reason;
 
 	kf_flow_touch(flow);
-	if (p->tcp_flags & KF_TCP_RST)
-		return kf_egress_reset(p, flow);
-	if (!p->monitor && (flow->cut || flow->state == KF_FLOW_ANSWERED))
+	over = flow->cut || flow->state == KF_FLOW_ANSWERED;
+	if (over && !reset && !p->monitor)
 		return kf_turn_cut_egress(ctx, p, flow);
-	reason = kf_egress_revoked(p, flow, config);
-	if (reason)
+	reason = over ? 0 : kf_egress_revoked(p, flow, config);
+	if (reason && (!reset || kf_flow_is_running(flow)))
 		return kf_egress_cut(ctx, scratch, flow, reason);
+	if (reset)
+		return kf_egress_reset(p, flow);
 	if (p->tcp_flags & KF_TCP_ACK)
 		kf_egress_follow(ctx, p, flow);
 	if (!p->monitor && flow->response_state == KF_RESPONSE_STRAY) {

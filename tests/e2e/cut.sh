@@ -13,6 +13,19 @@ check_cuts() {
 	GONE = (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE)
 	admin = Admin()
 	number = 0
+	cuts = 0  # each must be counted once, and told once
+
+
+	def counted():
+	    service = [s for s in admin.call("GET", "/v1/stats")["services"] if s["name"] == "api"][0]
+	    return service["flows_cut"]
+
+
+	def told():
+	    return [e for e in admin.call("GET", "/v1/events")["events"] if e["event"] == "cut"]
+
+
+	counted_before, told_before = counted(), len(told())
 
 
 	def key():
@@ -23,6 +36,8 @@ check_cuts() {
 
 	def ended(what, running, since, within, last_byte=True):
 	    """Both ends are told; the client had its last byte, or its end, soon enough."""
+	    global cuts
+	    cuts += 1
 	    running.wait(within + 3)
 	    took = (running.last if last_byte else running.over) - since
 	    check(running.end == "ConnectionResetError", "%s: the client's end: %s" % (what, running.end))
@@ -61,6 +76,7 @@ check_cuts() {
 	for one in running:
 	    one.wait(1)
 	    check(one.over - at < 0.5, "%s took %.0f ms" % (one.marker, (one.over - at) * 1000))
+	cuts += len(many)
 	ok("eight silent ones: %.1f ms" % (max(max(one.over for one in running) - at, 0) * 1000))
 
 	# a source, and another one whose key is the same
@@ -98,6 +114,12 @@ check_cuts() {
 	check(steady.end is None and time.monotonic() - steady.last < 0.2, "the steady stream ended")
 	steady.stop()
 	ok("the stream of another key went on all the time")
+
+	time.sleep(0.5)
+	check(counted() - counted_before == cuts, "%d cuts, counted %d" % (cuts, counted() - counted_before))
+	check(len(told()) - told_before == cuts, "%d cuts, told %d: %s" % (cuts, len(told()) - told_before,
+	      [(e["reason"], e["client_port"]) for e in told()[told_before:]]))
+	ok("%d cuts, each counted once and told once" % cuts)
 	END
 }
 

@@ -50,6 +50,17 @@ static struct fixture {
 	struct kf_cut *cut;
 } f;
 
+static struct {
+	unsigned int count;
+	struct kf_event last;
+} heard;
+
+static void told(void *context, const struct kf_event *event)
+{
+	heard.count++;
+	heard.last = *event;
+}
+
 #define NEEDS_ROOT()                                                                               \
 	do {                                                                                       \
 		if (!f.maps) {                                                                     \
@@ -72,7 +83,8 @@ static int setup(void **state)
 	if (mkdir(f.pins, 0700) || mount("bpf", f.pins, "bpf", 0, NULL))
 		return -1;
 	strcat(f.pins, "/keyfilter");
-	if (!kf_maps_open(&f.maps, f.pins, &settings, &why) && !kf_cut_open(&f.cut, f.maps))
+	if (!kf_maps_open(&f.maps, f.pins, &settings, &why) &&
+	    !kf_cut_open(&f.cut, f.maps, told, NULL))
 		return 0;
 	print_error("%s\n", why.text);
 	return -1;
@@ -215,10 +227,22 @@ static uint64_t boot_ns(void)
 
 /* ---- tests -------------------------------------------------------------------------------- */
 
-static void check_ended(const char *to, enum kf_key_status status, uint64_t expires)
+static uint64_t counted(void)
+{
+	struct kf_counters counters;
+
+	assert_int_equal(kf_maps_counters(f.maps, 0, &counters), 0);
+	return counters.flows_cut;
+}
+
+/* No program is there to see it end: the walk counts it, and tells it, and nobody does so again. */
+static void check_ended(const char *to, enum kf_key_status status, uint64_t expires,
+			enum kf_reason reason)
 {
 	struct kf_flow flow = running();
 	struct pair pair = connect_pair(to);
+	uint64_t counted_before = counted();
+	unsigned int told_before = heard.count;
 
 	put_service(KF_MODE_ENFORCE);
 	put_flow(&pair, &flow);
@@ -229,17 +253,24 @@ static void check_ended(const char *to, enum kf_key_status status, uint64_t expi
 	assert_int_equal(walk(KF_CUT_SOURCES), 0); /* not what was asked */
 	assert_int_equal(walk(KF_CUT_KEYS), 1);
 	assert_ended(&pair);
+	assert_int_equal(counted() - counted_before, 1);
+	assert_int_equal(heard.count - told_before, 1);
+	assert_int_equal(heard.last.kind, KF_EVENT_CUT);
+	assert_int_equal(heard.last.reason, reason);
+	assert_int_equal(heard.last.client_port, pair.found.key.client_port);
+	assert_int_equal(heard.last.slot, 1);
 	assert_int_equal(walk(KF_CUT_KEYS), 0); /* the flow is there, the socket is not */
+	assert_int_equal(counted() - counted_before, 1);
 	close_pair(&pair);
 }
 
 static void test_cut_ends(void **state)
 {
 	NEEDS_ROOT();
-	check_ended("::1", KF_KEY_DISABLED, KF_NEVER);
-	check_ended("::ffff:127.0.0.1", KF_KEY_DELETED, KF_NEVER);
-	check_ended("::1", KF_KEY_FREE, KF_NEVER);
-	check_ended("::1", KF_KEY_ENABLED, boot_ns() - 1);
+	check_ended("::1", KF_KEY_DISABLED, KF_NEVER, KF_REASON_KEY_DISABLED);
+	check_ended("::ffff:127.0.0.1", KF_KEY_DELETED, KF_NEVER, KF_REASON_UNKNOWN_KEY);
+	check_ended("::1", KF_KEY_FREE, KF_NEVER, KF_REASON_UNKNOWN_KEY);
+	check_ended("::1", KF_KEY_ENABLED, boot_ns() - 1, KF_REASON_KEY_EXPIRED);
 }
 
 static void check_left(struct kf_flow flow)

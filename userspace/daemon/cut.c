@@ -39,10 +39,14 @@ struct doomed {
 	uint32_t responses;
 	uint32_t slot;
 	uint16_t slot_check;
+	uint8_t service;
+	uint8_t reason;
 };
 
 struct kf_cut {
 	struct kf_maps *maps;
+	kf_cut_tell_fn tell;
+	void *context;
 	unsigned int what; /* KF_CUT_*, of the walk under way */
 	bool more;	   /* behind the cursor */
 	struct kf_maps_cursor cursor;
@@ -56,13 +60,15 @@ struct kf_cut {
 	uint32_t doomed_room;
 };
 
-int kf_cut_open(struct kf_cut **out, struct kf_maps *maps)
+int kf_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell, void *context)
 {
 	struct kf_cut *cut = calloc(1, sizeof(*cut));
 
 	if (!cut)
 		return -ENOMEM;
 	cut->maps = maps;
+	cut->tell = tell;
+	cut->context = context;
 	*out = cut;
 	return 0;
 }
@@ -130,21 +136,25 @@ static bool is_running(const struct kf_flow *flow)
 	       kf_flow_is_running(flow);
 }
 
-/* As kf_key_live() of bpf/key.h. */
-static bool is_key_good(const struct kf_cut *cut, const struct kf_flow *flow)
+/* Why the key's requests must end, 0: they need not. As kf_key_live() of bpf/key.h. */
+static uint8_t key_reason(const struct kf_cut *cut, const struct kf_flow *flow)
 {
 	const struct kf_slot *slot = kf_maps_slot(cut->maps, flow->slot);
 	uint16_t check;
 
 	if (!slot)
-		return flow->slot == KF_SLOT_NONE;
+		return flow->slot == KF_SLOT_NONE ? 0 : KF_REASON_UNKNOWN_KEY;
 	memcpy(&check, slot->tag, sizeof(check));
-	return check == flow->slot_check && slot->status == KF_KEY_ENABLED &&
-	       cut->now_ns < slot->expires_ns;
+	if (check != flow->slot_check ||
+	    (slot->status != KF_KEY_ENABLED && slot->status != KF_KEY_DISABLED))
+		return KF_REASON_UNKNOWN_KEY;
+	if (slot->status == KF_KEY_DISABLED)
+		return KF_REASON_KEY_DISABLED;
+	return cut->now_ns < slot->expires_ns ? 0 : KF_REASON_KEY_EXPIRED;
 }
 
 /* Denied or penalised, and not allowed: as kf_egress_revoked() of bpf/egress.h asks. */
-static bool is_source_out(const struct kf_cut *cut, const uint8_t client[16])
+static uint8_t source_reason(const struct kf_cut *cut, const uint8_t client[16])
 {
 	struct kf_prefix prefix = { .prefix_len = 128 };
 	uint64_t unit = kf_source_unit(client);
@@ -155,9 +165,12 @@ static bool is_source_out(const struct kf_cut *cut, const uint8_t client[16])
 	    kf_maps_get(cut->maps, KF_MAP_kf_prefixes, &prefix, &source))
 		source = (struct kf_source){ 0 };
 	if (kf_policy_in_force(source.allow_until, cut->now_ns))
-		return false;
-	return kf_policy_in_force(source.deny_until, cut->now_ns) ||
-	       bsearch(&unit, cut->penalised, cut->penalised_count, sizeof(unit), compare_units);
+		return 0;
+	if (kf_policy_in_force(source.deny_until, cut->now_ns))
+		return KF_REASON_SOURCE_DENIED;
+	return bsearch(&unit, cut->penalised, cut->penalised_count, sizeof(unit), compare_units)
+		       ? KF_REASON_SOURCE_PENALISED
+		       : 0;
 }
 
 static bool is_enforced(const struct kf_cut *cut, const struct kf_flow *flow)
@@ -169,15 +182,19 @@ static bool is_enforced(const struct kf_cut *cut, const struct kf_flow *flow)
 	       service.mode == KF_MODE_ENFORCE;
 }
 
-static bool must_end(const struct kf_cut *cut, const struct kf_flow_key *key,
-		     const struct kf_flow *flow)
+/* Why @flow must end; 0: it need not. */
+static uint8_t end_reason(const struct kf_cut *cut, const struct kf_flow_key *key,
+			  const struct kf_flow *flow)
 {
+	uint8_t reason = 0;
+
 	if (!is_running(flow))
-		return false;
-	if ((!(cut->what & KF_CUT_KEYS) || is_key_good(cut, flow)) &&
-	    (!(cut->what & KF_CUT_SOURCES) || !is_source_out(cut, key->client)))
-		return false;
-	return is_enforced(cut, flow);
+		return 0;
+	if (cut->what & KF_CUT_KEYS)
+		reason = key_reason(cut, flow);
+	if (!reason && (cut->what & KF_CUT_SOURCES))
+		reason = source_reason(cut, key->client);
+	return reason && is_enforced(cut, flow) ? reason : 0;
 }
 
 /* ---- the walk -------------------------------------------------------------------------------- */
@@ -202,10 +219,12 @@ static int look_at(void *context, const void *at_key, const void *at_value)
 	struct kf_flow_key key;
 	struct doomed *doomed;
 	struct kf_flow flow;
+	uint8_t reason;
 
 	memcpy(&key, at_key, sizeof(key));
 	memcpy(&flow, at_value, sizeof(flow));
-	if (!must_end(cut, &key, &flow))
+	reason = end_reason(cut, &key, &flow);
+	if (!reason)
 		return 0;
 	doomed = append(cut);
 	if (!doomed)
@@ -218,6 +237,8 @@ static int look_at(void *context, const void *at_key, const void *at_value)
 		.responses = flow.responses,
 		.slot = flow.slot,
 		.slot_check = flow.slot_check,
+		.service = (uint8_t)flow.service,
+		.reason = reason,
 	};
 	return 0;
 }
@@ -233,6 +254,45 @@ static bool is_as_it_was(const struct kf_cut *cut, const struct doomed *doomed)
 	       flow.slot_check == doomed->slot_check;
 }
 
+static void tell(const struct kf_cut *cut, const struct doomed *doomed)
+{
+	struct kf_event event = {
+		.time_ns = kf_maps_now(),
+		.client_port = doomed->key.client_port,
+		.server_port = doomed->key.server_port,
+		.slot = doomed->slot,
+		.reason = doomed->reason,
+		.service = doomed->service,
+		.kind = KF_EVENT_CUT,
+	};
+
+	memcpy(event.client, doomed->key.client, sizeof(event.client));
+	memcpy(event.server, doomed->key.server, sizeof(event.server));
+	if (cut->tell)
+		cut->tell(cut->context, &event);
+}
+
+/*
+ * The RST has left when the system call returns, and a program that saw it has dropped the flow, or
+ * has noted the cut in it. Where none has, the flow is closed and locked like one that the sweep
+ * forgets, so that no program counts it later; a flow that a CPU holds is left alone.
+ */
+static void account(const struct kf_cut *cut, const struct doomed *doomed)
+{
+	struct kf_flow flow;
+
+	if (kf_maps_get(cut->maps, KF_MAP_kf_flows, &doomed->key, &flow) || flow.cut ||
+	    flow.client_first != doomed->client_first || flow.server_first != doomed->server_first)
+		return;
+	if (!flow.busy) {
+		flow.state = KF_FLOW_CLOSED;
+		flow.busy = 1;
+		kf_maps_put(cut->maps, KF_MAP_kf_flows, &doomed->key, &flow);
+	}
+	kf_maps_count_cut(cut->maps, doomed->service);
+	tell(cut, doomed);
+}
+
 static int end_one(struct kf_cut *cut, const struct doomed *doomed)
 {
 	struct kf_connection connection;
@@ -243,6 +303,8 @@ static int end_one(struct kf_cut *cut, const struct doomed *doomed)
 	else if (!err)
 		return 0;
 	cut->count += !err;
+	if (!err)
+		account(cut, doomed);
 	if (err != -EOPNOTSUPP)
 		return err == -ENOENT ? 0 : err; /* gone, or never of this namespace */
 	cut->unable = true;

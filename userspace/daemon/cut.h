@@ -17,13 +17,22 @@
 #include <stdint.h>
 
 struct kf_cut;
+struct kf_event;
 struct kf_maps;
 
 /* What may have been revoked. */
 #define KF_CUT_KEYS    0x1u /* disabled, deleted, rotated or expired */
 #define KF_CUT_SOURCES 0x2u /* denied, penalised, or no longer allowed */
 
-int kf_cut_open(struct kf_cut **out, struct kf_maps *maps);
+/*
+ * Whoever cuts, a cut is counted once (flows_cut) and told once (KF_EVENT_CUT): by the programs,
+ * which see the RST of a socket that is ended here leave; where they did not see it, for it left by
+ * an interface without them, by kf_maps_count_cut() and @tell.
+ */
+typedef void (*kf_cut_tell_fn)(void *context, const struct kf_event *event);
+
+/* @tell may be NULL. */
+int kf_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell, void *context);
 void kf_cut_close(struct kf_cut *cut); /* NULL is fine */
 
 /* Begins a walk, for KF_CUT_* @what, when none is under way. */

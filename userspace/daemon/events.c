@@ -118,6 +118,14 @@ void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_
 	keep(events, &entry);
 }
 
+void kf_events_add_cut(struct kf_events *events, const struct kf_event *event)
+{
+	struct kf_events_entry entry = { .event = *event };
+
+	look_up(events, &entry);
+	keep(events, &entry);
+}
+
 static int remember_name(void *context, const struct kf_service_row *row)
 {
 	struct kf_events *events = context;

@@ -58,6 +58,9 @@ void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[stat
 /* The same of @count others, of which no more is told. */
 void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns);
 
+/* A cut that no program saw: see cut.h. Followers read it once somebody wakes them, as above. */
+void kf_events_add_cut(struct kf_events *events, const struct kf_event *event);
+
 /* Call it when services were added or removed: their names are remembered. */
 void kf_events_reload(struct kf_events *events);
 

@@ -301,9 +301,17 @@ static int add_timer(struct kf_daemon *daemon, sd_event_source **source, uint64_
 	return err < 0 ? err : sd_event_source_set_enabled(*source, SD_EVENT_ON);
 }
 
+static void tell_cut(void *context, const struct kf_event *event)
+{
+	struct kf_daemon *daemon = context;
+
+	kf_events_add_cut(daemon->events, event);
+	kf_api_wake_followers(daemon);
+}
+
 static int add_cut(struct kf_daemon *daemon, struct kf_loop *loop)
 {
-	int err = kf_cut_open(&loop->cut, daemon->maps);
+	int err = kf_cut_open(&loop->cut, daemon->maps, tell_cut, daemon);
 
 	if (err >= 0)
 		err = sd_event_add_time(loop->event, &loop->on_cut, CLOCK_MONOTONIC, 0, 1, on_cut,

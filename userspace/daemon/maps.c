@@ -301,7 +301,15 @@ int kf_maps_counters(struct kf_maps *maps, uint32_t service, struct kf_counters 
 		for (size_t i = 0; i < COUNTER_WORDS; i++)
 			sum.words[i] += each[cpu].words[i];
 	*out = sum.counters;
+	if (service < KF_SERVICES_MAX)
+		out->flows_cut += __atomic_load_n(&maps->cuts[service], __ATOMIC_RELAXED);
 	return 0;
+}
+
+void kf_maps_count_cut(struct kf_maps *maps, uint32_t service)
+{
+	if (service < KF_SERVICES_MAX)
+		__atomic_fetch_add(&maps->cuts[service], 1, __ATOMIC_RELAXED);
 }
 
 int kf_maps_counters_clear(struct kf_maps *maps, uint32_t service)
@@ -310,6 +318,8 @@ int kf_maps_counters_clear(struct kf_maps *maps, uint32_t service)
 
 	if (!zero)
 		return -ENOMEM;
+	if (service < KF_SERVICES_MAX)
+		__atomic_store_n(&maps->cuts[service], 0, __ATOMIC_RELAXED);
 	return bpf_map_update_elem(maps->fd[KF_MAP_kf_counters], &service, zero, BPF_ANY);
 }
 

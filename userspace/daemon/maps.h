@@ -185,6 +185,11 @@ int kf_maps_slice(struct kf_maps *maps, enum kf_map map, struct kf_maps_cursor *
 
 /* Summed over the CPUs. */
 int kf_maps_counters(struct kf_maps *maps, uint32_t service, struct kf_counters *out);
+/*
+ * One more of flows_cut, of a connection that no program saw end. The per-CPU counters belong to
+ * the programs; what is counted here is added to theirs, and lives as long as the daemon.
+ */
+void kf_maps_count_cut(struct kf_maps *maps, uint32_t service);
 /* Zeroes a service's counters, before its index is used again. */
 int kf_maps_counters_clear(struct kf_maps *maps, uint32_t service);
 /* Events that were not delivered since the maps were made: over the rate; for want of room. */

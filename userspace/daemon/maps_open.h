@@ -33,6 +33,7 @@ struct kf_maps {
 	size_t slots_bytes;
 	struct kf_penalty_set *penalties;
 	size_t penalties_bytes;
+	uint64_t cuts[KF_SERVICES_MAX]; /* by the controller, unseen by the programs; atomic */
 };
 
 #define KF_MAPS_PATH_SIZE 4096
