@@ -28,8 +28,17 @@ add_service
 make_key KEY good
 
 output=$(loader load -m native s0 "$other") || fail "xdp-loader load: $output"
-programs | grep -q xdp_dispatcher ||
-	skip "this kernel lets libxdp run one XDP program only (no BPF_PROG_TYPE_EXT)"
+if ! programs | grep -q xdp_dispatcher; then
+	# Without BPF_PROG_TYPE_EXT there is one XDP program at a time: what is said then can be done.
+	output=$(ctl iface attach s0 --mode native 2>&1) && fail "attached over another program: $output"
+	[[ $output == *"; attach with --mode tc beside it"* ]] || fail "the mend should be --mode tc: $output"
+	attach tc
+	programs | grep -q other_xdp || fail "the other program is gone: $(programs)"
+	served "in tc, beside another XDP program" -H "$(bearer "$KEY")"
+	refused "in tc, beside it" no_key
+	ok "one XDP program only, and keyfilter beside it: $output"
+	exit 0
+fi
 attach native
 programs | grep -q other_xdp && programs | grep -q keyfilter || fail "not both are loaded: $(programs)"
 before=$(other_count)

@@ -451,6 +451,8 @@ static void test_attach_failures(void **state)
 	/* filters for egress would run on ingress */
 	run("tc qdisc add dev kfa ingress");
 	assert_int_equal(kf_attach_add(attach, "kfa", KF_ATTACH_TC, &why), -EEXIST);
+	assert_non_null(
+		strstr(why.text, ": an ingress qdisc has the place that a clsact one needs; "));
 	run("tc qdisc del dev kfa ingress");
 	assert_nothing_left("kfa");
 	kf_attach_close(attach);
@@ -579,6 +581,10 @@ static void test_attach_explain(void **state)
 	kf_attach_capture_explain(&capture, -EPERM, "eth0", &why, "cannot");
 	assert_non_null(
 		strstr(why.text, "cannot: Operation not permitted; run keyfilterd as root"));
+
+	/* not everything that is there already is a qdisc */
+	kf_attach_capture_explain(&capture, -EEXIST, "eth0", &why, "cannot");
+	assert_null(strstr(why.text, "qdisc"));
 
 	strcpy(capture.text, "libbpf: load failed\n-- BEGIN --\n1: (79) r1 = *(u64 *)(r2 +0)\n"
 			     "R2 invalid mem access 'scalar'\nprocessed 9 insns\n-- END --\n");

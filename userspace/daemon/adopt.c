@@ -176,9 +176,8 @@ static int explain(const struct run *run, int err, bool listing, struct kf_why *
 				  "flows_max, or attach with --existing reset",
 				  run->result.adopted);
 	if (err == -EPERM)
-		return kf_why_set(why, err,
-				  "not permitted to see or end TCP sockets; run keyfilterd as root "
-				  "or with CAP_NET_ADMIN");
+		return kf_why_set(why, err, "not permitted to see or end TCP sockets; %s",
+				  kf_why_mend(err));
 	if (listing && (err == -ENOENT || err == -EOPNOTSUPP))
 		return kf_why_set(why, err,
 				  "this kernel cannot list TCP sockets; it needs CONFIG_INET_DIAG "

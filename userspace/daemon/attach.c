@@ -123,12 +123,12 @@ static int open_links(const char *pin_dir, struct kf_why *why)
 			"choose a --pin-dir below one",
 			pin_dir);
 	if (mkdir(path, 0700) && errno != EEXIST)
-		return kf_why_set(why, -errno, "cannot make %s: %s; run keyfilterd as root", path,
-				  strerror(errno));
+		return kf_why_set(why, -errno, "cannot make %s: %s; %s", path, strerror(errno),
+				  kf_why_mend(-errno));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return kf_why_set(why, -errno, "cannot open %s: %s; run keyfilterd as root", path,
-				  strerror(errno));
+		return kf_why_set(why, -errno, "cannot open %s: %s; %s", path, strerror(errno),
+				  kf_why_mend(-errno));
 	return fd;
 }
 
@@ -155,8 +155,8 @@ static int note_namespace(const char *pin_dir, struct kf_why *why)
 		return 0; /* no /proc: an unload asks no better */
 	snprintf(path, sizeof(path), "%s/%s", pin_dir, KF_ATTACH_NETNS);
 	if ((unlink(path) && errno != ENOENT) || symlink(own, path))
-		return kf_why_set(why, -errno, "cannot write %s: %s; run keyfilterd as root", path,
-				  strerror(errno));
+		return kf_why_set(why, -errno, "cannot write %s: %s; %s", path, strerror(errno),
+				  kf_why_mend(-errno));
 	return 0;
 }
 
@@ -261,8 +261,8 @@ static bool is_answer_on(const struct kf_attach *attach, int ifindex, enum kf_at
 
 static int explain_links(const struct kf_attach *attach, int err, struct kf_why *why)
 {
-	return kf_why_set(why, err, "cannot write below %s/links: %s; run keyfilterd as root",
-			  attach->pin_dir, strerror(-err));
+	return kf_why_set(why, err, "cannot write below %s/links: %s; %s", attach->pin_dir,
+			  strerror(-err), kf_why_mend(err));
 }
 
 static int add_ingress(const struct kf_attach *attach, int ifindex, const char *dev,
@@ -334,9 +334,9 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
 	err = look_at_ingress(attach, ifindex, &ingress);
 	if (err)
 		return kf_why_set(why, err,
-				  "cannot see what runs on %s: %s; run keyfilterd as root, and see "
-				  "`xdp-loader status %s`",
-				  dev, strerror(-err), dev);
+				  "cannot see what runs on %s: %s; %s, and see `xdp-loader "
+				  "status %s`",
+				  dev, strerror(-err), kf_why_mend(err), dev);
 	if (ingress.kind && ingress.mode != mode)
 		return kf_why_set(why, -EBUSY,
 				  "%s is attached in %s mode; detach it first (keyfilterctl iface "

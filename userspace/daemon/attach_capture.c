@@ -37,8 +37,8 @@ static const struct {
 	  "directory in LIBXDP_OBJECT_PATH" },
 	{ 0, "bpffs", "mount -t bpf bpf /sys/fs/bpf" },
 	{ 0, "not using a dispatcher",
-	  "see `xdp-loader status %1$s`, take that program off and load "
-	  "it again with xdp-loader, so that both can run" },
+	  "attach with --mode tc beside it; or take that program off (see `xdp-loader status "
+	  "%1$s`) and load it again with xdp-loader, where this kernel lets two run" },
 	{ 0, "dispatcher version",
 	  "take the other XDP programs off %1$s (xdp-loader unload %1$s "
 	  "--all) and load them again after keyfilter" },
@@ -66,12 +66,16 @@ static const struct {
 	{ 0, "kind does not match",
 	  "another classifier holds priority 1 of %1$s (tc filter show "
 	  "dev %1$s ingress, egress): give it another priority" },
+	{ 0, KF_ATTACH_INGRESS_QDISC,
+	  "see what it does (tc filter show dev %1$s ingress), delete it (tc qdisc del dev %1$s "
+	  "ingress) and put its filters on a clsact one (tc qdisc add dev %1$s clsact), which "
+	  "takes them as well" },
 	{ EEXIST, NULL,
-	  "%1$s has an ingress qdisc where a clsact one is needed: delete it (tc qdisc "
-	  "del dev %1$s ingress) and put its filters on a clsact qdisc" },
+	  "something stands there already: see `tc filter show dev %1$s ingress`, the same with "
+	  "egress, and `xdp-loader status %1$s`" },
 	{ EPERM, NULL,
-	  "run keyfilterd as root, or with CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and "
-	  "CAP_SYS_ADMIN" },
+	  "run keyfilterd as root; and where it is root (in a container, in a unit), give it "
+	  "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN" },
 	{ EACCES, NULL, "report it with the output of `keyfilterd --version` and `uname -r`" },
 	{ EOPNOTSUPP, NULL,
 	  "the driver or the kernel has no XDP of this kind: attach with --mode "
@@ -99,6 +103,15 @@ static void append(struct kf_attach_capture *capture, const char *text, size_t l
 	memcpy(capture->text + capture->length, text, length);
 	capture->length += length;
 	capture->text[capture->length] = '\0';
+}
+
+void kf_attach_capture_say(const char *text)
+{
+	if (!current)
+		return;
+	append(current, EXTACK, strlen(EXTACK));
+	append(current, text, strlen(text));
+	append(current, "\n", 1);
 }
 
 static int print(const char *format, va_list args)

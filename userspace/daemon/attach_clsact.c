@@ -172,7 +172,10 @@ static int check_qdisc(int ifindex)
 		where->tcm_ifindex = ifindex;
 		err = kf_netlink_ask(NETLINK_ROUTE, request, take_qdisc, &search);
 	}
-	return err || search.is_clsact ? err : -EEXIST;
+	if (err || search.is_clsact)
+		return err;
+	kf_attach_capture_say(KF_ATTACH_INGRESS_QDISC);
+	return -EEXIST;
 }
 
 /* Somebody else's qdisc does as well, and is left behind. */

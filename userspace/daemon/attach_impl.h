@@ -67,6 +67,10 @@ int kf_attach_capture_explain(const struct kf_attach_capture *capture, int err, 
 			      struct kf_why *why, const char *what, ...)
 	__attribute__((format(printf, 5, 6)));
 
+/* Adds words of our own to what is kept, as if they were the kernel's last. */
+void kf_attach_capture_say(const char *text);
+#define KF_ATTACH_INGRESS_QDISC "an ingress qdisc has the place that a clsact one needs"
+
 /* ---- attach_stray.c ------------------------------------------------------------------------ */
 
 #define KF_ATTACH_STRAYS_MAX 64

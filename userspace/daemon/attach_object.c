@@ -62,9 +62,8 @@ static int bind_map(const struct kf_attach *attach, struct bpf_map *map, struct 
 				  attach->pin_dir, name);
 	err = bpf_map__reuse_fd(map, fd);
 	if (err)
-		return kf_why_set(why, err,
-				  "cannot use the map %s/maps/%s: %s; run keyfilterd as root",
-				  attach->pin_dir, name, strerror(-err));
+		return kf_why_set(why, err, "cannot use the map %s/maps/%s: %s; %s",
+				  attach->pin_dir, name, strerror(-err), kf_why_mend(err));
 	return 0;
 }
 

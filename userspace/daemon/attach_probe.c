@@ -131,9 +131,8 @@ int kf_attach_probe(struct kf_attach *attach, struct kf_why *why)
 	char missing[512];
 
 	if (!may_load())
-		return kf_why_set(why, -EPERM,
-				  "not permitted to load BPF programs; run keyfilterd as root, or "
-				  "with CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN");
+		return kf_why_set(why, -EPERM, "not permitted to load BPF programs; %s",
+				  kf_why_mend(-EPERM));
 	kf_attach_capture_begin(&capture);
 	list_missing(missing, sizeof(missing));
 	kf_attach_capture_end(&capture);

@@ -354,8 +354,9 @@ static int check_others(const struct kf_attach *attach, int ifindex, const char 
 	if (xdp_multiprog__is_legacy(multiprog))
 		return kf_why_set(why, -EBUSY,
 				  "another XDP program (%s) holds %s without libxdp's dispatcher; "
-				  "take it off (ip link set dev %s xdp off) and load it again with "
-				  "xdp-loader, so that both can run",
+				  "attach with --mode tc beside it, or, where this kernel has "
+				  "freplace, take it off (ip link set dev %s xdp off) and load it "
+				  "again with xdp-loader, so that both can run",
 				  xdp_program__name(xdp_multiprog__main_prog(multiprog)), dev, dev);
 	if (xdp_multiprog__attach_mode(multiprog) != xdp_mode(mode))
 		return kf_why_set(why, -EBUSY,

@@ -111,10 +111,11 @@ static int create_maps(struct kf_maps *maps, struct bpf_object *object, const ch
 	err = bpf_object__load(object);
 	libbpf_set_print(print);
 	if (err)
-		return kf_why_set(why, err,
-				  "cannot create the maps: %s; run keyfilterd as root, or lower "
-				  "keys_max, sources_max and flows_max if memory is short",
-				  strerror(-err));
+		return kf_why_set(
+			why, err, "cannot create the maps: %s; %s", strerror(-err),
+			err == -ENOMEM || err == -E2BIG
+				? "free memory, or lower keys_max, sources_max and flows_max"
+				: kf_why_mend(err));
 	for (int i = 0; i < KF_MAP_COUNT; i++) {
 		if (maps->fd[i] >= 0)
 			continue;
@@ -229,8 +230,8 @@ static int check_pin(const struct kf_maps *maps, enum kf_map map, const char *pi
 	int err = bpf_obj_get_info_by_fd(maps->fd[map], &info, &size);
 
 	if (err)
-		return kf_why_set(why, err, "cannot look at %s/maps/%s: %s; run keyfilterd as root",
-				  pin_dir, kf_maps_name(map), strerror(-err));
+		return kf_why_set(why, err, "cannot look at %s/maps/%s: %s; %s", pin_dir,
+				  kf_maps_name(map), strerror(-err), kf_why_mend(err));
 	if (info.type != spec->type || info.key_size != spec->key_size ||
 	    info.value_size != spec->value_size || info.map_flags != spec->map_flags)
 		return kf_why_set(
@@ -305,8 +306,8 @@ static int look_for_pins(const char *pin_dir, struct kf_why *why)
 				  pin_dir);
 	value = calloc(1, info.value_size > sizeof(head) ? info.value_size : sizeof(head));
 	if (!value || bpf_map_lookup_elem(fd, &zero, value))
-		return kf_why_set(why, -EPROTO,
-				  "cannot read %s/maps/kf_config; run keyfilterd as root", pin_dir);
+		return kf_why_set(why, -EPROTO, "cannot read %s/maps/kf_config; %s", pin_dir,
+				  kf_why_mend(value ? -errno : -ENOMEM));
 	memcpy(&head, value, sizeof(head));
 	if (!head.magic)
 		return 0;
@@ -345,8 +346,8 @@ static int map_one(const struct kf_maps *maps, enum kf_map map, const char *mend
 static int map_memory(struct kf_maps *maps, struct kf_why *why)
 {
 	void *config = NULL, *slots = NULL, *penalties = NULL;
-	int err = map_one(maps, KF_MAP_kf_config, "run keyfilterd as root", &maps->config_bytes,
-			  &config, why);
+	int err = map_one(maps, KF_MAP_kf_config, "free memory, or raise vm.max_map_count",
+			  &maps->config_bytes, &config, why);
 
 	maps->config = config;
 	err = err

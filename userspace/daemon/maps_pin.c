@@ -58,8 +58,8 @@ int kf_maps_pin_make_directory(const char *path, struct kf_why *why)
 				  "a bpffs takes no dot in a name, so there cannot be %s; give "
 				  "another --pin-dir",
 				  path);
-	return kf_why_set(why, -errno, "cannot create %s: %s; keyfilterd must run as root", path,
-			  strerror(errno));
+	return kf_why_set(why, -errno, "cannot create %s: %s; %s", path, strerror(errno),
+			  kf_why_mend(-errno));
 }
 
 int kf_maps_pin_lock(const char *pin_dir, struct kf_why *why)
@@ -67,8 +67,8 @@ int kf_maps_pin_lock(const char *pin_dir, struct kf_why *why)
 	_cleanup_close_ int dir = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
-		return kf_why_set(why, -errno, "cannot open %s: %s; keyfilterd must run as root",
-				  pin_dir, strerror(errno));
+		return kf_why_set(why, -errno, "cannot open %s: %s; %s", pin_dir, strerror(errno),
+				  kf_why_mend(-errno));
 	if (!flock(dir, LOCK_EX | LOCK_NB))
 		return TAKE_FD(dir);
 	if (errno == EWOULDBLOCK)

@@ -53,8 +53,8 @@ int kf_unload_programs(struct kf_attach *attach, struct kf_why *why)
 	int failed = INT_MAX, before, first = 0;
 
 	if (!names)
-		return kf_why_set(why, -errno, "cannot list the interfaces: %s; run it as root",
-				  strerror(errno));
+		return kf_why_set(why, -errno, "cannot list the interfaces: %s; %s",
+				  strerror(errno), kf_why_mend(-errno));
 	do {
 		before = failed;
 		failed = detach_each(attach, names, &first, why);
@@ -81,8 +81,8 @@ static int check_free(const char *pin_dir, struct kf_why *why)
 	_cleanup_close_ int dir = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0)
-		return kf_why_set(why, -errno, "cannot open %s: %s; run it as root", pin_dir,
-				  strerror(errno));
+		return kf_why_set(why, -errno, "cannot open %s: %s; %s", pin_dir, strerror(errno),
+				  kf_why_mend(-errno));
 	if (flock(dir, LOCK_EX | LOCK_NB))
 		return kf_why_set(why, -EBUSY,
 				  "a keyfilterd holds %s; stop it, or name its --run-dir", pin_dir);

@@ -15,4 +15,10 @@
 int kf_why_set(struct kf_why *why, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * What to do where the kernel or a file system answered @err (negative) to the daemon: who is not
+ * root is told to be, and root what root may lack.
+ */
+const char *kf_why_mend(int err);
+
 #endif
