@@ -19,7 +19,7 @@ source remove CIDR
 source forgive CIDR
 source list [--penalised] [--failing] [--limit N] [--after CURSOR]
 key create --name NAME [--quantity N] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
-key list [--status STATUS] [--search TEXT] [--limit N] [--after CURSOR]
+key list [--status enabled|disabled|expired] [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
 key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
 key enable ID [--if-match REVISION]
@@ -58,7 +58,6 @@ _keyfilterctl_values()
 	ID) "$@" key list --search "$cur" --limit 100 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	DEV) ls /sys/class/net ;;
 	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query ;;
-	STATUS) printf '%s\n' enabled disabled expired exhausted ;;
 	PATH) compgen -f -- "$cur" ;;
 	esac
 }

@@ -164,7 +164,7 @@ start_daemon() {
 	# shellcheck disable=SC2046 # words, on purpose
 	become_in_ns "$SERVER_NS" $(daemon_command) "$@" >> "$DAEMON_LOG" 2>&1 &
 	DAEMON=$!
-	await 60 ctl status || fail "keyfilterd did not answer on its socket"
+	await 60 ctl stats || fail "keyfilterd did not answer on its socket"
 }
 
 # Kills the controller without a chance to say anything, and waits until it is gone.

@@ -306,7 +306,6 @@ static void test_requests(void **state)
 		{ "key rotate k_1 --grace 1h", "POST /v1/keys/k_1/rotate {\"grace\":\"1h\"}\n" },
 		{ "stats", "GET /v1/stats\n" },
 		{ "events", "GET /v1/events\n" },
-		{ "status", "GET /v1/status\n" },
 		{ "version", "GET /v1/status\n" },
 	};
 	struct played *played = *state;
@@ -578,7 +577,7 @@ static void test_json_is_unaltered(void **state)
 {
 	static const char answer[] = "{ \"keys\" : [ ],\t\"odd\":1.50,\"next\":\"c1\" }\n";
 	static const char *const lines[] = { "key list --json", "--json key list", "status --json",
-					     "events --json", "key disable --json k_1" };
+					     "key disable --json k_1", "events --json" };
 	struct played *played = *state;
 	static struct outcome outcome;
 
@@ -702,6 +701,14 @@ static void test_status_degraded(void **state)
 		"sources   4 of 8, 9 penalised\nflows     about 5 of 6\n"
 		"iface     none: nothing is filtered until keyfilterctl iface attach DEV\n"
 		"degraded  the disk is full; make room\n");
+	assert_int_equal(outcome.exit, KF_EXIT_TROUBLE);
+	run_tool(played, "status --json", &outcome);
+	assert_int_equal(outcome.exit, KF_EXIT_TROUBLE);
+	prepare(played, 200, "{\"ifaces\":[{\"dev\":\"eth0\"}],\"degraded\":[]}");
+	run_tool(played, "status", &outcome);
+	assert_non_null(strstr(outcome.out, "\nhealth    good\n"));
+	assert_int_equal(outcome.exit, KF_EXIT_DONE);
+	run_tool(played, "status --json", &outcome);
 	assert_int_equal(outcome.exit, KF_EXIT_DONE);
 }
 

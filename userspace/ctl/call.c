@@ -231,11 +231,13 @@ int kf_call_run(struct kf_call *call)
 
 	if (ret == KF_EXIT_DONE)
 		ret = print_answer(call, &reply, &answer);
-	if (ret != KF_EXIT_DONE || !command->lost || has_arrived())
+	if (ret != KF_EXIT_DONE || (!command->judge && (!command->lost || has_arrived())))
 		return ret;
 	if (!answer)
 		ret = read_answer(call, &reply, &answer);
-	return ret == KF_EXIT_DONE ? command->lost(call, answer) : ret;
+	if (ret != KF_EXIT_DONE)
+		return ret;
+	return command->judge ? (int)command->judge(answer) : command->lost(call, answer);
 }
 
 static int get_page(struct kf_call *call, json_t **answer)

@@ -15,7 +15,7 @@
 struct kf_call;
 
 /* The exit status; what every function that finishes a command returns. */
-enum kf_exit { KF_EXIT_DONE, KF_EXIT_FAILED, KF_EXIT_USAGE };
+enum kf_exit { KF_EXIT_DONE, KF_EXIT_FAILED, KF_EXIT_USAGE, KF_EXIT_TROUBLE };
 
 enum kf_option_type {
 	KF_OPTION_TEXT,	  /* a JSON string: the daemon judges it */
@@ -51,6 +51,8 @@ struct kf_command {
 	int (*render)(struct kf_call *call, const json_t *answer);
 	/* stdout failed: tells what of @answer is lost for good. Only where something is. */
 	int (*lost)(struct kf_call *call, const json_t *answer);
+	/* The exit status by what an answer says; NULL: KF_EXIT_DONE. */
+	enum kf_exit (*judge)(const json_t *answer);
 	const char *done; /* "removed": printed after the operand when there is no render */
 	/* For what is more than one request and its answer; NULL: kf_call_run(). */
 	int (*run)(struct kf_call *call);

@@ -248,9 +248,9 @@ static const struct kf_option edit_options[] = {
 
 static const struct kf_option list_options[] = {
 	{ .name = "status",
-	  .placeholder = "STATUS",
+	  .placeholder = "enabled|disabled|expired",
 	  .member = "status",
-	  .help = "enabled, disabled, expired or exhausted only" },
+	  .help = "only those that are" },
 	{ .name = "search",
 	  .placeholder = "TEXT",
 	  .member = "search",

@@ -52,7 +52,7 @@ static int finish(const struct kf_args *args, int ret)
 	/* A remote file system may tell only at the end that there was no room. */
 	if (fflush(stdout) == 0 && close(STDOUT_FILENO) == 0 && !failed)
 		return ret;
-	if (ret == KF_EXIT_DONE && errno != EPIPE)
+	if (ret != KF_EXIT_FAILED && errno != EPIPE)
 		kf_call_fail("the output could not be written%s%s; %smake room for it",
 			     errno ? ": " : "", errno ? strerror(errno) : "",
 			     changed ? "what was asked is done; " : "");

@@ -79,6 +79,15 @@ static int render_status(struct kf_call *call, const json_t *answer)
 	return KF_EXIT_DONE;
 }
 
+/* Anything that is open or not as it should be: a script need not read the words. */
+static enum kf_exit judge_status(const json_t *answer)
+{
+	const json_t *degraded = json_object_get(answer, "degraded");
+
+	return json_is_array(degraded) && json_array_size(degraded) == 0 ? KF_EXIT_DONE
+									 : KF_EXIT_TROUBLE;
+}
+
 /* The daemon's version, borrowed from @answer; NULL when it gave none, and @why says what was. */
 static const char *ask_version(struct kf_call *call, json_t **answer, struct kf_client_why *why)
 {
@@ -121,7 +130,10 @@ static const struct kf_command status_commands[] = {
 	{ .method = "GET",
 	  .path = "/v1/status",
 	  .render = render_status,
-	  .help = "Shows the daemon, what it holds, and what is wrong with the mend for it." },
+	  .judge = judge_status,
+	  .help = "Shows the daemon, what it holds, and what is wrong with the mend for it; ends "
+		  "with 3 if "
+		  "anything is." },
 	{ 0 },
 };
 

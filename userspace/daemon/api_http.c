@@ -139,7 +139,7 @@ static int check_head(struct exchange *exchange, const char *method)
 					&exchange->name, allow);
 	if (err == -ENOENT)
 		return kf_api_refuse(request, MHD_HTTP_NOT_FOUND, "no_such_path",
-				     "see keyfilterctl(8) for what there is", "no such path");
+				     "see keyfilterctl(1) for what there is", "no such path");
 	if (err == -EOPNOTSUPP)
 		return refuse_method(exchange, method, allow);
 	if (err == -EINVAL || err == -E2BIG)

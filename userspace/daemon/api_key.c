@@ -213,8 +213,7 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 
 int kf_api_key_list(struct kf_api_request *request)
 {
-	static const char *const known[] = { "status",	"search", "after", "limit",
-					     "account", "group",  NULL };
+	static const char *const known[] = { "status", "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .reconcile = request->daemon->reconcile, .array = array };
 	struct kf_key_query query = { .now = kf_reconcile_now().wall_ns };

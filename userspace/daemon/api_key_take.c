@@ -103,7 +103,6 @@ static const struct {
 	{ "enabled", KF_KEYS_ENABLED },
 	{ "disabled", KF_KEYS_DISABLED },
 	{ "expired", KF_KEYS_EXPIRED },
-	{ "exhausted", KF_KEYS_NONE }, /* no key can be before there are quotas */
 };
 
 static int take_status(struct kf_api_request *request, struct kf_key_query *query)
@@ -119,8 +118,8 @@ static int take_status(struct kf_api_request *request, struct kf_key_query *quer
 		return 0;
 	}
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give enabled, disabled, expired or exhausted",
-			     "`status` cannot be '%.40s'", text);
+			     "give enabled, disabled or expired", "`status` cannot be '%.40s'",
+			     text);
 }
 
 static int take_after(struct kf_api_request *request, struct kf_key_query *query)
@@ -139,19 +138,10 @@ static int take_after(struct kf_api_request *request, struct kf_key_query *query
 			     text);
 }
 
-static int refuse_later(struct kf_api_request *request, const char *parameter)
-{
-	if (!kf_api_parameter(request, parameter))
-		return 0;
-	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "not_yet", "leave it out",
-			     "this keyfilter has no %ss yet", parameter);
-}
-
 int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
 {
-	int err = refuse_later(request, "account") ?: refuse_later(request, "group");
+	int err = take_status(request, query);
 
-	err = err ?: take_status(request, query);
 	query->search = kf_api_parameter(request, "search");
 	if (!err && query->search)
 		err = kf_api_no_secret(request, "search", query->search);

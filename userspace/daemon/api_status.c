@@ -189,11 +189,16 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 
 	check_store(list, numbers);
 	if (kf_store_iface_each(daemon->store, on_iface, &trouble))
-		complain(list, "the interfaces cannot be read: %s; see the store's disk",
-			 kf_store_error(daemon->store));
-	else if (numbers->services && !trouble.ifaces)
-		complain(list, "there are services, but no interface is attached, so nothing is "
-			       "filtered; `keyfilterctl iface attach DEV`");
+		complain(
+			list,
+			"the interfaces cannot be read: %s; see to the disk of the state directory",
+			kf_store_error(daemon->store));
+	else if (!trouble.ifaces)
+		complain(list, "no interface is attached, so nothing is filtered; attach one: "
+			       "`keyfilterctl iface attach DEV`");
+	if (!numbers->services)
+		complain(list, "there is no service, so nothing is filtered; add one: "
+			       "`keyfilterctl service add NAME --listen ADDR:PORT`");
 	if (kf_store_service_each(daemon->store, check_answers, &trouble))
 		complain(list, "the counters of the services cannot be read; restart keyfilterd");
 	check_room(list, "connections", numbers->flows_live, numbers->flows_max, "flows_max");

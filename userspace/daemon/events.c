@@ -216,6 +216,20 @@ bool kf_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_ent
 	return entry;
 }
 
+bool kf_events_reason_occurs(unsigned int reason)
+{
+	switch (reason) {
+	case KF_REASON_PROTOCOL_NOT_ALLOWED:
+	case KF_REASON_MODEL_NOT_ALLOWED:
+	case KF_REASON_KEY_EXHAUSTED:
+	case KF_REASON_ACCOUNT_EXHAUSTED:
+	case KF_REASON_BODY_NOT_READABLE:
+		return false;
+	default:
+		return reason < KF_REASON_COUNT;
+	}
+}
+
 const char *kf_events_reason_name(unsigned int reason)
 {
 	static const char *const names[] = {

@@ -78,5 +78,7 @@ json_t *kf_events_json(const struct kf_events_entry *entry);
 
 /* "no_key"; "unknown" for a number of a newer layout. */
 const char *kf_events_reason_name(unsigned int reason);
+/* Can a program of this version give it? Some only have their number and their words so far. */
+bool kf_events_reason_occurs(unsigned int reason);
 
 #endif

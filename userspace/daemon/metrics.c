@@ -45,10 +45,13 @@ void kf_metrics_label(FILE *out, const char *text)
 
 static void write_packets(FILE *out, const char *service, const struct kf_counters *counters)
 {
-	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++)
+	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++) {
+		if (!kf_events_reason_occurs(reason))
+			continue;
 		fprintf(out, "keyfilter_packets_total{service=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
 			service, kf_events_reason_name(reason),
 			(uint64_t)counters->packets[reason]);
+	}
 }
 
 static void write_requests(FILE *out, const char *service, const struct kf_counters *counters)
