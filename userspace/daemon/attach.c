@@ -168,8 +168,8 @@ static int open_maps(struct kf_attach *attach, const char *pin_dir, struct kf_wh
 		return 0;
 	return kf_why_set(
 		why, -ENOENT,
-		"cannot open the map %s/maps/kf_config; run keyfilterd as root, with bpffs "
-		"mounted there (mount -t bpf bpf /sys/fs/bpf)",
+		"there is no map %s/maps/kf_config; see that bpffs is mounted there (mount -t bpf "
+		"bpf /sys/fs/bpf) and that it is the --pin-dir that keyfilterd was started with",
 		pin_dir);
 }
 

@@ -421,7 +421,7 @@ static int check_present(struct kf_maps *maps, const char *pin_dir, struct kf_wh
 	int err = open_pins(maps, pin_dir, why);
 
 	err = err
-		      ?: map_one(maps, KF_MAP_kf_config, "run keyfilterd as root",
+		      ?: map_one(maps, KF_MAP_kf_config, "free memory, or raise vm.max_map_count",
 				 &maps->config_bytes, &config, why);
 	maps->config = config;
 	return err ?: check_config(maps, pin_dir, why);

@@ -245,8 +245,8 @@ static int pin_one(__u32 id, const char *path, struct kf_why *why)
 		err = -errno;
 	err = err ?: bpf_obj_pin(fd, path);
 	if (err)
-		return kf_why_set(why, err, "cannot pin %s again: %s; run keyfilterd as root", path,
-				  strerror(-err));
+		return kf_why_set(why, err, "cannot pin %s again: %s; %s", path, strerror(-err),
+				  kf_why_mend(err));
 	return 0;
 }
 
