@@ -82,6 +82,9 @@ static const struct {
 	  ",\"request_id\":null,\"retry_after_s\":null,\"penalty_s\":null,\"count\":4990,"
 	  "\"source\":null,\"monitor\":false}",
 	  " - penalties_ended of 4990 more sources\n" },
+	{ "{\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":null,"
+	  "\"event\":\"filter_lost\",\"reason\":null,\"iface\":\"eth0\",\"monitor\":false}",
+	  " - filter_lost on eth0: somebody took programs of ours off\n" },
 };
 
 #define EVENT "{\"seq\":1,\"time\":\"2026-11-23T10:00:00.000001Z\",\"service\":\"api\"}"

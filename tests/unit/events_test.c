@@ -145,13 +145,31 @@ static void test_penalty_end(void **state)
 			    "\"penalty_s\":null,\"count\":4990," NO_CONNECTION);
 }
 
+static void test_filter(void **state)
+{
+	const struct kf_events_entry entry = {
+		.seq = 7,
+		.wall_ns = 1795428000000001000,
+		.filter = "filter_lost",
+		.iface = "eth0",
+		.event = { .slot = KF_SLOT_NONE },
+	};
+
+	assert_json(&entry,
+		    "{\"seq\":7,\"time\":\"2026-11-23T10:00:00.000001Z\","
+		    "\"event\":\"filter_lost\",\"service\":null,\"reason\":null,"
+		    "\"detail\":null,\"request_id\":null,\"source\":null,\"monitor\":false,"
+		    "\"retry_after_s\":null,\"penalty_s\":null,\"count\":null,\"client\":null,"
+		    "\"client_port\":null,\"server\":null,\"server_port\":null,"
+		    "\"iface\":\"eth0\",\"key_id\":null}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_penalty),
-		cmocka_unit_test(test_penalty_end),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_penalty), cmocka_unit_test(test_penalty_end),
+		cmocka_unit_test(test_filter),
 	};
 
 	return cmocka_run_group_tests_name("events", tests, NULL, NULL);

@@ -70,6 +70,14 @@ static void put_penalties(FILE *out, const json_t *event, long long count)
 		count == 1 ? "" : "s");
 }
 
+/* Of programs on an interface. */
+static void put_filter(FILE *out, const json_t *event)
+{
+	fprintf(out, "%s on %s: %s", text_of(event, "event"), text_of(event, "iface"),
+		is_kind(event, "filter_lost") ? "somebody took programs of ours off"
+					      : "they are attached again");
+}
+
 /* Of a refused or cut request, or of a dropped packet. */
 static void put_refusal(FILE *out, const json_t *event)
 {
@@ -104,6 +112,8 @@ static void put_event(FILE *out, const json_t *event)
 		put_penalties(out, event, count);
 	else if (kf_json_string(event, "source"))
 		put_penalty(out, event);
+	else if (is_kind(event, "filter_lost") || is_kind(event, "filter_restored"))
+		put_filter(out, event);
 	else
 		put_refusal(out, event);
 	if (json_is_true(json_object_get(event, "monitor")))

@@ -122,6 +122,8 @@ int kf_api_iface_detach(struct kf_api_request *request)
 	if (err)
 		return err;
 	err = kf_iface_remove(request->daemon, row.dev, &why);
+	if (err == -EBUSY)
+		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "interface_busy", why.text);
 	if (err)
 		return kf_api_refuse_error(request, err, why.text);
 	return kf_api_reply(request, MHD_HTTP_OK,

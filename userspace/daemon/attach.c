@@ -100,6 +100,7 @@ void kf_attach_close(struct kf_attach *attach)
 	if (attach->links_fd >= 0)
 		close(attach->links_fd);
 	free(attach->pin_dir);
+	free(attach->known);
 	explicit_bzero(attach, sizeof(*attach));
 	free(attach);
 }
@@ -183,7 +184,8 @@ int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
 	attach->links_fd = -1;
 	attach->pin_dir = strdup(pin_dir);
-	if (!attach->pin_dir)
+	attach->known = calloc(1, sizeof(*attach->known));
+	if (!attach->pin_dir || !attach->known)
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
 	attach->has_secret = secret;
 	if (secret)

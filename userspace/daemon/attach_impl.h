@@ -44,6 +44,17 @@ struct kf_attach {
 	char build[17];
 	/* Else clsact. */
 	bool tcx;
+	/* Programs found to be KF_ATTACH_OURS: no program changes its maps. */
+	struct kf_attach_known *known;
+};
+
+/* The kernel gives the number of a program that is gone to no other for a very long time. */
+struct kf_attach_known {
+	struct {
+		__u32 id;
+		char name[16];
+	} program[64];
+	unsigned int next;
 };
 
 /* ---- attach_capture.c ---------------------------------------------------------------------- */

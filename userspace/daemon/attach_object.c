@@ -109,10 +109,36 @@ enum kf_attach_kind kf_attach_object_kind(const struct kf_attach *attach, int pr
 	return kf_maps_program_uses(program_fd, attach->map_id) ? KF_ATTACH_OURS : KF_ATTACH_STALE;
 }
 
+#define KNOWN_MAX (sizeof(((struct kf_attach_known *)0)->program) / sizeof(known->program[0]))
+
+static bool is_known(const struct kf_attach_known *known, __u32 id, const char *name)
+{
+	for (size_t i = 0; id && i < KNOWN_MAX; i++)
+		if (known->program[i].id == id)
+			return !strncmp(known->program[i].name, name,
+					sizeof(known->program[i].name) - 1);
+	return false;
+}
+
+static void remember(struct kf_attach_known *known, __u32 id, const char *name)
+{
+	unsigned int i = known->next++ % KNOWN_MAX;
+
+	known->program[i].id = id;
+	snprintf(known->program[i].name, sizeof(known->program[i].name), "%s", name);
+}
+
 enum kf_attach_kind kf_attach_object_id_kind(const struct kf_attach *attach, __u32 id,
 					     const char *name)
 {
-	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+	_cleanup_close_ int fd = -1;
+	enum kf_attach_kind kind;
 
-	return fd < 0 ? KF_ATTACH_OTHER : kf_attach_object_kind(attach, fd, name);
+	if (is_known(attach->known, id, name))
+		return KF_ATTACH_OURS;
+	fd = bpf_prog_get_fd_by_id(id);
+	kind = fd < 0 ? KF_ATTACH_OTHER : kf_attach_object_kind(attach, fd, name);
+	if (kind == KF_ATTACH_OURS)
+		remember(attach->known, id, name);
+	return kind;
 }

@@ -42,20 +42,26 @@ static void keep(struct kf_events *events, struct kf_events_entry *entry)
 	pthread_mutex_unlock(&events->lock);
 }
 
+/* The kernel takes any bytes as a name, JSON does not. */
+static void set_iface(struct kf_events_entry *entry, const char *dev)
+{
+	snprintf(entry->iface, sizeof(entry->iface), "%s", dev);
+	for (char *c = entry->iface; *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+}
+
 static void look_up(struct kf_events *events, struct kf_events_entry *entry)
 {
 	const struct kf_event *event = &entry->event;
 	const struct kf_clock clock = kf_reconcile_now();
+	char dev[IF_NAMESIZE];
 
 	entry->wall_ns = kf_policy_wall(&clock, event->time_ns);
 	memcpy(entry->service, events->services[event->service], sizeof(entry->service));
 	if (kf_key_id_of_slot(events->reconcile, event->slot, entry->key_id))
 		*entry->key_id = '\0';
-	if (!if_indextoname(event->ifindex, entry->iface))
-		*entry->iface = '\0';
-	for (char *c = entry->iface; *c; c++)
-		if (*c & 0x80)
-			*c = '?'; /* the kernel takes any bytes as a name, JSON does not */
+	set_iface(entry, if_indextoname(event->ifindex, dev) ? dev : "");
 }
 
 /* libbpf calls this for each record; a negative return ends its loop with the record consumed. */
@@ -123,6 +129,18 @@ void kf_events_add_cut(struct kf_events *events, const struct kf_event *event)
 	struct kf_events_entry entry = { .event = *event };
 
 	look_up(events, &entry);
+	keep(events, &entry);
+}
+
+void kf_events_add_filter(struct kf_events *events, const char *dev, bool restored)
+{
+	struct kf_events_entry entry = {
+		.filter = restored ? "filter_restored" : "filter_lost",
+		.wall_ns = kf_reconcile_now().wall_ns,
+		.event = { .slot = KF_SLOT_NONE },
+	};
+
+	set_iface(&entry, dev);
 	keep(events, &entry);
 }
 
@@ -250,6 +268,8 @@ static const char *text_or_null(const char *text)
 
 static const char *kind_name(const struct kf_events_entry *entry)
 {
+	if (entry->filter)
+		return entry->filter;
 	switch (entry->event.kind) {
 	case KF_EVENT_REFUSED:
 		return "refused";
@@ -291,15 +311,16 @@ static const char *request_id(const struct kf_event *event, char text[static REQ
 	return text;
 }
 
-/* Of the connection; the end of a penalty has none. */
+/* Of the connection; what the controller tells has none. */
 static json_t *packet_json(const struct kf_events_entry *entry)
 {
 	const struct kf_event *event = &entry->event;
 	char client[KF_ENDPOINT_TEXT], server[KF_ENDPOINT_TEXT];
 
-	if (entry->penalty_ended)
-		return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n}", "client", "client_port",
-				 "server", "server_port", "iface", "key_id");
+	if (entry->penalty_ended || entry->filter)
+		return json_pack("{s:n, s:n, s:n, s:n, s:s?, s:n}", "client", "client_port",
+				 "server", "server_port", "iface",
+				 entry->filter ? text_or_null(entry->iface) : NULL, "key_id");
 	return json_pack("{s:s, s:i, s:s, s:i, s:s?, s:s?}", "client",
 			 kf_endpoint_address(event->client, client), "client_port",
 			 event->client_port, "server", kf_endpoint_address(event->server, server),
@@ -330,11 +351,11 @@ json_t *kf_events_json(const struct kf_events_entry *entry)
 	char time[KF_TIMETEXT_SIZE], id[REQUEST_ID_TEXT], source[KF_CIDR_TEXT];
 	const char *detail = event->detail ? kf_detail_name(event->detail) : NULL;
 	_cleanup_json_ json_t *json = json_pack(
-		"{s:I, s:s, s:s, s:s?, s:s, s:s?, s:s?, s:s?, s:b}", "seq", (json_int_t)entry->seq,
+		"{s:I, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:b}", "seq", (json_int_t)entry->seq,
 		"time", kf_timetext_format_micros(entry->wall_ns, time), "event", kind_name(entry),
 		"service", text_or_null(entry->service), "reason",
-		kf_events_reason_name(event->reason), "detail", detail, "request_id",
-		request_id(event, id), "source", source_of(entry, source), "monitor",
+		entry->filter ? NULL : kf_events_reason_name(event->reason), "detail", detail,
+		"request_id", request_id(event, id), "source", source_of(entry, source), "monitor",
 		event->monitor);
 	_cleanup_json_ json_t *numbers = numbers_json(entry), *packet = packet_json(entry);
 

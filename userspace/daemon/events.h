@@ -32,6 +32,7 @@ struct kf_events_entry {
 	struct kf_event event;
 	bool penalty_ended; /* told by the controller; the event is client and service alone, */
 	uint32_t others;    /* or neither, but so many of them */
+	const char *filter; /* told by the controller: "filter_lost" of iface; else NULL */
 	char service[64];   /* "" where it was unknown, as below */
 	char key_id[KF_KEY_ID_SIZE];
 	char iface[IF_NAMESIZE];
@@ -60,6 +61,9 @@ void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_
 
 /* A cut that no program saw: see cut.h. Followers read it once somebody wakes them, as above. */
 void kf_events_add_cut(struct kf_events *events, const struct kf_event *event);
+
+/* Programs of ours on @dev were taken off by someone else, or are @restored. Else as above. */
+void kf_events_add_filter(struct kf_events *events, const char *dev, bool restored);
 
 /* Call it when services were added or removed: their names are remembered. */
 void kf_events_reload(struct kf_events *events);

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api.h"
 #include "ask.h"
 #include "cleanup.h"
+#include "events.h"
+#include "iface_guard.h"
 #include "log.h"
 #include "maps.h"
 #include "why.h"
@@ -19,6 +22,7 @@ struct kf_iface {
 	unsigned int ifindex; /* where we attached it; 0: nowhere yet */
 	struct kf_adopt_result existing;
 	struct kf_why error;
+	struct kf_iface_guard guard;
 };
 
 /* ---- what is remembered ---------------------------------------------------------------------- */
@@ -136,6 +140,7 @@ static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, stru
 		return err;
 	iface->ifindex = if_nametoindex(row->dev);
 	iface->error = (struct kf_why){ 0 };
+	kf_iface_guard_restore(&iface->guard);
 	if (was_on)
 		return 0;
 	adopt_and_remember(daemon, row, iface);
@@ -183,10 +188,13 @@ static void attach_or_log(struct kf_daemon *daemon, const struct kf_iface_row *r
 	}
 	if (!attach(daemon, row, &why))
 		return;
-	kf_log_error("%s: %s", row->dev, why.text);
 	iface = find(daemon, row->dev);
-	if (iface)
-		iface->error = why;
+	if (!iface || strcmp(iface->error.text, why.text)) /* tried again and again: told once */
+		kf_log_error("%s: %s", row->dev, why.text);
+	if (!iface)
+		return;
+	iface->error = why;
+	kf_iface_guard_fail(&iface->guard, kf_maps_now());
 }
 
 static int open_one(void *context, const struct kf_iface_row *row)
@@ -294,7 +302,7 @@ void kf_iface_link(void *context, const char *dev, int ifindex, bool up)
 		attach_or_log(daemon, &row);
 }
 
-/* ---- views ----------------------------------------------------------------------------------- */
+/* ---- what others take off -------------------------------------------------------------------- */
 
 static const char *effect_of(unsigned int lacks)
 {
@@ -313,8 +321,76 @@ static const char *effect_of(unsigned int lacks)
 	}
 }
 
+static void tell_loss(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		      const struct kf_iface *iface, unsigned int lacks, uint64_t now)
+{
+	unsigned int wait = kf_iface_guard_wait(&iface->guard, now);
+
+	if (wait)
+		kf_log_warning("%s: %s taken off by someone else, %u times of late; attached again "
+			       "in %u s, find out who does it",
+			       row->dev, effect_of(lacks), iface->guard.lost, wait);
+	else
+		kf_log_warning("%s: %s taken off by someone else; attaching again", row->dev,
+			       effect_of(lacks));
+	kf_events_add_filter(daemon->events, row->dev, false);
+}
+
+/* An interface that came anew, under the same name, is the link watch's. */
+static int guard_one(void *context, const struct kf_iface_row *row)
+{
+	struct kf_daemon *daemon = context;
+	struct kf_iface *iface = find(daemon, row->dev);
+	unsigned int ifindex = if_nametoindex(row->dev), lacks;
+	uint64_t now = kf_maps_now();
+	bool known;
+
+	if (!iface || !ifindex || (iface->ifindex && iface->ifindex != ifindex))
+		return 0;
+	lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
+	known = iface->guard.off;
+	if (!lacks) {
+		kf_iface_guard_restore(&iface->guard);
+	} else if (!known) {
+		kf_iface_guard_lose(&iface->guard, now);
+		tell_loss(daemon, row, iface, lacks, now);
+	}
+	if (lacks && kf_iface_guard_is_due(&iface->guard, now))
+		attach_or_log(daemon, row);
+	if (lacks ? !iface->guard.off : known)
+		kf_events_add_filter(daemon->events, row->dev, true);
+	return 0;
+}
+
+void kf_iface_guard(struct kf_daemon *daemon)
+{
+	uint64_t before = kf_events_next_seq(daemon->events);
+
+	/* a store that cannot be read is told of by all that needs it */
+	kf_store_iface_each(daemon->store, guard_one, daemon);
+	if (kf_events_next_seq(daemon->events) != before)
+		kf_api_wake_followers(daemon);
+}
+
+/* ---- views ----------------------------------------------------------------------------------- */
+
+/* It is whole now, and may not be for long. */
+static void tell_fight(const struct kf_iface_row *row, const struct kf_iface *iface,
+		       struct kf_iface_view *view)
+{
+	uint64_t now = kf_maps_now();
+
+	if (!iface || *view->error || !kf_iface_guard_is_fight(&iface->guard, now))
+		return;
+	snprintf(view->error, sizeof(view->error),
+		 "somebody has taken our programs off %u times of late, the last time %llu s ago; "
+		 "find out who (bpftool net, tc, xdp-loader), or detach %s",
+		 iface->guard.lost, (unsigned long long)((now - iface->guard.lost_ns) / 1000000000),
+		 row->dev);
+}
+
 static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		    struct kf_iface_view *view)
+		    const struct kf_iface *iface, struct kf_iface_view *view)
 {
 	unsigned int lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
 
@@ -323,13 +399,17 @@ static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		view->state = KF_IFACE_FAILED;
 	else if (lacks)
 		view->state = KF_IFACE_PARTIAL;
+	if (!lacks)
+		tell_fight(row, iface, view);
 	/* why it could not be attached says more; other trouble is older than a part that is gone
 	 */
-	if (!lacks || (view->state == KF_IFACE_FAILED && *view->error))
-		return;
-	snprintf(view->error, sizeof(view->error),
-		 "%s taken off by someone else; keyfilterctl iface attach %s --mode %s",
-		 effect_of(lacks), row->dev, kf_attach_mode_name(row->mode));
+	else if (view->state != KF_IFACE_FAILED || !*view->error)
+		snprintf(view->error, sizeof(view->error),
+			 "%s taken off by someone else; it is attached again in %u s, or by "
+			 "keyfilterctl iface attach %s --mode %s",
+			 effect_of(lacks),
+			 iface ? kf_iface_guard_wait(&iface->guard, kf_maps_now()) : 0, row->dev,
+			 kf_attach_mode_name(row->mode));
 }
 
 static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
@@ -344,7 +424,7 @@ static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		memcpy(view->error, iface->error.text, sizeof(view->error));
 	}
 	if (view->ifindex) {
-		look_at(daemon, row, view);
+		look_at(daemon, row, iface, view);
 		return;
 	}
 	view->state = KF_IFACE_MISSING;

@@ -58,6 +58,12 @@ void kf_iface_adopt(struct kf_daemon *daemon);
 /* The link watch tells; attaches again what came back. kf_link_fn, @context is the daemon. */
 void kf_iface_link(void *context, const char *dev, int ifindex, bool up);
 
+/*
+ * Puts back what somebody took off since the last call, and tries again what could not be attached;
+ * logged, and told as an event. Every second, and when the link watch heard something. In the loop.
+ */
+void kf_iface_guard(struct kf_daemon *daemon);
+
 void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		   struct kf_iface_view *view);
 

@@ -116,11 +116,12 @@ static int take_link(void *context, const struct nlmsghdr *message)
 	struct kf_linkwatch *watch = context;
 	struct link link, *known;
 
-	if (!read_link(message, &link))
+	if ((message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK) ||
+	    !read_link(message, &link))
 		return 0;
 	if (message->nlmsg_type == RTM_NEWLINK)
 		return learn(watch, &link);
-	known = message->nlmsg_type == RTM_DELLINK ? find(watch, link.ifindex) : NULL;
+	known = find(watch, link.ifindex);
 	if (known)
 		forget(watch, known);
 	return 0;
@@ -216,7 +217,10 @@ void kf_linkwatch_close(struct kf_linkwatch *watch)
 
 KF_CLEANUP_DEFINE(struct kf_linkwatch, kf_linkwatch_close)
 
-/* Subscribes before the dump, so that nothing falls between the two. */
+/*
+ * Subscribes before the dump, so that nothing falls between the two; to changes of qdiscs and
+ * filters as well, which wake the loop, so that it looks at the interfaces, and tell nothing here.
+ */
 int kf_linkwatch_open(struct kf_linkwatch **out, kf_link_fn fn, void *context)
 {
 	_cleanup_(kf_linkwatch_closep) struct kf_linkwatch *watch = calloc(1, sizeof(*watch));
@@ -225,7 +229,8 @@ int kf_linkwatch_open(struct kf_linkwatch **out, kf_link_fn fn, void *context)
 	if (!watch)
 		return -ENOMEM;
 	watch->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!watch->socket || mnl_socket_bind(watch->socket, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0)
+	if (!watch->socket ||
+	    mnl_socket_bind(watch->socket, RTMGRP_LINK | RTMGRP_TC, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
 	err = dump_links(watch);
 	if (err)

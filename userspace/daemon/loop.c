@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "cut.h"
 #include "events.h"
+#include "iface.h"
 #include "log.h"
 #include "netlink.h"
 #include "penalty.h"
@@ -26,9 +27,10 @@
 #define SWEEP_REST_MAX (60 * SECOND_US)
 #define CUT_DELAY_US   200ull /* the answer to who revoked goes out first */
 #define CUT_PAUSE_US   200ull /* between slices of the walk over revoked requests */
-#define CUT_REST       4      /* times as long as a walk took, before the next one */
+#define GUARD_REST_US  20000ull
+#define CUT_REST       4 /* times as long as a walk took, before the next one */
 
-enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, JOB_COUNT };
+enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, GUARD_JOB, JOB_COUNT };
 
 struct kf_loop {
 	sd_event *event;
@@ -41,10 +43,19 @@ struct kf_loop {
 	bool cutting;		 /* a walk is under way */
 	uint64_t cut_took_us;	 /* by it so far */
 	uint64_t cut_not_before; /* CLOCK_MONOTONIC, microseconds */
+	uint64_t guarded_us;	 /* when the interfaces were last looked at */
 	int clock_fd;		 /* a timer that ends when the wall clock is set */
 	uint64_t seconds;	 /* ticks so far */
 	int last_err[JOB_COUNT]; /* of each job: one failure is one line, however long it lasts */
 };
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * SECOND_US + (uint64_t)t.tv_nsec / 1000;
+}
 
 /* ---- every few seconds ----------------------------------------------------------------------- */
 
@@ -74,6 +85,13 @@ static int watch_penalties(struct kf_daemon *daemon)
 	return ended < 0 ? ended : 0;
 }
 
+static int guard_ifaces(struct kf_daemon *daemon)
+{
+	daemon->loop->guarded_us = monotonic_us();
+	kf_iface_guard(daemon);
+	return 0;
+}
+
 static const struct job {
 	const char *what;    /* fails, in the log */
 	unsigned int period; /* seconds */
@@ -82,6 +100,7 @@ static const struct job {
 	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
 	[STORE_JOB] = { "the look at the store", 2, settle },
 	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },
+	[GUARD_JOB] = { "the watch over interfaces", 1, guard_ifaces },
 	[PENALTY_JOB] = { "the watch over penalties", 1, watch_penalties },
 };
 
@@ -107,14 +126,6 @@ static int on_second(sd_event_source *source, uint64_t usec, void *context)
 			run_job(daemon, i);
 	daemon->loop->seconds++;
 	return sd_event_source_set_time_relative(source, SECOND_US);
-}
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * SECOND_US + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* A hundredth of the time, and so more often where there are few connections. */
@@ -213,6 +224,9 @@ static int on_link(sd_event_source *source, int fd, uint32_t revents, void *cont
 	if (err)
 		kf_log_warning("cannot read about links: %s; the next message tries again",
 			       strerror(-err));
+	/* what was taken off is told like any change of a link; many at once wait for the tick */
+	if (monotonic_us() - daemon->loop->guarded_us >= GUARD_REST_US)
+		guard_ifaces(daemon);
 	return 0;
 }
 
