@@ -216,7 +216,9 @@ int kf_api_key_list(struct kf_api_request *request)
 	static const char *const known[] = { "status", "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .reconcile = request->daemon->reconcile, .array = array };
-	struct kf_key_query query = { .now = kf_reconcile_now().wall_ns };
+	struct kf_key_query query = {
+		.now = kf_reconcile_time(request->daemon->reconcile).wall_ns
+	};
 	int err;
 
 	err = kf_api_parameters(request, known) ?: kf_api_no_members(request);

@@ -76,7 +76,9 @@ static int take_ttl(struct kf_api_request *request, const json_t *value, struct 
 
 int kf_api_source_create(struct kf_api_request *request)
 {
-	struct kf_source_row row = { .created = kf_reconcile_now().wall_ns };
+	struct kf_source_row row = {
+		.created = kf_reconcile_time(request->daemon->reconcile).wall_ns
+	};
 	struct kf_why why = { 0 };
 	json_t *cidr, *action, *ttl;
 	bool replaced;

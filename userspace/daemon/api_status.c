@@ -29,12 +29,22 @@ struct numbers {
 	struct kf_key_counts keys;
 	uint64_t flows_live, flows_max;
 	uint64_t keys_max, sources_max;
-	struct kf_reconcile reconcile; /* as the loop has it */
 	bool cannot_cut;
 	int store_failing; /* -errno of its writes; 0: none */
 	bool store_unsure;
 	char store_words[256];
+	json_t *differences; /* of store and kernel */
 };
+
+static void numbers_end(struct numbers *numbers)
+{
+	json_decref(numbers->differences);
+}
+
+static void on_difference(void *context, const char *text)
+{
+	json_array_append_new(context, json_string(text));
+}
 
 static int ask_loop(struct kf_daemon *daemon, void *context)
 {
@@ -44,7 +54,8 @@ static int ask_loop(struct kf_daemon *daemon, void *context)
 	numbers->store_failing = kf_store_failing(daemon->store, &words);
 	numbers->store_unsure = kf_store_is_unsure(daemon->store);
 	snprintf(numbers->store_words, sizeof(numbers->store_words), "%s", words);
-	numbers->reconcile = *daemon->reconcile;
+	numbers->flows_live = daemon->reconcile->flows_live;
+	kf_mend_describe(daemon->reconcile, on_difference, numbers->differences);
 	numbers->cannot_cut = kf_cut_is_unable(kf_loop_cut(daemon));
 	return 0;
 }
@@ -61,16 +72,19 @@ static int count(struct kf_daemon *daemon, struct numbers *numbers)
 	int err;
 
 	*numbers = (struct numbers){
+		.differences = json_array(),
 		.penalised = kf_penalty_count(maps),
 		.flows_max = kf_maps_entries(maps, KF_MAP_kf_flows),
 		.keys_max = kf_maps_entries(maps, KF_MAP_kf_slots),
 		.sources_max = kf_maps_entries(maps, KF_MAP_kf_prefixes),
 	};
 	err = kf_ask(daemon, ask_loop, numbers);
-	numbers->flows_live = numbers->reconcile.flows_live;
 	err = err ?: kf_store_service_each(daemon->store, count_service, &numbers->services);
 	err = err ?: kf_store_source_count(daemon->store, &numbers->sources);
-	return err ?: kf_store_key_count(daemon->store, kf_reconcile_now().wall_ns, &numbers->keys);
+	return err
+		       ?: kf_store_key_count(daemon->store,
+					     kf_reconcile_time(daemon->reconcile).wall_ns,
+					     &numbers->keys);
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------- */
@@ -188,6 +202,7 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 	struct trouble trouble = { daemon, list, 0 };
 
 	check_store(list, numbers);
+	json_array_extend(list, numbers->differences);
 	if (kf_store_iface_each(daemon->store, on_iface, &trouble))
 		complain(
 			list,
@@ -223,7 +238,7 @@ int kf_api_status_show(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	struct kf_daemon *daemon = request->daemon;
-	struct numbers n;
+	_cleanup_(numbers_end) struct numbers n = { 0 };
 	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
 
 	err = err ?: count(daemon, &n);

@@ -88,6 +88,16 @@ struct batch {
 	struct fresh *keys;
 };
 
+static int remove_all(struct batch *batch)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->reconcile->store;
+	int err = kf_store_begin(open);
+
+	for (uint32_t i = 0; !err && i < batch->quantity; i++)
+		err = kf_store_key_remove(open, batch->keys[i].row.seq);
+	return err ?: kf_store_commit(open);
+}
+
 /* Takes back what was not finished, kernel first. */
 static void take_back(struct batch *batch)
 {
@@ -102,11 +112,8 @@ static void take_back(struct batch *batch)
 		else
 			kf_slotpool_return(reconcile->slots, credential->slot);
 	}
-	if (!batch->stored || kf_store_begin(reconcile->store))
-		return;
-	for (uint32_t i = 0; i < batch->quantity; i++)
-		kf_store_key_remove(reconcile->store, batch->keys[i].row.seq);
-	kf_store_commit(reconcile->store);
+	if (batch->stored && remove_all(batch))
+		kf_mend_note(reconcile, KF_MEND_KEYS, -EIO); /* they stay, and nobody has them */
 }
 
 static void batch_end(struct batch *batch)
@@ -232,9 +239,12 @@ static int explain_create(struct batch *batch, int err, struct kf_why *why)
 				  "the kernel did not take the key: %s; if memory is short, "
 				  "free some",
 				  strerror(-err));
-	return kf_why_set(why, err,
-			  "cannot store the key: %s; see to the disk of the state directory",
-			  kf_store_error(batch->reconcile->store));
+	return kf_why_set(why, err, "cannot store the key: %s; %s%s",
+			  kf_store_error(batch->reconcile->store),
+			  kf_store_is_unsure(batch->reconcile->store)
+				  ? "it is not known whether it is stored, and no one has it; "
+				  : "",
+			  kf_store_mend(err));
 }
 
 /*
@@ -249,7 +259,7 @@ int kf_key_create(struct kf_reconcile *reconcile, const struct kf_key_wish *wish
 		.wish = wish,
 		.quantity = quantity,
 	};
-	int64_t now = kf_reconcile_now().wall_ns;
+	int64_t now = kf_reconcile_time(reconcile).wall_ns;
 	int err = check_room(reconcile, wish, quantity, why);
 
 	if (err)
@@ -275,7 +285,7 @@ int kf_key_create(struct kf_reconcile *reconcile, const struct kf_key_wish *wish
 
 int kf_key_view(struct kf_reconcile *reconcile, const struct kf_key_row *row, struct kf_key *key)
 {
-	int64_t now = kf_reconcile_now().wall_ns;
+	int64_t now = kf_reconcile_time(reconcile).wall_ns;
 	struct kf_key_state state;
 	int err = kf_key_slot_state(reconcile, row, &state);
 

@@ -49,90 +49,214 @@ static void end_older(struct kf_reconcile *reconcile, const struct kf_key_state 
 		kf_key_slot_status(reconcile, state, KF_KEY_DELETED);
 }
 
-/* The new secret goes on at the rate that the older ones have used up, and shares it with them. */
-static int load_fresh(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-		      const struct kf_credential_row *fresh, int64_t until)
+/* ---- the new secret in the kernel -------------------------------------------------------------
+ */
+
+/* A rotation on its way. */
+struct rotation {
+	struct kf_reconcile *reconcile;
+	struct kf_key_state state;
+	struct kf_credential_row fresh;
+	int64_t until; /* when the older credentials end; 0: at once */
+	bool in_place; /* fresh has the place of the current credential, which goes */
+	bool loaded;   /* fresh is in the kernel, closed */
+	struct kf_why *why;
+};
+
+/*
+ * Whole and closed, its tag with it: opening it is one store then, which cannot fail. A crash
+ * before it is durable leaves a tag that leads to a closed slot, and the next start takes both
+ * away.
+ */
+static int load_closed(struct rotation *r)
 {
-	int err = kf_key_slot_fill(reconcile, &state->row, state->allow, state->allow_count, fresh);
+	struct kf_maps *maps = r->reconcile->maps;
+	int err = kf_key_slot_fill(r->reconcile, &r->state.row, r->state.allow,
+				   r->state.allow_count, &r->fresh);
 
-	for (uint32_t i = 0; i < state->credential_count; i++) {
-		const struct kf_credential_row *old = &state->credentials[i];
-
-		if (!err)
-			kf_maps_slot_rate_home(reconcile->maps, old->slot, fresh->slot);
-		if (!until)
-			kf_key_slot_drop(reconcile, old, state->allow, state->allow_count);
-	}
-	return err ? err : kf_maps_put(reconcile->maps, KF_MAP_kf_tags, fresh->tag, &fresh->slot);
+	kf_maps_slot_status(maps, r->fresh.slot, KF_KEY_DELETED);
+	err = err ?: kf_maps_put(maps, KF_MAP_kf_tags, r->fresh.tag, &r->fresh.slot);
+	r->loaded = true;
+	return err;
 }
+
+/* The place of the current credential, which is refused and gone from the store. */
+static int load_in_place(struct rotation *r)
+{
+	const struct kf_credential_row *old = &r->state.credentials[r->state.credential_count - 1];
+	struct kf_maps *maps = r->reconcile->maps;
+	int err = kf_maps_delete(maps, KF_MAP_kf_tags, old->tag);
+
+	if (err && err != -ENOENT)
+		return err;
+	kf_maps_slot_retag(maps, r->fresh.slot, r->fresh.tag);
+	return kf_maps_put(maps, KF_MAP_kf_tags, r->fresh.tag, &r->fresh.slot);
+}
+
+static void drop_older(struct rotation *r)
+{
+	uint32_t count = r->state.credential_count;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (!r->in_place || i + 1 < count)
+			kf_key_slot_drop(r->reconcile, &r->state.credentials[i], r->state.allow,
+					 r->state.allow_count);
+}
+
+/* The new secret goes on at the rate that the older ones have used up, and shares it with them. */
+static void open_fresh(struct rotation *r)
+{
+	struct kf_reconcile *reconcile = r->reconcile;
+	const struct kf_hold *hold = kf_hold_find(reconcile->holds, r->state.row.seq);
+	struct kf_slot slot;
+
+	for (uint32_t i = 0; i < r->state.credential_count; i++)
+		kf_maps_slot_rate_home(reconcile->maps, r->state.credentials[i].slot,
+				       r->fresh.slot);
+	kf_key_slot_wanted(reconcile, &r->state.row, hold, !r->state.list.any, &r->fresh, &slot);
+	kf_maps_slot_write(reconcile->maps, r->fresh.slot, &slot);
+}
+
+/*
+ * Where there was no room beside the older ones, it is in the places that they leave. Their rate is
+ * read in their slots still: nobody has those before this is over.
+ */
+static int load_late(struct rotation *r)
+{
+	if (r->loaded)
+		return 0;
+	return r->in_place ? load_in_place(r) : load_closed(r);
+}
+
+/* ---- rotate ---------------------------------------------------------------------------------- */
 
 /*
  * The end of the older secrets is a revocation: kernel, then store. The new one is a grant: store,
  * then kernel. One transaction has both, and the kernel's halves stand around its commit.
  */
-static int rotate(struct kf_reconcile *reconcile, struct kf_key_state *state,
-		  const struct kf_credential_row *fresh, int64_t until, struct kf_why *why)
+static int store_and_end(struct rotation *r)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	int err = kf_store_begin(reconcile->store);
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = r->reconcile->store;
+	struct kf_hold hold = r->state.hold;
+	int err = kf_store_begin(open);
 
-	if (!err)
-		err = store_rotation(reconcile, state, fresh, until);
+	err = err ?: store_rotation(r->reconcile, &r->state, &r->fresh, r->until);
 	if (err)
-		return kf_key_change_explain_store(reconcile, err, why);
-	end_older(reconcile, state, until);
-	err = kf_store_commit(reconcile->store);
-	return err ? kf_key_change_explain_closed(reconcile, err, state->row.id, why) : 0;
+		return kf_key_change_explain_store(r->reconcile, err, r->why);
+	end_older(r->reconcile, &r->state, r->until);
+	err = kf_store_commit(open);
+	if (!err) {
+		kf_hold_drop(r->reconcile->holds, r->state.row.seq, KF_HOLD_SECRETS);
+		return 0;
+	}
+	hold.what = KF_HOLD_SECRETS;
+	hold.until = r->until;
+	return kf_key_change_hold(r->reconcile, err, &hold, r->why);
 }
 
-static int make_credential(struct kf_reconcile *reconcile, struct kf_key_state *state,
-			   struct kf_credential_row *fresh, char text[static KF_KEY_TEXT_SIZE],
-			   struct kf_why *why)
+static void give_back(struct rotation *r)
 {
-	memset(fresh, 0, sizeof(*fresh));
-	if (kf_key_text(text))
-		return kf_why_set(why, -EIO, "getrandom failed; see the kernel log");
-	if (kf_slotpool_take(reconcile->slots, &fresh->slot))
-		return kf_why_set(why, -ENOSPC,
-				  "there is no place for another secret; delete a key, or "
-				  "raise keys_max");
-	fresh->key = state->row.seq;
-	fresh->until = KF_WALL_NEVER;
-	kf_key_tag(reconcile->secret, text, fresh->tag);
-	kf_key_mask_of(text, &state->row.mask);
+	if (r->loaded)
+		kf_key_slot_drop(r->reconcile, &r->fresh, r->state.allow, r->state.allow_count);
+	else if (!r->in_place)
+		kf_slotpool_return(r->reconcile->slots, r->fresh.slot);
+}
+
+static int rotate(struct rotation *r)
+{
+	struct kf_reconcile *reconcile = r->reconcile;
+	bool early =
+		!r->in_place &&
+		!kf_key_slot_allow_room(
+			reconcile, kf_key_slot_allow_entries(r->state.allow, r->state.allow_count));
+	int err = early ? load_closed(r) : 0;
+
+	err = err ? kf_key_change_explain_maps(err, false, r->why) : store_and_end(r);
+	if (err) {
+		give_back(r);
+		return err;
+	}
+	if (!r->until)
+		drop_older(r);
+	err = load_late(r);
+	open_fresh(r);
+	if (!err)
+		return 0;
+	kf_mend_note(reconcile, KF_MEND_KEYS, err);
+	return kf_key_change_explain_maps(err, true, r->why);
+}
+
+/* A running flow knows its key by the first bytes of the tag. */
+static bool looks_alike(const struct rotation *r)
+{
+	const struct kf_key_state *state = &r->state;
+
+	return r->in_place &&
+	       !memcmp(r->fresh.tag, state->credentials[state->credential_count - 1].tag,
+		       sizeof(uint16_t));
+}
+
+static int make_text(struct rotation *r, char text[static KF_KEY_TEXT_SIZE])
+{
+	do {
+		if (kf_key_text(text))
+			return kf_why_set(r->why, -EIO, "getrandom failed; see the kernel log");
+		kf_key_tag(r->reconcile->secret, text, r->fresh.tag);
+	} while (looks_alike(r));
+	kf_key_mask_of(text, &r->state.row.mask);
 	return 0;
+}
+
+/* With every place taken, a secret without a grace leaves its own to the next. */
+static int make_credential(struct rotation *r, char text[static KF_KEY_TEXT_SIZE])
+{
+	struct kf_key_state *state = &r->state;
+
+	r->fresh.key = state->row.seq;
+	r->fresh.until = KF_WALL_NEVER;
+	if (kf_slotpool_take(r->reconcile->slots, &r->fresh.slot)) {
+		if (r->until || !state->credential_count)
+			return kf_why_set(r->why, -ENOSPC,
+					  "there is no place for another secret; give `grace` 0, "
+					  "delete a key, or raise keys_max");
+		r->in_place = true;
+		r->fresh.slot = state->credentials[state->credential_count - 1].slot;
+	}
+	return make_text(r, text);
+}
+
+static int check_rotation(struct rotation *r)
+{
+	const struct kf_key_state *state = &r->state;
+	uint64_t fewer = state->credential_count *
+			 (uint64_t)kf_key_slot_allow_entries(state->allow, state->allow_count);
+
+	if (r->until && state->credential_count == KF_KEY_CREDENTIALS_MAX)
+		return kf_why_set(r->why, -ENOSPC,
+				  "%s has %d secrets in their grace; give `grace` 0 to end them, "
+				  "or wait",
+				  state->row.id, KF_KEY_CREDENTIALS_MAX - 1);
+	return kf_key_change_check_room(r->reconcile, state, 1, state->allow, state->allow_count,
+					r->until ? 0 : fewer, r->why);
 }
 
 int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace_ns,
 		  char text[static KF_KEY_TEXT_SIZE], struct kf_why *why)
 {
-	struct kf_credential_row fresh;
-	struct kf_key_state state;
-	int64_t until = 0;
-	int err = kf_key_change_find(reconcile, id, &state, why);
+	struct rotation r = { .reconcile = reconcile, .why = why };
+	int err = kf_key_change_find(reconcile, id, &r.state, why);
 
 	if (err)
 		return err;
-	if (grace_ns && __builtin_add_overflow(kf_reconcile_now().wall_ns, grace_ns, &until))
+	if (grace_ns &&
+	    __builtin_add_overflow(kf_reconcile_time(reconcile).wall_ns, grace_ns, &r.until))
 		return kf_why_set(why, -EINVAL, "the grace is too long; give at most 100 years");
-	if (until && state.credential_count == KF_KEY_CREDENTIALS_MAX)
-		return kf_why_set(why, -ENOSPC,
-				  "%s has %d secrets in their grace; give `grace` 0 to end them, "
-				  "or wait",
-				  id, KF_KEY_CREDENTIALS_MAX - 1);
-	err = kf_key_change_check_room(reconcile, &state, 1, state.allow, state.allow_count, why);
-	if (!err)
-		err = make_credential(reconcile, &state, &fresh, text, why);
+	err = check_rotation(&r);
+	err = err ?: make_credential(&r, text);
+	err = err ?: rotate(&r);
 	if (err)
-		return err;
-	err = rotate(reconcile, &state, &fresh, until, why);
-	if (err) {
-		kf_slotpool_return(reconcile->slots, fresh.slot);
 		explicit_bzero(text, KF_KEY_TEXT_SIZE);
-		return err;
-	}
-	err = load_fresh(reconcile, &state, &fresh, until);
-	return err ? kf_key_change_explain_maps(err, why) : 0;
+	return err;
 }
 
 /* ---- end of grace ---------------------------------------------------------------------------- */
@@ -178,12 +302,13 @@ static int forget(struct kf_reconcile *reconcile, const struct kf_credential_row
 int kf_key_expire(struct kf_reconcile *reconcile, uint32_t limit)
 {
 	_cleanup_free_ struct kf_credential_row *rows = calloc(limit, sizeof(*rows));
+	const struct kf_clock now = kf_reconcile_time(reconcile);
 	struct over over = { .rows = rows };
 	int err;
 
 	if (!rows)
 		return -ENOMEM;
-	err = kf_store_credential_expired(reconcile->store, kf_reconcile_now().wall_ns, limit,
+	err = kf_store_credential_expired(reconcile->store, now.wall_ns - now.doubt_ns, limit,
 					  collect_over, &over);
 	for (uint32_t i = 0; !err && i < over.count; i++)
 		err = forget(reconcile, &rows[i]);

@@ -8,14 +8,19 @@
 #ifndef KEYFILTER_DAEMON_KEY_SLOT_H
 #define KEYFILTER_DAEMON_KEY_SLOT_H
 
+#include "hold.h"
 #include "key.h"
+#include "key_list.h"
 #include "reconcile.h"
 
 /* Credentials of one key: the current one, and those whose grace is not over. */
 #define KF_KEY_CREDENTIALS_MAX 64
 
+/* As the store has it, but for hold and list. */
 struct kf_key_state {
 	struct kf_key_row row;
+	struct kf_hold hold;	 /* what 0: nothing; allow is not to be used: */
+	struct kf_key_list list; /* the allow list as it is in force */
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
 	uint32_t allow_count;
 	struct kf_credential_row credentials[KF_KEY_CREDENTIALS_MAX]; /* the current one is last */
@@ -26,13 +31,21 @@ struct kf_key_state {
 int kf_key_slot_state(struct kf_reconcile *reconcile, const struct kf_key_row *row,
 		      struct kf_key_state *state);
 
-/* What the slot of one credential must say; its rate_slot, if it is the current one. */
-void kf_key_slot_wanted(const struct kf_key_row *row, bool allowlist,
+/*
+ * What the slot of one credential must say, @allowlist being of the store and @hold (NULL: nothing)
+ * narrowing it; its rate_slot, if it is the current one.
+ */
+void kf_key_slot_wanted(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+			const struct kf_hold *hold, bool allowlist,
 			const struct kf_credential_row *credential, struct kf_slot *slot);
+/* All of the key's slots say so, with what is held of it; its allow list is another matter. */
+void kf_key_slot_write_all(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+			   bool allowlist, const struct kf_key_state *state);
 
 /*
- * Writes allow list and slot; nothing leads to it yet: kf_tags is the caller's, last. The allow
- * list counts from here on, whatever is returned, until kf_key_slot_drop().
+ * Writes allow list and slot, with what is held of the key; nothing leads to it yet: kf_tags is the
+ * caller's, last. The allow list counts from here on, whatever is returned, until
+ * kf_key_slot_drop().
  */
 int kf_key_slot_fill(struct kf_reconcile *reconcile, const struct kf_key_row *row,
 		     const struct kf_cidr *allow, uint32_t allow_count,

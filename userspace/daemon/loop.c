@@ -64,10 +64,10 @@ static int check_clock(struct kf_daemon *daemon)
 	return kf_reconcile_clock(daemon->reconcile);
 }
 
-/* What fails is logged by the store, where it begins and where it ends. */
+/* What fails is logged where it begins and where it ends. */
 static int settle(struct kf_daemon *daemon)
 {
-	kf_store_settle(daemon->store);
+	kf_mend_tick(daemon->reconcile);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ static const struct job {
 	int (*run)(struct kf_daemon *daemon);
 } jobs[JOB_COUNT] = {
 	[CLOCK_JOB] = { "the correction for the wall clock", 2, check_clock },
-	[STORE_JOB] = { "the look at the store", 2, settle },
+	[STORE_JOB] = { "the mending of store and kernel", 1, settle },
 	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },
 	[GUARD_JOB] = { "the watch over interfaces", 1, guard_ifaces },
 	[PENALTY_JOB] = { "the watch over penalties", 1, watch_penalties },

@@ -139,6 +139,12 @@ void kf_maps_slot_rate_home(struct kf_maps *maps, uint32_t slot, uint32_t home);
 void kf_maps_slot_write(struct kf_maps *maps, uint32_t slot, const struct kf_slot *want);
 
 /*
+ * Another secret of the same owner: counts from zero, the rest stays, what is used up of the rate
+ * with it. It is closed then. Waits some milliseconds for the programs that found the old tag.
+ */
+void kf_maps_slot_retag(struct kf_maps *maps, uint32_t slot, const uint8_t tag[static 16]);
+
+/*
  * What stands at @place (set * KF_PENALTY_WAYS + way) of kf_penalties, copied while the programs
  * write to it: members of one moment, but for the counts, which are read one by one. False when
  * @place is free or beyond the end.

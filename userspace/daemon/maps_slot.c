@@ -144,3 +144,14 @@ void kf_maps_slot_write(struct kf_maps *maps, uint32_t slot, const struct kf_slo
 	       sizeof(*to) - offsetof(struct kf_slot, requests_admitted));
 	kf_maps_slot_status(maps, slot, want->status);
 }
+
+void kf_maps_slot_retag(struct kf_maps *maps, uint32_t slot, const uint8_t tag[static 16])
+{
+	struct kf_slot *to = &maps->slots[slot];
+
+	kf_maps_slot_status(maps, slot, KF_KEY_FREE);
+	kf_maps_quiesce();
+	memcpy(to->tag, tag, sizeof(to->tag));
+	to->requests_admitted = to->requests_refused = to->last_used_ns = 0;
+	kf_maps_slot_status(maps, slot, KF_KEY_DELETED);
+}

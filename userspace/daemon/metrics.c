@@ -174,7 +174,8 @@ static int write_unread(struct writer *writer)
 static int write_keys(struct writer *writer)
 {
 	struct kf_key_counts counts;
-	int err = kf_store_key_count(writer->daemon->store, kf_reconcile_now().wall_ns, &counts);
+	int err = kf_store_key_count(writer->daemon->store,
+				     kf_reconcile_time(writer->daemon->reconcile).wall_ns, &counts);
 
 	if (err)
 		return err;

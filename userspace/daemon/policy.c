@@ -148,9 +148,19 @@ static void push(struct kf_policy_walk *walk, const struct kf_cidr *cidr)
 	walk->pending_quiet = walk->quiet;
 }
 
+/* The end of a denial opens, so it comes by the earlier time. */
+static uint64_t source_deadline(const struct kf_clock *clock, const struct kf_source_row *row)
+{
+	struct kf_clock by = *clock;
+
+	if (row->action == KF_SOURCE_DENY)
+		by.wall_ns -= clock->doubt_ns;
+	return kf_policy_deadline(&by, row->expires);
+}
+
 int kf_policy_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row)
 {
-	uint64_t until = kf_policy_deadline(walk->clock, row->expires);
+	uint64_t until = source_deadline(walk->clock, row);
 	struct kf_source *source;
 	__u64 *time;
 	int err;
@@ -207,7 +217,7 @@ void kf_policy_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
 {
 	memset(out, 0, sizeof(*out));
 	memcpy(out->tag, row->tag, sizeof(out->tag));
-	out->status = row->disabled ? KF_KEY_DISABLED : KF_KEY_ENABLED;
+	out->status = row->gone ? KF_KEY_DELETED : row->disabled ? KF_KEY_DISABLED : KF_KEY_ENABLED;
 	out->flags = row->allowlist ? KF_KEY_HAS_ALLOWLIST : 0;
 	out->expires_ns = kf_policy_deadline(clock, row->expires);
 	out->rate_slot = row->rate_slot;

@@ -2,6 +2,7 @@
 #include "reconcile.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -13,11 +14,12 @@
 #include "source.h"
 #include "why.h"
 
-#define CLOCK_TRIES	8
-#define KEY_SLACK_NS	1000000	  /* the clock may be off by so much before keys are corrected */
-#define SOURCE_SLACK_NS 100000000 /* and sources: correcting them reads them all */
-#define EXPIRE_AT_ONCE	256
-#define NS_PER_S	1000000000ull
+#define CLOCK_TRIES	  8
+#define KEY_SLACK_NS	  1000000   /* the clock may be off by so much before keys are corrected */
+#define SOURCE_SLACK_NS	  100000000 /* and sources: correcting them reads them all */
+#define EXPIRE_AT_ONCE	  256
+#define WALLTIME_WRITE_NS 3600000000000ll
+#define NS_PER_S	  1000000000ull
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -52,23 +54,100 @@ struct kf_clock kf_reconcile_now(void)
 	return best;
 }
 
+struct kf_clock kf_reconcile_time(const struct kf_reconcile *reconcile)
+{
+	const struct kf_clock raw = kf_reconcile_now();
+
+	return kf_walltime_at(&reconcile->walltime, &raw);
+}
+
 static bool has_moved(const struct kf_clock *from, const struct kf_clock *to, int64_t slack)
 {
 	int64_t moved =
 		(to->wall_ns - (int64_t)to->boot_ns) - (from->wall_ns - (int64_t)from->boot_ns);
+	int64_t doubt = to->doubt_ns - from->doubt_ns;
 
-	return moved > slack || moved < -slack;
+	return moved > slack || moved < -slack || doubt > slack || doubt < -slack;
+}
+
+/* The id of this boot; "": it is not known, and then no time of an earlier process is of it. */
+static void read_boot(char boot[static KF_BOOT_ID_SIZE])
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	if (!file || fread(boot, 1, KF_BOOT_ID_SIZE - 1, file) != KF_BOOT_ID_SIZE - 1)
+		boot[0] = '\0';
+	boot[KF_BOOT_ID_SIZE - 1] = '\0';
+}
+
+static void open_walltime(struct kf_reconcile *reconcile)
+{
+	const struct kf_clock raw = kf_reconcile_now();
+	struct kf_store_time stored;
+	char boot[KF_BOOT_ID_SIZE];
+
+	read_boot(boot);
+	kf_store_time_get(reconcile->store, &stored);
+	kf_walltime_open(&reconcile->walltime, &stored, boot, &raw);
+}
+
+/* It goes with whatever is written next; without a write it is written once an hour. */
+static void note_walltime(struct kf_reconcile *reconcile)
+{
+	struct kf_store_time time;
+
+	kf_walltime_note(&reconcile->walltime, &time);
+	read_boot(time.boot);
+	kf_store_time_set(reconcile->store, &time, WALLTIME_WRITE_NS);
 }
 
 static int correct_slot(void *context, const struct kf_slot_row *row)
 {
 	struct kf_reconcile *reconcile = context;
-	uint64_t expires = kf_policy_deadline(&reconcile->clock, row->expires);
 	const struct kf_slot *slot = kf_maps_slot(reconcile->maps, row->slot);
+	struct kf_slot_row narrowed = *row;
+	uint64_t expires;
 
+	kf_hold_narrow(kf_hold_find(reconcile->holds, row->key), &narrowed);
+	expires = kf_policy_deadline(&reconcile->clock, narrowed.expires);
 	if (slot && slot->expires_ns != expires)
 		kf_maps_slot_expires(reconcile->maps, row->slot, expires);
 	return 0;
+}
+
+static int correct_credential(void *context, const struct kf_credential_row *credential)
+{
+	struct kf_slot_row row = {
+		.slot = credential->slot,
+		.key = credential->key,
+		.expires = credential->until,
+	};
+
+	return correct_slot(context, &row);
+}
+
+/* Keys that have no end in the store, but are held to one, are not among those with a time. */
+static int correct_held(struct kf_reconcile *reconcile)
+{
+	const unsigned int ends = KF_HOLD_EXPIRES | KF_HOLD_SECRETS;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < kf_hold_count(reconcile->holds); i++) {
+		const struct kf_hold *hold = kf_hold_at(reconcile->holds, i);
+
+		if (hold->what & ends)
+			err = kf_store_credential_each(reconcile->store, hold->key,
+						       correct_credential, reconcile);
+	}
+	return err;
+}
+
+/* Those that are held first: what the store says of their key is what is told them last. */
+static int correct_keys(struct kf_reconcile *reconcile)
+{
+	int err = correct_held(reconcile);
+
+	return err ? err : kf_store_slot_each(reconcile->store, true, correct_slot, reconcile);
 }
 
 static int correct_sources(struct kf_reconcile *reconcile)
@@ -82,13 +161,18 @@ static int correct_sources(struct kf_reconcile *reconcile)
 /* On failure the old clock stays, so that the next call tries again. */
 int kf_reconcile_clock(struct kf_reconcile *reconcile)
 {
-	struct kf_clock now = kf_reconcile_now(), before = reconcile->clock;
+	const struct kf_clock raw = kf_reconcile_now();
+	struct kf_clock now, before = reconcile->clock;
 	int err;
+
+	kf_walltime_look(&reconcile->walltime, &raw);
+	note_walltime(reconcile);
+	now = kf_walltime_at(&reconcile->walltime, &raw);
 
 	if (has_moved(&before, &now, KEY_SLACK_NS)) {
 		reconcile->clock = now;
 		reconcile->revoked |= KF_CUT_KEYS;
-		err = kf_store_slot_each(reconcile->store, true, correct_slot, reconcile);
+		err = correct_keys(reconcile);
 		if (err) {
 			reconcile->clock = before;
 			return err;
@@ -102,7 +186,7 @@ int kf_reconcile_clock(struct kf_reconcile *reconcile)
 /* Keys whose time came since the last call. The programs know by themselves, at a packet. */
 static int note_lapsed(struct kf_reconcile *reconcile)
 {
-	int64_t now = kf_reconcile_now().wall_ns;
+	int64_t now = kf_reconcile_time(reconcile).wall_ns;
 	bool any = false;
 	int err = kf_store_key_lapsed(reconcile->store, reconcile->lapsed_until, now, &any);
 
@@ -118,6 +202,8 @@ int kf_reconcile_expire(struct kf_reconcile *reconcile)
 {
 	int err = note_lapsed(reconcile);
 
+	if (!kf_walltime_is_sure(&reconcile->walltime))
+		return err; /* what is deleted does not come back when the clock is corrected */
 	if (!err)
 		err = kf_source_expire(reconcile, EXPIRE_AT_ONCE);
 	return err ? err : kf_key_expire(reconcile, EXPIRE_AT_ONCE);
@@ -286,14 +372,18 @@ int kf_reconcile_sources(struct kf_reconcile *reconcile)
 {
 	_cleanup_(sources_end) struct sources sources;
 	struct kf_maps *maps = reconcile->maps;
-	struct kf_clock clock = kf_reconcile_now();
+	struct kf_clock clock = kf_reconcile_time(reconcile);
+	struct kf_hold_feed feed;
 	int err;
 
 	kf_mapdiff_begin(&sources.hosts, maps, KF_MAP_kf_hosts, 16, sizeof(struct kf_source));
 	kf_mapdiff_begin(&sources.prefixes, maps, KF_MAP_kf_prefixes, sizeof(struct kf_prefix),
 			 sizeof(struct kf_source));
 	kf_policy_walk_begin(&sources.walk, &clock, NULL, want_source, &sources);
-	err = kf_store_source_each(reconcile->store, walk_source, &sources);
+	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_ALL, NULL, walk_source, &sources);
+	err = kf_store_source_each(reconcile->store, kf_hold_feed_row, &feed);
+	if (!err)
+		err = kf_hold_feed_finish(&feed);
 	if (!err)
 		err = kf_policy_walk_finish(&sources.walk);
 	if (!err)
@@ -439,12 +529,14 @@ int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct 
 	reconcile->store = store;
 	reconcile->maps = maps;
 	reconcile->secret = secret;
-	reconcile->clock = kf_reconcile_now();
+	open_walltime(reconcile);
+	note_walltime(reconcile);
+	reconcile->clock = kf_reconcile_time(reconcile);
 	reconcile->lapsed_until = reconcile->clock.wall_ns;
 	reconcile->revoked = KF_CUT_KEYS | KF_CUT_SOURCES; /* whatever a crash left undone */
 	reconcile->flow_idle_ns = flow_idle_ns;
-	if (kf_slotpool_open(&reconcile->slots, kf_maps_entries(maps, KF_MAP_kf_slots)))
-		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
+	if (kf_hold_open(&reconcile->holds))
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
 	err = start(reconcile, why);
 	if (!err)
 		*out = TAKE_PTR(reconcile);
@@ -455,6 +547,7 @@ void kf_reconcile_close(struct kf_reconcile *reconcile)
 {
 	if (!reconcile)
 		return;
+	kf_hold_close(reconcile->holds);
 	kf_slotpool_close(reconcile->slots);
 	free(reconcile);
 }

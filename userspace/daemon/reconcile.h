@@ -5,7 +5,8 @@
  * kf_reconcile_open() is the start: the policy of the store, compiled by policy.c, is compared with
  * what the maps hold and the difference is applied, never a flush; whatever crashed before, the two
  * agree after it. From then on key.c, source.c and service.c change both, through the struct here,
- * which borrows store, maps and secret and owns the free slots. One thread. Wall-clock times are
+ * which borrows store, maps and secret and owns the free slots; where one of the two fails, see
+ * hold.h and mend.h. One thread. Wall-clock times are
  * nanoseconds since the epoch.
  */
 #ifndef KEYFILTER_DAEMON_RECONCILE_H
@@ -13,11 +14,14 @@
 
 #include <stdint.h>
 
+#include "hold.h"
 #include "maps.h"
+#include "mend.h"
 #include "policy.h"
 #include "secret.h"
 #include "slotpool.h"
 #include "store.h"
+#include "walltime.h"
 
 struct kf_why;
 
@@ -26,11 +30,14 @@ struct kf_reconcile {
 	struct kf_maps *maps;
 	const struct kf_secret *secret;
 	struct kf_slotpool *slots;
+	struct kf_holds *holds; /* what the kernel refuses beyond what is stored */
+	struct kf_mend mend;	/* in what the two may differ */
 	/*
 	 * Entries that all allow lists need, those that two blocks share counted twice: kept below
 	 * the room of kf_key_allow, so that what is stored always fits into the kernel.
 	 */
 	uint64_t allow_entries;
+	struct kf_walltime walltime;
 	struct kf_clock clock;	      /* that the deadlines of keys were made with */
 	struct kf_clock source_clock; /* and those of sources */
 	int64_t lapsed_until;	      /* wall clock: keys that expired up to then have been seen */
@@ -50,8 +57,10 @@ int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct 
 		      const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why);
 void kf_reconcile_close(struct kf_reconcile *reconcile); /* NULL is fine; touches no map */
 
-/* Both clocks now. */
+/* Both clocks now, as they are. */
 struct kf_clock kf_reconcile_now(void);
+/* And as they are to be gone by, see walltime.h: whatever ends is compared with this. */
+struct kf_clock kf_reconcile_time(const struct kf_reconcile *reconcile);
 
 /*
  * Has the wall clock been set? Then the deadlines are made anew. Call every few seconds, and when a
@@ -75,7 +84,7 @@ int kf_reconcile_expire(struct kf_reconcile *reconcile);
  */
 int kf_reconcile_flows(struct kf_reconcile *reconcile);
 
-/* Parts of the start, for tests and for kf_reconcile_clock(). */
+/* Parts of the start, for tests, kf_reconcile_clock() and mend.c: they may be called again. */
 int kf_reconcile_services(struct kf_reconcile *reconcile);
 int kf_reconcile_sources(struct kf_reconcile *reconcile);
 int kf_reconcile_answers(struct kf_reconcile *reconcile);

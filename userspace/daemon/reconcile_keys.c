@@ -34,6 +34,8 @@ struct keys {
 	struct kf_maps *maps;
 	struct kf_why *why;
 	uint32_t slots;
+	struct kf_slotpool *pool; /* those that no key has are free */
+	uint64_t allow_entries;
 	struct wanted *wanted; /* by slot */
 	struct kf_mapdiff allow;
 	char *stale; /* tags to delete */
@@ -43,6 +45,7 @@ struct keys {
 
 static void keys_end(struct keys *keys)
 {
+	kf_slotpool_close(keys->pool);
 	free(keys->wanted);
 	free(keys->stale);
 	kf_mapdiff_end(&keys->allow);
@@ -66,21 +69,54 @@ static int want_slot(void *context, const struct kf_slot_row *row)
 				  row->slot);
 	keys->wanted[row->slot].row = *row;
 	keys->wanted[row->slot].present = true;
-	kf_slotpool_mark(keys->reconcile->slots, row->slot);
+	kf_hold_narrow(kf_hold_find(keys->reconcile->holds, row->key),
+		       &keys->wanted[row->slot].row);
+	kf_slotpool_mark(keys->pool, row->slot);
 	return 0;
 }
 
+static int want_block(struct keys *keys, uint32_t slot, const struct kf_cidr *cidr)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	const uint8_t one = 1;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = kf_mapdiff_want(&keys->allow, &prefixes[i], &one);
+	return err;
+}
+
+/* A key that is held to a narrower list has that one instead. */
+static const struct kf_hold *held_list(const struct keys *keys, int64_t key)
+{
+	const struct kf_hold *hold = kf_hold_find(keys->reconcile->holds, key);
+
+	return hold && (hold->what & KF_HOLD_ALLOW) ? hold : NULL;
+}
+
+/* What is stored is counted whether it is in force or not: it has to fit once it is. */
 static int want_allow(void *context, uint32_t slot, int64_t key, const struct kf_cidr *cidr)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	const uint8_t one = 1;
 	struct keys *keys = context;
-	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+
+	keys->allow_entries += kf_policy_allow(slot, cidr, prefixes);
+	return held_list(keys, key) ? 0 : want_block(keys, slot, cidr);
+}
+
+static int want_held(struct keys *keys)
+{
 	int err = 0;
 
-	keys->reconcile->allow_entries += count;
-	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_mapdiff_want(&keys->allow, &prefixes[i], &one);
+	for (uint32_t i = 0; kf_hold_count(keys->reconcile->holds) && i < keys->slots; i++) {
+		const struct wanted *wanted = &keys->wanted[i];
+		const struct kf_hold *hold =
+			wanted->present ? held_list(keys, wanted->row.key) : NULL;
+
+		for (uint32_t j = 0; !err && hold && j < hold->allow_count; j++)
+			err = want_block(keys, i, &hold->allow[j]);
+	}
 	return err;
 }
 
@@ -94,6 +130,8 @@ static int read_store(struct keys *keys)
 		return err; /* explained where it was found */
 	if (!err)
 		err = kf_store_slot_allow_each(store, want_allow, keys);
+	if (!err)
+		err = want_held(keys);
 	if (err)
 		return kf_why_set(keys->why, err,
 				  "cannot read the keys: %s; restore keyfilter.db from a backup, "
@@ -122,7 +160,9 @@ static void close_slots(struct keys *keys)
 			kf_maps_slot_status(keys->maps, i, KF_KEY_DELETED);
 			continue;
 		}
-		if (wanted->row.disabled && slot->status == KF_KEY_ENABLED)
+		if (wanted->row.gone && slot->status != KF_KEY_DELETED)
+			kf_maps_slot_status(keys->maps, i, KF_KEY_DELETED);
+		else if (wanted->row.disabled && slot->status == KF_KEY_ENABLED)
 			kf_maps_slot_status(keys->maps, i, KF_KEY_DISABLED);
 		expires = kf_policy_deadline(&keys->reconcile->clock, wanted->row.expires);
 		if (expires < slot->expires_ns)
@@ -245,6 +285,18 @@ static int apply(struct keys *keys)
 	return err ? err : add_tags(keys);
 }
 
+/* Of those that are free now, programs may still hold on to some. */
+static void take_pool(struct keys *keys)
+{
+	struct kf_reconcile *reconcile = keys->reconcile;
+
+	if (reconcile->slots)
+		kf_slotpool_rest(keys->pool);
+	kf_slotpool_close(reconcile->slots);
+	reconcile->slots = TAKE_PTR(keys->pool);
+	reconcile->allow_entries = keys->allow_entries;
+}
+
 int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why)
 {
 	_cleanup_(keys_end) struct keys keys = {
@@ -255,11 +307,10 @@ int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why)
 	};
 	int err;
 
-	reconcile->allow_entries = 0;
 	kf_mapdiff_begin(&keys.allow, reconcile->maps, KF_MAP_kf_key_allow,
 			 sizeof(struct kf_key_prefix), sizeof(uint8_t));
 	keys.wanted = calloc(keys.slots, sizeof(*keys.wanted));
-	if (!keys.wanted)
+	if (!keys.wanted || kf_slotpool_open(&keys.pool, keys.slots))
 		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
 	err = read_store(&keys);
 	if (err)
@@ -270,5 +321,6 @@ int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why)
 				  "cannot load the keys: %s; if memory is short, free some; "
 				  "if allow lists have more blocks than keys_max, raise it",
 				  strerror(-err));
+	take_pool(&keys);
 	return 0;
 }

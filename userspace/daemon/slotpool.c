@@ -82,6 +82,15 @@ void kf_slotpool_mark(struct kf_slotpool *pool, uint32_t slot)
 	pool->free--;
 }
 
+void kf_slotpool_rest(struct kf_slotpool *pool)
+{
+	for (uint32_t i = 0; i < pool->slots; i++)
+		if (pool->state[i] == FREE)
+			pool->state[i] = RESTING;
+	pool->resting += pool->free;
+	pool->free = 0;
+}
+
 void kf_slotpool_give(struct kf_slotpool *pool, uint32_t slot)
 {
 	assert(slot < pool->slots && pool->state[slot] == TAKEN);

@@ -20,6 +20,7 @@ uint32_t kf_slotpool_free(const struct kf_slotpool *pool); /* how many can be ta
 int kf_slotpool_take(struct kf_slotpool *pool, uint32_t *slot); /* -ENOSPC: none left */
 void kf_slotpool_mark(struct kf_slotpool *pool, uint32_t slot); /* taken already, found at start */
 void kf_slotpool_give(struct kf_slotpool *pool, uint32_t slot); /* its tag is out of kf_tags */
+void kf_slotpool_rest(struct kf_slotpool *pool);		/* all that are free rest first */
 void kf_slotpool_return(struct kf_slotpool *pool, uint32_t slot); /* taken, but never used */
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "cut.h"
+#include "log.h"
 #include "reconcile.h"
 #include "why.h"
 
@@ -111,22 +112,35 @@ static int walk_row(void *context, const struct kf_source_row *row)
 	return kf_policy_walk_next(&change->walk, row);
 }
 
+static int feed_rows(struct change *change)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	struct kf_hold_feed feed;
+	int err;
+
+	change->walk.quiet = true;
+	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_ABOVE, change->cidr, walk_row, change);
+	err = kf_store_source_above(reconcile->store, change->cidr, kf_hold_feed_row, &feed);
+	err = err ?: kf_hold_feed_finish(&feed);
+	change->walk.quiet = false;
+	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_UNDER, change->cidr, walk_row, change);
+	err = err ?: kf_store_source_under(reconcile->store, change->cidr, kf_hold_feed_row, &feed);
+	return err ?: kf_hold_feed_finish(&feed);
+}
+
 /*
- * Brings @cidr and what it covers to what the store (or the open transaction) says. What is put is
- * right by itself; only then entries go: what they covered falls to the block around them.
+ * Brings @cidr and what it covers to what the store (or the open transaction) says, and what is
+ * held beyond it. What is put is right by itself; only then entries go: what they covered falls to
+ * the block around them.
  */
 static int refresh(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
 {
 	struct change change = { .reconcile = reconcile, .cidr = cidr };
 	int err;
 
-	change.clock = kf_reconcile_now();
+	change.clock = kf_reconcile_time(reconcile);
 	kf_policy_walk_begin(&change.walk, &change.clock, cidr, give_entry, &change);
-	change.walk.quiet = true;
-	err = kf_store_source_above(reconcile->store, cidr, walk_row, &change);
-	change.walk.quiet = false;
-	if (!err)
-		err = kf_store_source_under(reconcile->store, cidr, walk_row, &change);
+	err = feed_rows(&change);
 	if (!err)
 		err = kf_policy_walk_finish(&change.walk);
 	if (!err && !change.gave_cidr)
@@ -137,98 +151,157 @@ static int refresh(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
 	return err;
 }
 
-static int explain(struct kf_reconcile *reconcile, int err, bool stored, struct kf_why *why)
+/* After a failure: what is not as it is to be now is so later. */
+static void bring_back(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
 {
-	if (err == -E2BIG || (stored && err == -ENOSPC))
+	int err;
+
+	kf_store_rollback(reconcile->store);
+	err = refresh(reconcile, cidr);
+	if (err)
+		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+}
+
+static int explain_maps(int err, struct kf_why *why)
+{
+	if (err == -E2BIG || err == -ENOSPC)
 		return kf_why_set(why, -ENOSPC,
 				  "the kernel has no place for another source; remove some, "
 				  "or raise sources_max");
-	if (stored)
-		return kf_why_set(why, err,
-				  "the kernel did not take the source: %s; see the kernel log, "
-				  "and restart keyfilterd",
-				  strerror(-err));
 	return kf_why_set(why, err,
-			  "cannot store the source: %s; see to the disk of the state directory",
-			  kf_store_error(reconcile->store));
+			  "the kernel did not take the source: %s; it is as before; if memory is "
+			  "short, free some",
+			  strerror(-err));
 }
 
-/* The kernel has it before it is durable: a crash in between leaves it closed until the next start.
- */
-static int close_first(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
-		       struct kf_why *why)
+static int explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why)
 {
-	int err = refresh(reconcile, cidr);
+	return kf_why_set(
+		why, err, "cannot store the source: %s; %s, %s", kf_store_error(reconcile->store),
+		kf_store_is_unsure(reconcile->store)
+			? "it is not known whether the change is stored; until it is, the "
+			  "kernel goes by what was before"
+			: "it is as before",
+		kf_store_mend(err));
+}
 
-	reconcile->revoked |= KF_CUT_SOURCES;
-	if (err) {
-		kf_store_rollback(reconcile->store);
-		refresh(reconcile, cidr);
-		return explain(reconcile, err, true, why);
-	}
-	err = kf_store_commit(reconcile->store);
-	if (err)
-		return kf_why_set(why, err,
-				  "the kernel has the change, but it is not durable and a "
-				  "restart undoes it: %s; see to the disk and do it again",
-				  kf_store_error(reconcile->store));
-	return 0;
+/* The kernel refuses, and goes on so whatever else is changed: see hold.h. */
+static int hold(struct kf_reconcile *reconcile, int err, const struct kf_source_row *row,
+		struct kf_why *why)
+{
+	if (kf_hold_source_add(reconcile->holds, row))
+		kf_log_error(
+			"no memory to remember that a source is to stay closed; close it again");
+	bring_back(reconcile, &row->cidr);
+	return kf_why_set(
+		why, err, "the kernel has the change, but it is %s: %s; %s and do it again",
+		kf_store_is_unsure(reconcile->store) ? "not known whether it is stored"
+						     : "not durable and a restart undoes it",
+		kf_store_error(reconcile->store), kf_store_mend(err));
 }
 
 /*
- * It is durable before the kernel opens. @added: a row that is new and, where the kernel has no
- * place for it, is taken back; NULL: none.
+ * The kernel has it before it is durable: a crash in between leaves it closed until the next start.
+ * @row: what closes; the time of an allowance that is removed is 0.
  */
-static int open_last(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
-		     const struct kf_source_row *added, struct kf_why *why)
+static int close_first(struct kf_reconcile *reconcile, const struct kf_source_row *row,
+		       struct kf_why *why)
 {
-	int err = added ? reserve(reconcile->maps, cidr) : 0;
+	int err = refresh(reconcile, &row->cidr);
+
+	reconcile->revoked |= KF_CUT_SOURCES;
+	if (err) {
+		bring_back(reconcile, &row->cidr);
+		return explain_maps(err, why);
+	}
+	err = kf_store_commit(reconcile->store);
+	if (err)
+		return hold(reconcile, err, row, why);
+	if (kf_hold_source_drop(reconcile->holds, &row->cidr, row->action))
+		bring_back(reconcile, &row->cidr);
+	return 0;
+}
+
+/* An error is no change: what is stored is taken back. */
+static int take_back(struct kf_reconcile *reconcile, int err, const struct kf_source_row *row,
+		     const struct kf_source_row *before, struct kf_why *why)
+{
+	int undone = before ? kf_store_source_put(reconcile->store, before, NULL)
+			    : kf_store_source_remove(reconcile->store, &row->cidr, row->action);
+
+	if (undone)
+		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+	bring_back(reconcile, &row->cidr);
+	return undone ? kf_why_set(
+				why, err,
+				"the kernel did not take the source: %s; it is stored, and tried "
+				"again until the kernel has it",
+				strerror(-err))
+		      : explain_maps(err, why);
+}
+
+/*
+ * It is durable before the kernel opens. @row: what opens, as it is to be or was; @before: what the
+ * store had of it, NULL: nothing, and then a place in the kernel is taken first.
+ */
+static int open_last(struct kf_reconcile *reconcile, const struct kf_source_row *row,
+		     const struct kf_source_row *before, struct kf_why *why)
+{
+	int err = before ? 0 : reserve(reconcile->maps, &row->cidr);
 
 	if (err) {
-		kf_store_rollback(reconcile->store);
-		refresh(reconcile, cidr); /* one place of two may be taken */
-		return explain(reconcile, err, true, why);
+		bring_back(reconcile, &row->cidr); /* one place of two may be taken */
+		return explain_maps(err, why);
 	}
 	err = kf_store_commit(reconcile->store);
 	if (err) {
-		refresh(reconcile, cidr);
-		return explain(reconcile, err, false, why);
+		bring_back(reconcile, &row->cidr);
+		return explain_store(reconcile, err, why);
 	}
-	err = refresh(reconcile, cidr);
-	if (!err)
-		return 0;
-	if (added && !kf_store_source_remove(reconcile->store, cidr, added->action))
-		refresh(reconcile, cidr);
-	return explain(reconcile, err, true, why);
+	kf_hold_source_drop(reconcile->holds, &row->cidr, row->action);
+	err = refresh(reconcile, &row->cidr);
+	return err ? take_back(reconcile, err, row, before, why) : 0;
 }
 
-/* Does @row shorten an allowance? Then it closes, although it allows. */
-static bool shortens(struct kf_store *store, const struct kf_source_row *row)
+/* Does it close? Of a denial only what makes it shorter opens, of an allowance all but that. */
+static bool closes(const struct kf_source_row *row, const struct kf_source_row *before)
 {
-	struct kf_source_row before;
+	bool shortens = before && before->expires > row->expires;
 
-	return !kf_store_source_get(store, &row->cidr, row->action, &before) &&
-	       before.expires > row->expires;
+	return (row->action == KF_SOURCE_DENY) != shortens;
 }
 
 int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *row, bool *replaced,
 		  struct kf_why *why)
 {
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	bool closes = (row->action == KF_SOURCE_DENY) != shortens(reconcile->store, row);
+	struct kf_source_row found;
+	const struct kf_source_row *before = NULL;
 	bool was_there;
-	int err;
+	int err = kf_store_source_get(open, &row->cidr, row->action, &found);
 
-	err = kf_store_begin(reconcile->store);
 	if (!err)
-		err = kf_store_source_put(reconcile->store, row, &was_there);
+		before = &found;
+	err = err == -ENOENT ? 0 : err;
+	err = err ?: kf_store_begin(open);
+	err = err ?: kf_store_source_put(open, row, &was_there);
 	if (err)
-		return explain(reconcile, err, false, why);
-	err = closes ? close_first(reconcile, &row->cidr, why)
-		     : open_last(reconcile, &row->cidr, was_there ? NULL : row, why);
+		return explain_store(reconcile, err, why);
+	err = closes(row, before) ? close_first(reconcile, row, why)
+				  : open_last(reconcile, row, before, why);
 	if (!err && replaced)
 		*replaced = was_there;
 	return err;
+}
+
+/* A denial that is only held is not stored: it goes from the kernel alone. */
+static int remove_held(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
+		       enum kf_source_action action)
+{
+	if (action != KF_SOURCE_DENY || !kf_hold_source_drop(reconcile->holds, cidr, action))
+		return -ENOENT;
+	bring_back(reconcile, cidr);
+	return 0;
 }
 
 /*
@@ -239,17 +312,19 @@ static int remove_action(struct kf_reconcile *reconcile, const struct kf_cidr *c
 			 enum kf_source_action action, struct kf_why *why)
 {
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	int err;
+	struct kf_source_row row;
+	int err = kf_store_source_get(open, cidr, action, &row);
 
-	err = kf_store_begin(reconcile->store);
-	if (!err)
-		err = kf_store_source_remove(reconcile->store, cidr, action);
 	if (err == -ENOENT)
-		return err;
+		return remove_held(reconcile, cidr, action);
+	err = err ?: kf_store_begin(open);
+	err = err ?: kf_store_source_remove(open, cidr, action);
 	if (err)
-		return explain(reconcile, err, false, why);
-	return action == KF_SOURCE_ALLOW ? close_first(reconcile, cidr, why)
-					 : open_last(reconcile, cidr, NULL, why);
+		return explain_store(reconcile, err, why);
+	if (action == KF_SOURCE_DENY)
+		return open_last(reconcile, &row, &row, why);
+	row.expires = 0;
+	return close_first(reconcile, &row, why);
 }
 
 int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, struct kf_why *why)
@@ -285,6 +360,14 @@ static int collect(void *context, const struct kf_source_row *row)
 	return 0;
 }
 
+/* Rows go by the earlier time: one that is gone does not come back when the clock is corrected. */
+static int64_t over_by(const struct kf_reconcile *reconcile)
+{
+	const struct kf_clock now = kf_reconcile_time(reconcile);
+
+	return now.wall_ns - now.doubt_ns;
+}
+
 /*
  * The programs have gone by the times already, so nothing opens or closes here. Durable in one
  * transaction; entries that a crash leaves in the maps are in force no longer, and go at the start.
@@ -294,11 +377,14 @@ int kf_source_expire(struct kf_reconcile *reconcile, uint32_t limit)
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
 	_cleanup_free_ struct kf_source_row *rows = calloc(limit, sizeof(*rows));
 	struct expired expired = { .rows = rows };
-	int64_t now = kf_reconcile_now().wall_ns;
+	int64_t now = over_by(reconcile);
+	struct kf_cidr held;
 	int err;
 
 	if (!rows)
 		return -ENOMEM;
+	while (kf_hold_source_expire(reconcile->holds, now, &held))
+		bring_back(reconcile, &held);
 	err = kf_store_source_expired(reconcile->store, now, limit, collect, &expired);
 	if (err || !expired.count)
 		return err;
@@ -309,6 +395,6 @@ int kf_source_expire(struct kf_reconcile *reconcile, uint32_t limit)
 		err = kf_store_commit(reconcile->store);
 	reconcile->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
 	for (uint32_t i = 0; !err && i < expired.count; i++)
-		err = refresh(reconcile, &rows[i].cidr);
+		bring_back(reconcile, &rows[i].cidr);
 	return err;
 }

@@ -88,7 +88,8 @@ struct kf_store_time {
 	int64_t ahead;		    /* of the wall clock before CLOCK_BOOTTIME */
 };
 void kf_store_time_get(const struct kf_store *store, struct kf_store_time *time);
-void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time);
+/* It is written with the next transaction, or now, if what is durable is older than @most_ns. */
+void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time, int64_t most_ns);
 
 /* A row callback returns 0 to go on; anything else ends the listing, which returns that value. */
 
@@ -127,6 +128,8 @@ typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
 int kf_store_service_add(struct kf_store *store, struct kf_service_row *row);
 int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row); /* by name */
 int kf_store_service_remove(struct kf_store *store, const char *name);
+/* One that was removed, as it was, its index with it. */
+int kf_store_service_restore(struct kf_store *store, const struct kf_service_row *row);
 int kf_store_service_get(struct kf_store *store, const char *name, struct kf_service_row *row);
 int kf_store_service_each(struct kf_store *store, kf_service_fn fn, void *context); /* by name */
 
@@ -283,6 +286,7 @@ struct kf_slot_row {
 	int64_t key; /* seq of its key */
 	uint8_t tag[16];
 	bool disabled;
+	bool gone;	 /* refused as unknown: a deletion that is not durable; false here */
 	bool allowlist;	 /* the key has one */
 	int64_t expires; /* the earlier of the key's and the credential's */
 	uint32_t rpm;	 /* as in struct kf_key_row */

@@ -15,7 +15,9 @@
 #include "log.h"
 #include "store_sqlite.h"
 
-#define READ_STATE "SELECT commits, seen, boot, clock FROM state WHERE one = 1"
+#define KF_STORE_CLOCK_SET 1000000000ll
+
+#define READ_STATE	   "SELECT commits, seen, boot, clock FROM state WHERE one = 1"
 
 /* ---- is it still there? ---------------------------------------------------------------------- */
 
@@ -103,11 +105,6 @@ int kf_store_commit_open(struct kf_store *store)
 void kf_store_time_get(const struct kf_store *store, struct kf_store_time *time)
 {
 	*time = store->time;
-}
-
-void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time)
-{
-	store->time = *time;
 }
 
 /* ---- trouble --------------------------------------------------------------------------------- */
@@ -213,6 +210,34 @@ static int try_again(struct kf_store *store)
 	return commit(store);
 }
 
+static int write_marker(struct kf_store *store)
+{
+	int err = try_again(store);
+
+	if (err)
+		kf_store_note_failure(store, err);
+	else
+		note_success(store);
+	return err;
+}
+
+/* A clock that was set is news, too: by it the next process knows how this one went. */
+static bool is_due(const struct kf_store *store, int64_t most_ns)
+{
+	const struct kf_store_time *time = &store->time, *noted = &store->noted;
+	int64_t set = time->ahead - noted->ahead;
+
+	return time->seen - noted->seen > most_ns || strcmp(time->boot, noted->boot) ||
+	       set > KF_STORE_CLOCK_SET || set < -KF_STORE_CLOCK_SET;
+}
+
+void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time, int64_t most_ns)
+{
+	store->time = *time;
+	if (is_due(store, most_ns) && !store->failing && sqlite3_get_autocommit(store->db))
+		write_marker(store);
+}
+
 int kf_store_settle(struct kf_store *store)
 {
 	int err;
@@ -226,12 +251,7 @@ int kf_store_settle(struct kf_store *store)
 	}
 	if (!sqlite3_get_autocommit(store->db))
 		return -EBUSY;
-	err = try_again(store);
-	if (err)
-		kf_store_note_failure(store, err);
-	else
-		note_success(store);
-	return err;
+	return write_marker(store);
 }
 
 /* IMMEDIATE: the write lock is had now or not at all, not half-way through. */

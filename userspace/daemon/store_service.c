@@ -82,7 +82,8 @@ static int find_free_index(struct kf_store *store, uint32_t *index)
 	return 0;
 }
 
-int kf_store_service_add(struct kf_store *store, struct kf_service_row *row)
+static int insert_service(struct kf_store *store, const struct kf_service_row *row, uint32_t index,
+			  uint64_t revision)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store,
@@ -90,21 +91,29 @@ int kf_store_service_add(struct kf_store *store, struct kf_service_row *row)
 		"penalty_failures, penalty_window, penalty_time, penalty_time_max, syn_rate, "
 		"syn_burst, revision, name, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
 		"?)");
-	uint64_t revision = kf_sql_revision();
-	uint32_t index;
-	int err;
 
-	err = find_free_index(store, &index);
-	if (err)
-		return err;
 	bind_service(&q, row, revision);
 	kf_sql_bind_int(&q, index);
-	err = kf_sql_run(&q);
+	return kf_sql_run(&q);
+}
+
+int kf_store_service_add(struct kf_store *store, struct kf_service_row *row)
+{
+	uint64_t revision = kf_sql_revision();
+	uint32_t index;
+	int err = find_free_index(store, &index);
+
+	err = err ?: insert_service(store, row, index, revision);
 	if (err)
 		return err;
 	row->index = index;
 	row->revision = revision;
 	return 0;
+}
+
+int kf_store_service_restore(struct kf_store *store, const struct kf_service_row *row)
+{
+	return insert_service(store, row, row->index, row->revision);
 }
 
 int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row)

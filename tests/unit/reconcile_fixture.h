@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * reconcile_fixture.h - store and maps together, for tests that include it once, after cmocka.h.
+ *
+ * A store in a directory of its own, maps of the kernel on a bpffs of its own (which needs root),
+ * and what is in them as text, so that two states can be compared.
+ */
+#ifndef KEYFILTER_TEST_RECONCILE_FIXTURE_H
+#define KEYFILTER_TEST_RECONCILE_FIXTURE_H
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../userspace/daemon/key.h"
+#include "../../userspace/daemon/reconcile.h"
+#include "../../userspace/daemon/why.h"
+
+#pragma GCC diagnostic ignored "-Wunused-function" /* not every test needs all of it */
+
+#define KEYS 80 /* more than one key may have secrets */
+#define DAY  86400000000000ull
+
+static const struct kf_maps_settings settings = {
+	.keys_max = KEYS,
+	.sources_max = 8,
+	.flows_max = 5000,
+	.heads_max = 2,
+	.embryos = 64,
+	.penalties = 64,
+	.syn_cells = 1024,
+	.event_ring_bytes = 65536,
+	.event_rate = 10,
+	.head_timeout_ns = 1000000000,
+};
+
+struct fixture {
+	char dir[64];
+	char pins[96];
+	struct kf_store *store;
+	struct kf_secret *secret;
+	struct kf_maps *maps;
+	struct kf_reconcile *reconcile;
+	struct kf_why why;
+};
+
+static int start(struct fixture *f)
+{
+	bool any;
+	int err;
+
+	err = kf_store_open(&f->store, f->dir, &f->why);
+	err = err ?: kf_store_credential_any(f->store, &any);
+	err = err ?: kf_secret_open(&f->secret, f->dir, !any, &f->why);
+	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
+	return err ?: kf_reconcile_open(&f->reconcile, f->store, f->maps, f->secret, DAY, &f->why);
+}
+
+static void stop(struct fixture *f)
+{
+	kf_reconcile_close(f->reconcile);
+	kf_maps_close(f->maps);
+	kf_secret_close(f->secret);
+	kf_store_close(f->store);
+	f->reconcile = NULL;
+	f->maps = NULL;
+	f->secret = NULL;
+	f->store = NULL;
+}
+
+static void restart(struct fixture *f)
+{
+	stop(f);
+	if (start(f))
+		fail_msg("%s", f->why.text);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	if (geteuid())
+		return 0;
+	strcpy(f->dir, "/tmp/kf_reconcile_test.XXXXXX");
+	if (!mkdtemp(f->dir) || unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("tmpfs", f->dir, "tmpfs", 0, "mode=0700")) /* no waiting for a disk */
+		return -1;
+	snprintf(f->pins, sizeof(f->pins), "%s/bpf", f->dir);
+	if (mkdir(f->pins, 0700) || mount("bpf", f->pins, "bpf", 0, NULL))
+		return -1;
+	strcat(f->pins, "/keyfilter");
+	if (!start(f))
+		return 0;
+	print_error("%s\n", f->why.text);
+	return -1;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (!geteuid()) {
+		stop(f);
+		kf_maps_unload(f->pins, &f->why);
+		snprintf(f->pins, sizeof(f->pins), "%s/bpf", f->dir);
+		umount2(f->pins, MNT_DETACH);
+		umount2(f->dir, MNT_DETACH);
+		rmdir(f->dir);
+	}
+	free(f);
+	return 0;
+}
+
+#define NEEDS_ROOT()                                                                               \
+	do {                                                                                       \
+		if (geteuid())                                                                     \
+			skip();                                                                    \
+	} while (0)
+
+/* Full is an answer, too; then nothing may have changed. */
+#define OK_OR_FULL(f, call)                                                                        \
+	do {                                                                                       \
+		int _err = (call);                                                                 \
+		if (_err && _err != -ENOSPC)                                                       \
+			fail_msg("%s: %s", #call, (f)->why.text);                                  \
+	} while (0)
+
+#define OK(f, call)                                                                                \
+	do {                                                                                       \
+		if (call)                                                                          \
+			fail_msg("%s: %s", #call, (f)->why.text);                                  \
+	} while (0)
+
+/* ---- what is in the maps --------------------------------------------------------------------- */
+
+struct line {
+	char text[256];
+};
+
+struct lines {
+	struct line *line;
+	size_t count, key_size, value_size;
+	bool is_ports, is_sources;
+};
+
+/* Two translations of one wall-clock time differ by some nanoseconds. */
+static const char *time_of(uint64_t ns)
+{
+	return !ns ? "0" : ns == KF_NEVER ? "never" : ns > kf_maps_now() ? "later" : "past";
+}
+
+static int take_line(void *context, const void *key, const void *value)
+{
+	struct lines *lines = context;
+	static const char nothing[sizeof(struct kf_port)];
+	struct line *line;
+	char *to;
+
+	/* of the 65,536 ports those that lead somewhere */
+	if (lines->value_size == sizeof(nothing) && !memcmp(value, nothing, sizeof(nothing)) &&
+	    lines->is_ports)
+		return 0;
+	lines->line = reallocarray(lines->line, lines->count + 1, sizeof(*line));
+	line = &lines->line[lines->count++];
+	to = line->text;
+	for (size_t i = 0; i < lines->key_size; i++)
+		to += sprintf(to, "%02x", ((const uint8_t *)key)[i]);
+	*to++ = ' ';
+	for (size_t i = 0; i < 2 && lines->is_sources; i++)
+		to += sprintf(to, " %s", time_of(((const uint64_t *)value)[i]));
+	for (size_t i = 0; !lines->is_sources && i < lines->value_size; i++)
+		to += sprintf(to, "%02x", ((const uint8_t *)value)[i]);
+	return 0;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(((const struct line *)a)->text, ((const struct line *)b)->text);
+}
+
+static void take_map(FILE *out, struct kf_maps *maps, enum kf_map map, size_t key, size_t value)
+{
+	struct lines lines = { .key_size = key, .value_size = value };
+
+	lines.is_ports = map == KF_MAP_kf_ports;
+	lines.is_sources = map == KF_MAP_kf_hosts || map == KF_MAP_kf_prefixes;
+	assert_int_equal(kf_maps_each(maps, map, take_line, &lines), 0);
+	if (lines.count)
+		qsort(lines.line, lines.count, sizeof(struct line), compare_lines);
+	fprintf(out, "%s\n", kf_maps_name(map));
+	for (size_t i = 0; i < lines.count; i++)
+		fprintf(out, "%s\n", lines.line[i].text);
+	free(lines.line);
+}
+
+/* Free slots are alike, whoever had them. */
+static void take_keys(FILE *out, struct fixture *f)
+{
+	take_map(out, f->maps, KF_MAP_kf_tags, 16, 4);
+	take_map(out, f->maps, KF_MAP_kf_key_allow, sizeof(struct kf_key_prefix), 1);
+	for (uint32_t i = 0; i < KEYS; i++) {
+		const struct kf_slot *slot = kf_maps_slot(f->maps, i);
+
+		fprintf(out, "slot %u %u", i, slot->status);
+		if (slot->status != KF_KEY_FREE)
+			fprintf(out, " %u %d %02x%02x%02x%02x %llu %llu %u", slot->flags,
+				slot->expires_ns == KF_NEVER, slot->tag[0], slot->tag[1],
+				slot->tag[2], slot->tag[3], slot->rate_interval_ns,
+				slot->rate_burst_ns, slot->rate_slot);
+		fputc('\n', out);
+	}
+}
+
+static void take_sources(FILE *out, struct fixture *f)
+{
+	take_map(out, f->maps, KF_MAP_kf_hosts, 16, sizeof(struct kf_source));
+	take_map(out, f->maps, KF_MAP_kf_prefixes, sizeof(struct kf_prefix),
+		 sizeof(struct kf_source));
+}
+
+static void take_services(FILE *out, struct fixture *f)
+{
+	take_map(out, f->maps, KF_MAP_kf_listeners, sizeof(struct kf_listener), 4);
+	take_map(out, f->maps, KF_MAP_kf_services, 4, sizeof(struct kf_service));
+	take_map(out, f->maps, KF_MAP_kf_ports, 4, sizeof(struct kf_port));
+}
+
+/* What the controller writes of @parts (KF_MEND_*), as text. */
+static char *snapshot_of(struct fixture *f, unsigned int parts)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (parts & KF_MEND_KEYS)
+		take_keys(out, f);
+	if (parts & KF_MEND_SOURCES)
+		take_sources(out, f);
+	if (parts & KF_MEND_SERVICES)
+		take_services(out, f);
+	fclose(out);
+	return text;
+}
+
+static char *snapshot(struct fixture *f)
+{
+	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_SOURCES | KF_MEND_SERVICES);
+}
+
+static void assert_maps_equal(const char *a, const char *b)
+{
+	size_t at = 0;
+
+	while (a[at] && a[at] == b[at])
+		at++;
+	if (a[at] == b[at])
+		return;
+	while (at && a[at - 1] != '\n')
+		at--;
+	fail_msg("the maps differ: %.120s | %.120s", a + at, b + at);
+}
+
+static void assert_maps_are(struct fixture *f, const char *before)
+{
+	char *now = snapshot(f);
+
+	assert_maps_equal(before, now);
+	free(now);
+}
+
+/* What is in the maps is what a start from this store makes, over them and without them. */
+static void assert_maps_are_right(struct fixture *f)
+{
+	char *before = snapshot(f), *over, *fresh;
+
+	restart(f);
+	over = snapshot(f);
+	assert_maps_equal(before, over);
+	stop(f);
+	OK(f, kf_maps_unload(f->pins, &f->why));
+	OK(f, start(f));
+	fresh = snapshot(f);
+	assert_maps_equal(over, fresh);
+	free(before);
+	free(over);
+	free(fresh);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+struct made {
+	char id[KEYS][KF_KEY_ID_SIZE];
+	char text[KEYS][KF_KEY_TEXT_SIZE];
+	uint32_t count;
+};
+
+static int keep_made(void *context, const struct kf_key_row *row, const char *text)
+{
+	struct made *made = context;
+
+	memcpy(made->id[made->count], row->id, KF_KEY_ID_SIZE);
+	memcpy(made->text[made->count++], text, KF_KEY_TEXT_SIZE);
+	return 0;
+}
+
+static void create(struct fixture *f, struct made *made, uint32_t quantity)
+{
+	const struct kf_key_wish wish = { .name = "key", .expires = KF_WALL_NEVER };
+
+	OK(f, kf_key_create(f->reconcile, &wish, quantity, keep_made, made, &f->why));
+}
+
+/* The way of the programs: text to tag to slot. NULL: the key is unknown. */
+static const struct kf_slot *find_slot(struct fixture *f, const char *text)
+{
+	const struct kf_slot *slot;
+	uint8_t tag[16];
+	uint32_t index;
+
+	kf_key_tag(f->secret, text, tag);
+	if (kf_maps_get(f->maps, KF_MAP_kf_tags, tag, &index))
+		return NULL;
+	slot = kf_maps_slot(f->maps, index);
+	assert_memory_equal(slot->tag, tag, 16);
+	return slot;
+}
+
+#endif
