@@ -9,6 +9,10 @@
  * no result depends on how the bytes were cut. Source: RFC 9112 section 7.1, read without the white
  * space it allows for old senders. Bytes are taken one by one: framing is a few of them in each
  * chunk.
+ *
+ * A client's chunk is at most 2^31 - 1 bytes, and its size at most 8 digits: some servers keep 32
+ * bits of a size, and would find the next request where we see data (seen: JDK HttpServer). A
+ * backend is read as it writes (kf_chunk_begin_wide()).
  */
 #ifndef KEYFILTER_CHUNK_H
 #define KEYFILTER_CHUNK_H
@@ -19,10 +23,13 @@
 #include "loop.h"
 #include "swar.h"
 
-#define KF_CHUNK_PARSE_MAX   1024u /* bytes in one call */
-#define KF_CHUNK_DIGITS_MAX  15	   /* of a size, leading zeros included: sizes stay below 2^60 */
-#define KF_CHUNK_LINE_MAX    1024  /* bytes of a size line, extensions included, without its CRLF */
-#define KF_CHUNK_TRAILER_MAX 8192  /* bytes of the trailer section, blank line included */
+#define KF_CHUNK_PARSE_MAX   1024u	 /* bytes in one call */
+#define KF_CHUNK_SIZE_MAX    0x7fffffffu /* bytes of data in a client's chunk */
+#define KF_CHUNK_DIGITS_MAX  8		 /* of its size, leading zeros included */
+#define KF_CHUNK_DIGITS_WIDE 15		 /* of a backend's: sizes stay below 2^60 */
+#define KF_CHUNK_LINE_MAX    1024 /* bytes of a size line, extensions included, without its CRLF */
+#define KF_CHUNK_TRAILER_MAX 8192 /* bytes of the trailer section, blank line included */
+#define KF_CHUNK_FIELDS_MAX  100  /* fields in it, as in a head */
 
 enum kf_chunk_result {
 	KF_CHUNK_MORE, /* all bytes consumed, framing goes on */
@@ -61,13 +68,21 @@ struct kf_chunk {
 	__u8 item;   /* bytes of this size, or 1 in an extension's name or value that has begun */
 	__u8 detail; /* enum kf_detail, of KF_CHUNK_MALFORMED */
 	__u8 result; /* enum kf_chunk_result, of this call */
-	__u8 pad[2];
+	__u8 wide;   /* a backend's body: sizes may be longer */
+	__u8 fields; /* of the trailer section so far */
 };
 _Static_assert(sizeof(struct kf_chunk) == 24, "struct kf_chunk changed its size");
 
 KF_INLINE void kf_chunk_begin(struct kf_chunk *c)
 {
 	__builtin_memset(c, 0, sizeof(*c));
+}
+
+/* The same for a body that the backend sends. */
+KF_INLINE void kf_chunk_begin_wide(struct kf_chunk *c)
+{
+	kf_chunk_begin(c);
+	c->wide = 1;
 }
 
 /* What a step returns. */
@@ -104,10 +119,12 @@ KF_INLINE long kf_chunk_item_end(struct kf_chunk *c, __u8 byte, enum kf_detail o
 KF_INLINE long kf_chunk_size(struct kf_chunk *c, __u8 byte)
 {
 	if (kf_http1_char_is(byte, KF_CHAR_HEX)) {
-		if (c->item >= KF_CHUNK_DIGITS_MAX)
-			return kf_chunk_fault(c, KF_DETAIL_CHUNK_SIZE);
+		if (c->item >= (c->wide ? KF_CHUNK_DIGITS_WIDE : KF_CHUNK_DIGITS_MAX))
+			return kf_chunk_fault(c, KF_DETAIL_CHUNK_TOO_LARGE);
 		c->item++;
 		c->skip = c->skip << 4 | kf_http1_char_hex(byte);
+		if (c->skip > KF_CHUNK_SIZE_MAX && !c->wide)
+			return kf_chunk_fault(c, KF_DETAIL_CHUNK_TOO_LARGE);
 		return KF_CHUNK_ON;
 	}
 	if (!c->item)
@@ -278,6 +295,8 @@ KF_INLINE long kf_chunk_trailer_name(struct kf_chunk *c, __u8 byte)
 					: kf_http1_char_detail(byte, KF_DETAIL_CHUNK_TRAILER));
 	if (kf_chunk_trailer_forbidden(c->name_hash))
 		return kf_chunk_fault(c, KF_DETAIL_CHUNK_TRAILER_FIELD);
+	if (++c->fields > KF_CHUNK_FIELDS_MAX)
+		return kf_chunk_fault(c, KF_DETAIL_CHUNK_TRAILER_SIZE);
 	return kf_chunk_go(c, KF_CHUNK_AT_TRAILER_VALUE);
 }
 

@@ -68,7 +68,9 @@
 	X(TRUNCATED, "truncated")                                                                  \
 	X(RESPONSE_UNKNOWN, "response_unknown")                                                    \
 	X(RESPONSE_STRAY, "response_stray")                                                        \
-	X(SOURCE_ROUTE, "source_route")
+	X(SOURCE_ROUTE, "source_route")                                                            \
+	/* limits that weak servers have, and what they would take for something else */           \
+	X(CHUNK_TOO_LARGE, "chunk_too_large")
 
 /* clang-format off */
 enum kf_detail {

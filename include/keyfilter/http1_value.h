@@ -201,8 +201,13 @@ KF_INLINE _Bool kf_http1_bearer(struct kf_http1 *h, const __u8 *buf, struct kf_h
 
 /* ---- framing (RFC 9112 section 6) ----------------------------------------------------------- */
 
-#define KF_HTTP1_LENGTH_MAX (1ull << 62)
-#define KF_HTTP1_NO_NUMBER  (~0ull)
+/*
+ * A body of more bytes can be sent in chunks. Servers that keep a length in 31 or 32 bits would
+ * find the next request inside it.
+ */
+#define KF_HTTP1_LENGTH_MAX    0x7fffffffu
+#define KF_HTTP1_LENGTH_DIGITS 10 /* leading zeros included */
+#define KF_HTTP1_NO_NUMBER     (~0ull)
 
 /*
  * The number in the 8 digits before @end, of which only the last @count, at most 8, are looked at.
@@ -225,23 +230,20 @@ KF_INLINE __u64 kf_http1_digits(const __u8 *buf, __u32 end, __u32 count)
 	return (word * 10000 + (word >> 32)) & 0xffffffffull;
 }
 
-/* RFC 9110 section 8.6: 1*DIGIT. More than 24 of them are refused whatever they say. */
+/* RFC 9110 section 8.6: 1*DIGIT. More than 10 of them are refused whatever they say. */
 KF_INLINE long kf_http1_value_length(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
 	__u32 end = t.end, len = t.end - t.off;
-	__u64 low, middle, high;
+	__u64 low, high;
 
 	if (!len)
 		return kf_http1_fault(h, KF_DETAIL_LENGTH_NOT_DIGITS);
 	low = kf_http1_digits(buf, end, len);
-	middle = len > 8 ? kf_http1_digits(buf, end - 8, len - 8) : 0;
-	high = len > 16 ? kf_http1_digits(buf, end - 16, len - 16) : 0;
-	if (low == KF_HTTP1_NO_NUMBER || middle == KF_HTTP1_NO_NUMBER || high == KF_HTTP1_NO_NUMBER)
+	high = len > 8 ? kf_http1_digits(buf, end - 8, len - 8) : 0;
+	if (low == KF_HTTP1_NO_NUMBER || high == KF_HTTP1_NO_NUMBER)
 		return kf_http1_fault(h, KF_DETAIL_LENGTH_NOT_DIGITS);
-	if (len > 24 || high > KF_HTTP1_LENGTH_MAX / 10000000000000000ull)
-		return kf_http1_fault(h, KF_DETAIL_LENGTH_OVERFLOW);
-	h->content_length = (high * 100000000 + middle) * 100000000 + low;
-	if (h->content_length > KF_HTTP1_LENGTH_MAX)
+	h->content_length = high * 100000000 + low;
+	if (len > KF_HTTP1_LENGTH_DIGITS || h->content_length > KF_HTTP1_LENGTH_MAX)
 		return kf_http1_fault(h, KF_DETAIL_LENGTH_OVERFLOW);
 	h->has_content_length = 1;
 	return h->chunked ? kf_http1_fault(h, KF_DETAIL_LENGTH_AND_ENCODING) : KF_HTTP1_ON;

@@ -111,7 +111,7 @@ KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 		return KF_RESPONSE_HEAD;
 	case KF_RESPONSE_BODY_CHUNKED:
 		kf_response_skip(flow, head_len, 0);
-		kf_chunk_begin((struct kf_chunk *)flow->response_chunk);
+		kf_chunk_begin_wide((struct kf_chunk *)flow->response_chunk);
 		return KF_RESPONSE_CHUNKS;
 	case KF_RESPONSE_BODY_NONE:
 		kf_response_skip(flow, head_len, 0);

@@ -129,11 +129,11 @@ static long o_line(const uint8_t *text, size_t len)
 
 static long o_trailers(const uint8_t *body, size_t at, size_t len)
 {
-	size_t start = at;
+	size_t start = at, fields = 0;
 	long line;
 
 	while ((line = o_line(body + at, len - at)) > 0) {
-		if (!o_trailer(body + at, (size_t)line))
+		if (!o_trailer(body + at, (size_t)line) || ++fields > 100)
 			return -1;
 		at += (size_t)line + 2;
 	}
@@ -157,12 +157,14 @@ static long o_read(const uint8_t *body, size_t len)
 		while (digits < (size_t)line && body[at + digits] < 128 && body[at + digits] &&
 		       strchr("0123456789abcdefABCDEF", body[at + digits]))
 			digits++;
-		if (!digits || digits > 15 || line > KF_CHUNK_LINE_MAX ||
+		if (!digits || digits > 8 || line > KF_CHUNK_LINE_MAX ||
 		    !o_extensions(body + at + digits, (size_t)line - digits))
 			return -1;
 		for (size_t i = 0; i < digits; i++)
 			size = size * 16 + (unsigned long long)strtol(
 						   (char[]){ (char)body[at + i], 0 }, NULL, 16);
+		if (size > 0x7fffffff)
+			return -1;
 		at += (size_t)line + 2;
 		if (!size)
 			return o_trailers(body, at, len);
@@ -203,7 +205,7 @@ static long parse(const uint8_t *body, size_t len, size_t piece, uint8_t *detail
 			return (long)at;
 		CHECK(result == KF_CHUNK_SKIP || consumed == n);
 		if (result == KF_CHUNK_SKIP) {
-			CHECK(c.skip && c.skip < 1ull << 60);
+			CHECK(c.skip && c.skip < 1ull << 31);
 			if (c.skip >= len - at)
 				return 0;
 			at += c.skip;

@@ -259,12 +259,12 @@ static void o_connection(struct oracle *o, const uint8_t *value, size_t len)
 
 static void o_length(struct oracle *o, const uint8_t *value, size_t len)
 {
-	o->faulty |= o->lengths++ || !len || len > 24;
+	o->faulty |= o->lengths++ || !len || len > 10;
 	for (size_t i = 0; i < len && !o->faulty; i++) {
-		o->faulty |= value[i] < '0' || value[i] > '9' || o->length > (1ull << 62) / 10;
+		o->faulty |= value[i] < '0' || value[i] > '9' || o->length > 0x7fffffff;
 		o->length = o->length * 10 + (value[i] - '0');
 	}
-	o->faulty |= o->length > 1ull << 62;
+	o->faulty |= o->length > 0x7fffffff;
 }
 
 static void o_host(struct oracle *o, const uint8_t *value, size_t len)

@@ -121,8 +121,8 @@ static const struct {
 	WHOLE("data that looks like framing", "7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n"),
 	WHOLE("hexadecimal", "a\r\n0123456789\r\nA\r\n0123456789\r\n1F\r\n0123456789012345678901234"
 			     "567890\r\n0\r\n\r\n"),
-	WHOLE("many zeros", "000000000000000\r\n\r\n"),
-	WHOLE("15 digits", "000000000000001\r\nx\r\n0\r\n\r\n"),
+	WHOLE("many zeros", "00000000\r\n\r\n"),
+	WHOLE("8 digits", "00000001\r\nx\r\n0\r\n\r\n"),
 	WHOLE("extensions", "1;a;b=c;d=\"e\"\r\nx\r\n0;last\r\n\r\n"),
 	WHOLE("quoted extensions", "1;a=\" \t;=\\\"\\\\\x80'\";b=\"\"\r\nx\r\n0\r\n\r\n"),
 	WHOLE("trailers", "0\r\na: b\r\nX-Checksum:\t\x80 c \r\nd:\r\n\r\n"),
@@ -169,8 +169,14 @@ static const struct {
 	NO(CHUNK_SIZE, "an underscore", "1_0\r\n"),
 	NO(CHUNK_SIZE, "a letter too far", "g\r\n"),
 	NO(CHUNK_SIZE, "obs-text", "5\x80\r\n"),
-	NO(CHUNK_SIZE, "16 digits", "0000000000000001\r\n"),
-	NO(CHUNK_SIZE, "more than 64 bits", "10000000000000005\r\n"),
+	NO(CHUNK_TOO_LARGE, "9 digits", "000000005\r\nhello\r\n0\r\n\r\n"),
+	NO(CHUNK_TOO_LARGE, "32 bits of it are 5", "100000005\r\nhello\r\n0\r\n\r\n"),
+	NO(CHUNK_TOO_LARGE, "31 bits of it are 5", "80000005\r\nhello\r\n0\r\n\r\n"),
+	NO(CHUNK_TOO_LARGE, "all of 32 bits", "ffffffff\r\n"),
+	NO(CHUNK_TOO_LARGE, "one more than 31 bits", "80000000\r\n"),
+	NO(CHUNK_TOO_LARGE, "zeros", "0000000000000001\r\n"),
+	NO(CHUNK_TOO_LARGE, "zeros that end", "000000000\r\n\r\n"),
+	NO(CHUNK_TOO_LARGE, "more than 64 bits", "10000000000000005\r\n"),
 	NO(CONTROL_BYTE, "NUL behind", "5\0\r\n"),
 	NO(BARE_LF, "LF ends the size", "5\nhello\r\n"),
 	NO(BARE_LF, "LF first", "\n5\r\n"),
@@ -279,6 +285,12 @@ static void reads_sizes(void **state)
 
 	kf_chunk_begin(&c);
 	assert_int_equal(
+		kf_chunk_parse(&c, (const __u8 *)"7fffFFFF\r\n...", 13, &consumed, &detail),
+		KF_CHUNK_SKIP);
+	assert_int_equal(consumed, 10);
+	assert_int_equal(c.skip, 0x7fffffff);
+	kf_chunk_begin_wide(&c);
+	assert_int_equal(
 		kf_chunk_parse(&c, (const __u8 *)"fffffffffffffff\r\n...", 20, &consumed, &detail),
 		KF_CHUNK_SKIP);
 	assert_int_equal(consumed, 17);
@@ -291,6 +303,10 @@ static void reads_sizes(void **state)
 	assert_int_equal(kf_chunk_parse(&c, (const __u8 *)"aB\r\n", 4, &consumed, &detail),
 			 KF_CHUNK_SKIP);
 	assert_int_equal(c.skip, 0x12ab);
+	kf_chunk_begin_wide(&c);
+	assert_int_equal(
+		kf_chunk_parse(&c, (const __u8 *)"0000000000000001\r\n", 18, &consumed, &detail),
+		KF_CHUNK_MALFORMED);
 }
 
 static void remembers_the_outcome(void **state)
@@ -329,6 +345,21 @@ static struct outcome filled(const char *begin, char fill, size_t len, const cha
 	return feed(&c, (const __u8 *)body, 0, len, &skip);
 }
 
+/* The last chunk and so many fields behind it. */
+static struct outcome trailers(size_t count)
+{
+	char body[1024] = "0\r\n";
+	size_t len = 3;
+	struct kf_chunk c;
+	__u64 skip = 0;
+
+	for (size_t i = 0; i < count; i++, len += 4)
+		memcpy(body + len, "a:\r\n", 4);
+	memcpy(body + len, "\r\n", 2);
+	kf_chunk_begin(&c);
+	return feed(&c, (const __u8 *)body, 0, len + 2, &skip);
+}
+
 static void knows_its_limits(void **state)
 {
 	struct outcome o;
@@ -341,6 +372,10 @@ static void knows_its_limits(void **state)
 	o = filled("0\r\n", 'a', KF_CHUNK_TRAILER_MAX + 3, ":b\r\n\r\n");
 	assert_int_equal(o.result, KF_CHUNK_END);
 	o = filled("0\r\n", 'a', KF_CHUNK_TRAILER_MAX + 4, ":b\r\n\r\n");
+	assert_int_equal(o.result, KF_CHUNK_MALFORMED);
+	assert_int_equal(o.detail, KF_DETAIL_CHUNK_TRAILER_SIZE);
+	assert_int_equal(trailers(KF_CHUNK_FIELDS_MAX).result, KF_CHUNK_END);
+	o = trailers(KF_CHUNK_FIELDS_MAX + 1);
 	assert_int_equal(o.result, KF_CHUNK_MALFORMED);
 	assert_int_equal(o.detail, KF_DETAIL_CHUNK_TRAILER_SIZE);
 }
