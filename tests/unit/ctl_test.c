@@ -333,6 +333,7 @@ static void test_usage_errors(void **state)
 		{ "key create --name", "--name needs a value" },
 		{ "key create --name a --name b", "--name is given twice" },
 		{ "key create --name a --quantity -1", "--quantity takes a number" },
+		{ "key create --name a --rpm 10000000000", "--rpm 10000000000 is too large" },
 		{ "key create --name a --quantity 1e3", "--quantity takes a number" },
 		{ "key create --name a --rpm 5s", "--rpm takes a number or none" },
 		{ "key create --name a --rpm ''", "--rpm takes a number or none" },

@@ -135,6 +135,9 @@ static int check_value(struct parser *parser, const struct kf_option *option, co
 {
 	bool limit = option->type == KF_OPTION_LIMIT;
 
+	if ((option->type == KF_OPTION_NUMBER || limit) && strlen(value) > 9 &&
+	    !value[strspn(value, "0123456789")])
+		return wrong(parser, "--%s %.32s is too large a number", option->name, value);
 	if ((option->type == KF_OPTION_NUMBER || (limit && strcmp(value, "none") != 0)) &&
 	    (!*value || strlen(value) > 9 || value[strspn(value, "0123456789")]))
 		return wrong(parser, "--%s takes a number%s, not \"%.32s\"", option->name,

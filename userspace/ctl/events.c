@@ -169,7 +169,9 @@ static int take_line(char *line, size_t len, void *context)
 	else if (kf_json_read(line, len, &event, why) == 0)
 		print_event(event);
 	else
-		kf_call_fail("a line of the stream is not JSON (%s); is this keyfilterd?", why);
+		kf_call_fail("a line of the stream is not JSON (%s); check that it is keyfilterd's "
+			     "socket",
+			     why);
 	if (fflush(stdout) == 0)
 		return 0;
 	stream->cause = errno;

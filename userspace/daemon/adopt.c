@@ -172,8 +172,9 @@ static int explain(const struct run *run, int err, bool listing, struct kf_why *
 {
 	if (err == -E2BIG || err == -ENOMEM)
 		return kf_why_set(why, err,
-				  "no room for all existing connections, %u were adopted; raise "
-				  "flows_max, or attach with --existing reset",
+				  "no room for all existing connections, %u were adopted; attach "
+				  "with --existing reset, or raise flows_max and start again after "
+				  "`keyfilterd --unload`",
 				  run->result.adopted);
 	if (err == -EPERM)
 		return kf_why_set(why, err, "not permitted to see or end TCP sockets; %s",

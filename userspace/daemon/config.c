@@ -231,7 +231,7 @@ static int take_file(struct reader *reader, FILE *file)
 	if (!ferror(file))
 		return 0;
 	err = -errno;
-	complain(reader, "cannot read on: %s; see the file's medium", strerror(-err));
+	complain(reader, "cannot read on: %s; see to the disk that it is on", strerror(-err));
 	return err;
 }
 

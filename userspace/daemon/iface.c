@@ -245,13 +245,17 @@ int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struc
 				  row->dev);
 	err = kf_store_iface_get(daemon->store, row->dev, &old);
 	if (err && err != -ENOENT)
-		return kf_why_set(why, err, "cannot read the store: %s; see its file",
-				  kf_store_error(daemon->store));
+		return kf_why_set(
+			why, err,
+			"cannot read the store: %s; see to the disk of the state directory",
+			kf_store_error(daemon->store));
 	had = !err;
 	err = kf_store_iface_put(daemon->store, row);
 	if (err)
-		return kf_why_set(why, err, "cannot write the store: %s; see its disk",
-				  kf_store_error(daemon->store));
+		return kf_why_set(
+			why, err,
+			"cannot write the store: %s; see to the disk of the state directory",
+			kf_store_error(daemon->store));
 	err = attach(daemon, row, why);
 	if (err)
 		put_back(daemon, row, had, &old);
@@ -275,10 +279,10 @@ int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *wh
 		return err;
 	err = kf_store_iface_remove(daemon->store, dev);
 	if (err)
-		return kf_why_set(
-			why, err,
-			"detached, but the store still has it: %s; see its disk, try again",
-			kf_store_error(daemon->store));
+		return kf_why_set(why, err,
+				  "detached, but the store still has it: %s; see to the disk of "
+				  "the state directory, try again",
+				  kf_store_error(daemon->store));
 	forget(daemon, dev);
 	kf_log_notice("%s: detached", dev);
 	return 0;

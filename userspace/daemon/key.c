@@ -214,15 +214,15 @@ static int check_room(const struct kf_reconcile *reconcile, const struct kf_key_
 
 	if (quantity > kf_slotpool_free(reconcile->slots))
 		return kf_why_set(why, -ENOSPC,
-				  "there is room for %u more keys; delete some, or raise "
-				  "keys_max",
+				  "there is room for %u more keys; delete some, or raise keys_max "
+				  "and start again after `keyfilterd --unload`",
 				  kf_slotpool_free(reconcile->slots));
 	if (kf_key_slot_allow_room(reconcile, quantity * entries))
 		return kf_why_set(
 			why, -ENOSPC,
 			"there is no room for so many allow lists; give fewer "
 			"blocks (an IPv6 block around ::ffff:0:0/96 needs many), or raise "
-			"keys_max");
+			"keys_max and start again after `keyfilterd --unload`");
 	return 0;
 }
 

@@ -362,7 +362,9 @@ int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct 
 		return 0;
 	return kf_why_set(why, -ENOSPC,
 			  "there is no room for the allow list of %s; give fewer blocks (an "
-			  "IPv6 block around ::ffff:0:0/96 needs many), or raise keys_max",
+			  "IPv6 block around ::ffff:0:0/96 needs many), or raise keys_max and "
+			  "start again after "
+			  "`keyfilterd --unload`",
 			  state->row.id);
 }
 

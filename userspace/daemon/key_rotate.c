@@ -218,7 +218,8 @@ static int make_credential(struct rotation *r, char text[static KF_KEY_TEXT_SIZE
 		if (r->until || !state->credential_count)
 			return kf_why_set(r->why, -ENOSPC,
 					  "there is no place for another secret; give `grace` 0, "
-					  "delete a key, or raise keys_max");
+					  "delete a key, or raise keys_max and start again after "
+					  "`keyfilterd --unload`");
 		r->in_place = true;
 		r->fresh.slot = state->credentials[state->credential_count - 1].slot;
 	}

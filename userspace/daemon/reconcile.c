@@ -467,8 +467,10 @@ static int check_store(struct kf_reconcile *reconcile, struct kf_why *why)
 			"restore keyfilter.db from a backup, or keyfilterd --unload, which "
 			"opens all services, and start again");
 	err = err ?: kf_store_seal(reconcile->store);
-	return err ? kf_why_set(why, err, "cannot write the store: %s; see its disk",
-				kf_store_error(reconcile->store))
+	return err ? kf_why_set(
+			     why, err,
+			     "cannot write the store: %s; see to the disk of the state directory",
+			     kf_store_error(reconcile->store))
 		   : 0;
 }
 

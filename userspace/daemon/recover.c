@@ -26,9 +26,8 @@ int kf_recover_pins(const char *pin_dir, const struct kf_secret *secret, struct 
 	explicit_bzero(running.secret, sizeof(running.secret));
 	if (err)
 		return kf_why_set(why, err,
-				  "cannot see which programs run on the interfaces: %s; run "
-				  "keyfilterd as root",
-				  strerror(-err));
+				  "cannot see which programs run on the interfaces: %s; %s",
+				  strerror(-err), kf_why_mend(err));
 	if (missing && missing < KF_MAP_COUNT && !running.programs)
 		err = kf_attach_check_namespace(pin_dir, why);
 	return err ?: kf_maps_running_pin(&running, pin_dir, why);
@@ -60,9 +59,8 @@ int kf_recover_is_off(const char *pin_dir, const struct kf_secret *secret, struc
 	int found = kf_attach_running_each(look_at, &left);
 
 	if (found < 0)
-		return kf_why_set(why, found,
-				  "cannot see what runs on the interfaces: %s; run it as root",
-				  strerror(-found));
+		return kf_why_set(why, found, "cannot see what runs on the interfaces: %s; %s",
+				  strerror(-found), kf_why_mend(found));
 	if (found && secret)
 		return kf_why_set(why, -EBUSY,
 				  "a program of keyfilter still runs on %s; see `bpftool net`, and "

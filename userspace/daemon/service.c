@@ -2,20 +2,29 @@
 #include "service.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "reconcile.h"
 #include "why.h"
 
-static int explain(struct kf_reconcile *reconcile, int err, const char *name, struct kf_why *why)
+/* @named: the name can be what is taken, since the service is a new one. */
+static int explain(struct kf_reconcile *reconcile, int err, const char *name, bool named,
+		   struct kf_why *why)
 {
+	struct kf_service_row row;
+
 	switch (err) {
 	case -EEXIST:
+		if (named && !kf_store_service_get(reconcile->store, name, &row))
+			return kf_why_set(why, err,
+					  "there is a service %s already; give another name, or "
+					  "change that one with `keyfilterctl service edit %s`",
+					  name, name);
 		return kf_why_set(why, err,
-				  "the name %s, or its address and port, are taken; see "
-				  "keyfilterctl service list",
-				  name);
+				  "another service has that address and port; see `keyfilterctl "
+				  "service list`, and change that one or give another");
 	case -ENOENT:
 		return kf_why_set(why, err, "there is no service %s; see keyfilterctl service list",
 				  name);
@@ -68,7 +77,7 @@ int kf_service_add(struct kf_reconcile *reconcile, struct kf_service_row *row, s
 	int err = kf_store_service_add(reconcile->store, row);
 
 	if (err)
-		return explain(reconcile, err, row->name, why);
+		return explain(reconcile, err, row->name, true, why);
 	err = kf_reconcile_services(reconcile);
 	if (!err)
 		return 0;
@@ -84,7 +93,7 @@ int kf_service_edit(struct kf_reconcile *reconcile, const struct kf_service_row 
 
 	err = err ?: kf_store_service_update(reconcile->store, row);
 	if (err)
-		return explain(reconcile, err, row->name, why);
+		return explain(reconcile, err, row->name, false, why);
 	err = kf_reconcile_services(reconcile);
 	if (!err)
 		return 0;
@@ -99,7 +108,7 @@ int kf_service_remove(struct kf_reconcile *reconcile, const char *name, struct k
 
 	err = err ?: kf_store_service_remove(reconcile->store, name);
 	if (err)
-		return explain(reconcile, err, name, why);
+		return explain(reconcile, err, name, false, why);
 	err = kf_reconcile_services(reconcile);
 	if (!err)
 		return 0;

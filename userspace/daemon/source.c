@@ -165,9 +165,10 @@ static void bring_back(struct kf_reconcile *reconcile, const struct kf_cidr *cid
 static int explain_maps(int err, struct kf_why *why)
 {
 	if (err == -E2BIG || err == -ENOSPC)
-		return kf_why_set(why, -ENOSPC,
-				  "the kernel has no place for another source; remove some, "
-				  "or raise sources_max");
+		return kf_why_set(
+			why, -ENOSPC,
+			"the kernel has no place for another source; remove some, "
+			"or raise sources_max and start again after `keyfilterd --unload`");
 	return kf_why_set(why, err,
 			  "the kernel did not take the source: %s; it is as before; if memory is "
 			  "short, free some",
