@@ -250,8 +250,8 @@ static __always_inline int kf_ingress(KF_CTX *ctx)
 		out->reason = KF_REASON_SOURCE_DENIED;
 	else
 		kf_ingress_judge(ctx, &scratch->packet, out);
-	if (penalty && out->admitted)
-		kf_penalty_succeed(penalty);
+	if (out->admitted && !scratch->packet.monitor)
+		kf_penalty_succeed(&scratch->packet, config, service);
 	return kf_ingress_act(ctx, scratch);
 }
 

@@ -12,7 +12,7 @@
  *   1  first layout
  *   2  answers, cuts, rates, penalties: kf_answers, kf_penalties and kf_syns are new; kf_config,
  *      kf_service, kf_counters, kf_flow and kf_event have new members
- *   3  kf_unread is new
+ *   3  kf_unread is new; kf_penalty.successes counts two windows
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -261,7 +261,7 @@ struct kf_penalty {
 	__u64 until_ns;	 /* penalised until then; 0: never was */
 	__u32 window;	 /* when the counts below began; CLOCK_BOOTTIME >> 30, about seconds */
 	__u32 failures;	 /* in this window */
-	__u32 successes; /* requests admitted in this window */
+	__u32 successes; /* requests admitted, of two windows; see penaltystate.h */
 	__u16 level;	 /* penalties in a row: each takes twice as long */
 	__u8 service;	 /* that raised the last one */
 	__u8 pad;

@@ -60,6 +60,24 @@ int race_fail(struct __sk_buff *ctx)
 	return TC_ACT_OK;
 }
 
+/* An admitted request of the source, and a failure of it. */
+SEC("tc")
+int race_both(struct __sk_buff *ctx)
+{
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_service *service = race_service();
+	struct kf_config *config = kf_config_get();
+	struct kf_race *mine = race_get();
+
+	if (!mine || !service || !config || !scratch)
+		return TC_ACT_SHOT;
+	__builtin_memcpy(scratch->packet.key.client, mine->source, 16);
+	scratch->packet.service = 0;
+	kf_penalty_succeed(&scratch->packet, config, service);
+	kf_penalty_fail(&scratch->packet, config, service, 1);
+	return TC_ACT_OK;
+}
+
 SEC("tc")
 int race_syn(struct __sk_buff *ctx)
 {

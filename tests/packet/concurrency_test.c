@@ -24,6 +24,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <keyfilter/penaltystate.h>
+
 #include "abuse.h"
 #include "concurrency.h"
 #include "world.h"
@@ -169,6 +171,20 @@ static void kf_test_threshold(struct kf_test *test)
 	place = kf_place(test);
 	kf_expect(test, "penalties below the threshold", kf_abuse_raised(test->world), 0);
 	kf_expect(test, "failures below the threshold", place.failures, all);
+}
+
+/* Good requests between the failures: neither gets in the way of the other's count. */
+static void kf_test_good(struct kf_test *test)
+{
+	struct kf_penalty place;
+
+	kf_renew(test);
+	kf_abuse_penalty(test->world, 1000000, 3600, 3600, 3600);
+	kf_race_run(test, "race_both", test->many, 1);
+	place = kf_place(test);
+	kf_expect(test, "failures among good requests", place.failures,
+		  (uint64_t)test->many * test->threads);
+	kf_expect(test, "good requests that count", place.successes, KF_PENALTY_GOOD_MAX);
 }
 
 /* However many fail at the moment of the penalty, it is one. */
@@ -347,6 +363,7 @@ int main(int argc, char **argv)
 		err(1, "mmap race");
 	kf_test_measure(&test);
 	kf_test_threshold(&test);
+	kf_test_good(&test);
 	kf_test_one_penalty(&test);
 	kf_test_places(&test);
 	kf_test_crowd(&test);

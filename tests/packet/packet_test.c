@@ -31,6 +31,7 @@
  *   source deny|allow ADDR/BITS [MS]
  *   sleep MS | state NAME | flows N
  *   penalty FAILURES,WINDOW,TIME,MAX (s) | syn-rate MS,BURST
+ *   succeeds N                     N admitted requests, a connection each
  *   fails N => SECONDS             N refused connections; a penalty is raised by the last, or none
  *   place FAILURES,SUCCESSES,LEVEL|none   what is known of the client's source
  *   age SECONDS | forgive | crowd N,SECONDS | strangers N | sets N      (abuse.h)
@@ -52,6 +53,7 @@
 #include <time.h>
 
 #include <keyfilter/http1.h>
+#include <keyfilter/penaltystate.h>
 
 #include "abuse.h"
 #include "case.h"
@@ -705,6 +707,23 @@ static void kf_step_fails(struct kf_case *c, const char *at)
 	c->spec.client_port = 0;
 }
 
+static void kf_step_succeeds(struct kf_case *c, const char *at)
+{
+	static const struct kf_expect admitted = { "pass", "admitted", "" };
+	static struct kf_data data;
+	int n = atoi(at);
+
+	kf_data_read(c, "\"GET / HTTP/1.1\\r\\nHost: a\\r\\nx-api-key: $KEY\\r\\n\\r\\n\"", &data);
+	for (int i = 1; i <= n && !c->failed; i++) {
+		c->spec.client_port = 30000 + i;
+		kf_handshake(c);
+		kf_in(c, data.bytes, data.len, "");
+		kf_check(c, &admitted);
+		kf_out(c, NULL, 0, "flags=14");
+	}
+	c->spec.client_port = 0;
+}
+
 static void kf_step_place(struct kf_case *c, const char *at)
 {
 	struct kf_penalty *place;
@@ -714,8 +733,8 @@ static void kf_step_place(struct kf_case *c, const char *at)
 	kf_frame_client(&c->spec, addr);
 	place = kf_abuse_place(c->world, addr);
 	if (place)
-		snprintf(found, sizeof(found), "%u,%u,%u", place->failures, place->successes,
-			 place->level);
+		snprintf(found, sizeof(found), "%u,%u,%u", place->failures,
+			 kf_penalty_good(place->successes), place->level);
 	if (strcmp(found, at) != 0)
 		kf_fail(c, "place %s, wanted %s", found, at);
 }
@@ -798,6 +817,7 @@ static const struct {
 	{ "syn-rate", kf_step_syn_rate },
 	{ "net", kf_step_net },
 	{ "fails", kf_step_fails },
+	{ "succeeds", kf_step_succeeds },
 	{ "place", kf_step_place },
 	{ "age", kf_step_age },
 	{ "forgive", kf_step_forgive },

@@ -141,7 +141,8 @@ static const struct kf_option options[] = {
 	  .placeholder = "N",
 	  .member = "penalty_failures",
 	  .type = KF_OPTION_NUMBER,
-	  .help = "refusals of one source until it is dropped; 0: never (a new one: 100)" },
+	  .help = "refusals of one source until it is dropped, half as many more for each good "
+		  "request, ten times at most; 0: never (a new one: 100)" },
 	{ .name = "penalty-window",
 	  .placeholder = "T",
 	  .member = "penalty_window_s",

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <keyfilter/penaltystate.h>
 #include <microhttpd.h>
 
 #include "attach.h"
@@ -200,13 +201,14 @@ static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_cl
 
 	kf_penalty_block(penalty, &block);
 	kf_cidr_format(&block, cidr);
-	return json_pack(
-		"{s:s, s:s?, s:I, s:I, s:I, s:o, s:I}", "cidr", cidr, "service",
-		penalised ? service : NULL, "failures", (json_int_t)penalty->failures, "successes",
-		(json_int_t)penalty->successes, "level", (json_int_t)penalty->level, "until",
-		penalised ? kf_api_time(kf_policy_wall(now, penalty->until_ns)) : json_null(),
-		"remaining_s",
-		(json_int_t)((left_ns + KF_TIMETEXT_SECOND - 1) / KF_TIMETEXT_SECOND));
+	return json_pack("{s:s, s:s?, s:I, s:I, s:I, s:o, s:I}", "cidr", cidr, "service",
+			 penalised ? service : NULL, "failures", (json_int_t)penalty->failures,
+			 "successes", (json_int_t)kf_penalty_good(penalty->successes), "level",
+			 (json_int_t)penalty->level, "until",
+			 penalised ? kf_api_time(kf_policy_wall(now, penalty->until_ns))
+				   : json_null(),
+			 "remaining_s",
+			 (json_int_t)((left_ns + KF_TIMETEXT_SECOND - 1) / KF_TIMETEXT_SECOND));
 }
 
 /* A cursor is the number of a place in the table. */
