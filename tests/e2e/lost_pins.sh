@@ -10,11 +10,21 @@ make_key OTHER off
 
 NAMES=$(ls "$PIN/maps" | tr '\n' ' ')
 
+# Where libxdp pins what its dispatcher on s0 runs, if it has one there.
+dispatcher() {
+	server ip -d link show s0 | sed -n 's/^\([0-9]*\): .*/\1/p; s/.*prog\/xdp.* id \([0-9]*\) .*/\1/p' |
+		{ read -r index; read -r id; echo "/sys/fs/bpf/xdp/dispatch-$index-$id"; }
+}
+
 # The ids of the maps of ours that the program on s0 uses; it has some of its own beside.
 in_use() {
-	local id
+	local id held
 	id=$(server ip -d link show s0 | sed -n 's/.*prog\/xdp.* id \([0-9]*\) .*/\1/p')
-	{ bpftool -j prog show id "$id"; bpftool -j map show; } | "$PYTHON" -c "
+	held=$(dispatcher)
+	{
+		if [ -e "$held" ]; then bpftool -j prog show pinned "$held/prog0-prog"; else bpftool -j prog show id "$id"; fi
+		bpftool -j map show
+	} | "$PYTHON" -c "
 import json, sys
 program, maps = map(json.loads, sys.stdin.read().splitlines())
 print(sorted(m['id'] for m in maps if m['id'] in program['map_ids'] and m.get('name') in '$NAMES'.split()))"
@@ -60,8 +70,17 @@ in_force "the links were taken away"
 
 kill_daemon
 rm -r "$PIN"
+[ ! -e "$(dispatcher)" ] || rm -r "$(dispatcher)"
 start_daemon
 in_force "all pins were taken away, as by mounting bpffs anew"
+
+# While the controller runs, too.
+rm -r "$PIN"
+[ ! -e "$(dispatcher)" ] || rm -r "$(dispatcher)"
+await "${PUT_BACK_S:-10}" test -e "$PIN/maps/kf_config" || fail "the pins were not made again: $(find "$PIN")"
+await "${PUT_BACK_S:-10}" ctl_is_good || fail "pins made again: $(ctl status)"
+in_force "all pins were taken away from a running controller"
+grep -q 'were taken away by someone else; made again' "$DAEMON_LOG" || fail "the log does not say so"
 
 # Another pin directory holds them: two controllers must not share one installation's keys.
 kill_daemon

@@ -161,6 +161,24 @@ static int note_namespace(const char *pin_dir, struct kf_why *why)
 	return 0;
 }
 
+int kf_attach_open_again(struct kf_attach *attach, struct kf_why *why)
+{
+	char path[PATH_MAX];
+	struct stat there, ours;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/links", attach->pin_dir);
+	if (!stat(path, &there) && !fstat(attach->links_fd, &ours) && there.st_dev == ours.st_dev &&
+	    there.st_ino == ours.st_ino)
+		return 0;
+	fd = open_links(attach->pin_dir, why);
+	if (fd < 0)
+		return fd;
+	close(attach->links_fd);
+	attach->links_fd = fd;
+	return note_namespace(attach->pin_dir, why);
+}
+
 /* Without kf_config only the secret could tell what is ours. */
 static int open_maps(struct kf_attach *attach, const char *pin_dir, struct kf_why *why)
 {

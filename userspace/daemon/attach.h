@@ -41,6 +41,8 @@ struct kf_why {
  */
 int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_secret *secret,
 		   struct kf_why *why);
+/* What is noted beside the maps may be gone with the pins: makes room for it again. */
+int kf_attach_open_again(struct kf_attach *attach, struct kf_why *why);
 void kf_attach_close(struct kf_attach *attach); /* takes nothing off; NULL is fine */
 
 /*

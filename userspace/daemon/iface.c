@@ -340,6 +340,18 @@ static void tell_loss(struct kf_daemon *daemon, const struct kf_iface_row *row,
 	kf_events_add_filter(daemon->events, row->dev, false);
 }
 
+/* Programs are loaded over pins, and links are pinned: both must be there. */
+int kf_iface_pin_again(struct kf_daemon *daemon)
+{
+	struct kf_why why = { 0 };
+	int count = kf_maps_pin_again(daemon->maps, daemon->pin_dir, &why);
+
+	if (count > 0)
+		kf_log_warning("%d pins below %s were taken away by someone else; made again",
+			       count, daemon->pin_dir);
+	return count < 0 ? count : kf_attach_open_again(daemon->attach, &why);
+}
+
 /* An interface that came anew, under the same name, is the link watch's. */
 static int guard_one(void *context, const struct kf_iface_row *row)
 {
@@ -359,8 +371,10 @@ static int guard_one(void *context, const struct kf_iface_row *row)
 		kf_iface_guard_lose(&iface->guard, now);
 		tell_loss(daemon, row, iface, lacks, now);
 	}
-	if (lacks && kf_iface_guard_is_due(&iface->guard, now))
+	if (lacks && kf_iface_guard_is_due(&iface->guard, now)) {
+		kf_iface_pin_again(daemon);
 		attach_or_log(daemon, row);
+	}
 	if (lacks ? !iface->guard.off : known)
 		kf_events_add_filter(daemon->events, row->dev, true);
 	return 0;

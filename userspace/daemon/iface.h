@@ -63,6 +63,8 @@ void kf_iface_link(void *context, const char *dev, int ifindex, bool up);
  * logged, and told as an event. Every second, and when the link watch heard something. In the loop.
  */
 void kf_iface_guard(struct kf_daemon *daemon);
+/* Makes pins again that were taken away while the daemon ran; logged. 0 or -errno. */
+int kf_iface_pin_again(struct kf_daemon *daemon);
 
 void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		   struct kf_iface_view *view);

@@ -30,7 +30,7 @@
 #define GUARD_REST_US  20000ull
 #define CUT_REST       4 /* times as long as a walk took, before the next one */
 
-enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, GUARD_JOB, JOB_COUNT };
+enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, GUARD_JOB, PIN_JOB, JOB_COUNT };
 
 struct kf_loop {
 	sd_event *event;
@@ -92,6 +92,11 @@ static int guard_ifaces(struct kf_daemon *daemon)
 	return 0;
 }
 
+static int guard_pins(struct kf_daemon *daemon)
+{
+	return kf_iface_pin_again(daemon);
+}
+
 static const struct job {
 	const char *what;    /* fails, in the log */
 	unsigned int period; /* seconds */
@@ -101,6 +106,7 @@ static const struct job {
 	[STORE_JOB] = { "the mending of store and kernel", 1, settle },
 	[EXPIRY_JOB] = { "the removal of what has expired", 1, expire },
 	[GUARD_JOB] = { "the watch over interfaces", 1, guard_ifaces },
+	[PIN_JOB] = { "the watch over pins", 5, guard_pins },
 	[PENALTY_JOB] = { "the watch over penalties", 1, watch_penalties },
 };
 

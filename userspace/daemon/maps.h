@@ -84,6 +84,12 @@ int kf_maps_running_add(struct kf_maps_running *running, const char *dev, int pr
 int kf_maps_running_pin(const struct kf_maps_running *running, const char *pin_dir,
 			struct kf_why *why);
 
+/*
+ * Pins below @pin_dir that somebody took away since, or that are of other maps, are made again: how
+ * many, or -errno with @why.
+ */
+int kf_maps_pin_again(struct kf_maps *maps, const char *pin_dir, struct kf_why *why);
+
 /* The ids of the pinned maps, 0 for a missing one; how many are missing. */
 int kf_maps_pin_ids(const char *pin_dir, __u32 ids[static KF_MAP_COUNT]);
 /* Does it use a kf_config with this secret? */

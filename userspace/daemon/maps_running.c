@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <dirent.h>
 
 #include <bpf/bpf.h>
@@ -295,4 +296,61 @@ int kf_maps_running_pin(const struct kf_maps_running *running, const char *pin_d
 	err = kf_maps_pin_check_fs(pin_dir, why);
 	err = err ?: check_running(running, pin_dir, why);
 	return err ?: pin_all(running, pin_dir, pinned, why);
+}
+
+/* ---- while the daemon runs ------------------------------------------------------------------- */
+
+static int list_own(const struct kf_maps *maps, __u32 ids[static KF_MAP_COUNT])
+{
+	struct bpf_map_info info;
+
+	for (int i = 0; i < KF_MAP_COUNT; i++) {
+		int err = read_info(maps->fd[i], &info);
+
+		if (err)
+			return err;
+		ids[i] = info.id;
+	}
+	return 0;
+}
+
+/* Locks a pin directory that was made anew; the one that is gone keeps nobody out. */
+static int lock_again(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
+{
+	struct stat there, ours;
+	int lock;
+
+	if (!stat(pin_dir, &there) && !fstat(maps->dir, &ours) && there.st_dev == ours.st_dev &&
+	    there.st_ino == ours.st_ino)
+		return 0;
+	lock = kf_maps_pin_lock(pin_dir, why);
+	if (lock < 0)
+		return lock;
+	close(maps->dir);
+	maps->dir = lock;
+	return 0;
+}
+
+int kf_maps_pin_again(struct kf_maps *maps, const char *pin_dir, struct kf_why *why)
+{
+	__u32 own[KF_MAP_COUNT], pinned[KF_MAP_COUNT];
+	char path[KF_MAPS_PATH_SIZE];
+	int count = 0, err = list_own(maps, own);
+
+	kf_maps_pin_ids(pin_dir, pinned);
+	if (err || !memcmp(own, pinned, sizeof(own)))
+		return err;
+	err = kf_maps_pin_check_fs(pin_dir, why);
+	err = err ?: kf_maps_pin_make_directory(pin_dir, why);
+	err = err ?: lock_again(maps, pin_dir, why);
+	snprintf(path, sizeof(path), "%s/maps", pin_dir);
+	err = err ?: kf_maps_pin_make_directory(path, why);
+	for (int i = KF_MAP_COUNT - 1; !err && i >= 0; i--) {
+		if (own[i] == pinned[i])
+			continue;
+		err = kf_maps_pin_path(path, pin_dir, i);
+		err = err ?: pin_one(own[i], path, why);
+		count += !err;
+	}
+	return err ?: count;
 }
