@@ -138,7 +138,7 @@ start_backend() {
 	become_in_ns "${BACKEND_NS:-$SERVER_NS}" "$BUILD/tools/keyfilter-stub" --port "$PORT" \
 		--log "$BACKEND_LOG" "$@" 2> "$WORK/backend.err" &
 	BACKEND=$!
-	await 5 in_ns "${BACKEND_NS:-$SERVER_NS}" curl -sm 1 "http://127.0.0.1:$PORT/ready" ||
+	await 30 in_ns "${BACKEND_NS:-$SERVER_NS}" curl -sm 1 "http://127.0.0.1:$PORT/ready" ||
 		fail "the backend did not start: $(cat "$WORK/backend.err")"
 }
 

@@ -49,12 +49,16 @@ ctl_is_good() { ctl status | grep -q '^health *good$'; }
 
 in_force "before"
 served_before=$(counter requests_admitted)
-for maps in kf_config kf_slots "kf_tags kf_flows kf_services kf_penalties kf_counters"; do
-	kill_daemon
-	for map in $maps; do rm "$PIN/maps/$map"; done
-	start_daemon
-	in_force "$maps taken away"
-done
+kill_daemon
+rm "$PIN/maps/kf_config"
+start_daemon
+in_force "kf_config taken away"
+
+kill_daemon
+for map in kf_slots kf_tags kf_flows kf_services kf_penalties kf_counters; do rm "$PIN/maps/$map"; done
+rm -f "$PIN"/links/*-in "$PIN"/links/*-out
+start_daemon
+in_force "six maps and the links taken away"
 [ "$(counter requests_admitted)" -gt "$served_before" ] || fail "the counters begin anew"
 
 kill_daemon
@@ -62,11 +66,6 @@ rm "$PIN/maps/kf_config" "$PIN/maps/kf_tags"
 must "bpftool" bpftool map create "$PIN/maps/kf_tags" type hash key 16 value 4 entries 4096 name kf_tags flags 1
 start_daemon
 in_force "kf_tags is the pin of another map"
-
-kill_daemon
-rm "$PIN"/links/*-in "$PIN"/links/*-out
-start_daemon
-in_force "the links were taken away"
 
 kill_daemon
 rm -r "$PIN"
@@ -91,11 +90,8 @@ told=$(server timeout 20 $(daemon_command) 2>&1) && fail "it started beside $PIN
 rm -rf "$PIN"
 mv "$PIN-moved" "$PIN"
 ok "maps pinned elsewhere: $told"
-start_daemon
-in_force "the pins are back"
 
 # --unload finds what runs through the interface.
-kill_daemon
 rm -r "$PIN"
 # shellcheck disable=SC2046
 told=$(server $(daemon_command) --state-dir "$WORK/none" --unload 2>&1) &&
