@@ -53,7 +53,7 @@ static int failing_write(sqlite3_file *file, const void *data, int size, sqlite3
 {
 	if (!fails_now(false))
 		return real_file(file)->pMethods->xWrite(real_file(file), data, size, at);
-	if (failing_vfs.done_all_the_same)
+	if (failing_vfs.done_all_the_same && !failing_vfs.code)
 		real_file(file)->pMethods->xWrite(real_file(file), data, size, at);
 	return failing_vfs.code ?: SQLITE_IOERR_WRITE;
 }
@@ -67,7 +67,7 @@ static int failing_truncate(sqlite3_file *file, sqlite3_int64 size)
 
 static int failing_sync(sqlite3_file *file, int flags)
 {
-	return fails_now(true) ? failing_vfs.code ?: SQLITE_IOERR_FSYNC : SQLITE_OK;
+	return fails_now(true) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 /* What is not to fail goes on to the real file. */

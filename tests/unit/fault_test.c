@@ -529,9 +529,14 @@ static void clear(struct fixture *f)
 		OK(f, kf_service_remove(f->reconcile, service.name, &f->why));
 }
 
-/* Every call of the kernel's; of the disk's, which are many alike, fewer and fewer. */
+/*
+ * Every call of the kernel's; of the disk's, which are many alike, fewer and fewer. Comparing
+ * services takes long: faults that are over at once are left to the others.
+ */
 static void try_all(struct fixture *f, const struct operation *o, const struct fault *fault)
 {
+	if (o->part == KF_MEND_SERVICES && !fault->goes_on)
+		return;
 	for (unsigned long at = 1; !try_once(f, o, fault, at); at += fault->kernel ? 1 : 1 + at / 3)
 		clear(f);
 	clear(f);

@@ -8,17 +8,39 @@
 #ifndef KEYFILTER_TEST_RECONCILE_FIXTURE_H
 #define KEYFILTER_TEST_RECONCILE_FIXTURE_H
 
+#include <dlfcn.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../../userspace/daemon/key.h"
 #include "../../userspace/daemon/reconcile.h"
 #include "../../userspace/daemon/why.h"
+
+/*
+ * No program runs on these maps, so nobody has to be waited for: a grace period takes longer than
+ * all the rest of a round. Arguments that were not given are passed on as they lie there.
+ */
+__attribute__((no_sanitize("address"))) long syscall(long number, ...)
+{
+	long (*real)(long, ...) = (__typeof__(real))dlsym(RTLD_NEXT, "syscall");
+	long argument[6];
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		argument[i] = va_arg(args, long);
+	va_end(args);
+	return number == SYS_membarrier ? 0
+					: real(number, argument[0], argument[1], argument[2],
+					       argument[3], argument[4], argument[5]);
+}
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* not every test needs all of it */
 

@@ -39,6 +39,8 @@
 #include "../../userspace/daemon/why.h"
 #include "reconcile_fixture.h"
 
+#define SECOND 1000000000ull
+
 /* ---- answers --------------------------------------------------------------------------------- */
 
 static struct kf_answer answer_in_map(struct fixture *f, unsigned int reason, unsigned int protocol)
@@ -387,9 +389,118 @@ static void graces_run_out_of_places(void **state)
 	assert_maps_are_right(f);
 }
 
-/* ---- rates ----------------------------------------------------------------------------------- */
+/* @count blocks of 10.0.0.0/8, the first of them of @first_len bits. */
+static int list_blocks(struct fixture *f, const char *id, uint32_t count, uint8_t first_len)
+{
+	struct kf_cidr blocks[KF_KEY_ALLOW_MAX];
+	struct kf_key_edit edit = { .set_allow = true, .allow = blocks, .allow_count = count };
+	char text[32];
 
-#define SECOND 1000000000ull
+	for (uint32_t i = 0; i < count; i++) {
+		snprintf(text, sizeof(text), "10.%u.0.0/16", i);
+		OK(f, kf_cidr_parse(text, &blocks[i]));
+	}
+	blocks[0].prefix_len = KF_CIDR_V4 + first_len;
+	return kf_key_edit(f->reconcile, id, &edit, &f->why);
+}
+
+/* A revocation never waits for room: what goes makes it. */
+static void full_table_still_narrows(void **state)
+{
+	char text[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct made made = { 0 };
+
+	NEEDS_ROOT();
+	create(f, &made, 2);
+	OK(f, list_blocks(f, made.id[0], KEYS / 2, 16));
+	OK(f, list_blocks(f, made.id[1], KEYS / 2, 16));
+	assert_int_equal(list_blocks(f, made.id[0], KEYS / 2 + 1, 16), -ENOSPC);
+	assert_maps_are_right(f);
+	OK(f, list_blocks(f, made.id[0], KEYS / 2, 24)); /* one inside one that goes */
+	assert_maps_are_right(f);
+	OK(f, list_blocks(f, made.id[0], KEYS / 2, 16)); /* and back */
+	assert_int_equal(kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why), -ENOSPC);
+	OK(f, kf_key_rotate(f->reconcile, made.id[0], 0, text, &f->why));
+	assert_null(find_slot(f, made.text[0]));
+	assert_int_equal(find_slot(f, text)->status, KF_KEY_ENABLED);
+	assert_maps_are_right(f);
+	OK(f, list_blocks(f, made.id[0], 1, 16));
+	assert_maps_are_right(f);
+}
+
+/* A secret that leaked is replaced, with every place taken, in its own. */
+static void full_slots_still_rotate(void **state)
+{
+	char text[KF_KEY_TEXT_SIZE], last[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct made made = { 0 };
+	const struct kf_slot *slot;
+	struct kf_key key;
+
+	NEEDS_ROOT();
+	create(f, &made, KEYS);
+	slot = find_slot(f, made.text[3]);
+	((struct kf_slot *)slot)->requests_admitted = 5;
+	((struct kf_slot *)slot)->rate_tat_ns = 7;
+	assert_int_equal(kf_key_rotate(f->reconcile, made.id[3], DAY, text, &f->why), -ENOSPC);
+	assert_non_null(strstr(f->why.text, "`grace` 0"));
+	OK(f, kf_key_rotate(f->reconcile, made.id[3], 0, text, &f->why));
+	assert_null(find_slot(f, made.text[3]));
+	assert_ptr_equal(find_slot(f, text), slot);
+	assert_int_equal(slot->status, KF_KEY_ENABLED);
+	assert_int_equal(slot->requests_admitted, 0);
+	assert_int_equal(slot->rate_tat_ns, 7); /* no new burst */
+	OK(f, kf_key_get(f->reconcile, made.id[3], &key));
+	assert_int_equal(key.requests_admitted, 5);
+	assert_maps_are_right(f);
+	OK(f, kf_key_rotate(f->reconcile, made.id[3], 0, last, &f->why));
+	assert_null(find_slot(f, text));
+	assert_non_null(find_slot(f, last));
+	assert_maps_are_right(f);
+}
+
+/* ---- the wall clock -------------------------------------------------------------------------- */
+
+/* As if the clock, which is right now, had been set forward by @by a moment ago. */
+static void step_forward(struct fixture *f, int64_t by)
+{
+	struct kf_reconcile *reconcile = f->reconcile;
+
+	reconcile->walltime.ahead -= by;
+	reconcile->walltime.latest -= by;
+	reconcile->walltime.seen -= by;
+	reconcile->clock.wall_ns -= by;
+	reconcile->source_clock.wall_ns -= by;
+	OK(f, kf_reconcile_clock(reconcile));
+}
+
+/* A step of some seconds deleted timed denials and secrets in their grace, for good. */
+static void step_forward_deletes_nothing(void **state)
+{
+	struct kf_source_row row = { .action = KF_SOURCE_DENY }, found;
+	struct kf_source source = { 0 };
+	char text[KF_KEY_TEXT_SIZE];
+	struct fixture *f = *state;
+	struct made made = { 0 };
+
+	NEEDS_ROOT();
+	create(f, &made, 1);
+	OK(f, kf_key_rotate(f->reconcile, made.id[0], SECOND, text, &f->why));
+	OK(f, kf_cidr_parse("192.0.2.1", &row.cidr));
+	row.expires = kf_reconcile_now().wall_ns + 1000000000;
+	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	row.expires -= 1000000000; /* as it would be, had the clock been set forward by that */
+	OK(f, kf_store_source_put(f->store, &row, NULL));
+	step_forward(f, 2600000000);
+	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_store_source_get(f->store, &row.cidr, KF_SOURCE_DENY, &found));
+	OK(f, kf_maps_get(f->maps, KF_MAP_kf_hosts, row.cidr.addr, &source));
+	assert_true(kf_policy_in_force(source.deny_until, kf_maps_now()));
+	assert_non_null(find_slot(f, made.text[0]));
+}
+
+/* ---- rates ----------------------------------------------------------------------------------- */
 
 static struct kf_slot *slot_of(struct fixture *f, const char *text)
 {
@@ -1239,6 +1350,9 @@ int main(void)
 		TEST(slots_run_out_and_come_back),
 		TEST(rotated_secret_has_its_grace),
 		TEST(graces_run_out_of_places),
+		TEST(full_table_still_narrows),
+		TEST(full_slots_still_rotate),
+		TEST(step_forward_deletes_nothing),
 		TEST(expiry_follows_the_clock),
 		TEST(rate_is_edited),
 		TEST(edit_scales_what_is_used_up),

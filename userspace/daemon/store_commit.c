@@ -170,7 +170,10 @@ static int run(struct kf_store *store, const char *text)
 	return q.err;
 }
 
-/* The number, the time and the change are durable together or not at all. */
+/*
+ * The number, the time and the change are durable together or not at all. A full disk is told by a
+ * write, and the last thing that is written is what makes the rest of it count: that is not there.
+ */
 static int commit(struct kf_store *store)
 {
 	int err = check_place(store);
@@ -183,7 +186,7 @@ static int commit(struct kf_store *store)
 	err = run(store, "COMMIT");
 	if (err) {
 		kf_store_rollback(store);
-		store->unsure = true;
+		store->unsure = store->unsure || err != -ENOSPC;
 		return err;
 	}
 	store->commits++;
