@@ -70,7 +70,7 @@ __noinline int kf_answer_compose(struct kf_flow *flow)
 
 	if (!flow || !image)
 		return 0;
-	index = kf_answer_index(flow->reason, flow->protocol);
+	index = kf_answer_index(flow->reason, flow->detail, flow->protocol);
 	answer = bpf_map_lookup_elem(&kf_answers, &index);
 	if (!answer)
 		return 0;

@@ -111,8 +111,8 @@ static __always_inline int kf_flow_swap(KF_CTX *ctx, const struct kf_packet *p,
 }
 
 /* Notes in the flow what its client will be told. */
-static __always_inline void kf_judge_note(struct kf_flow *flow, const struct kf_walk *w,
-					  struct kf_outcome *out)
+static __always_inline void kf_judge_note(const struct kf_packet *p, struct kf_flow *flow,
+					  const struct kf_walk *w, struct kf_outcome *out)
 {
 	/* a request whose head was admitted, and whose body then was not sound */
 	bool own = flow->state == KF_FLOW_CHUNKS;
@@ -123,6 +123,7 @@ static __always_inline void kf_judge_note(struct kf_flow *flow, const struct kf_
 	if (!own)
 		flow->protocol = w->protocol;
 	flow->reason = w->reason;
+	flow->detail = p->detail;
 	flow->retry_after = w->retry_after;
 	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	out->request_id = flow->request_id;
@@ -161,7 +162,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 			kf_judge_keep(w, out);
 		return 0;
 	}
-	kf_judge_note(flow, w, out);
+	kf_judge_note(p, flow, w, out);
 	kf_head_release(flow);
 	flow->state = KF_FLOW_REFUSED;
 	/* the odd response is the backend's doing */
@@ -209,6 +210,8 @@ static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packe
 	w->judged = w->from;
 	w->slot = KF_SLOT_NONE;
 	w->key_sources = service->key_sources;
+	if (!(service->flags & KF_SERVICE_WEBSOCKET))
+		w->key_sources &= ~KF_KEY_WEBSOCKET;
 	w->monitor = service->mode == KF_MODE_MONITOR;
 	w->websocket = !!(service->flags & KF_SERVICE_WEBSOCKET);
 	return w;

@@ -20,6 +20,7 @@
 #include "flow.h"
 #include "head.h"
 #include "key.h"
+#include "method.h"
 
 #define KF_STEPS     256	/* heads and chunks read in one go; TCP brings the rest again */
 #define KF_SKIP_ONCE (1u << 30) /* resume_seq runs ahead by no more, so that it cannot wrap */
@@ -126,6 +127,24 @@ static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
 	*(volatile __u32 *)&flow->requests = flow->requests + 1;
 }
 
+/* KF_REASON_ADMITTED, or why not; @detail of KF_REASON_MALFORMED. */
+static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct kf_flow *flow,
+					 struct kf_walk *w, const struct kf_head *head,
+					 __u8 *detail)
+{
+	*detail = 0;
+	if (flow->empty_lines + head->http1.method_off / 2 > KF_HTTP1_EMPTY_MAX) {
+		*detail = KF_DETAIL_EMPTY_LINES;
+		return KF_REASON_MALFORMED;
+	}
+	if (head->http1.method == KF_METHOD_OTHER &&
+	    !kf_method_is_added(p->service, &head->http1, head->buf)) {
+		*detail = KF_DETAIL_METHOD;
+		return KF_REASON_MALFORMED;
+	}
+	return kf_key_judge(&head->http1, head->buf, p->key.client, w);
+}
+
 /*
  * The head in @head is complete. Global, and apart from the reading of it: neither the verifier nor
  * the stack has to hold both.
@@ -133,14 +152,15 @@ static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
 __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 prior)
 {
+	__u8 detail;
 	int reason;
 
 	if (!p || !flow || !w || !head)
 		return 1;
 	w->slot = KF_SLOT_NONE;
-	reason = kf_key_judge(&head->http1, head->buf, p->key.client, w);
+	reason = kf_walk_judge(p, flow, w, head, &detail);
 	if (reason != KF_REASON_ADMITTED) {
-		kf_walk_refuse(w, p, reason, 0);
+		kf_walk_refuse(w, p, reason, detail);
 		if (!w->monitor)
 			return 1;
 		/* it passes all the same, and what follows is framed by it */
@@ -151,6 +171,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 		return 1;
 	kf_walk_expect(flow, head->http1.method);
 	flow->protocol = head->http1.protocol;
+	flow->empty_lines = 0;
 	w->admitted += reason == KF_REASON_ADMITTED;
 	return 0;
 }
@@ -189,6 +210,33 @@ __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *fl
 	return 1;
 }
 
+/* Empty lines, and no head behind them yet: they pass, and hold no place. 1: the walk ends here. */
+static __always_inline int kf_walk_blank(struct kf_packet *p, struct kf_flow *flow,
+					 struct kf_walk *w, __u32 len)
+{
+	flow->empty_lines += len / 2;
+	if (flow->empty_lines > KF_HTTP1_EMPTY_MAX)
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_EMPTY_LINES);
+	kf_walk_read(w, p, flow, len);
+	return 0;
+}
+
+/*
+ * What follows a request has to wait while a response is due or running: 1. Where the end of that
+ * cannot be known, its turn never comes.
+ */
+__noinline int kf_walk_wait(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w)
+{
+	if (!p || !flow || !w)
+		return 1;
+	if (w->monitor || !kf_flow_is_answering(flow))
+		return 0;
+	if (kf_flow_is_followed(flow) ||
+	    (flow->response_state == KF_RESPONSE_CLOSING && !(flow->out_flags & KF_FLOW_FIN_OUT)))
+		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
+	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_RESPONSE_UNKNOWN);
+}
+
 /* A head begins. 1: the walk ends here. */
 __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 				struct kf_walk *w)
@@ -209,6 +257,10 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 		len = kf_head_load(ctx, offset, head, 0, avail, KF_HEAD_MAX);
 		result = kf_head_parse(head, len);
 	}
+	if (result == KF_HTTP1_INCOMPLETE && kf_http1_is_blank(&head->http1, len))
+		return kf_walk_blank(p, flow, w, len);
+	if (kf_walk_wait(p, flow, w))
+		return 1;
 	if (result == KF_HTTP1_INCOMPLETE)
 		return kf_walk_keep(ctx, p, flow, w, len);
 	return kf_walk_result(w, p, flow, head, result, 0);
@@ -274,22 +326,6 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 	return 0;
 }
 
-/*
- * What follows a request has to wait while a response is due or running: 1. Where the end of that
- * cannot be known, its turn never comes.
- */
-__noinline int kf_walk_wait(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w)
-{
-	if (!p || !flow || !w)
-		return 1;
-	if (w->monitor || !kf_flow_is_answering(flow))
-		return 0;
-	if (kf_flow_is_followed(flow) ||
-	    (flow->response_state == KF_RESPONSE_CLOSING && !(flow->out_flags & KF_FLOW_FIN_OUT)))
-		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
-	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_RESPONSE_UNKNOWN);
-}
-
 /* One step from a byte that matters to the next. 1: the walk ends. */
 static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					struct kf_walk *w)
@@ -298,7 +334,7 @@ static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct
 	case KF_FLOW_HEAD:
 		if (flow->head)
 			return kf_walk_head_more(ctx, p, flow, w);
-		return kf_walk_wait(p, flow, w) || kf_walk_head_new(ctx, p, flow, w);
+		return kf_walk_head_new(ctx, p, flow, w);
 	case KF_FLOW_CHUNKS:
 		return kf_walk_chunks(ctx, p, flow, w);
 	default:

@@ -12,12 +12,16 @@
  *   1  first layout
  *   2  answers, cuts, rates, penalties: kf_answers, kf_penalties and kf_syns are new; kf_config,
  *      kf_service, kf_counters, kf_flow and kf_event have new members
- *   3  kf_unread is new; kf_penalty.successes counts two windows
+ *   3  kf_unread is new; kf_penalty.successes counts two windows; methods of a service
+ *      (kf_service), answers by detail (kf_answers, kf_flow), empty lines (kf_flow); struct
+ *      kf_http1 in kf_heads is larger
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
 
 #include <linux/types.h>
+
+#include "detail.h"
 
 #define KF_ABI_VERSION 3u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
@@ -133,6 +137,7 @@ enum kf_mode { KF_MODE_ENFORCE, KF_MODE_MONITOR };
 enum kf_refuse { KF_REFUSE_REPLY, KF_REFUSE_RESET, KF_REFUSE_DROP };
 
 #define KF_SERVICE_WEBSOCKET 0x1u /* Upgrade: websocket may pass */
+#define KF_METHODS_MAX	     4
 
 /* kf_services: ARRAY of KF_SERVICES_MAX. */
 struct kf_service {
@@ -150,8 +155,12 @@ struct kf_service {
 	__u64 syn_interval_ns; /* 0: no limit */
 	__u64 syn_burst_ns;
 	__u64 reserved[3];
+	/* of each method that passes beside the known ones: its text, first byte lowest, then zeros
+	 */
+	__u64 methods[KF_METHODS_MAX][2];
 };
-KF_ABI_SIZE(struct kf_service, 64);
+KF_ABI_SIZE(struct kf_service, 128);
+KF_ABI_AT(struct kf_service, methods, 64);
 
 /* kf_counters: PERCPU_ARRAY of KF_SERVICES_MAX; packets and requests of one service. */
 struct kf_counters {
@@ -190,7 +199,8 @@ KF_ABI_SIZE(struct kf_unread, 8 * KF_UNREAD_MAX);
 
 /*
  * kf_answers: ARRAY, by kf_answer_index(); what a refused client is told, compiled by the
- * controller. An HTTP/1.1 response of head and body; the kernel fills in what differs.
+ * controller. An HTTP/1.1 response of head and body, or what a client of HTTP/2 understands; the
+ * kernel fills in what differs.
  */
 #define KF_ANSWER_PROTOCOLS    4   /* enum kf_protocol of http1.h fits */
 #define KF_ANSWER_TEXT_MAX     984 /* with headers it fits the smallest MTU of IPv6, 1280 bytes */
@@ -207,11 +217,18 @@ struct kf_answer {
 };
 KF_ABI_SIZE(struct kf_answer, 1024);
 
-#define KF_ANSWERS_MAX (KF_REASON_MAX * KF_ANSWER_PROTOCOLS)
+#define KF_DETAIL_MAX 96 /* room in the answers; a new detail does not move a map */
+KF_STATIC_ASSERT(KF_DETAIL_COUNT <= KF_DETAIL_MAX, "too many details");
 
-static __inline__ __u32 kf_answer_index(__u32 reason, __u32 protocol)
+/* A row for each reason, and behind them one for each detail of malformed. */
+#define KF_ANSWER_ROWS (KF_REASON_MAX + KF_DETAIL_MAX)
+#define KF_ANSWERS_MAX (KF_ANSWER_ROWS * KF_ANSWER_PROTOCOLS)
+
+static __inline__ __u32 kf_answer_index(__u32 reason, __u32 detail, __u32 protocol)
 {
-	return reason * KF_ANSWER_PROTOCOLS + (protocol & (KF_ANSWER_PROTOCOLS - 1));
+	__u32 row = reason == KF_REASON_MALFORMED && detail ? KF_REASON_MAX + detail : reason;
+
+	return row * KF_ANSWER_PROTOCOLS + (protocol & (KF_ANSWER_PROTOCOLS - 1));
 }
 
 /* ---- sources -------------------------------------------------------------------------------- */
@@ -436,10 +453,13 @@ struct kf_flow {
 	__u32 answer_ms;	 /* when it was sent last; CLOCK_MONOTONIC_COARSE >> 20 */
 	__u32 answer_since;	 /* when it was sent first, on the clock of seen */
 	__u32 source_generation; /* of the lists that this source was last looked up in */
+	__u8 detail;		 /* enum kf_detail of the refusal */
+	__u8 empty_lines;	 /* since the last request */
+	__u8 pad[6];
 
 	struct kf_judged judged[KF_JUDGED_MAX];
 };
-KF_ABI_SIZE(struct kf_flow, 200 + 16 * KF_JUDGED_MAX);
+KF_ABI_SIZE(struct kf_flow, 208 + 16 * KF_JUDGED_MAX);
 
 #define KF_SLOT_NONE ((__u32)-1)
 

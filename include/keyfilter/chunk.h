@@ -264,6 +264,7 @@ KF_INLINE _Bool kf_chunk_trailer_forbidden(__u32 hash)
 		0x2eb2af39u, /* x-forwarded-proto */
 		0xe37b3c60u, /* x-real-ip */
 		0x43b27f93u, /* x-http-method-override */
+		0xd5b978fbu, /* sec-websocket-protocol */
 	};
 	_Bool found = 0;
 

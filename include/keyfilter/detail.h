@@ -70,7 +70,12 @@
 	X(RESPONSE_STRAY, "response_stray")                                                        \
 	X(SOURCE_ROUTE, "source_route")                                                            \
 	/* limits that weak servers have, and what they would take for something else */           \
-	X(CHUNK_TOO_LARGE, "chunk_too_large")
+	X(CHUNK_TOO_LARGE, "chunk_too_large")                                                      \
+	X(METHOD, "method")                                                                        \
+	X(CONTENT, "content")                                                                      \
+	X(EMPTY_LINES, "empty_lines")                                                              \
+	X(TARGET_EMPTY_SEGMENT, "target_empty_segment")                                            \
+	X(HOST_DISAGREES, "host_disagrees")
 
 /* clang-format off */
 enum kf_detail {

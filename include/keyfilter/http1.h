@@ -26,7 +26,7 @@ enum kf_http1_result {
 	KF_HTTP1_INCOMPLETE, /* no fault so far; call again with more bytes */
 	KF_HTTP1_REQUEST,    /* the head is complete, struct kf_http1 says what it holds */
 	KF_HTTP1_MALFORMED,  /* h->detail says why */
-	KF_HTTP1_TOO_LARGE,  /* no fault, and no end within KF_HEAD_MAX bytes */
+	KF_HTTP1_TOO_LARGE, /* no fault, but over KF_HEAD_MAX bytes, or over a limit of its lines */
 };
 
 /* Prepares @h for a new head; @key_sources is a mask of KF_KEY_*. */
@@ -89,7 +89,18 @@ KF_INLINE enum kf_http1_result kf_http1_parse(struct kf_http1 *h, const __u8 *bu
 		return KF_HTTP1_REQUEST;
 	if (h->state == KF_HTTP1_AT_FAULT)
 		return KF_HTTP1_MALFORMED;
+	if (h->state == KF_HTTP1_AT_LARGE)
+		return KF_HTTP1_TOO_LARGE;
 	return len >= KF_HEAD_MAX ? KF_HTTP1_TOO_LARGE : KF_HTTP1_INCOMPLETE;
+}
+
+/*
+ * After KF_HTTP1_INCOMPLETE for @len bytes: whether they are whole empty lines and nothing else, so
+ * that no head has begun yet. Old clients send one behind a body (RFC 9112 section 2.2).
+ */
+KF_INLINE _Bool kf_http1_is_blank(const struct kf_http1 *h, __u32 len)
+{
+	return len && h->state == KF_HTTP1_AT_START && h->method_off == len;
 }
 
 #endif /* KEYFILTER_HTTP1_H */

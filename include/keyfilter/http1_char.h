@@ -3,8 +3,9 @@
  * http1_char.h - classes of single characters, for the paths where eight at a time will not do.
  *
  * Owned by http1.h and chunk.h. One table, read-only; bytes of 0x80 and above are in no class.
- * Sources: RFC 9110 section 5.6.2 (token), 5.6.4 (quoted-string), RFC 3986 section 3.3 and 3.4
- * (path, query).
+ * Sources: RFC 9110 section 5.6.2 (token), 5.6.4 (quoted-string). Path and query are wider than RFC
+ * 3986: clients send `{ } | ^ [ ]` and quotes as they are, and no server makes anything else of
+ * them; some take '\\' for '/', and some end a target at '#'.
  */
 #ifndef KEYFILTER_HTTP1_CHAR_H
 #define KEYFILTER_HTTP1_CHAR_H
@@ -14,8 +15,8 @@
 #include "loop.h"
 
 #define KF_CHAR_TOKEN	   0x01u /* tchar */
-#define KF_CHAR_PATH	   0x02u /* pchar and '/', but not '%': that is read with its digits */
-#define KF_CHAR_QUERY	   0x04u /* the same, '?', and '[' ']' that clients send unencoded */
+#define KF_CHAR_PATH	   0x02u /* visible ASCII, but not '%', '#', '?' and '\\' */
+#define KF_CHAR_QUERY	   0x04u /* visible ASCII, but not '%' and '#' */
 #define KF_CHAR_UNRESERVED 0x08u /* RFC 3986 section 2.3 */
 #define KF_CHAR_ALNUM	   0x10u
 #define KF_CHAR_HEX	   0x20u
@@ -28,24 +29,24 @@
 static const __u8 kf_http1_chars[128] = {
 	['\t'] = 0x40,
 	/*  SP ! " # $ % & ' ( ) * + , - . / */
-	[0x20] = 0x40, 0x47, 0x00, 0x41, 0x47, 0x41, 0x47, 0x47,
+	[0x20] = 0x40, 0x47, 0x06, 0x41, 0x47, 0x41, 0x47, 0x47,
 	[0x28] = 0x46, 0x46, 0x47, 0x47, 0x46, 0x4f, 0x4f, 0x46,
 	['0'] = KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX,
 	['5'] = KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX,
 	/* : ; < = > ? @ */
-	[':'] = 0x46, 0x46, 0x40, 0x46, 0x40, 0x44, 0x46,
+	[':'] = 0x46, 0x46, 0x46, 0x46, 0x46, 0x44, 0x46,
 	['A'] = KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX,
 	['G'] = KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA,
 	['N'] = KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA,
 	['U'] = KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA,
 	/* [ \ ] ^ _ ` */
-	['['] = 0x44, 0x00, 0x44, 0x41, 0x4f, 0x41,
+	['['] = 0x46, 0x04, 0x46, 0x47, 0x4f, 0x47,
 	['a'] = KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX, KF_C_HEX,
 	['g'] = KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA,
 	['n'] = KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA,
 	['u'] = KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA, KF_C_ALPHA,
 	/* { | } ~ */
-	['{'] = 0x40, 0x41, 0x40, 0x4f,
+	['{'] = 0x46, 0x47, 0x46, 0x4f,
 };
 /* clang-format on */
 

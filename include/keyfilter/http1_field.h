@@ -25,33 +25,37 @@ struct kf_http1_name {
  * A perfect hash: KF_HTTP1_NAME_HASH was searched for so that each name has a place of its own;
  * http1_test.c checks that each is found where it stands.
  */
-#define KF_HTTP1_NAME_HASH 0x7f1a355e526eb523ull
+#define KF_HTTP1_NAME_HASH 0x6816de060a04ef49ull
 
 #define KF_T		   KF_SWAR_TEXT
 /* clang-format off */
 static const struct kf_http1_name kf_http1_names[16] = {
-	[0] = { { KF_T('e', 'x', 'p', 'e', 'c', 't', 0, 0) }, KF_FIELD_EXPECT },
-	[2] = { { KF_T('x', '-', 'g', 'o', 'o', 'g', '-', 'a'),
-		  KF_T('p', 'i', '-', 'k', 'e', 'y', 0, 0) },
-		KF_FIELD_X_GOOG },
-	[4] = { { KF_T('c', 'o', 'n', 'n', 'e', 'c', 't', 'i'), KF_T('o', 'n', 0, 0, 0, 0, 0, 0) },
-		KF_FIELD_CONNECTION },
-	[5] = { { KF_T('a', 'u', 't', 'h', 'o', 'r', 'i', 'z'),
-		  KF_T('a', 't', 'i', 'o', 'n', 0, 0, 0) },
-		KF_FIELD_AUTHORIZATION },
-	[6] = { { KF_T('x', '-', 'a', 'p', 'i', '-', 'k', 'e'), 'y' }, KF_FIELD_X_API_KEY },
-	[9] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
+	[0] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
 		  KF_T('e', 'n', 'c', 'o', 'd', 'i', 'n', 'g') },
 		KF_FIELD_CONTENT_ENCODING },
-	[10] = { { KF_T('t', 'r', 'a', 'n', 's', 'f', 'e', 'r'),
-		   KF_T('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n'), 'g' },
-		 KF_FIELD_TRANSFER_ENCODING },
-	[11] = { { KF_T('h', 'o', 's', 't', 0, 0, 0, 0) }, KF_FIELD_HOST },
-	[12] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
+	[2] = { { KF_T('s', 'e', 'c', '-', 'w', 'e', 'b', 's'),
+		  KF_T('o', 'c', 'k', 'e', 't', '-', 'p', 'r'),
+		  KF_T('o', 't', 'o', 'c', 'o', 'l', 0, 0) },
+		KF_FIELD_WEBSOCKET_PROTOCOL },
+	[3] = { { KF_T('c', 'o', 'n', 'n', 'e', 'c', 't', 'i'), KF_T('o', 'n', 0, 0, 0, 0, 0, 0) },
+		KF_FIELD_CONNECTION },
+	[4] = { { KF_T('x', '-', 'g', 'o', 'o', 'g', '-', 'a'),
+		  KF_T('p', 'i', '-', 'k', 'e', 'y', 0, 0) },
+		KF_FIELD_X_GOOG },
+	[6] = { { KF_T('e', 'x', 'p', 'e', 'c', 't', 0, 0) }, KF_FIELD_EXPECT },
+	[7] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
 		   KF_T('l', 'e', 'n', 'g', 't', 'h', 0, 0) },
 		 KF_FIELD_CONTENT_LENGTH },
-	[13] = { { KF_T('a', 'p', 'i', '-', 'k', 'e', 'y', 0) }, KF_FIELD_API_KEY },
-	[15] = { { KF_T('u', 'p', 'g', 'r', 'a', 'd', 'e', 0) }, KF_FIELD_UPGRADE },
+	[9] = { { KF_T('a', 'u', 't', 'h', 'o', 'r', 'i', 'z'),
+		  KF_T('a', 't', 'i', 'o', 'n', 0, 0, 0) },
+		KF_FIELD_AUTHORIZATION },
+	[10] = { { KF_T('h', 'o', 's', 't', 0, 0, 0, 0) }, KF_FIELD_HOST },
+	[11] = { { KF_T('u', 'p', 'g', 'r', 'a', 'd', 'e', 0) }, KF_FIELD_UPGRADE },
+	[12] = { { KF_T('a', 'p', 'i', '-', 'k', 'e', 'y', 0) }, KF_FIELD_API_KEY },
+	[14] = { { KF_T('t', 'r', 'a', 'n', 's', 'f', 'e', 'r'),
+		   KF_T('-', 'e', 'n', 'c', 'o', 'd', 'i', 'n'), 'g' },
+		 KF_FIELD_TRANSFER_ENCODING },
+	[15] = { { KF_T('x', '-', 'a', 'p', 'i', '-', 'k', 'e'), 'y' }, KF_FIELD_X_API_KEY },
 };
 /* clang-format on */
 #undef KF_T
@@ -172,6 +176,7 @@ KF_INLINE enum kf_detail kf_http1_twice(__u32 field)
 		[KF_FIELD_X_API_KEY] = KF_DETAIL_KEY_TWICE,
 		[KF_FIELD_API_KEY] = KF_DETAIL_KEY_TWICE,
 		[KF_FIELD_X_GOOG] = KF_DETAIL_KEY_TWICE,
+		[KF_FIELD_WEBSOCKET_PROTOCOL] = KF_DETAIL_KEY_TWICE,
 		[KF_FIELD_HOST] = KF_DETAIL_HOST_TWICE,
 		[KF_FIELD_CONTENT_LENGTH] = KF_DETAIL_LENGTH_TWICE,
 		[KF_FIELD_TRANSFER_ENCODING] = KF_DETAIL_ENCODING_TWICE,
@@ -190,6 +195,7 @@ KF_INLINE __u8 kf_http1_source(const struct kf_http1 *h, __u32 field)
 	_Static_assert(1u << (KF_FIELD_API_KEY - 1) == KF_KEY_API_KEY, "order");
 	_Static_assert(1u << (KF_FIELD_X_GOOG - 1) == KF_KEY_X_GOOG, "order");
 	_Static_assert(1u << (KF_FIELD_QUERY - 1) == KF_KEY_QUERY, "order");
+	_Static_assert(1u << (KF_FIELD_WEBSOCKET_PROTOCOL - 1) == KF_KEY_WEBSOCKET, "order");
 
 	return (__u8)((1u << ((field - 1) & 31)) & h->key_sources);
 }
@@ -204,6 +210,8 @@ KF_INLINE long kf_http1_value(struct kf_http1 *h, const __u8 *buf, __u32 field,
 	if (kf_http1_again(h, field) && twice)
 		return kf_http1_fault(h, twice);
 	kf_http1_trim(h, buf, &t);
+	if (field == KF_FIELD_WEBSOCKET_PROTOCOL) /* not the line's value, but a key in it */
+		return kf_http1_key(h, buf, KF_KEY_WEBSOCKET, t);
 	if (field <= KF_FIELD_X_GOOG) {
 		source = kf_http1_source(h, field);
 		if (!source || (source == KF_KEY_BEARER && !kf_http1_bearer(h, buf, &t)))
@@ -254,6 +262,93 @@ static __attribute__((noinline)) long kf_http1_value_late(struct kf_http1 *h, co
 	return kf_http1_value(h, buf, h->field & 15, t);
 }
 
+/* ---- Host and absolute-form ----------------------------------------------------------------- */
+
+/*
+ * One word of the comparison. RFC 9112 section 3.2.2: a server goes by the target's authority, or
+ * by Host, so they must agree. A step of the reader's own, like the next one: a loop in a loop
+ * would cost stack.
+ */
+KF_INLINE long kf_http1_agree(struct kf_http1 *h, const __u8 *buf)
+{
+	__u32 at = h->value_end, left = h->authority_len - at;
+	__u64 first = kf_http1_word(buf, h->authority_off + at) | KF_HTTP1_LOWER;
+	__u64 second = kf_http1_word(buf, h->value_off + at) | KF_HTTP1_LOWER;
+
+	if ((first ^ second) & kf_swar_low(left))
+		return kf_http1_fault(h, KF_DETAIL_HOST_DISAGREES);
+	h->value_end = at + 8;
+	if (left <= 8)
+		h->state = KF_HTTP1_AT_FIELD;
+	return KF_HTTP1_ON;
+}
+
+/* ---- Sec-WebSocket-Protocol ----------------------------------------------------------------- */
+
+/*
+ * RFC 6455 section 11.3.4: a list of tokens, on one line or on several. A browser cannot set other
+ * fields, so OpenAI's Realtime API takes a key from here. The value @t is searched in the next
+ * steps; name[0] is the next byte of it, name[1] its end, item_off where a key begins in it.
+ */
+KF_INLINE long kf_http1_subprotocol_begin(struct kf_http1 *h, struct kf_http1_text t)
+{
+	if (!(h->key_sources & KF_KEY_WEBSOCKET))
+		return KF_HTTP1_ON;
+	h->name[0] = t.off;
+	h->name[1] = t.end;
+	h->item_off = 0;
+	h->in_name = 0;
+	h->state = KF_HTTP1_AT_SUBPROTOCOL;
+	return KF_HTTP1_ON;
+}
+
+#define KF_HTTP1_SUBPROTOCOL_LEN 24
+
+/* Is there, at @off, the beginning of a subprotocol that is a key? */
+KF_INLINE _Bool kf_http1_is_subprotocol(const __u8 *buf, __u32 off)
+{
+	return kf_http1_word(buf, off) == KF_SWAR_TEXT('o', 'p', 'e', 'n', 'a', 'i', '-', 'i') &&
+	       kf_http1_word(buf, off + 8) ==
+		       KF_SWAR_TEXT('n', 's', 'e', 'c', 'u', 'r', 'e', '-') &&
+	       kf_http1_word(buf, off + 16) == KF_SWAR_TEXT('a', 'p', 'i', '-', 'k', 'e', 'y', '.');
+}
+
+/* An item of the list ends before @off; if it is a key, take it. */
+KF_INLINE long kf_http1_subprotocol_end(struct kf_http1 *h, const __u8 *buf, __u32 off)
+{
+	__u32 item = h->item_off;
+
+	h->in_name = 0;
+	h->item_off = 0;
+	if (off >= h->name[1])
+		h->state = KF_HTTP1_AT_FIELD;
+	if (!item)
+		return KF_HTTP1_ON;
+	h->field = KF_FIELD_WEBSOCKET_PROTOCOL;
+	h->value_off = item;
+	return kf_http1_value_late(h, buf, off);
+}
+
+/* One byte of the list. */
+KF_INLINE long kf_http1_subprotocol(struct kf_http1 *h, const __u8 *buf)
+{
+	__u32 off = (__u32)h->name[0], end = (__u32)h->name[1];
+	__u8 c = kf_http1_byte(buf, off);
+
+	h->name[0] = off + 1;
+	if (off >= end || c == ',' || kf_http1_is_space(c))
+		return kf_http1_subprotocol_end(h, buf, off);
+	if (!kf_http1_char_is(c, KF_CHAR_TOKEN))
+		return kf_http1_fault(h, KF_DETAIL_KEY_BYTES);
+	if (!h->in_name && end - off >= KF_HTTP1_SUBPROTOCOL_LEN &&
+	    kf_http1_is_subprotocol(buf, off))
+		h->item_off = off + KF_HTTP1_SUBPROTOCOL_LEN;
+	h->in_name = 1;
+	return KF_HTTP1_ON;
+}
+
+/* ---- long lines ----------------------------------------------------------------------------- */
+
 /* In the value of h->field. */
 KF_INLINE long kf_http1_value_more(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
@@ -261,6 +356,8 @@ KF_INLINE long kf_http1_value_more(struct kf_http1 *h, const __u8 *buf, __u32 le
 	__u8 c = kf_http1_byte(buf, off);
 
 	h->cursor = off < len ? off : len;
+	if (kf_http1_is_long(h->line_off, h->cursor))
+		return kf_http1_large(h);
 	if (off >= len)
 		return KF_HTTP1_STOP;
 	if (c == '\r') {
@@ -269,6 +366,11 @@ KF_INLINE long kf_http1_value_more(struct kf_http1 *h, const __u8 *buf, __u32 le
 		if (kf_http1_byte(buf, off + 1) != '\n')
 			return kf_http1_fault(h, KF_DETAIL_BARE_CR);
 		kf_http1_go(h, KF_HTTP1_AT_FIELD, off + 2);
+		if (++h->fields > KF_HTTP1_FIELDS_MAX)
+			return kf_http1_large(h);
+		if (h->field == KF_FIELD_WEBSOCKET_PROTOCOL)
+			return kf_http1_subprotocol_begin(
+				h, (struct kf_http1_text){ .off = h->value_off, .end = off });
 		return h->field ? kf_http1_value_late(h, buf, off) : KF_HTTP1_ON;
 	}
 	if (c != '\t' && (c < 0x20 || c == 0x7f))
@@ -286,6 +388,8 @@ KF_INLINE long kf_http1_head_end(struct kf_http1 *h, const __u8 *buf, __u32 len,
 		return kf_http1_fault(h, KF_DETAIL_BARE_CR);
 	if (!(h->seen & 1u << KF_FIELD_HOST))
 		return kf_http1_fault(h, KF_DETAIL_HOST_MISSING);
+	if ((h->content_length || h->chunked) && (KF_METHODS_BARE >> (h->method & 31) & 1))
+		return kf_http1_fault(h, KF_DETAIL_CONTENT);
 	h->head_len = off + 2;
 	h->state = KF_HTTP1_AT_END;
 	return KF_HTTP1_STOP;
@@ -394,6 +498,10 @@ KF_INLINE long kf_http1_field_line(struct kf_http1 *h, const __u8 *buf, __u32 le
 	h->line_off = (__u32)start;
 	if (at[0] == '\r' && at[1] == '\n' && stop + 1 < len) {
 		h->cursor = (__u32)stop + 2;
+		if (++h->fields > KF_HTTP1_FIELDS_MAX)
+			return kf_http1_large(h);
+		if (field == KF_FIELD_WEBSOCKET_PROTOCOL)
+			return kf_http1_subprotocol_begin(h, t);
 		return field ? kf_http1_value(h, buf, field, t) : KF_HTTP1_ON;
 	}
 	/* a long value, one with HTAB, one cut before LF, a fault: looked at in the next step */
@@ -421,15 +529,22 @@ KF_INLINE long kf_http1_name_more(struct kf_http1 *h, const __u8 *buf, __u32 len
 		return kf_http1_name_fault(h, off, c);
 	kf_http1_name_add(h, c);
 	h->cursor = off + 1;
-	return KF_HTTP1_ON;
+	return kf_http1_is_long(h->line_off, off + 1) ? kf_http1_large(h) : KF_HTTP1_ON;
 }
 
 /* Inside a line: what kf_http1_field_line() could not take in one step. */
 KF_INLINE long kf_http1_field_more(struct kf_http1 *h, const __u8 *buf, __u32 len)
 {
-	if (h->state == KF_HTTP1_AT_NAME)
+	switch (h->state) {
+	case KF_HTTP1_AT_NAME:
 		return kf_http1_name_more(h, buf, len);
-	return kf_http1_value_more(h, buf, len);
+	case KF_HTTP1_AT_AGREE:
+		return kf_http1_agree(h, buf);
+	case KF_HTTP1_AT_SUBPROTOCOL:
+		return kf_http1_subprotocol(h, buf);
+	default:
+		return kf_http1_value_more(h, buf, len);
+	}
 }
 
 #endif /* KEYFILTER_HTTP1_FIELD_H */

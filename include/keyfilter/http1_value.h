@@ -293,6 +293,17 @@ static long kf_http1_skip_hosts(unsigned int index, void *context)
 
 #define KF_HTTP1_HOST_MAX 288 /* a name of 255 bytes, a colon and a port, in whole steps */
 
+/* The target has an authority of its own: Host is compared with it in the next steps. */
+KF_INLINE long kf_http1_agree_begin(struct kf_http1 *h, struct kf_http1_text t)
+{
+	if (t.end - t.off != h->authority_len)
+		return kf_http1_fault(h, KF_DETAIL_HOST_DISAGREES);
+	h->value_off = t.off;
+	h->value_end = 0; /* bytes compared */
+	h->state = KF_HTTP1_AT_AGREE;
+	return KF_HTTP1_ON;
+}
+
 /*
  * RFC 9112 section 3.2. Narrower than RFC 3986: no userinfo, no percent-encoding, no sub-delims; an
  * empty Host is only right for a target that has no authority, which no API client sends.
@@ -309,7 +320,7 @@ KF_INLINE long kf_http1_value_host(struct kf_http1 *h, const __u8 *buf, struct k
 	}
 	if (t.off == t.end || stop != t.end)
 		return kf_http1_fault(h, KF_DETAIL_HOST);
-	return KF_HTTP1_ON;
+	return h->authority_len ? kf_http1_agree_begin(h, t) : KF_HTTP1_ON;
 }
 
 /* RFC 9110 section 10.1.1; from HTTP/1.0 it is to be ignored. */

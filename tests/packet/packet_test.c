@@ -11,6 +11,7 @@
  *
  *   case TEXT                      a new world: service any:8000, one good key, no flows
  *   mode monitor | refuse reply|reset|drop | unanswered | websocket | keys MASK | listen HOST
+ *   method NAME                    the service adds it
  *   heads N | ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | net N (the client's /64)
  *   port N | to PORT
  *   handshake                      SYN-ACK out, ACK in
@@ -52,6 +53,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <bpf/bpf.h>
 #include <keyfilter/http1.h>
 #include <keyfilter/penaltystate.h>
 
@@ -590,6 +592,19 @@ static void kf_step_same(struct kf_case *c, const char *at)
 		kf_fail(c, "the frame was changed");
 }
 
+static void kf_step_method(struct kf_case *c, const char *at)
+{
+	int fd = kf_world_fd(c->world, "kf_services");
+	struct kf_service service;
+	char name[17] = "";
+
+	if (sscanf(at, "%16s", name) != 1 || bpf_map_lookup_elem(fd, &(uint32_t){ 0 }, &service))
+		errx(1, "%s:%d: no method", c->file, c->line);
+	memcpy(service.methods[KF_METHODS_MAX - 1], name, strlen(name));
+	if (bpf_map_update_elem(fd, &(uint32_t){ 0 }, &service, BPF_ANY))
+		err(1, "kf_services");
+}
+
 static void kf_step_websocket(struct kf_case *c, const char *at)
 {
 	(void)at;
@@ -790,6 +805,7 @@ static const struct {
 	{ "aged", kf_step_aged },
 	{ "websocket", kf_step_websocket },
 	{ "keys", kf_step_keys },
+	{ "method", kf_step_method },
 	{ "listen", kf_step_listen },
 	{ "heads", kf_step_heads },
 	{ "ip", kf_step_ip },

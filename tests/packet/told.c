@@ -71,8 +71,10 @@ void kf_told_after(struct kf_case *c)
 {
 	struct kf_sent *sent = &c->pending[c->pendings];
 
-	if (c->ran.request_id)
+	if (c->ran.request_id) {
 		c->request_id = c->ran.request_id;
+		c->detail = c->ran.event == KF_REASON_MALFORMED ? c->ran.detail : 0;
+	}
 	if (!c->ran.redirected || c->ran.len > sizeof(sent->frame))
 		return;
 	memset(sent, 0, sizeof(*sent));
@@ -173,8 +175,8 @@ void kf_step_answers(struct kf_case *c, const char *at)
 	if (reason < 0)
 		errx(1, "%s:%d: no reason %s", c->file, c->line, name);
 	spec.data = (uint8_t *)text;
-	spec.len = kf_world_text(reason, kf_told_option(at, "protocol=", 0), c->request_id,
-				 kf_told_option(at, "retry=", 0), text);
+	spec.len = kf_world_text(reason, c->detail, kf_told_option(at, "protocol=", 0),
+				 c->request_id, kf_told_option(at, "retry=", 0), text);
 	if (kf_told_option(at, "head=", 0))
 		spec.len = kf_world_text_head(reason);
 	spec.seq = c->last.ack;

@@ -121,13 +121,14 @@ static size_t kf_world_text_body(int reason)
 	}
 }
 
-size_t kf_world_text(int reason, int protocol, uint64_t id, uint32_t retry, char text[static 1024])
+size_t kf_world_text(int reason, int detail, int protocol, uint64_t id, uint32_t retry,
+		     char text[static 1024])
 {
 	int len = snprintf(text, 1024, "HTTP/1.1 4%02d\r\nid: %016llx\r\nretry-after: %10u\r\n\r\n",
 			   reason, (unsigned long long)id, retry);
 	size_t body = kf_world_text_body(reason);
 
-	memset(text + len, '0' + protocol, body);
+	memset(text + len, '0' + protocol + 4 * detail % 64, body);
 	return len + body;
 }
 
@@ -140,7 +141,8 @@ size_t kf_world_text_head(int reason)
 static void kf_world_fill_answers(struct kf_world *world)
 {
 	for (uint32_t i = 0; i < KF_ANSWERS_MAX; i++) {
-		int reason = i / KF_ANSWER_PROTOCOLS;
+		int row = i / KF_ANSWER_PROTOCOLS, detail = row - KF_REASON_MAX;
+		int reason = detail < 0 ? row : KF_REASON_MALFORMED;
 		struct kf_answer answer = {
 			.head_len = kf_world_text_head(reason),
 			.id_off = 18,
@@ -149,7 +151,8 @@ static void kf_world_fill_answers(struct kf_world *world)
 		char text[1024];
 
 		memset(text, 'z', sizeof(text)); /* what lies behind the text must not count */
-		answer.len = kf_world_text(reason, i % KF_ANSWER_PROTOCOLS, 0, 0, text);
+		answer.len = kf_world_text(reason, detail < 0 ? 0 : detail, i % KF_ANSWER_PROTOCOLS,
+					   0, 0, text);
 		memcpy(answer.text, text, sizeof(answer.text));
 		kf_world_put(world, "kf_answers", &i, &answer);
 	}

@@ -60,7 +60,8 @@ void kf_world_answer_age(struct kf_world *world, uint32_t ms, uint32_t seconds, 
 void kf_world_interface(struct kf_world *world, unsigned int ifindex);
 /* The text of the answer for @reason and @protocol, of which kf_world_text_head() bytes are head.
  */
-size_t kf_world_text(int reason, int protocol, uint64_t id, uint32_t retry, char text[static 1024]);
+size_t kf_world_text(int reason, int detail, int protocol, uint64_t id, uint32_t retry,
+		     char text[static 1024]);
 size_t kf_world_text_head(int reason);
 
 const char *kf_world_key(const struct kf_world *world); /* 51 characters */

@@ -20,6 +20,7 @@
 #include <keyfilter/http1_state.h>
 
 #include "../../userspace/daemon/answer.h"
+#include "../../userspace/daemon/events.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -244,7 +245,7 @@ static void test_answers(void **state)
 	for (size_t i = 0; i < COUNT(table); i++)
 		for (unsigned int p = KF_PROTOCOL_OPENAI; p <= KF_PROTOCOL_GEMINI; p++) {
 			memset(&answer, 0xff, sizeof(answer));
-			assert_int_equal(kf_answer_make(table[i].reason, p, &answer), 0);
+			assert_int_equal(kf_answer_make(table[i].reason, 0, p, &answer), 0);
 			assert_in_range(answer.len, 200, 700);
 			read_response(&answer, &response);
 			check_head(&table[i], p, &response);
@@ -269,7 +270,8 @@ static void test_every_reason(void **state)
 				       classes[reason] == KF_CLASS_REFUSE && statuses[reason];
 
 			memset(&answer, 0xa5, sizeof(answer));
-			assert_int_equal(kf_answer_make(reason, p, &answer), refused ? 0 : -ENOENT);
+			assert_int_equal(kf_answer_make(reason, 0, p, &answer),
+					 refused ? 0 : -ENOENT);
 			assert_true(!!kf_answer_code(reason) == refused);
 			if (!refused)
 				assert_memory_equal(&answer, &untouched, sizeof(answer));
@@ -283,9 +285,69 @@ static void test_other_protocol(void **state)
 {
 	struct kf_answer answer, openai;
 
-	assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, KF_PROTOCOL_OPENAI, &openai), 0);
-	assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, KF_PROTOCOL_GEMINI + 1, &answer), 0);
+	assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, 0, KF_PROTOCOL_OPENAI, &openai), 0);
+	assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, 0, KF_PROTOCOL_GEMINI + 1, &answer), 0);
 	assert_memory_equal(&answer, &openai, sizeof(answer));
+}
+
+/* What the readers find is told in words of its own; transport's faults are not the client's doing.
+ */
+static void test_details(void **state)
+{
+	static const unsigned int later[] = { KF_DETAIL_CHUNK_TOO_LARGE,
+					      KF_DETAIL_METHOD,
+					      KF_DETAIL_CONTENT,
+					      KF_DETAIL_EMPTY_LINES,
+					      KF_DETAIL_TARGET_EMPTY_SEGMENT,
+					      KF_DETAIL_HOST_DISAGREES };
+	struct kf_answer answer, general;
+	struct response response;
+	struct told told = { 0 };
+
+	for (size_t i = 0; i < COUNT(table); i++)
+		if (table[i].reason == KF_REASON_MALFORMED)
+			told = table[i];
+	for (unsigned int detail = 0; detail < KF_DETAIL_MAX; detail++)
+		for (unsigned int p = 0; p <= KF_PROTOCOL_GEMINI; p++) {
+			bool told_more = kf_answer_detail(detail);
+
+			if (detail == KF_DETAIL_HTTP2_PREFACE)
+				continue;
+			assert_int_equal(kf_answer_make(told.reason, 0, p, &general), 0);
+			assert_int_equal(kf_answer_make(told.reason, detail, p, &answer), 0);
+			assert_in_range(answer.len, 200, KF_ANSWER_TEXT_MAX - 100);
+			assert_true(told_more == !!memcmp(&answer, &general, sizeof(answer)));
+			read_response(&answer, &response);
+			check_head(&told, p, &response);
+			check_body(&told, p, response.body);
+			check_places(&told, p, &answer);
+		}
+	for (unsigned int detail = 1; detail < KF_DETAIL_DATA_ON_SYN; detail++)
+		if (detail != KF_DETAIL_HTTP2_PREFACE && !kf_answer_detail(detail))
+			fail_msg("%s has no words", kf_detail_name(detail));
+	for (size_t i = 0; i < COUNT(later); i++)
+		assert_non_null(kf_answer_detail(later[i]));
+}
+
+/* What a client of HTTP/2 with prior knowledge understands, byte by byte (RFC 9113 section 4.1). */
+static void test_http2(void **state)
+{
+	static const __u8 want[] = { 0, 0, 0,  4, 0, 0, 0, 0,  0, /* SETTINGS */
+				     0, 0, 33, 7, 0, 0, 0, 0,  0, /* GOAWAY */
+				     0, 0, 0,  0, 0, 0, 0, 0xd };
+	struct kf_answer answer;
+
+	for (unsigned int p = 0; p < KF_ANSWER_PROTOCOLS; p++) {
+		memset(&answer, 0xff, sizeof(answer));
+		assert_int_equal(
+			kf_answer_make(KF_REASON_MALFORMED, KF_DETAIL_HTTP2_PREFACE, p, &answer),
+			0);
+		assert_int_equal(answer.len, sizeof(want) + 25);
+		assert_int_equal(answer.head_len, answer.len);
+		assert_int_equal(answer.id_off | answer.retry_off, 0);
+		assert_memory_equal(answer.text, want, sizeof(want));
+		assert_memory_equal(answer.text + sizeof(want), "HTTP/1.1 is required here", 25);
+	}
 }
 
 /* Who sends no key is told where this protocol's clients put it. */
@@ -297,7 +359,7 @@ static void test_key_field(void **state)
 	struct response response;
 
 	for (unsigned int p = 0; p < COUNT(fields); p++) {
-		assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, p, &answer), 0);
+		assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, 0, p, &answer), 0);
 		read_response(&answer, &response);
 		assert_non_null(strstr(response.body, fields[p]));
 	}
@@ -305,7 +367,7 @@ static void test_key_field(void **state)
 
 /* ---- the manual ------------------------------------------------------------------------------ */
 
-/* The page has every refusal with its status and code, and every reason to drop. */
+/* The page has every refusal that occurs with its status and code, and every reason to drop. */
 static void test_manual(void **state)
 {
 	static const char *const names[] = {
@@ -322,7 +384,7 @@ static void test_manual(void **state)
 	fclose(file);
 	assert_in_range(len, 1, sizeof(page) - 2);
 	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++) {
-		if (classes[reason] == KF_CLASS_PASS)
+		if (classes[reason] == KF_CLASS_PASS || !kf_events_reason_occurs(reason))
 			continue;
 		if (kf_answer_code(reason))
 			snprintf(line, sizeof(line), "\n.It %s Ta %u Ta %s\n", names[reason],
@@ -339,7 +401,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),	       cmocka_unit_test(test_every_reason),
 		cmocka_unit_test(test_other_protocol), cmocka_unit_test(test_key_field),
-		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_manual),	       cmocka_unit_test(test_details),
+		cmocka_unit_test(test_http2),
 	};
 
 	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);

@@ -33,7 +33,11 @@ static const struct refused lines[] = {
 	NO(BARE_LF, "LF in a long value",
 	   TOP "a: 0123456789012345678901234567890123456789012345678901234567890123456789\nb\r\n"),
 	NO(BARE_LF, "LF first", "\nGET / HTTP/1.1\r\n" HOST "\r\n"),
-	NO(BARE_CR, "an empty line first", "\r\nGET / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(EMPTY_LINES, "two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(BARE_LF, "LF behind an empty line", "\r\n\nGET / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(BARE_CR, "CR for an empty line", "\rGET / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(BARE_CR, "CR behind an empty line", "\r\n\r\r\nGET / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(REQUEST_LINE, "a space behind an empty line", "\r\n GET / HTTP/1.1\r\n" HOST "\r\n"),
 	NO(BARE_CR, "CR ends a line", LINE "Host: a\rb: c\r\n\r\n"),
 	NO(BARE_CR, "CR CR LF", LINE "Host: a\r\r\n\r\n"),
 	NO(BARE_CR, "CR in the version", "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n"),
@@ -75,7 +79,11 @@ static const struct refused request_lines[] = {
 	NO(TLS, "a ClientHello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
 	NO(TLS, "its first byte", "\x16"),
 	NO(HTTP2_PREFACE, "HTTP/2 with prior knowledge", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-	NO(HTTP2_PREFACE, "its first word", "PRI "),
+	NO(HTTP2_PREFACE, "no more of it than its line", "PRI * HTTP/2.0\r\n"),
+	NO(METHOD, "PRI, but not HTTP/2", "PRI / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(METHOD, "PRI, but not yet HTTP/2", "PRI * HTTP/1.1\r\n" HOST "\r\n"),
+	NO(METHOD, "TRACE", "TRACE / HTTP/1.1\r\n" HOST "\r\n"),
+	NO(METHOD, "a method of 17 letters", "BASELINE-CONTROLS / HTTP/1.1\r\n" HOST "\r\n"),
 	NO(METHOD_CONNECT, "CONNECT", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"),
 	NO(REQUEST_LINE, "no method", " / HTTP/1.1\r\n" HOST "\r\n"),
 	NO(REQUEST_LINE, "a method that is none", "G(T / HTTP/1.1\r\n" HOST "\r\n"),
@@ -86,24 +94,33 @@ static const struct refused request_lines[] = {
 	NO(BARE_CR, "a method alone", "GET\r\n"),
 	NO(TARGET, "two spaces", "GET  / HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "no target", "GET HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET, "absolute-form", "GET http://b/ HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "absolute-form without a path", "GET http://a HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "absolute-form, a query at once", "GET http://a?b HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "absolute-form without a host", "GET http:///b HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "absolute-form with userinfo", "GET http://b@a/ HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "absolute-form, another scheme", "GET httpx://a/ HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "a file", "GET file:///a HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "what only looks like a scheme", "GET http:\x0f/a/ HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "authority-form", "GET b:80 HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "asterisk-form for GET", "GET * HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "more than an asterisk", "OPTIONS *x HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "a fragment", "GET /a#b HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "a fragment in the query", "GET /a?#b HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "a backslash", "GET /v1\\messages HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET, "a quote", "GET /\" HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET, "a bracket in the path", "GET /a[ HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "obs-text in the path", "GET /\xc3\xa9 HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "obs-text in the query", "GET /?\xc3\xa9 HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "HTAB behind the target", "GET /\tHTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "a known path in other letters", "GET /V1/messages HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "and further", "GET /v1/messageS HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET, "and Gemini", "GET /v1Beta/models HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET_SEGMENT, "an empty segment", "GET //v1/messages HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET_SEGMENT, "and in between", "GET /v1//messages HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET_SEGMENT, "and at the end", "GET /v1/a// HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "behind a prefix", "GET /a/v1/Messages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET, "and Gemini's alpha", "GET /a/v1Alpha/models HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_EMPTY_SEGMENT, "a parameter at once", "GET /v1/;a/messages HTTP/1.1\r\n" HOST),
+	NO(TARGET_EMPTY_SEGMENT, "an encoded slash at once",
+	   "GET /v1/%2Fmessages HTTP/1.1\r\n" HOST),
+	NO(TARGET_EMPTY_SEGMENT, "an empty segment", "GET //v1/messages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_EMPTY_SEGMENT, "and in between", "GET /v1//messages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_EMPTY_SEGMENT, "and at the end", "GET /v1/a// HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_SEGMENT, "a dot", "GET /v1/./messages HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_SEGMENT, "a dot at the end", "GET /v1/. HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_SEGMENT, "two dots", "GET /x/../v1/messages HTTP/1.1\r\n" HOST "\r\n"),
@@ -112,7 +129,7 @@ static const struct refused request_lines[] = {
 	NO(TARGET_SEGMENT, "dots before a parameter", "GET /v1/..;a/b HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_SEGMENT, "dots before an escape", "GET /v1/a/.%2e/b HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_SEGMENT, "dots behind an encoded slash", "GET /v1/a/b%2f../c HTTP/1.1\r\n" HOST),
-	NO(TARGET_SEGMENT, "a slash behind one", "GET /v1/a/b%2F/c HTTP/1.1\r\n" HOST),
+	NO(TARGET_EMPTY_SEGMENT, "a slash behind one", "GET /v1/a/b%2F/c HTTP/1.1\r\n" HOST),
 	NO(TARGET_ENCODING, "an encoded letter", "GET /v1/models/%61 HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "encoded dots", "GET /v1/models/%2e%2e/x HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "an encoded NUL", "GET /v1/models/%00 HTTP/1.1\r\n" HOST "\r\n"),
@@ -120,8 +137,15 @@ static const struct refused request_lines[] = {
 	NO(TARGET_ENCODING, "an encoded backslash", "GET /v1/models/%5c HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "encoded twice", "GET /v1/models/%252f HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "half an escape", "GET /v1/models/%2 HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET_ENCODING, "no escape", "GET /v1/models/%zz HTTP/1.1\r\n" HOST "\r\n"),
-	NO(TARGET_ENCODING, "no escape in the query", "GET /?a=%zz HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "half of one, and a letter",
+	   "GET /v1/models/%2g HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "IIS's own", "GET /v1%u002fmessages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "IIS's own, twice", "GET /v1%25u002fmessages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "behind a prefix", "GET /a/v1%2Fmessages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "before the version", "GET /a%2Fv1/messages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "in other letters", "GET /a%2fV1/messages HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "behind Gemini's", "GET /V1beta%2Fmodels HTTP/1.1\r\n" HOST "\r\n"),
+	NO(TARGET_ENCODING, "and its alpha", "GET /a/v1alpha;x/models HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "an early slash", "GET /v1%2fmessages HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "in the second", "GET /v1/messages%2Fx HTTP/1.1\r\n" HOST "\r\n"),
 	NO(TARGET_ENCODING, "a parameter", "GET /v1;a/messages HTTP/1.1\r\n" HOST "\r\n"),
@@ -131,7 +155,14 @@ static const struct refused request_lines[] = {
 	NO(QUERY, "a NUL behind it", "GET /?key%00=k HTTP/1.1\r\n" HOST "\r\n"),
 	NO(QUERY, "a space before it", "GET /?%20key=k HTTP/1.1\r\n" HOST "\r\n"),
 	NO(QUERY, "a plus before it", "GET /?+key=k HTTP/1.1\r\n" HOST "\r\n"),
+	NO(QUERY, "a plus behind it", "GET /?key+=k HTTP/1.1\r\n" HOST "\r\n"),
+	NO(QUERY, "no escape before it", "GET /?%zzkey=k HTTP/1.1\r\n" HOST "\r\n"),
+	NO(QUERY, "half an escape in it", "GET /?k%ey=k HTTP/1.1\r\n" HOST "\r\n"),
+	NO(QUERY, "an encoded letter behind a semicolon",
+	   "GET /?a;%6bey=k HTTP/1.1\r\n" HOST "\r\n"),
 	NO(QUERY, "a semicolon", "GET /?a=b;key=k HTTP/1.1\r\n" HOST "\r\n"),
+	NO(QUERY, "a semicolon behind it", "GET /?key;a=b HTTP/1.1\r\n" HOST "\r\n"),
+	NO(QUERY, "a semicolon in a key", "GET /?key=a;b=c HTTP/1.1\r\n" HOST "\r\n"),
 	NO(VERSION, "HTTP/0.9 by name", "GET / HTTP/0.9\r\n" HOST "\r\n"),
 	NO(VERSION, "HTTP/1.2", "GET / HTTP/1.2\r\n" HOST "\r\n"),
 	NO(VERSION, "HTTP/2.0", "GET / HTTP/2.0\r\n" HOST "\r\n"),
@@ -147,7 +178,8 @@ static const struct refused request_lines[] = {
 	NO(BARE_LF, "HTTP/0.9 and LF", "GET /\n"),
 	NO(BARE_LF, "and a query", "GET /?\n"),
 	NO(BARE_LF, "and half a key", "GET /?ke\n"),
-	NO(TARGET_ENCODING, "and half an escape", "GET /v1/a/%\n"),
+	NO(BARE_LF, "and half an escape", "GET /v1/a/%\n"),
+	NO(TARGET_ENCODING, "and half of one", "GET /v1/a/%2\n"),
 };
 
 static const struct refused fields[] = {
@@ -155,6 +187,12 @@ static const struct refused fields[] = {
 	NO(HOST_MISSING, "no Host in 1.0", "GET / HTTP/1.0\r\nx-host: a\r\n\r\n"),
 	NO(HOST_TWICE, "two", LINE HOST "Host: b\r\n\r\n"),
 	NO(HOST_TWICE, "two alike", LINE HOST HOST "\r\n"),
+	NO(HOST_DISAGREES, "not the target's", "GET http://b/ HTTP/1.1\r\n" HOST "\r\n"),
+	NO(HOST_DISAGREES, "longer", "GET http://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n"),
+	NO(HOST_DISAGREES, "another port",
+	   "GET http://model.example:80/ HTTP/1.1\r\n"
+	   "Host: model.example:81\r\n\r\n"),
+	NO(HOST_MISSING, "the target's only", "GET http://a/ HTTP/1.1\r\n\r\n"),
 	NO(HOST, "empty", LINE "Host: \r\n\r\n"),
 	NO(HOST, "a list", LINE "Host: a, b\r\n\r\n"),
 	NO(HOST, "two in one", LINE "Host: a b\r\n\r\n"),
@@ -171,6 +209,15 @@ static const struct refused fields[] = {
 	NO(KEY_TWICE, "two x-goog-api-key", TOP "x-goog-api-key: a\r\nX-goog-Api-Key: a\r\n"),
 	NO(KEY_TWICE, "two parameters", "GET /?key=a&key=a HTTP/1.1\r\n"),
 	NO(KEY_TWICE, "two, and one has no value", "GET /?key&key=a HTTP/1.1\r\n"),
+	NO(KEY_TWICE, "two subprotocols",
+	   TOP "Sec-WebSocket-Protocol: openai-insecure-api-key.a, openai-insecure-api-key.a\r\n"),
+	NO(KEY_TWICE, "two subprotocols on two lines",
+	   TOP "Sec-WebSocket-Protocol: openai-insecure-api-key.a\r\n"
+	       "sec-websocket-protocol: openai-insecure-api-key.b\r\n"),
+	NO(KEYS_DISAGREE, "a subprotocol and a field",
+	   TOP "Sec-WebSocket-Protocol: b, openai-insecure-api-key.a\r\nx-api-key: b\r\n"),
+	NO(KEY_BYTES, "no token", TOP "Sec-WebSocket-Protocol: openai-insecure-api-key.a/b\r\n"),
+	NO(FIELD_ALIAS, "an alias", TOP "Sec_WebSocket_Protocol: a\r\n"),
 	NO(KEYS_DISAGREE, "another key", TOP "x-api-key: a\r\nAuthorization: Bearer b\r\n"),
 	NO(KEYS_DISAGREE, "a shorter key", TOP "x-api-key: ab\r\nAuthorization: Bearer a\r\n"),
 	NO(KEYS_DISAGREE, "a longer key", TOP "x-api-key: a\r\nAuthorization: Bearer ab\r\n"),
@@ -231,6 +278,11 @@ static const struct refused fields[] = {
 	   TOP "Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
 	NO(TRANSFER_ENCODING, "two, one odd",
 	   TOP "Transfer-Encoding: x\r\nTransfer-Encoding: chunked\r\n"),
+	NO(CONTENT, "GET", "GET / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"),
+	NO(CONTENT, "HEAD", "HEAD / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"),
+	NO(CONTENT, "OPTIONS", "OPTIONS * HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n"),
+	NO(CONTENT, "DELETE", "DELETE / HTTP/1.1\r\nContent-Length: 5\r\n" HOST "\r\n"),
+	NO(CONTENT, "GET, chunked", "GET / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"),
 	NO(EXPECT, "something else", TOP "Expect: 200-ok\r\n\r\n"),
 	NO(EXPECT, "more", TOP "Expect: 100-continue, x\r\n\r\n"),
 	NO(EXPECT, "none", TOP "Expect:\r\n\r\n"),
@@ -312,16 +364,16 @@ static _Bool is_name(int byte)
 	return is_token(byte) || byte == ':';
 }
 
-/* '%' has no digits behind it here, '?' begins a query of "b". */
+/* '?' begins a query of "b", or of "g"; '%' stands for itself before a 'g'. */
 static _Bool is_path(int byte)
 {
-	return is_alnum(byte) || (byte && strchr("-._~!$&'()*+,;=:@/?", byte));
+	return is_alnum(byte) || (byte && strchr("-._~!$&'()*+,;=:@/?{}|^[]\"<>`%", byte));
 }
 
-/* ';' and, in a name, '+' are refused for what they may be taken for. */
+/* In a name that could not become `key`. */
 static _Bool is_query(int byte)
 {
-	return is_alnum(byte) || (byte && strchr("-._~!$&'()*,=:@/?[]", byte));
+	return is_alnum(byte) || (byte && strchr("-._~!$&'()*+,;=:@/?{}|^[]\"<>`%\\", byte));
 }
 
 static _Bool is_host(int byte)
@@ -364,8 +416,8 @@ static void tries_every_byte(void **state)
 	every_byte("@ET / HTTP/1.1\r\nHost: a\r\n\r\n", is_token);
 	every_byte("METHOD-@-X / HTTP/1.1\r\nHost: a\r\n\r\n", is_token);
 	every_byte("GET@/ HTTP/1.1\r\nHost: a\r\n\r\n", is_space);
-	every_byte("GET /v1/x/a@b HTTP/1.1\r\nHost: a\r\n\r\n", is_path);
-	every_byte("GET /v1/abcdef/abcdefghi@b HTTP/1.1\r\nHost: a\r\n\r\n", is_path);
+	every_byte("GET /v1/x/a@g HTTP/1.1\r\nHost: a\r\n\r\n", is_path);
+	every_byte("GET /v1/abcdef/abcdefghi@g HTTP/1.1\r\nHost: a\r\n\r\n", is_path);
 	every_byte("GET /v1/x?a@b HTTP/1.1\r\nHost: a\r\n\r\n", is_query);
 	every_byte("GET /v1/x@HTTP/1.1\r\nHost: a\r\n\r\n", is_space);
 	every_byte("GET /v1/x HTTP/1.@\r\nHost: a\r\n\r\n", is_version);
@@ -382,8 +434,8 @@ static void tries_every_byte(void **state)
 	every_byte("GET / HTTP/1.1\r\nHost: a\r\n\r@", is_lf);
 	every_byte("GET / HTTP/1.1\r\nHost: a@\r\n\r\n", is_host);
 	every_byte("GET / HTTP/1.1\r\nHost: a\r\napi-key: a@b\r\n\r\n", is_key);
-	every_byte("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1@2\r\n\r\n", is_digit);
-	every_byte("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 12@4567890\r\n\r\n", is_digit);
+	every_byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1@2\r\n\r\n", is_digit);
+	every_byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1@34567890\r\n\r\n", is_digit);
 }
 
 /* Bytes that can begin no request are refused when they come, not when their line ends. */
@@ -396,8 +448,9 @@ static void refuses_at_once(void **state)
 		http1_noise(buf, 1, (unsigned int)byte);
 		buf[0] = (__u8)byte;
 		kf_http1_begin(&h, KF_KEY_ANY);
-		assert_int_equal(kf_http1_parse(&h, buf, 1),
-				 is_token(byte) ? KF_HTTP1_INCOMPLETE : KF_HTTP1_MALFORMED);
+		assert_int_equal(kf_http1_parse(&h, buf, 1), is_token(byte) || byte == '\r'
+								     ? KF_HTTP1_INCOMPLETE
+								     : KF_HTTP1_MALFORMED);
 	}
 }
 

@@ -40,6 +40,8 @@ static inline __u8 *http1_buffer(void)
 	return buffer;
 }
 
+#define NOISE 512 /* bytes; the reader looks at 128 of them */
+
 /* Fills what lies behind @len with bytes that would matter if they were read as the request's. */
 static inline void http1_noise(__u8 *buf, size_t len, unsigned int seed)
 {
@@ -49,7 +51,7 @@ static inline void http1_noise(__u8 *buf, size_t len, unsigned int seed)
 	const char *text = texts[seed % 6];
 	size_t size = seed % 6 == 5 ? 3 : strlen(text);
 
-	for (size_t i = len; i < KF_HTTP1_BUFFER; i++)
+	for (size_t i = len; i < KF_HTTP1_BUFFER && i < len + NOISE; i++)
 		buf[i] = seed % 7 == 6 ? (__u8)(rand_r(&seed) >> 8) : (__u8)text[(i - len) % size];
 }
 

@@ -4,6 +4,7 @@
 
 #define LINE "GET / HTTP/1.1\r\n"
 #define HOST "Host: a\r\n"
+#define POST "POST / HTTP/1.1\r\n"
 #define KEY  "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh"
 
 struct expected {
@@ -14,7 +15,7 @@ struct expected {
 	__u64 length;
 	__u32 sources; /* 0: any */
 	__u8 method, protocol, http_1_0, key_source, has_length, chunked, expect, upgrade;
-	__u8 close, keep_alive, connection_upgrade, encoded;
+	__u8 close, keep_alive, connection_upgrade, encoded, method_off;
 };
 
 /* A case; what is not named is 0. The second is for those whose method is GET. */
@@ -36,8 +37,13 @@ static const struct expected accepted[] = {
 	    .target = "*"),
 	ANY("PATCH", "PATCH / HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_PATCH),
 	ANY("methods have a case", "get / HTTP/1.1\r\n" HOST "\r\n"),
+	GET("an empty line first", "\r\n" LINE HOST "\r\n", .target = "/", .method_off = 2),
+	GET("an empty line and a key", "\r\nGET /a?key=k HTTP/1.1\r\n" HOST "\r\n",
+	    .target = "/a?key=k", .key_source = KF_KEY_QUERY, .key = "k", .method_off = 2),
+	GET("an empty line and an upgrade", "\r\n" LINE HOST "Upgrade: h2c\r\n\r\n",
+	    .upgrade = KF_UPGRADE_H2C, .method_off = 2),
 	ANY("a method's beginning", "GETS / HTTP/1.1\r\n" HOST "\r\n"),
-	ANY("a long method", "VERSION-CONTROL / HTTP/1.1\r\n" HOST "\r\n"),
+	ANY("a long method", "BASELINE-CONTROL / HTTP/1.1\r\n" HOST "\r\n"),
 	ANY("an odd method", "M!#$%&'*+.^_`|~9 / HTTP/1.1\r\n" HOST "\r\n"),
 	ANY("a method of 7 letters", "CONNECS / HTTP/1.1\r\n" HOST "\r\n"),
 	ANY("a method of 8 letters", "CONNECTT / HTTP/1.1\r\n" HOST "\r\n"),
@@ -56,12 +62,58 @@ static const struct expected accepted[] = {
 	GET("Anthropic in a query", "GET /?/v1/messages HTTP/1.1\r\n" HOST "\r\n"),
 	GET("Gemini", "GET /v1beta/models/g-2.5:generateContent HTTP/1.1\r\n" HOST "\r\n",
 	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("Gemini, alpha", "GET /v1alpha/models HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("Gemini, v1", "GET /v1/models/g-2.5:generateContent HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("Gemini, v1, a stream",
+	    "GET /v1/models/g-2.5:streamGenerateContent?alt=sse HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("Gemini, Vertex",
+	    "GET /v1beta1/projects/p/locations/l/publishers/google/models/g:countTokens "
+	    "HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("Gemini behind a prefix", "GET /a/gemini/v1beta/models/g HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_GEMINI),
+	GET("a model with a colon", "GET /v1/models/ft:gpt-4:org HTTP/1.1\r\n" HOST "\r\n"),
+	GET("Anthropic behind a prefix", "GET /anthropic/v1/messages HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("behind a longer one, and below",
+	    "GET /gateway/of/mine-123456/v1/messages/batches HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("OpenAI behind a prefix", "GET /openai/v1/messagesx/v1beta/x HTTP/1.1\r\n" HOST "\r\n"),
+	GET("the first version decides", "GET /v1/x/v1/messages HTTP/1.1\r\n" HOST "\r\n"),
 	GET("not quite Gemini", "GET /v1beta1/models HTTP/1.1\r\n" HOST "\r\n"),
 	GET("Gemini without a slash", "GET /v1beta HTTP/1.1\r\n" HOST "\r\n"),
 	GET("an encoded model", "GET /v1/models/meta%2FLlama%20x HTTP/1.1\r\n" HOST "\r\n"),
+	GET("an encoded slash at once", "GET /models/meta%2FLlama HTTP/1.1\r\n" HOST "\r\n"),
+	GET("in the first segment", "GET /meta%2fLlama?a HTTP/1.1\r\n" HOST "\r\n"),
+	GET("before a version", "GET /a%2Fb/v1/messages HTTP/1.1\r\n" HOST "\r\n",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("encoded marks", "GET /v1/models/a%2Db%5Fc%7E%24%C3%A9 HTTP/1.1\r\n" HOST "\r\n"),
+	GET("a percent sign, encoded", "GET /v1/models/100%25/x%25 HTTP/1.1\r\n" HOST "\r\n"),
+	GET("percent signs, not encoded",
+	    "GET /50%/%zz/a%-b?q=100%&a%zz=% HTTP/1.1\r\n" HOST "\r\n"),
 	GET("dots in names", "GET /v1/files/.a/b.c/d./-..x HTTP/1.1\r\n" HOST "\r\n"),
-	GET("all of a path", "GET /a/b/~_!$&'()*+,;=:@ HTTP/1.1\r\n" HOST "\r\n"),
-	GET("all of a query", "GET /?a[]=//../?!$'()*,:@~_%20%00+ HTTP/1.1\r\n" HOST "\r\n"),
+	GET("dot-files", "GET /.well-known/.env/..data/.../.~x HTTP/1.1\r\n" HOST "\r\n"),
+	GET("a dot-file alone", "GET /.env HTTP/1.1\r\n" HOST "\r\n", .target = "/.env"),
+	GET("all of a path", "GET /a/b/~_!$&'()*+,;=:@{}|^[]\"<>` HTTP/1.1\r\n" HOST "\r\n"),
+	GET("all of a query",
+	    "GET /?a[]=//../?!$'()*,:@~_%20%00+{}|^[]\"<>`\\ HTTP/1.1\r\n" HOST "\r\n"),
+	GET("a plus in a name", "GET /?a+b=c&d+=e&ke+y=f HTTP/1.1\r\n" HOST "\r\n"),
+	GET("names that are encoded", "GET /?na%6De=x&b%65x=y&%4Bey=z HTTP/1.1\r\n" HOST "\r\n"),
+	GET("a semicolon", "GET /?a=b;c=d;keys=e HTTP/1.1\r\n" HOST "\r\n"),
+	GET("absolute-form", "GET http://a/v1/messages?key=k HTTP/1.1\r\n" HOST "\r\n",
+	    .target = "/v1/messages?key=k", .key_source = KF_KEY_QUERY, .key = "k",
+	    .protocol = KF_PROTOCOL_ANTHROPIC),
+	GET("absolute-form, https",
+	    "GET HTTPS://Model.Example:8443/ HTTP/1.1\r\n"
+	    "Host: model.example:8443\r\n\r\n",
+	    .target = "/"),
+	GET("absolute-form, a long name",
+	    "GET http://abcdefghijklmnopqrstuvwxyz.abcdefghijklmnopqrstuvwxyz:80/ HTTP/1.1\r\n"
+	    "Host: abcdefghijklmnopqrstuvwxyz.abcdefghijklmnopqrstuvwxyz:80\r\n\r\n",
+	    .target = "/"),
 	GET("empty parameters", "GET /?&&=&a HTTP/1.1\r\n" HOST "\r\n"),
 	GET("a long path",
 	    "GET "
@@ -96,6 +148,26 @@ static const struct expected accepted[] = {
 	GET("query, no value", "GET /a?key HTTP/1.1\r\n" HOST "\r\n"),
 	GET("query, other names", "GET /a?keys=k&akey=k&Key=k&ke=y&k HTTP/1.1\r\n" HOST "\r\n"),
 	GET("query, other names encoded", "GET /a?include%5B%5D=key%3Dk HTTP/1.1\r\n" HOST "\r\n"),
+	GET("a subprotocol",
+	    LINE HOST "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key." KEY
+		      ", openai-beta.realtime-v1\r\n\r\n",
+	    .key_source = KF_KEY_WEBSOCKET, .key = KEY),
+	GET("a subprotocol, last and tight",
+	    LINE HOST "sec-websocket-protocol:realtime,openai-insecure-api-key.k\r\n\r\n",
+	    .key_source = KF_KEY_WEBSOCKET, .key = "k"),
+	GET("subprotocols on two lines",
+	    LINE HOST "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: \t"
+		      "openai-insecure-api-key.k , b\r\nSec-WebSocket-Protocol: c\r\n\r\n",
+	    .key_source = KF_KEY_WEBSOCKET, .key = "k"),
+	GET("a subprotocol without a key", LINE HOST
+	    "Sec-WebSocket-Protocol: openai-insecure-api-key., xopenai-insecure-api-key.k, "
+	    "Openai-insecure-api-key.k,openai-insecure-api-ke\r\n\r\n"),
+	GET("a subprotocol agrees",
+	    LINE HOST "x-api-key: k\r\nSec-WebSocket-Protocol: openai-insecure-api-key.k\r\n\r\n",
+	    .key_source = KF_KEY_X_API_KEY, .key = "k"),
+	GET("a subprotocol not asked for",
+	    LINE HOST "Sec-WebSocket-Protocol: openai-insecure-api-key.k (\r\n\r\n",
+	    .sources = KF_KEY_BEARER),
 	GET("key= in the path", "GET /key=k/&key=k HTTP/1.1\r\n" HOST "\r\n"),
 	GET("two sources agree",
 	    LINE HOST "x-api-key: " KEY "\r\nAuthorization: Bearer " KEY "\r\n\r\n",
@@ -111,18 +183,27 @@ static const struct expected accepted[] = {
 	    "GET /?key=a&%6bey=b;key=c HTTP/1.1\r\n" HOST
 	    "x-api-key: b\r\napi-key: c\r\nAuthorization: Bearer a b\r\n\r\n",
 	    .sources = 0x80000000),
-	GET("a length", LINE HOST "Content-Length: 1234567890\r\n\r\n", .has_length = 1,
-	    .length = 1234567890),
+	ANY("a length", "POST / HTTP/1.1\r\n" HOST "Content-Length: 1234567890\r\n\r\n",
+	    .method = KF_METHOD_POST, .has_length = 1, .length = 1234567890),
 	GET("a length of 0", LINE HOST "content-length:0\r\n\r\n", .has_length = 1),
-	GET("8 digits", LINE HOST "content-length: 12345678\r\n\r\n", .has_length = 1,
-	    .length = 12345678),
-	GET("9 digits", LINE HOST "content-length: 123456789 \r\n\r\n", .has_length = 1,
-	    .length = 123456789),
-	GET("the greatest length", LINE HOST "Content-Length: 2147483647\r\n\r\n", .has_length = 1,
-	    .length = 0x7fffffff),
-	GET("leading zeros", LINE HOST "Content-Length: 0000000042\r\n\r\n", .has_length = 1,
-	    .length = 42),
-	GET("chunked", LINE HOST "Transfer-Encoding: \tChunked\t \r\n\r\n", .chunked = 1),
+	ANY("8 digits", POST HOST "content-length: 12345678\r\n\r\n", .method = KF_METHOD_POST,
+	    .has_length = 1, .length = 12345678),
+	ANY("9 digits", POST HOST "content-length: 123456789 \r\n\r\n", .method = KF_METHOD_POST,
+	    .has_length = 1, .length = 123456789),
+	ANY("the greatest length", POST HOST "Content-Length: 2147483647\r\n\r\n",
+	    .method = KF_METHOD_POST, .has_length = 1, .length = 0x7fffffff),
+	ANY("leading zeros", POST HOST "Content-Length: 0000000042\r\n\r\n",
+	    .method = KF_METHOD_POST, .has_length = 1, .length = 42),
+	ANY("chunked", POST HOST "Transfer-Encoding: \tChunked\t \r\n\r\n",
+	    .method = KF_METHOD_POST, .chunked = 1),
+	ANY("content with PUT", "PUT / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n",
+	    .method = KF_METHOD_PUT, .has_length = 1, .length = 5),
+	ANY("content with PATCH", "PATCH / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n",
+	    .method = KF_METHOD_PATCH, .has_length = 1, .length = 5),
+	ANY("content with another", "QUERY / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n",
+	    .has_length = 1, .length = 5),
+	ANY("no content with DELETE", "DELETE / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n",
+	    .method = KF_METHOD_DELETE, .has_length = 1),
 	GET("a length, but not of the body", LINE HOST "X-Content-Length: 7\r\n\r\n"),
 	GET("hosts", LINE "Host: my_service.example-1.org:8080\r\n\r\n"),
 	GET("IPv6", LINE "Host: [fe80::1]:80\r\n\r\n"),
@@ -173,6 +254,8 @@ static void check_accepted(const struct expected *e)
 		fail_msg("%s: %d %s", e->title, result, kf_detail_name(h->detail));
 	assert_int_equal(h->head_len, len);
 	assert_int_equal(h->method, e->method);
+	assert_int_equal(h->method_off, e->method_off);
+	assert_int_equal(h->method_len, strcspn(e->head + e->method_off, " "));
 	assert_int_equal(h->protocol, e->protocol);
 	assert_int_equal(h->minor, !e->http_1_0);
 	assert_int_equal(h->has_content_length, e->has_length);
@@ -213,6 +296,7 @@ static void finds_names(void **state)
 		[KF_FIELD_X_API_KEY] = "x-api-key",
 		[KF_FIELD_API_KEY] = "api-key",
 		[KF_FIELD_X_GOOG] = "x-goog-api-key",
+		[KF_FIELD_WEBSOCKET_PROTOCOL] = "sec-websocket-protocol",
 		[KF_FIELD_HOST] = "host",
 		[KF_FIELD_CONTENT_LENGTH] = "content-length",
 		[KF_FIELD_TRANSFER_ENCODING] = "transfer-encoding",
@@ -303,41 +387,136 @@ static void fill(__u8 *buf, size_t len, const char *begin, char with, const char
 	http1_noise(buf, len, 0);
 }
 
+/* One head, whole, and byte by byte up to @len; the results must be the same. */
+static enum kf_http1_result measured(struct kf_http1 *h, size_t len)
+{
+	__u8 *buf = http1_buffer();
+	enum kf_http1_result result, drip = KF_HTTP1_INCOMPLETE;
+	struct kf_http1 h2;
+
+	kf_http1_begin(h, KF_KEY_ANY);
+	result = kf_http1_parse(h, buf, (__u32)len);
+	kf_http1_begin(&h2, KF_KEY_ANY);
+	for (__u32 i = 1; i <= len && drip == KF_HTTP1_INCOMPLETE; i++)
+		drip = kf_http1_parse(&h2, buf, i);
+	http1_assert_same(&h2, drip, h, result, "drip", len);
+	return result;
+}
+
 static void knows_its_limit(void **state)
+{
+	static char pad[KF_HEAD_MAX + 1];
+	__u8 *buf = http1_buffer();
+	struct kf_http1 h;
+	size_t at;
+
+	/* two lines as long as they may be, and one that fills the head to the last byte */
+	for (size_t over = 0; over < 2; over++) {
+		at = (size_t)sprintf((char *)buf, LINE HOST);
+		memset(pad, 'x', sizeof(pad));
+		for (size_t lines = 0; lines < 2; lines++)
+			at += (size_t)sprintf((char *)buf + at, "a:%.*s\r\n",
+					      lines ? (int)(KF_HEAD_MAX + over - at - 6)
+						    : (int)KF_HTTP1_LINE_MAX - 2,
+					      pad);
+		memcpy(buf + at, "\r\n", 2);
+		http1_noise(buf, at + 2, 0);
+		assert_int_equal(at + 2, KF_HEAD_MAX + over);
+		kf_http1_begin(&h, KF_KEY_ANY);
+		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX - 1), KF_HTTP1_INCOMPLETE);
+		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX),
+				 over ? KF_HTTP1_TOO_LARGE : KF_HTTP1_REQUEST);
+		assert_true(over || h.head_len == KF_HEAD_MAX);
+	}
+}
+
+/* Each of these is as long as a line may be, and then a byte longer. */
+static void limits_lines(void **state)
 {
 	static const struct {
 		const char *begin, *end;
 		char with;
+		size_t others; /* bytes of @begin and @end that are no part of the line */
 	} longest[] = {
-		{ LINE "Host: a\r\na: ", "\r\n\r\n", 'x' },
-		{ LINE "Host: a\r\na: ", "\r\n\r\n", '\t' },
-		{ LINE "Host: a\r\nx-api-key: ", "\r\n\r\n", 'k' },
-		{ LINE "Host: a\r\nx-api-key: ", "k\r\n\r\n", ' ' },
-		{ LINE "Host: a\r\nx-api-key: k", "\r\n\r\n", ' ' },
-		{ LINE "Host: a\r\nAuthorization: Bearer ", "k\r\n\r\n", ' ' },
-		{ LINE "Host: a\r\nConnection: ", "\r\n\r\n", ',' },
-		{ LINE "Host: a\r\nConnection: ", "\r\n\r\n", 'x' },
-		{ LINE "Host: a\r\n", ":\r\n\r\n", 'x' },
-		{ LINE "Host: a\r\n", ":\r\n\r\n", '_' },
-		{ "G", " / HTTP/1.1\r\n" HOST "\r\n", 'X' },
-		{ "GET /", " HTTP/1.1\r\n" HOST "\r\n", 'x' },
-		{ "GET /", " HTTP/1.1\r\n" HOST "\r\n", '~' },
-		{ "GET /a/b/c%20", " HTTP/1.1\r\n" HOST "\r\n", 'x' },
-		{ "GET /?", " HTTP/1.1\r\n" HOST "\r\n", '&' },
-		{ "GET /?key=", " HTTP/1.1\r\n" HOST "\r\n", 'k' },
+		{ LINE HOST "a: ", "\r\n\r\n", 'x', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "a: ", "\r\n\r\n", '\t', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "x-api-key: ", "\r\n\r\n", 'k', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "x-api-key: ", "k\r\n\r\n", ' ', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "x-api-key: k", "\r\n\r\n", ' ', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "Authorization: Bearer ", "k\r\n\r\n", ' ', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "Connection: ", "\r\n\r\n", ',', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "Connection: ", "\r\n\r\n", 'x', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST "Sec-WebSocket-Protocol: ", "\r\n\r\n", ',',
+		  sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST, ":\r\n\r\n", 'x', sizeof(LINE HOST) - 1 + 4 },
+		{ LINE HOST, ":\r\n\r\n", '_', sizeof(LINE HOST) - 1 + 4 },
+		{ "GET /", " HTTP/1.1\r\n" HOST "\r\n", 'x', sizeof(HOST) - 1 + 4 },
+		{ "GET /", " HTTP/1.1\r\n" HOST "\r\n", '~', sizeof(HOST) - 1 + 4 },
+		{ "GET /a/b/c%20", " HTTP/1.1\r\n" HOST "\r\n", 'x', sizeof(HOST) - 1 + 4 },
+		{ "GET /?", " HTTP/1.1\r\n" HOST "\r\n", '&', sizeof(HOST) - 1 + 4 },
+		{ "GET /?key=", " HTTP/1.1\r\n" HOST "\r\n", 'k', sizeof(HOST) - 1 + 4 },
+		{ "\r\nGET /?", "%20 HTTP/1.1\r\n" HOST "\r\n", 'x', sizeof(HOST) - 1 + 6 },
 	};
 	__u8 *buf = http1_buffer();
 	struct kf_http1 h;
 
-	for (size_t i = 0; i < sizeof(longest) / sizeof(longest[0]); i++) {
-		fill(buf, KF_HEAD_MAX, longest[i].begin, longest[i].with, longest[i].end);
+	for (size_t i = 0; i < sizeof(longest) / sizeof(longest[0]); i++)
+		for (size_t over = 0; over < 3; over++) {
+			size_t len = KF_HTTP1_LINE_MAX + over + longest[i].others;
+
+			fill(buf, len, longest[i].begin, longest[i].with, longest[i].end);
+			if (measured(&h, len) != (over ? KF_HTTP1_TOO_LARGE : KF_HTTP1_REQUEST))
+				fail_msg("%zu, %zu bytes over: %s", i, over,
+					 kf_detail_name(h.detail));
+		}
+}
+
+static void limits_fields(void **state)
+{
+	__u8 *buf = http1_buffer();
+	struct kf_http1 h;
+
+	for (size_t fields = KF_HTTP1_FIELDS_MAX - 1; fields < KF_HTTP1_FIELDS_MAX + 3; fields++)
+		for (size_t pad = 0; pad < 200; pad += 100) {
+			size_t at = (size_t)sprintf((char *)buf, LINE HOST);
+
+			for (size_t i = 1; i < fields; i++)
+				at += (size_t)sprintf((char *)buf + at, "a%zu: %*s\r\n", i,
+						      (int)pad, "b");
+			at += (size_t)sprintf((char *)buf + at, "\r\n");
+			http1_noise(buf, at, 1);
+			assert_int_equal(measured(&h, at), fields > KF_HTTP1_FIELDS_MAX
+								   ? KF_HTTP1_TOO_LARGE
+								   : KF_HTTP1_REQUEST);
+		}
+}
+
+/* A head that begins with empty lines, and empty lines that begin no head yet. */
+static void tells_blank_lines(void **state)
+{
+	static const struct {
+		const char *text;
+		_Bool blank;
+	} cases[] = {
+		{ "\r\n", 1 },
+		{ "", 0 },
+		{ "\r", 0 },
+		{ "\r\n\r", 0 },
+		{ "\r\nG", 0 },
+		{ "G", 0 },
+		{ "GET / HTTP/1.1\r\n", 0 },
+	};
+	__u8 *buf = http1_buffer();
+	struct kf_http1 h;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		__u32 len = (__u32)strlen(cases[i].text);
+
+		memcpy(buf, cases[i].text, len);
+		http1_noise(buf, len, 1);
 		kf_http1_begin(&h, KF_KEY_ANY);
-		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX - 1), KF_HTTP1_INCOMPLETE);
-		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX), KF_HTTP1_REQUEST);
-		assert_int_equal(h.head_len, KF_HEAD_MAX);
-		fill(buf, KF_HEAD_MAX + 1, longest[i].begin, longest[i].with, longest[i].end);
-		kf_http1_begin(&h, KF_KEY_ANY);
-		assert_int_equal(kf_http1_parse(&h, buf, KF_HEAD_MAX), KF_HTTP1_TOO_LARGE);
+		assert_int_equal(kf_http1_parse(&h, buf, len), KF_HTTP1_INCOMPLETE);
+		assert_int_equal(kf_http1_is_blank(&h, len), cases[i].blank);
 	}
 }
 
@@ -350,6 +529,9 @@ int main(void)
 		cmocka_unit_test(stops_at_the_blank_line),
 		cmocka_unit_test(remembers_the_outcome),
 		cmocka_unit_test(knows_its_limit),
+		cmocka_unit_test(limits_lines),
+		cmocka_unit_test(limits_fields),
+		cmocka_unit_test(tells_blank_lines),
 	};
 
 	return cmocka_run_group_tests_name("http1", tests, NULL, NULL);

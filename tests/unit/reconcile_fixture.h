@@ -162,7 +162,7 @@ static int teardown(void **state)
 /* ---- what is in the maps --------------------------------------------------------------------- */
 
 struct line {
-	char text[256];
+	char text[320];
 };
 
 struct lines {

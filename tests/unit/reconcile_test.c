@@ -43,9 +43,10 @@
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static struct kf_answer answer_in_map(struct fixture *f, unsigned int reason, unsigned int protocol)
+static struct kf_answer answer_in_map(struct fixture *f, unsigned int reason, unsigned int detail,
+				      unsigned int protocol)
 {
-	uint32_t index = kf_answer_index(reason, protocol);
+	uint32_t index = kf_answer_index(reason, detail, protocol);
 	struct kf_answer answer;
 
 	OK(f, kf_maps_get(f->maps, KF_MAP_kf_answers, &index, &answer));
@@ -54,10 +55,12 @@ static struct kf_answer answer_in_map(struct fixture *f, unsigned int reason, un
 
 static void assert_answers_are_right(struct fixture *f)
 {
-	for (unsigned int reason = 0; reason < KF_REASON_MAX; reason++)
+	for (unsigned int row = 0; row < KF_ANSWER_ROWS; row++)
 		for (unsigned int p = 0; p < KF_ANSWER_PROTOCOLS; p++) {
-			struct kf_answer want = { 0 }, have = answer_in_map(f, reason, p);
-			int err = kf_answer_make(reason, p, &want);
+			unsigned int detail = row < KF_REASON_MAX ? 0 : row - KF_REASON_MAX;
+			unsigned int reason = row < KF_REASON_MAX ? row : KF_REASON_MALFORMED;
+			struct kf_answer want = { 0 }, have = answer_in_map(f, reason, detail, p);
+			int err = kf_answer_make(reason, detail, p, &want);
 
 			assert_true(err == 0 || err == -ENOENT);
 			assert_memory_equal(&have, &want, sizeof(have));
@@ -67,13 +70,13 @@ static void assert_answers_are_right(struct fixture *f)
 /* What an older keyfilterd, or nobody, wrote there is not what clients are told. */
 static void answers_are_written_and_mended(void **state)
 {
-	uint32_t index = kf_answer_index(KF_REASON_NO_KEY, 1), none = kf_answer_index(0, 0);
+	uint32_t index = kf_answer_index(KF_REASON_NO_KEY, 0, 1), none = kf_answer_index(0, 0, 0);
 	struct kf_answer other = { .len = 4, .head_len = 2, .text = "old!" };
 	struct fixture *f = *state;
 
 	NEEDS_ROOT();
 	assert_answers_are_right(f);
-	assert_int_not_equal(answer_in_map(f, KF_REASON_NO_KEY, 1).len, 0);
+	assert_int_not_equal(answer_in_map(f, KF_REASON_NO_KEY, 0, 1).len, 0);
 	OK(f, kf_maps_put(f->maps, KF_MAP_kf_answers, &index, &other));
 	OK(f, kf_maps_put(f->maps, KF_MAP_kf_answers, &none, &other));
 	restart(f);

@@ -58,13 +58,15 @@ static const struct words words[KF_REASON_COUNT] = {
 				  "than one way; correct the client (the operator finds the cause "
 				  "under the request id)." },
 	[KF_REASON_HEAD_TOO_LARGE] = { "head_too_large",
-				       "The header of this request is over 16 KiB; send fewer or "
+				       "The header of this request is too large: over 16 KiB in "
+				       "all, 100 fields, or 8190 bytes in a line; send fewer or "
 				       "shorter fields." },
 	[KF_REASON_BODY_NOT_READABLE] = { "unsupported_body",
 					  "The model cannot be read from the body of this request; "
 					  "send plain JSON with a 'model' in it, not compressed." },
 };
-KF_STATIC_ASSERT(KF_HEAD_MAX == 16384, "the words of head_too_large name the limit");
+KF_STATIC_ASSERT(KF_HEAD_MAX == 16384 && KF_HTTP1_FIELDS_MAX == 100 && KF_HTTP1_LINE_MAX == 8190,
+		 "the words of head_too_large name the limits");
 
 static unsigned int status_of(unsigned int reason)
 {
@@ -172,11 +174,14 @@ static json_t *gemini_body(unsigned int reason, const char *message)
 }
 
 /* Compact; to be freed. NULL: no memory. */
-static char *make_body(unsigned int reason, unsigned int protocol)
+static char *make_body(unsigned int reason, unsigned int detail, unsigned int protocol)
 {
 	_cleanup_json_ json_t *body = NULL;
 	const char *message = words[reason].message;
 	char no_key[128];
+
+	if (reason == KF_REASON_MALFORMED)
+		message = kf_answer_detail(detail) ?: message;
 
 	if (reason == KF_REASON_NO_KEY) {
 		snprintf(no_key, sizeof(no_key),
@@ -265,14 +270,45 @@ static void add_head(struct draft *draft, unsigned int reason, unsigned int prot
 	draft->answer.head_len = (__u16)draft->len;
 }
 
-int kf_answer_make(unsigned int reason, unsigned int protocol, struct kf_answer *out)
+/* ---- HTTP/2 ---------------------------------------------------------------------------------- */
+
+/*
+ * RFC 9113: SETTINGS, empty, for it has to come first (section 3.4), and GOAWAY with
+ * HTTP_1_1_REQUIRED (section 7): a client that knows both versions takes the other one.
+ */
+static void make_http2(struct kf_answer *out)
+{
+	static const char settings[] = "\0\0\0\4\0\0\0\0";
+	static const char goaway[] = "\0\0\0\7\0\0\0\0\0\0\0\0\0\0\0\0";
+	static const char why[] = "HTTP/1.1 is required here";
+	struct kf_answer answer = { 0 };
+	__u8 *at = answer.text;
+
+	memcpy(at, settings, sizeof(settings)); /* with the NUL at the end */
+	at += sizeof(settings);
+	memcpy(at, goaway, sizeof(goaway));
+	at[2] = 8 + sizeof(why) - 1; /* bytes of the frame behind its head */
+	at[16] = 0xd;
+	at += sizeof(goaway);
+	memcpy(at, why, sizeof(why) - 1);
+	at += sizeof(why) - 1;
+	answer.len = answer.head_len = (__u16)(at - answer.text);
+	*out = answer;
+}
+
+int kf_answer_make(unsigned int reason, unsigned int detail, unsigned int protocol,
+		   struct kf_answer *out)
 {
 	_cleanup_free_ char *body = NULL;
 	struct draft draft = { 0 };
 
 	if (!kf_answer_code(reason))
 		return -ENOENT;
-	body = make_body(reason, protocol);
+	if (reason == KF_REASON_MALFORMED && detail == KF_DETAIL_HTTP2_PREFACE) {
+		make_http2(out);
+		return 0;
+	}
+	body = make_body(reason, detail, protocol);
 	if (!body)
 		return -ENOMEM;
 	add_head(&draft, reason, protocol, strlen(body));

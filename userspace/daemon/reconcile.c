@@ -402,11 +402,13 @@ int kf_reconcile_sources(struct kf_reconcile *reconcile)
 /* ---- answers --------------------------------------------------------------------------------- */
 
 /* Where there is no answer for the reason, the map says so with zeros. */
-static int put_answer(struct kf_maps *maps, uint32_t reason, uint32_t protocol)
+static int put_answer(struct kf_maps *maps, uint32_t row, uint32_t protocol)
 {
-	uint32_t index = kf_answer_index(reason, protocol);
+	uint32_t detail = row < KF_REASON_MAX ? 0 : row - KF_REASON_MAX;
+	uint32_t reason = row < KF_REASON_MAX ? row : KF_REASON_MALFORMED;
+	uint32_t index = row * KF_ANSWER_PROTOCOLS + protocol;
 	struct kf_answer want = { 0 }, have;
-	int err = kf_answer_make(reason, protocol, &want);
+	int err = kf_answer_make(reason, detail, protocol, &want);
 
 	if (err && err != -ENOENT)
 		return err;
