@@ -5,8 +5,8 @@
 # the two, and prints the table that should stand here when they differ.
 
 _keyfilterctl_table='
-service add NAME --listen ADDR:PORT [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N]
-service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N] [--if-match REVISION]
+service add NAME --listen ADDR:PORT [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--method NAME]... [--no-method] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N]
+service edit NAME [--listen ADDR:PORT] [--mode enforce|monitor] [--refuse reply|reset|drop] [--keys-from PLACE]... [--websocket yes|no] [--method NAME]... [--no-method] [--penalty-failures N] [--penalty-window T] [--penalty-time T] [--penalty-time-max T] [--syn-rate N] [--syn-burst N] [--if-match REVISION]
 service remove NAME [--if-match REVISION]
 service list
 service show NAME

@@ -31,6 +31,10 @@ answers "quantity of a wrong type" 400 quantity /v1/keys "${post[@]}" '{"name":"
 answers "a control character in a name" 400 name /v1/keys "${post[@]}" '{"name":"a\u0007b"}'
 answers "a bad address" 400 '"error"' /v1/sources "${post[@]}" '{"cidr":"10.0.0.256/32","action":"deny"}'
 answers "a bad listen" 400 listen /v1/services "${post[@]}" '{"name":"x","listen":"nowhere"}'
+for methods in '["GET"]' '["TRACE"]' '["a b"]' '["QUERY","QUERY"]' '["ABCDEFGHIJKLMNOPQ"]' '[1]' \
+	'["A","B","C","D","E"]'; do
+	answers "methods $methods" 400 PROPFIND /v1/services/api -X PATCH -d "{\"methods\":$methods}"
+done
 answers "the same service twice" 409 '"error"' /v1/services "${post[@]}" '{"name":"api","listen":"*:8000"}'
 for way in "POST /v1/sources/forgive {\"cidr\":\"10.0.0.0/8\"}" "POST /v1/keys {\"name\":\"x\"}" \
 	"DELETE /v1/sources/10.0.0.0 {}" "PATCH /v1/services/api {}"; do

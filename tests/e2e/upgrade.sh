@@ -27,6 +27,7 @@ old_store() {
 		"ALTER TABLE service DROP COLUMN syn_rate" "ALTER TABLE service DROP COLUMN syn_burst" \
 		"ALTER TABLE api_key DROP COLUMN rpm_burst" "ALTER TABLE api_key DROP COLUMN rpm" \
 		"ALTER TABLE service DROP COLUMN revision" "ALTER TABLE api_key DROP COLUMN revision" \
+		"ALTER TABLE service DROP COLUMN methods" \
 		"DROP TABLE state" \
 		"PRAGMA user_version = 1"
 }

@@ -255,6 +255,9 @@ static void test_requests(void **state)
 		  "PATCH /v1/services/api {\"penalty_failures\":5,\"penalty_window_s\":\"10s\","
 		  "\"penalty_time_s\":\"2m\",\"penalty_time_max_s\":\"1h\",\"syn_rate\":20,"
 		  "\"syn_burst\":40}\n" },
+		{ "service edit api --method QUERY --method PROPFIND",
+		  "PATCH /v1/services/api {\"methods\":[\"QUERY\",\"PROPFIND\"]}\n" },
+		{ "service edit api --no-method", "PATCH /v1/services/api {\"methods\":[]}\n" },
 		{ "service remove api", "DELETE /v1/services/api\n" },
 		{ "service list", "GET /v1/services\n" },
 		{ "service show ..", "GET /v1/services/..\n" },

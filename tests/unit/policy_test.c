@@ -118,6 +118,23 @@ static void service_limits_its_sources(void **state)
 	free(out);
 }
 
+static void service_adds_methods(void **state)
+{
+	struct kf_policy_services *out = calloc(1, sizeof(*out));
+	struct kf_service_row row = { .index = 2, .port = 80 };
+	const struct kf_service *service = &out->services[2];
+	static const char want[KF_METHODS_MAX][16] = { "QUERY", "BASELINE-CONTROL" };
+	static const char none[KF_METHODS_MAX][16];
+
+	strcpy(row.methods, "QUERY BASELINE-CONTROL");
+	kf_policy_service(out, &row);
+	assert_memory_equal(service->methods, want, sizeof(want));
+	row.methods[0] = '\0';
+	kf_policy_service(out, &row);
+	assert_memory_equal(service->methods, none, sizeof(none));
+	free(out);
+}
+
 /* ---- sources against the oracle -------------------------------------------------------------- */
 
 #define ROWS	300
@@ -485,6 +502,7 @@ int main(void)
 		cmocka_unit_test(wall_is_the_way_back),
 		cmocka_unit_test(services_are_indexed_by_port),
 		cmocka_unit_test(service_limits_its_sources),
+		cmocka_unit_test(service_adds_methods),
 		cmocka_unit_test(effective_times_are_those_of_the_oracle),
 		cmocka_unit_test(part_agrees_with_whole),
 		cmocka_unit_test(slot_says_what_the_row_says),

@@ -338,6 +338,8 @@ static const struct {
 	{ "UPDATE service SET port = 70000", "service llm: port is 70000" },
 	{ "UPDATE service SET flags = 256", "service llm: flags is 256" },
 	{ "UPDATE service SET key_sources = -1", "service llm: key_sources is -1" },
+	{ "UPDATE service SET methods = printf('%.80c', 'X')", "service llm: methods has 80 bytes" },
+	{ "UPDATE service SET methods = 'a/b'", "service llm: methods is empty, or has letters" },
 	{ "UPDATE service SET listen_addr = x'00'", "service llm: listen_addr has 1 bytes" },
 	{ "UPDATE service SET listen_addr = x''", "service llm: listen_addr has 0 bytes" },
 	{ "UPDATE service SET syn_rate = 1 << 40", "service llm: syn_rate is" },

@@ -323,6 +323,7 @@ static void service_comes_back_as_it_went(void **state)
 	row.penalty_time_max = 8;
 	row.syn_rate = 9;
 	row.syn_burst = 10;
+	strcpy(row.methods, "QUERY PROPFIND BASELINE-CONTROL M!#$%&'*+^_`|~9");
 	assert_int_equal(kf_store_service_add(f->store, &row), 0);
 	reopen(f);
 	assert_int_equal(kf_store_service_get(f->store, "a", &got), 0);
@@ -330,6 +331,7 @@ static void service_comes_back_as_it_went(void **state)
 	row.penalty_failures = KF_PENALTY_FAILURES_TOP;
 	row.penalty_window = row.penalty_time = row.penalty_time_max = KF_PENALTY_SECONDS_TOP;
 	row.syn_rate = row.syn_burst = KF_SYN_RATE_TOP;
+	memset(row.methods, 0, sizeof(row.methods));
 	assert_int_equal(kf_store_service_update(f->store, &row), 0);
 	assert_int_equal(kf_store_service_get(f->store, "a", &got), 0);
 	assert_int_not_equal(got.revision, row.revision);

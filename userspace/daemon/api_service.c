@@ -35,7 +35,7 @@ static const struct {
 } key_sources[] = {
 	{ "bearer", KF_KEY_BEARER },   { "x-api-key", KF_KEY_X_API_KEY },
 	{ "api-key", KF_KEY_API_KEY }, { "x-goog-api-key", KF_KEY_X_GOOG },
-	{ "query", KF_KEY_QUERY },
+	{ "query", KF_KEY_QUERY },     { "sec-websocket-protocol", KF_KEY_WEBSOCKET },
 };
 
 /* ---- rows to JSON ---------------------------------------------------------------------------- */
@@ -48,6 +48,20 @@ static json_t *key_sources_json(uint32_t mask)
 		if ((mask & key_sources[i].mask) &&
 		    json_array_append_new(list, json_string(key_sources[i].name)))
 			return NULL;
+	return TAKE_PTR(list);
+}
+
+static json_t *methods_json(const char *methods)
+{
+	_cleanup_json_ json_t *list = json_array();
+
+	while (*methods) {
+		size_t len = strcspn(methods, " ");
+
+		if (json_array_append_new(list, json_stringn(methods, len)))
+			return NULL;
+		methods += len + (methods[len] == ' ');
+	}
 	return TAKE_PTR(list);
 }
 
@@ -69,10 +83,11 @@ static json_t *service_json(const struct kf_service_row *row)
 	char text[KF_ENDPOINT_TEXT], revision[KF_API_REVISION_SIZE];
 
 	memcpy(listen.addr, row->addr, sizeof(listen.addr));
-	json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:s}", "name", row->name, "listen",
+	json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:o, s:s}", "name", row->name, "listen",
 			 kf_endpoint_format(&listen, text), "mode", modes[row->mode], "refuse",
 			 refusals[row->refuse], "keys_from", key_sources_json(row->key_sources),
-			 "websocket", !!(row->flags & KF_SERVICE_WEBSOCKET), "revision",
+			 "websocket", !!(row->flags & KF_SERVICE_WEBSOCKET), "methods",
+			 methods_json(row->methods), "revision",
 			 kf_api_revision(row->revision, revision));
 	return json && !json_object_update(json, numbers) ? TAKE_PTR(json) : NULL;
 }
@@ -86,7 +101,7 @@ static int append_service(void *context, const struct kf_service_row *row)
 
 /* What a request says of a service; each NULL where it says nothing. */
 struct wish {
-	json_t *name, *listen, *mode, *refuse, *keys_from, *websocket;
+	json_t *name, *listen, *mode, *refuse, *keys_from, *websocket, *methods;
 	json_t *penalty_failures, *penalty_window, *penalty_time, *penalty_time_max;
 	json_t *syn_rate, *syn_burst;
 };
@@ -101,6 +116,7 @@ static int take_members(struct kf_api_request *request, struct wish *wish, bool 
 		{ "refuse", KF_API_STRING, &wish->refuse },
 		{ "keys_from", KF_API_ARRAY, &wish->keys_from },
 		{ "websocket", KF_API_BOOLEAN, &wish->websocket },
+		{ "methods", KF_API_ARRAY, &wish->methods },
 		{ "penalty_failures", KF_API_INTEGER, &wish->penalty_failures },
 		{ "penalty_window_s", seconds, &wish->penalty_window },
 		{ "penalty_time_s", seconds, &wish->penalty_time },
@@ -157,7 +173,8 @@ static uint32_t key_source_mask(const json_t *value)
 
 static int take_keys_from(struct kf_api_request *request, const json_t *list, uint32_t *out)
 {
-	static const char mend[] = "name some of bearer, x-api-key, api-key, x-goog-api-key, query";
+	static const char mend[] = "name some of bearer, x-api-key, api-key, x-goog-api-key, "
+				   "query, sec-websocket-protocol";
 	uint32_t mask = 0;
 	const json_t *value;
 	size_t i;
@@ -177,6 +194,71 @@ static int take_keys_from(struct kf_api_request *request, const json_t *list, ui
 		return kf_api_refuse_value(request, "keys_from", mend,
 					   "there must be one at least");
 	*out = mask;
+	return 0;
+}
+
+/*
+ * Why @name is no method that a service can add; NULL: it is one. Those that the reader knows need
+ * no adding; it refuses these three whatever a service says: a tunnel, an echo of keys, and HTTP/2.
+ */
+static const char *method_fault(const char *name)
+{
+	static const char *const known[] = { "GET",   "HEAD",	"POST",	  "PUT",
+					     "PATCH", "DELETE", "OPTIONS" };
+	static const char *const never[] = { "CONNECT", "TRACE", "PRI" };
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (!kf_http1_char_is((__u8)name[i], KF_CHAR_TOKEN))
+			return "is no method";
+	if (!len || len > KF_METHOD_LEN_MAX)
+		return "has not 1 to 16 letters";
+	for (size_t i = 0; i < KF_API_COUNT(known); i++)
+		if (!strcmp(name, known[i]))
+			return "is taken by every service";
+	for (size_t i = 0; i < KF_API_COUNT(never); i++)
+		if (!strcmp(name, never[i]))
+			return "is never taken";
+	return NULL;
+}
+
+static bool has_method(const char *methods, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = methods; *at; at += strcspn(at, " "), at += *at == ' ')
+		if (strcspn(at, " ") == len && !memcmp(at, name, len))
+			return true;
+	return false;
+}
+
+static int take_methods(struct kf_api_request *request, const json_t *list,
+			struct kf_service_row *row)
+{
+	static const char mend[] = "give up to 4 methods as clients send them, such as QUERY or "
+				   "PROPFIND, or none";
+	char methods[KF_METHODS_TEXT] = "";
+	size_t i, len = 0;
+	const json_t *value;
+
+	if (!list)
+		return 0;
+	if (json_array_size(list) > KF_METHODS_MAX)
+		return kf_api_refuse_value(request, "methods", mend, "there are %zu",
+					   json_array_size(list));
+	json_array_foreach(list, i, value) {
+		const char *name = json_string_value(value) ?: "";
+		const char *fault = method_fault(name);
+
+		if (!fault && has_method(methods, name))
+			fault = "is there twice";
+		if (fault)
+			return kf_api_refuse_value(request, "methods", mend, "'%.40s' %s", name,
+						   fault);
+		len += (size_t)snprintf(methods + len, sizeof(methods) - len, "%s%s",
+					len ? " " : "", name);
+	}
+	memcpy(row->methods, methods, sizeof(methods));
 	return 0;
 }
 
@@ -256,6 +338,7 @@ static int take_wish(struct kf_api_request *request, const struct wish *wish,
 				   KF_API_COUNT(refusals), "give reply, reset or drop",
 				   &row->refuse);
 	err = err ?: take_keys_from(request, wish->keys_from, &row->key_sources);
+	err = err ?: take_methods(request, wish->methods, row);
 	err = err ?: take_penalties(request, wish, row);
 	err = err ?: take_syns(request, wish, row);
 	if (err || !wish->websocket)

@@ -53,6 +53,18 @@ static void limit_syns(struct kf_service *service, const struct kf_service_row *
 	service->syn_burst_ns = service->syn_interval_ns * (burst - 1);
 }
 
+/* What a row has too much, which no row of ours has, is not added. */
+static void add_methods(struct kf_service *service, const char *methods)
+{
+	for (size_t i = 0; *methods && i < KF_METHODS_MAX; i++) {
+		size_t len = strcspn(methods, " ");
+
+		if (len && len <= sizeof(service->methods[i]))
+			memcpy(service->methods[i], methods, len);
+		methods += len + (methods[len] == ' ');
+	}
+}
+
 void kf_policy_service(struct kf_policy_services *out, const struct kf_service_row *row)
 {
 	struct kf_listener *listener;
@@ -69,6 +81,7 @@ void kf_policy_service(struct kf_policy_services *out, const struct kf_service_r
 		.penalty_time_max = row->penalty_time_max,
 	};
 	limit_syns(&out->services[row->index], row);
+	add_methods(&out->services[row->index], row->methods);
 	if (row->any) {
 		out->ports[row->port].any = (__u16)(row->index + 1);
 		return;

@@ -6,6 +6,12 @@
 ALTER TABLE service ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE api_key ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 
+-- Methods that a service takes beside those that every server knows, separated by spaces.
+ALTER TABLE service ADD COLUMN methods TEXT NOT NULL DEFAULT '';
+
+-- Keys in Sec-WebSocket-Protocol (KF_KEY_WEBSOCKET): who took them from everywhere goes on to.
+UPDATE service SET key_sources = 63 WHERE key_sources = 31;
+
 -- One row, written by every transaction. commits counts them: where a commit failed, it tells whether
 -- the transaction is stored all the same. seen is the newest wall-clock time that was believed,
 -- in nanoseconds: what had expired by then has expired, whatever the clock says at the next start.

@@ -106,6 +106,9 @@ void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time,
 #define KF_PENALTY_SECONDS_TOP	2592000 /* 30 days */
 #define KF_SYN_RATE_TOP		1000000 /* of syn_burst too */
 
+/* KF_METHODS_MAX methods of KF_METHOD_LEN_MAX letters, a space between two, and a NUL. */
+#define KF_METHODS_TEXT (4 * 17)
+
 struct kf_service_row {
 	char name[64];
 	uint32_t index; /* into kf_services and kf_counters; chosen by kf_store_service_add() */
@@ -119,7 +122,9 @@ struct kf_service_row {
 	/* seconds; failures 0: never */
 	uint32_t penalty_failures, penalty_window, penalty_time, penalty_time_max;
 	uint32_t syn_rate, syn_burst; /* SYNs per second of one source; 0: no limit */
-	uint64_t revision;	      /* another with each change; chosen by the store */
+	/* tokens (RFC 9110 section 5.6.2), a space between two: taken beside the known methods */
+	char methods[KF_METHODS_TEXT];
+	uint64_t revision; /* another with each change; chosen by the store */
 };
 typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
 

@@ -6,7 +6,9 @@
 
 #define SERVICE_COLUMNS                                                                            \
 	"name, idx, listen_addr, port, mode, refuse, key_sources, flags, penalty_failures, "       \
-	"penalty_window, penalty_time, penalty_time_max, syn_rate, syn_burst, revision"
+	"penalty_window, penalty_time, penalty_time_max, syn_rate, syn_burst, methods, revision"
+
+#define METHOD_LETTERS KF_SQL_WORD "!#$%&'*+^`|~ "
 
 static void read_listen(struct kf_sql *q, struct kf_service_row *row)
 {
@@ -16,6 +18,15 @@ static void read_listen(struct kf_sql *q, struct kf_service_row *row)
 	else
 		kf_sql_blob_in(q, "listen_addr", row->addr, sizeof(row->addr));
 	row->port = (uint16_t)kf_sql_int_in(q, "port", 1, 65535);
+}
+
+/* None is the rule. */
+static void read_methods(struct kf_sql *q, struct kf_service_row *row)
+{
+	if (!sqlite3_column_bytes(q->statement, q->column))
+		q->column++;
+	else
+		kf_sql_text_in(q, "methods", row->methods, sizeof(row->methods), METHOD_LETTERS);
 }
 
 static int read_service(struct kf_sql *q, struct kf_service_row *row)
@@ -43,6 +54,7 @@ static int read_service(struct kf_sql *q, struct kf_service_row *row)
 							KF_PENALTY_SECONDS_TOP);
 	row->syn_rate = (uint32_t)kf_sql_int_in(q, "syn_rate", 0, KF_SYN_RATE_TOP);
 	row->syn_burst = (uint32_t)kf_sql_int_in(q, "syn_burst", 0, KF_SYN_RATE_TOP);
+	read_methods(q, row);
 	row->revision = (uint64_t)kf_sql_int_in(q, "revision", INT64_MIN, INT64_MAX);
 	return q->err;
 }
@@ -62,6 +74,7 @@ static void bind_service(struct kf_sql *q, const struct kf_service_row *row, uin
 	kf_sql_bind_int(q, row->penalty_time_max);
 	kf_sql_bind_int(q, row->syn_rate);
 	kf_sql_bind_int(q, row->syn_burst);
+	kf_sql_bind_text(q, row->methods);
 	kf_sql_bind_int(q, (int64_t)revision);
 	kf_sql_bind_text(q, row->name);
 }
@@ -89,8 +102,8 @@ static int insert_service(struct kf_store *store, const struct kf_service_row *r
 		store,
 		"INSERT INTO service (listen_addr, port, mode, refuse, key_sources, flags, "
 		"penalty_failures, penalty_window, penalty_time, penalty_time_max, syn_rate, "
-		"syn_burst, revision, name, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-		"?)");
+		"syn_burst, methods, revision, name, idx) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		"?, ?, ?, ?, ?)");
 
 	bind_service(&q, row, revision);
 	kf_sql_bind_int(&q, index);
@@ -122,7 +135,7 @@ int kf_store_service_update(struct kf_store *store, const struct kf_service_row 
 		store, "UPDATE service SET listen_addr = ?, port = ?, mode = ?, refuse = ?, "
 		       "key_sources = ?, flags = ?, penalty_failures = ?, "
 		       "penalty_window = ?, penalty_time = ?, penalty_time_max = ?, "
-		       "syn_rate = ?, syn_burst = ?, revision = ? WHERE name = ?");
+		       "syn_rate = ?, syn_burst = ?, methods = ?, revision = ? WHERE name = ?");
 
 	bind_service(&q, row, kf_sql_revision());
 	return kf_sql_run_on_row(&q);
