@@ -217,7 +217,7 @@ struct kf_extensions {
 	__u8 next;
 	__u8 met;    /* KF_MET_* */
 	__u8 result; /* enum kf_l3_result */
-	__u8 pad;
+	__u8 last;   /* the header before this one */
 };
 
 /*
@@ -232,18 +232,69 @@ static __always_inline bool kf_is_extension(__u8 next)
 	       next == KF_IPPROTO_HIP || next == KF_IPPROTO_SHIM6;
 }
 
+/* The whole packet ends, in the frame, at @offset + @len at the latest. */
+static __always_inline void kf_extensions_end(struct kf_extensions *e, __u32 len)
+{
+	if (len && e->offset + len < e->end)
+		e->end = e->offset + len;
+}
+
+/*
+ * A packet in a packet, behind a Routing header: where segment routing is on the stack takes the
+ * outer one off, and the inner one comes up from the same device, behind XDP (ipv6_srh_rcv() of
+ * Linux 4.14). What is in other tunnels comes from devices of their own.
+ */
+static __always_inline long kf_extensions_inner(struct kf_extensions *e)
+{
+	struct kf_ipv6_extension start;
+	struct iphdr ipv4;
+
+	e->met |= KF_MET_ROUTED;
+	e->last = e->next;
+	if (e->next == IPPROTO_IPV6) {
+		if (kf_ctx_load(e->ctx, e->offset, &start, sizeof(start)))
+			return 1;
+		e->next = bpf_ntohl(start.rest) >> 8;
+		kf_extensions_end(e, sizeof(struct ipv6hdr) + (bpf_ntohl(start.rest) >> 16));
+		e->offset += sizeof(struct ipv6hdr);
+		return 0;
+	}
+	if (kf_ctx_load(e->ctx, e->offset, &ipv4, sizeof(ipv4)))
+		return 1;
+	e->next = ipv4.protocol;
+	if (ipv4.frag_off & bpf_htons(0x1fff))
+		e->next = IPPROTO_NONE; /* a later fragment */
+	else if (ipv4.frag_off & bpf_htons(0x2000))
+		e->met |= KF_MET_FRAGMENT;
+	kf_extensions_end(e, bpf_ntohs(ipv4.tot_len));
+	e->offset += ipv4.ihl * 4;
+	return 0;
+}
+
+static __always_inline __u8 kf_extensions_result(const struct kf_extensions *e)
+{
+	if (e->next != IPPROTO_TCP)
+		return KF_L3_PASS;
+	if ((e->met & KF_MET_FRAGMENT) && e->offset + sizeof(struct tcphdr) > e->end)
+		return KF_L3_DROP;
+	return KF_L3_TCP;
+}
+
 static long kf_extensions_step(__u32 index, void *context)
 {
 	struct kf_extensions *e = context;
 	struct kf_ipv6_extension header;
 	__u32 len = 8;
 
+	/* until its end is seen: the stack may know more of the chain than is in reach (RFC 7112)
+	 */
+	e->result = KF_L3_DROP;
+	if (e->last == IPPROTO_ROUTING && (e->next == IPPROTO_IPV6 || e->next == IPPROTO_IPIP))
+		return kf_extensions_inner(e);
 	if (!kf_is_extension(e->next)) {
-		e->result = e->next == IPPROTO_TCP ? KF_L3_TCP : KF_L3_PASS;
+		e->result = kf_extensions_result(e);
 		return 1;
 	}
-	/* from here on: the stack may know more of the chain than is in reach (RFC 7112) */
-	e->result = KF_L3_DROP;
 	if (e->offset + sizeof(header) > e->end ||
 	    kf_ctx_load(e->ctx, e->offset, &header, sizeof(header)))
 		return 1;
@@ -262,6 +313,7 @@ static long kf_extensions_step(__u32 index, void *context)
 	/* RFC 5095: type 0 is not to be followed; the others say where the packet goes on to */
 	if (e->next == IPPROTO_ROUTING && (!header.type || header.segments_left))
 		e->met |= KF_MET_ROUTED;
+	e->last = e->next;
 	e->next = header.next;
 	e->offset += len;
 	return 0;
@@ -299,8 +351,7 @@ static __always_inline enum kf_l3_result kf_packet_ipv6(KF_CTX *ctx, struct kf_c
 				     l3->total ? l3->offset + l3->total : kf_ctx_len(ctx));
 	l3->l4_offset = found & 0xffff;
 	l3->met = found >> 24;
-	found = found >> 16 & 0xff;
-	return found == KF_L3_TCP ? kf_packet_first(l3) : found;
+	return found >> 16 & 0xff;
 }
 
 static __always_inline enum kf_l3_result kf_packet_l3(KF_CTX *ctx, struct kf_cursor *c, void *start,

@@ -88,8 +88,8 @@ class Peer:
                                                                else (TCP, len(head + payload))))
         return head[:16] + struct.pack("!H", checksum(pseudo + head + payload)) + head[18:] + payload
 
-    def ip(self, following, payload, behind=b"", flags=0, options=b"", target=None, length=None):
-        """Sends an IP packet, and the bytes that stand behind it in its frame."""
+    def packet(self, following, payload, flags=0, options=b"", target=None, length=None):
+        """An IP packet, whole."""
         target = ipaddress.ip_address(target or self.target).packed
         if self.ipv6:
             head = struct.pack("!IHBB", 6 << 28, len(payload) if length is None else length, following, 64)
@@ -100,7 +100,12 @@ class Peer:
                                self.number & 0xffff, flags, 64, following, 0)
             head += ipaddress.ip_address(HOST).packed + target + options
             head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-        wire.send(SERVER_MAC + MAC + (b"\x86\xdd" if self.ipv6 else b"\x08\0") + head + payload + behind)
+        return head + payload
+
+    def ip(self, following, payload, behind=b"", **more):
+        """Sends an IP packet, and the bytes that stand behind it in its frame."""
+        packet = self.packet(following, payload, **more)
+        wire.send(SERVER_MAC + MAC + (b"\x86\xdd" if self.ipv6 else b"\x08\0") + packet + behind)
 
     def send(self, payload=b"", flags=ACK, seq=None, options=b""):
         segment = self.tcp(payload, flags, seq, options=options)

@@ -63,8 +63,14 @@ p.push(head(MODE + "-later", KEY, "GET"))
 p = Peer(True).connected()
 p.target, p.dress = "fd77::99", by(4)
 p.push(head(MODE + "-later-6", "", "GET"))
+# A packet in a packet behind a routing header, which segment routing takes out of it.
+outer = Peer(True)
+for name, kind, p in ("6", 41, Peer(True).connected()), ("4", 4, Peer().connected()):
+    inner = p.packet(TCP, p.tcp(head(MODE + "-inner-" + name, "", "GET"), ACK | PSH))
+    outer.ip(ROUTING, extension(kind, segments(SERVER6, 4, 0)) + inner)
 time.sleep(0.2)
-check(not backend_saw(MODE + "-later") and not backend_saw(MODE + "-later-6"), "source-routed behind a handshake")
+late = [name for name in ("later", "later-6", "inner-6", "inner-4") if backend_saw(MODE + "-" + name)]
+check(not late, "source-routed behind a handshake: " + " ".join(late))
 ok("%s: nothing comes to the service by a way that its sender chose" % MODE)
 
 for peer in Peer(), Peer(True), Peer(dress=lambda self, s: self.ip(TCP, s, options=b"\x07\x07\x04\0\0\0\0")):
