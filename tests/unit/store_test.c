@@ -115,10 +115,10 @@ static void version_0_is_migrated(void **state)
 	struct fixture *f = *state;
 	struct kf_key_counts counts;
 
-	execute(f,
-		"DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
-		"source;"
-		"DROP TABLE iface; DROP TABLE service; DROP TABLE state; PRAGMA user_version = 0");
+	execute(f, "DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
+		   "source;"
+		   "DROP TABLE iface; DROP TABLE service; DROP TABLE state; DROP TABLE key_batch;"
+		   "PRAGMA user_version = 0");
 	reopen(f);
 	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
 	assert_int_equal(counts.total, 0);
@@ -135,7 +135,8 @@ static void failing_migration_changes_nothing(void **state)
 	assert_int_not_equal(kf_store_open(&other, f->dir, &why), 0);
 	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
 	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
-		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state");
+		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state;"
+		   "DROP TABLE key_batch");
 	reopen(f);
 }
 
@@ -731,6 +732,56 @@ static void pages_are_what_matches(void **state)
 	}
 }
 
+static int count_row(void *context, const struct kf_key_row *row)
+{
+	++*(unsigned int *)context;
+	return 0;
+}
+
+static unsigned int listed(struct fixture *f)
+{
+	const struct kf_key_query all = { .limit = 100, .now = NOW };
+	struct kf_key_counts counts;
+	unsigned int count = 0;
+
+	assert_int_equal(kf_store_key_list(f->store, &all, count_row, &count), 0);
+	assert_int_equal(kf_store_key_count(f->store, NOW, &counts), 0);
+	assert_int_equal(counts.total, count);
+	assert_int_equal(counts.enabled + counts.disabled + counts.expired, count);
+	return count;
+}
+
+/* Its keys are there all at once, and those that were made meanwhile are behind them. */
+static void batch_is_there_all_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_key_row before = add_key(f, "before", false, KF_WALL_NEVER), row = before, after;
+	struct kf_key_batch_range range, found;
+
+	assert_int_equal(kf_store_batch_begin(f->store, 3, &range), 0);
+	assert_int_equal(range.first, before.seq + 1);
+	assert_int_equal(range.last, range.first + 2);
+	assert_int_equal(kf_store_batch_begin(f->store, 3, &found), -EEXIST);
+	for (int i = 0; i < 3; i++) {
+		snprintf(row.id, sizeof(row.id), "k_batch000000%c", (char)('0' + i));
+		row.seq = range.first + i;
+		row.expires = NOW - 1;
+		assert_int_equal(kf_store_key_add_at(f->store, &row), 0);
+		assert_int_equal(listed(f), 1);
+	}
+	after = add_key(f, "after", false, KF_WALL_NEVER);
+	assert_true(after.seq > range.last);
+	assert_int_equal(listed(f), 2);
+	reopen(f);
+	assert_int_equal(listed(f), 2);
+	assert_int_equal(kf_store_batch_get(f->store, &found), 0);
+	assert_int_equal(found.first, range.first);
+	assert_int_equal(kf_store_batch_end(f->store), 0);
+	assert_int_equal(listed(f), 5);
+	assert_int_equal(kf_store_batch_get(f->store, &found), 0);
+	assert_true(found.last < found.first);
+}
+
 static void total_follows_changes(void **state)
 {
 	struct fixture *f = *state;
@@ -780,6 +831,7 @@ int main(void)
 		TEST(rollback_undoes),
 		TEST(pages_are_what_matches),
 		TEST(total_follows_changes),
+		TEST(batch_is_there_all_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

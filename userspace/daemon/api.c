@@ -18,6 +18,7 @@
 #include "log.h"
 #include "loop.h"
 #include "why.h"
+#include "work.h"
 
 #define GUESTS_ARE_NICE 5
 
@@ -142,6 +143,7 @@ void kf_api_close(struct kf_daemon *daemon)
 	if (!api)
 		return;
 	kf_api_accept_close(api->accept);
+	kf_work_end(kf_loop_work(daemon)); /* and tells those that wait for it */
 	if (api->ask)
 		kf_ask_end(api->ask);
 	if (api->guests_run) {

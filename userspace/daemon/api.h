@@ -76,6 +76,7 @@ struct kf_api_request {
 	int status;
 	struct MHD_Response *response;
 	bool follow;
+	void *work; /* a handler's own, of a change that takes long */
 };
 
 /*
@@ -130,6 +131,15 @@ int kf_api_refuse_internal(struct kf_api_request *request, int err, const char *
 
 /* Answers with a ready response, whose reference is taken: text, streams. */
 int kf_api_answer(struct kf_api_request *request, int status, struct MHD_Response *response);
+
+/*
+ * A handler of a change that takes long returns this once its work has begun (work.h), and the
+ * request is answered by one of the functions here and kf_api_done(), in the loop's thread.
+ */
+#define KF_API_LATER 1
+void kf_api_done(struct kf_api_request *request, int err); /* as if the handler had returned @err */
+/* The same with what @fn returns, called in a reading thread: what takes long is to write it. */
+void kf_api_done_by(struct kf_api_request *request, kf_api_fn fn);
 
 /* Answers with the events from now on, without an end. */
 int kf_api_follow(struct kf_api_request *request);

@@ -6,6 +6,7 @@
 #include "api_server.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ struct exchange {
 	int uri_err;
 	bool begun;
 	bool handed_over; /* to a reading thread; it is answered when we hear of it again */
-	int err;	  /* that the reading thread met */
+	int err;	  /* that it met then */
+	kf_api_fn last;	  /* of a change that took long: makes its answer in a reading thread */
 	const struct kf_api_route *route;
 	char *name;
 	char *body;
@@ -313,18 +315,53 @@ static void read_in_thread(struct kf_api_job *job, struct kf_daemon *view, bool 
 					      "it took too long to read the answer");
 }
 
-static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connection *peer)
+static struct exchange *exchange_of(struct kf_api_request *request)
+{
+	return (struct exchange *)((char *)request - offsetof(struct exchange, request));
+}
+
+static void write_in_thread(struct kf_api_job *job, struct kf_daemon *view, bool ending)
+{
+	struct exchange *exchange = (struct exchange *)job;
+
+	exchange->err = exchange->last(&exchange->request);
+}
+
+void kf_api_done(struct kf_api_request *request, int err)
+{
+	struct exchange *exchange = exchange_of(request);
+
+	exchange->err = err;
+	kf_api_front_done(exchange->front, &exchange->job);
+}
+
+void kf_api_done_by(struct kf_api_request *request, kf_api_fn fn)
+{
+	struct exchange *exchange = exchange_of(request);
+
+	exchange->last = fn;
+	exchange->job.run = write_in_thread;
+	kf_api_pool_submit(exchange->front->api->pool, &exchange->job);
+}
+
+/* The connection is left alone until it is known what to answer. */
+static void set_aside(struct exchange *exchange, struct kf_api_connection *peer)
 {
 	exchange->job.front = exchange->front;
 	exchange->job.connection = exchange->request.connection;
 	exchange->job.access = peer ? peer->access : KF_API_READ;
 	exchange->job.uid = peer ? peer->uid : (uid_t)-1;
 	exchange->job.deadline_ns = kf_api_deadline(exchange->front->api);
-	exchange->job.run = read_in_thread;
 	exchange->handed_over = true;
 	if (peer)
 		peer->deadline_ns = KF_API_NO_DEADLINE;
 	MHD_suspend_connection(exchange->request.connection);
+}
+
+static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connection *peer)
+{
+	exchange->job.run = read_in_thread;
+	set_aside(exchange, peer);
 	kf_api_pool_submit(exchange->front->api->pool, &exchange->job);
 	return MHD_YES;
 }
@@ -362,7 +399,11 @@ static enum MHD_Result carry_out(struct exchange *exchange, struct kf_api_connec
 		return answer(exchange, peer, err);
 	if (!strcmp(exchange->route->method, "GET"))
 		return hand_over(exchange, peer);
-	return answer(exchange, peer, exchange->route->handle(&exchange->request));
+	err = exchange->route->handle(&exchange->request);
+	if (err != KF_API_LATER)
+		return answer(exchange, peer, err);
+	set_aside(exchange, peer);
+	return MHD_YES;
 }
 
 enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connection,

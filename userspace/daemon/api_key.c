@@ -11,8 +11,11 @@
 #include "api_key.h"
 #include "cleanup.h"
 #include "key.h"
+#include "key_batch.h"
+#include "loop.h"
 #include "reconcile.h"
 #include "why.h"
+#include "work.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
@@ -101,24 +104,105 @@ static int refuse(struct kf_api_request *request, int err, const struct kf_why *
 
 /* ---- create ---------------------------------------------------------------------------------- */
 
-struct made {
-	struct kf_reconcile *reconcile;
+/* A creation under way. Few keys are made at once, many in slices of the loop's spare time. */
+struct creation {
+	struct kf_work_item item;
+	struct kf_api_request *request;
+	struct kf_key_batch *batch;
+	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
+	uint32_t allow_count;
+	struct kf_why why;
 	json_t *array;
 };
 
+static void creation_free(struct creation *creation)
+{
+	kf_key_batch_close(creation->batch);
+	json_decref(creation->array);
+	free(creation);
+}
+KF_CLEANUP_DEFINE(struct creation, creation_free)
+
+/* Nothing was asked of it yet: what there is to show is what was wished. */
 static int append_made(void *context, const struct kf_key_row *row, const char *text)
 {
-	struct made *made = context;
-	struct kf_key key;
+	struct creation *creation = context;
+	struct kf_key key = { .row = *row, .allow_count = creation->allow_count };
 	json_t *object;
-	int err = kf_key_view(made->reconcile, row, &key);
 
-	if (err)
-		return err;
+	memcpy(key.allow, creation->allow, sizeof(key.allow));
 	object = key_json(&key);
-	if (!object || json_object_set_new(object, "key", json_string(text)))
-		err = -ENOMEM;
-	return json_array_append_new(made->array, object) ? -ENOMEM : err;
+	if (!object || json_object_set_new(object, "key", json_string(text))) {
+		json_decref(object);
+		return -ENOMEM;
+	}
+	return json_array_append_new(creation->array, object) ? -ENOMEM : 0;
+}
+
+static int answer_made(struct kf_api_request *request)
+{
+	_cleanup_(creation_freep) struct creation *creation = request->work;
+	int err;
+
+	request->work = NULL;
+	err = kf_key_batch_each(creation->batch, append_made, creation);
+	return err
+		       ?: kf_api_reply(request, MHD_HTTP_CREATED,
+				       json_pack("{s:o}", "keys", TAKE_PTR(creation->array)));
+}
+
+static int make_some(struct kf_work_item *item)
+{
+	struct creation *creation = (struct creation *)item;
+
+	return kf_key_batch_step(creation->batch, &creation->why);
+}
+
+static void end_creation(struct kf_work_item *item, int result)
+{
+	_cleanup_(creation_freep) struct creation *creation = (struct creation *)item;
+	struct kf_api_request *request = creation->request;
+
+	if (!result) {
+		request->work = TAKE_PTR(creation);
+		kf_api_done_by(request, answer_made);
+		return;
+	}
+	if (result == -ECANCELED)
+		result = kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
+				       "ask again when it runs",
+				       "keyfilterd is ending, and none of the keys is made");
+	else
+		result = refuse(request, result, &creation->why);
+	kf_api_done(request, result);
+}
+
+static int begin_creation(struct kf_api_request *request, const struct kf_key_wish *wish,
+			  uint32_t count)
+{
+	_cleanup_(creation_freep) struct creation *creation = calloc(1, sizeof(*creation));
+	int more;
+
+	if (!creation)
+		return -ENOMEM;
+	creation->item = (struct kf_work_item){ .step = make_some, .done = end_creation };
+	creation->request = request;
+	creation->array = json_array();
+	creation->allow_count = wish->allow_count;
+	memcpy(creation->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
+	more = kf_key_batch_open(&creation->batch, request->daemon->reconcile, wish, count,
+				 &creation->why);
+	if (!more && count > KF_KEY_BATCH_SMALL) {
+		kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(creation)->item);
+		return KF_API_LATER;
+	}
+	more = more ? more : 1;
+	while (more > 0)
+		more = kf_key_batch_step(creation->batch, &creation->why);
+	if (more)
+		return refuse(request, more, &creation->why);
+	request->work = TAKE_PTR(creation);
+	return answer_made(request);
 }
 
 static int take_quantity(struct kf_api_request *request, const json_t *value, uint32_t *quantity)
@@ -143,11 +227,8 @@ int kf_api_key_create(struct kf_api_request *request)
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
 		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
 	};
-	_cleanup_json_ json_t *array = json_array();
-	struct made made = { .reconcile = request->daemon->reconcile, .array = array };
 	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
 	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs };
-	struct kf_why why = { 0 };
 	uint32_t count = 1;
 	int err;
 
@@ -157,12 +238,7 @@ int kf_api_key_create(struct kf_api_request *request)
 	err = err ?: kf_api_key_take_expires(request, expires, &wish.expires);
 	err = err ?: kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
 	err = err ?: kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
-	if (err)
-		return err;
-	err = kf_key_create(request->daemon->reconcile, &wish, count, append_made, &made, &why);
-	if (err)
-		return refuse(request, err, &why);
-	return kf_api_reply(request, MHD_HTTP_CREATED, json_pack("{s:o}", "keys", TAKE_PTR(array)));
+	return err ?: begin_creation(request, &wish, count);
 }
 
 /* ---- list, show ------------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "cleanup.h"
 #include "reconcile.h"
 #include "why.h"
@@ -70,6 +71,16 @@ static struct kf_api_job *pick(struct kf_api_pool *pool)
 	return found;
 }
 
+/* What a view is gone by: what ends is compared with the time as the loop has it. */
+static int ask_time(struct kf_daemon *daemon, void *context)
+{
+	struct kf_reconcile *reconcile = context;
+
+	reconcile->walltime = daemon->reconcile->walltime;
+	reconcile->clock = daemon->reconcile->clock;
+	return 0;
+}
+
 /* The loop's members are left out, so that a handler which wants one fails in its first test. */
 static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_reconcile *reconcile)
 {
@@ -78,7 +89,6 @@ static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_r
 	*reconcile = (struct kf_reconcile){
 		.store = reader->store,
 		.maps = daemon->maps,
-		.clock = kf_reconcile_now(),
 	};
 	*view = (struct kf_daemon){
 		.settings = daemon->settings,
@@ -92,6 +102,8 @@ static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_r
 		.events = daemon->events,
 		.ask = reader->pool->api->ask,
 	};
+	if (kf_ask(view, ask_time, reconcile))
+		reconcile->clock = kf_reconcile_now(); /* the daemon ends, and so does the job */
 }
 
 static void carry_out(struct reader *reader, struct kf_api_job *job, bool ending)

@@ -148,6 +148,8 @@ int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why
 		return kf_api_refuse_why(request, MHD_HTTP_NOT_FOUND, "not_found", why);
 	case -EINVAL:
 		return kf_api_refuse_why(request, MHD_HTTP_BAD_REQUEST, "bad_value", why);
+	case -EBUSY:
+		return kf_api_refuse_why(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", why);
 	case -ENOSPC:
 	case -E2BIG:
 		return kf_api_refuse_why(request, MHD_HTTP_INSUFFICIENT_STORAGE, "full", why);

@@ -39,6 +39,7 @@ struct kf_key {
 
 /* A new key's text: "sk-" + 48 characters of getrandom(2), each of 62 equally likely. */
 int kf_key_text(char text[static KF_KEY_TEXT_SIZE]);
+int kf_key_id(char id[static KF_KEY_ID_SIZE]); /* "k_" + 12 of the same characters */
 /* What may be shown of it, and what stands for it in store and maps. */
 void kf_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask);
 void kf_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
@@ -59,8 +60,8 @@ struct kf_key_wish {
 typedef int (*kf_key_made_fn)(void *context, const struct kf_key_row *row, const char *text);
 
 /*
- * Makes @quantity keys in one transaction; names get "-1" to "-N" when there are several. All or
- * nothing, until @made is called.
+ * Makes @quantity keys; names get "-1" to "-N" when there are several. All or
+ * nothing, until @made is called. Does not return before, so it is for few: see key_batch.h.
  */
 int kf_key_create(struct kf_reconcile *reconcile, const struct kf_key_wish *wish, uint32_t quantity,
 		  kf_key_made_fn made, void *context, struct kf_why *why);
@@ -118,7 +119,8 @@ int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_
 int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace_ns,
 		  char text[static KF_KEY_TEXT_SIZE], struct kf_why *why);
 
-/* Forgets old secrets whose grace is over, at most @limit. Called by kf_reconcile_expire(). */
+/* Forgets old secrets whose grace is over, at most @limit: 0, 1 when there may be more, or -errno.
+ */
 int kf_key_expire(struct kf_reconcile *reconcile, uint32_t limit);
 
 #endif

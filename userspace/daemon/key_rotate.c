@@ -275,28 +275,42 @@ static int collect_over(void *context, const struct kf_credential_row *row)
 	return 0;
 }
 
-/* The kernel refuses it by its time already, so the order serves only the slot: as in delete. */
-static int forget(struct kf_reconcile *reconcile, const struct kf_credential_row *credential)
+struct gone {
+	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
+	uint32_t allow_count;
+};
+
+/* Out of the store; within the transaction. */
+static int forget(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+		  struct gone *gone)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	struct kf_key_state state;
 	struct kf_key_row row;
 	int err = kf_store_key_of_slot(reconcile->store, credential->slot, &row);
 
-	if (!err)
-		err = kf_key_slot_state(reconcile, &row, &state);
-	if (!err)
-		err = kf_store_begin(reconcile->store);
+	err = err
+		      ?: kf_store_key_allow_get(reconcile->store, row.seq, gone->allow,
+						&gone->allow_count);
 	if (err)
 		return err;
 	kf_key_slot_keep_counts(reconcile, credential->slot, &row);
 	err = kf_store_credential_remove(reconcile->store, credential->slot);
-	if (!err)
-		err = kf_store_key_counts(reconcile->store, &row);
-	if (!err)
-		err = kf_store_commit(reconcile->store);
-	if (!err)
-		kf_key_slot_drop(reconcile, credential, state.allow, state.allow_count);
+	return err ?: kf_store_key_counts(reconcile->store, &row);
+}
+
+/*
+ * One transaction for all. The kernel refuses them by their time already, so the order serves only
+ * the slots: as in delete.
+ */
+static int forget_all(struct kf_reconcile *reconcile, const struct over *over, struct gone *gone)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
+	int err = kf_store_begin(reconcile->store);
+
+	for (uint32_t i = 0; !err && i < over->count; i++)
+		err = forget(reconcile, &over->rows[i], &gone[i]);
+	err = err ?: kf_store_commit(reconcile->store);
+	for (uint32_t i = 0; !err && i < over->count; i++)
+		kf_key_slot_drop(reconcile, &over->rows[i], gone[i].allow, gone[i].allow_count);
 	return err;
 }
 
@@ -304,14 +318,16 @@ int kf_key_expire(struct kf_reconcile *reconcile, uint32_t limit)
 {
 	_cleanup_free_ struct kf_credential_row *rows = calloc(limit, sizeof(*rows));
 	const struct kf_clock now = kf_reconcile_time(reconcile);
+	_cleanup_free_ struct gone *gone = calloc(limit, sizeof(*gone));
 	struct over over = { .rows = rows };
 	int err;
 
-	if (!rows)
+	if (!rows || !gone)
 		return -ENOMEM;
 	err = kf_store_credential_expired(reconcile->store, now.wall_ns - now.doubt_ns, limit,
 					  collect_over, &over);
-	for (uint32_t i = 0; !err && i < over.count; i++)
-		err = forget(reconcile, &rows[i]);
-	return err;
+	if (err || !over.count)
+		return err;
+	err = forget_all(reconcile, &over, gone);
+	return err ?: over.count == limit;
 }

@@ -180,8 +180,8 @@ static int drop_entries(struct kf_reconcile *reconcile, const struct kf_credenti
  * needed any more, since the status refuses before the list is looked at. What fails keeps the slot
  * from its next owner, who would inherit it.
  */
-void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
-		      const struct kf_cidr *allow, uint32_t allow_count)
+bool kf_key_slot_clear(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+		       const struct kf_cidr *allow, uint32_t allow_count)
 {
 	const struct kf_hold *hold = kf_hold_find(reconcile->holds, credential->key);
 	struct kf_maps *maps = reconcile->maps;
@@ -198,10 +198,17 @@ void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential
 		err = err ?: drop_entries(reconcile, credential, hold->allow, hold->allow_count);
 	if (err) {
 		kf_mend_note(reconcile, KF_MEND_KEYS, err);
-		return;
+		return false;
 	}
 	kf_maps_slot_status(maps, credential->slot, KF_KEY_FREE);
-	kf_slotpool_give(reconcile->slots, credential->slot);
+	return true;
+}
+
+void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+		      const struct kf_cidr *allow, uint32_t allow_count)
+{
+	if (kf_key_slot_clear(reconcile, credential, allow, allow_count))
+		kf_slotpool_give(reconcile->slots, credential->slot);
 }
 
 void kf_key_slot_keep_counts(const struct kf_reconcile *reconcile, uint32_t slot,

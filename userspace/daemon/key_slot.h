@@ -62,6 +62,10 @@ void kf_key_slot_status(struct kf_reconcile *reconcile, const struct kf_key_stat
 void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
 		      const struct kf_cidr *allow, uint32_t allow_count);
 
+/* The same, but the slot stays taken. False: it could not be emptied, and must stay so. */
+bool kf_key_slot_clear(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+		       const struct kf_cidr *allow, uint32_t allow_count);
+
 /* Adds what was counted on a credential to its key's row, before the credential goes. */
 void kf_key_slot_keep_counts(const struct kf_reconcile *reconcile, uint32_t slot,
 			     struct kf_key_row *row);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,6 +20,7 @@
 #include "netlink.h"
 #include "penalty.h"
 #include "reconcile.h"
+#include "work.h"
 
 #define SECOND_US      1000000ull
 #define SWEEP_PAUSE_US 2000ull /* between slices of the flow sweep */
@@ -39,6 +41,10 @@ struct kf_loop {
 	sd_event_source *on_cut;
 	sd_event_source *after_all;
 	uint64_t sweep_took_us;
+	struct kf_work *work;
+	struct kf_work_item expiry; /* a slice of the removal of what has expired */
+	struct kf_daemon *daemon;
+	bool expiring; /* it is being worked on */
 	struct kf_cut *cut;
 	bool cutting;		 /* a walk is under way */
 	uint64_t cut_took_us;	 /* by it so far */
@@ -71,9 +77,38 @@ static int settle(struct kf_daemon *daemon)
 	return 0;
 }
 
+#define LATER 1 /* what became of a job is known when its work is done */
+
+static void note_result(struct kf_loop *loop, size_t i, int err);
+
+static struct kf_loop *loop_of(struct kf_work_item *item)
+{
+	return (struct kf_loop *)((char *)item - offsetof(struct kf_loop, expiry));
+}
+
+static int expire_some(struct kf_work_item *item)
+{
+	return kf_reconcile_expire(loop_of(item)->daemon->reconcile);
+}
+
+static void end_expiry(struct kf_work_item *item, int result)
+{
+	struct kf_loop *loop = loop_of(item);
+
+	loop->expiring = false;
+	if (result != -ECANCELED)
+		note_result(loop, EXPIRY_JOB, result);
+}
+
 static int expire(struct kf_daemon *daemon)
 {
-	return kf_reconcile_expire(daemon->reconcile);
+	struct kf_loop *loop = daemon->loop;
+
+	if (!loop->expiring) {
+		loop->expiring = true;
+		kf_work_add(loop->work, &loop->expiry);
+	}
+	return LATER;
 }
 
 static int watch_penalties(struct kf_daemon *daemon)
@@ -110,17 +145,22 @@ static const struct job {
 	[PENALTY_JOB] = { "the watch over penalties", 1, watch_penalties },
 };
 
-static void run_job(struct kf_daemon *daemon, size_t i)
+static void note_result(struct kf_loop *loop, size_t i, int err)
 {
-	struct kf_loop *loop = daemon->loop;
-	int err = jobs[i].run(daemon);
-
 	if (err < 0 && err != loop->last_err[i])
 		kf_log_error("%s failed: %s; it is tried again every %u s", jobs[i].what,
 			     strerror(-err), jobs[i].period);
 	else if (!err && loop->last_err[i])
 		kf_log_notice("%s works again", jobs[i].what);
 	loop->last_err[i] = err < 0 ? err : 0;
+}
+
+static void run_job(struct kf_daemon *daemon, size_t i)
+{
+	int err = jobs[i].run(daemon);
+
+	if (err <= 0)
+		note_result(daemon->loop, i, err);
 }
 
 static int on_second(sd_event_source *source, uint64_t usec, void *context)
@@ -331,7 +371,10 @@ static void tell_cut(void *context, const struct kf_event *event)
 
 static int add_cut(struct kf_daemon *daemon, struct kf_loop *loop)
 {
-	int err = kf_cut_open(&loop->cut, daemon->maps, tell_cut, daemon);
+	int err = kf_work_open(&loop->work, loop->event);
+
+	if (err >= 0)
+		err = kf_cut_open(&loop->cut, daemon->maps, tell_cut, daemon);
 
 	if (err >= 0)
 		err = sd_event_add_time(loop->event, &loop->on_cut, CLOCK_MONOTONIC, 0, 1, on_cut,
@@ -349,6 +392,8 @@ int kf_loop_open(struct kf_daemon *daemon)
 	if (!loop)
 		return -ENOMEM;
 	loop->clock_fd = -1;
+	loop->daemon = daemon;
+	loop->expiry = (struct kf_work_item){ .step = expire_some, .done = end_expiry };
 	daemon->loop = loop;
 	err = sd_event_new(&loop->event);
 	if (err >= 0)
@@ -378,6 +423,7 @@ void kf_loop_close(struct kf_daemon *daemon)
 	sd_event_source_disable_unref(loop->on_sweep);
 	sd_event_source_disable_unref(loop->on_cut);
 	sd_event_source_disable_unref(loop->after_all);
+	kf_work_close(loop->work);
 	sd_event_unref(loop->event);
 	if (loop->clock_fd >= 0)
 		close(loop->clock_fd);
@@ -399,6 +445,11 @@ void kf_loop_stop(struct kf_daemon *daemon)
 sd_event *kf_loop_event(const struct kf_daemon *daemon)
 {
 	return daemon->loop->event;
+}
+
+struct kf_work *kf_loop_work(const struct kf_daemon *daemon)
+{
+	return daemon->loop->work;
 }
 
 const struct kf_cut *kf_loop_cut(const struct kf_daemon *daemon)

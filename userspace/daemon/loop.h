@@ -27,6 +27,11 @@ void kf_loop_stop(struct kf_daemon *daemon);
 /* For sources of one's own; borrowed. */
 sd_event *kf_loop_event(const struct kf_daemon *daemon);
 
+struct kf_work;
+
+/* For what takes long; borrowed. */
+struct kf_work *kf_loop_work(const struct kf_daemon *daemon);
+
 struct kf_cut;
 
 /* What became of the walks over revoked requests; borrowed. */

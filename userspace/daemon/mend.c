@@ -63,7 +63,8 @@ static void mend_all(struct kf_reconcile *reconcile)
 	struct kf_mend *mend = &reconcile->mend;
 
 	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
-		int err = mend->parts & part ? mend_part(reconcile, part) : -EALREADY;
+		bool making = part == KF_MEND_KEYS && reconcile->making; /* half of them is there */
+		int err = mend->parts & part && !making ? mend_part(reconcile, part) : -EALREADY;
 
 		if (err == -EALREADY)
 			continue;

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "cut.h"
 #include "key.h"
+#include "key_batch.h"
 #include "mapdiff.h"
 #include "source.h"
 #include "why.h"
@@ -17,7 +18,8 @@
 #define CLOCK_TRIES	  8
 #define KEY_SLACK_NS	  1000000   /* the clock may be off by so much before keys are corrected */
 #define SOURCE_SLACK_NS	  100000000 /* and sources: correcting them reads them all */
-#define EXPIRE_AT_ONCE	  256
+#define SOURCES_AT_ONCE	  8	    /* in a slice of a millisecond or two */
+#define SECRETS_AT_ONCE	  32
 #define WALLTIME_WRITE_NS 3600000000000ll
 #define NS_PER_S	  1000000000ull
 
@@ -201,12 +203,14 @@ static int note_lapsed(struct kf_reconcile *reconcile)
 int kf_reconcile_expire(struct kf_reconcile *reconcile)
 {
 	int err = note_lapsed(reconcile);
+	int more;
 
-	if (!kf_walltime_is_sure(&reconcile->walltime))
-		return err; /* what is deleted does not come back when the clock is corrected */
-	if (!err)
-		err = kf_source_expire(reconcile, EXPIRE_AT_ONCE);
-	return err ? err : kf_key_expire(reconcile, EXPIRE_AT_ONCE);
+	if (!err && !kf_walltime_is_sure(&reconcile->walltime))
+		more = 0; /* what is deleted does not come back when the clock is corrected */
+	else
+		more = err ?: kf_source_expire(reconcile, SOURCES_AT_ONCE) ?:
+			      kf_key_expire(reconcile, SECRETS_AT_ONCE);
+	return more ?: kf_key_batch_clean(reconcile);
 }
 
 /* ---- services -------------------------------------------------------------------------------- */
@@ -498,6 +502,19 @@ static int pass_iface(void *context, const struct kf_iface_row *row)
 	return 0;
 }
 
+/*
+ * Many keys that were being made when the daemon died. Where they cannot be removed now, for the
+ * disk is full, they stay hidden and their places taken until the housekeeping can.
+ */
+static void remove_unfinished(struct kf_reconcile *reconcile)
+{
+	int more = 1;
+
+	reconcile->leftover = true;
+	while (more > 0)
+		more = kf_key_batch_clean(reconcile);
+}
+
 static int start(struct kf_reconcile *reconcile, struct kf_why *why)
 {
 	static const char log[] = "see the kernel log";
@@ -506,6 +523,8 @@ static int start(struct kf_reconcile *reconcile, struct kf_why *why)
 	err = err
 		      ?: explain(reconcile, kf_store_iface_each(reconcile->store, pass_iface, NULL),
 				 "interfaces", log, why);
+	if (!err)
+		remove_unfinished(reconcile);
 	err = err ?: kf_reconcile_keys(reconcile, why);
 	err = err
 		      ?: explain(reconcile, kf_reconcile_sources(reconcile), "sources",

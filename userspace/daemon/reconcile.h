@@ -23,6 +23,7 @@
 #include "store.h"
 #include "walltime.h"
 
+struct kf_key_batch;
 struct kf_why;
 
 struct kf_reconcile {
@@ -42,6 +43,8 @@ struct kf_reconcile {
 	struct kf_clock source_clock; /* and those of sources */
 	int64_t lapsed_until;	      /* wall clock: keys that expired up to then have been seen */
 	unsigned int revoked; /* KF_CUT_* of cut.h since the loop looked: requests must end */
+	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
+	bool leftover;		     /* the store may have keys of a batch that was not finished */
 	uint64_t flow_idle_ns;
 	uint64_t flows_live;		   /* by the last complete sweep; approximate */
 	struct kf_maps_cursor flow_cursor; /* of the sweep that goes on */
@@ -70,8 +73,9 @@ int kf_reconcile_clock(struct kf_reconcile *reconcile);
 
 /*
  * Housekeeping: removes what has expired from the store and the maps (sources, the old secrets of
- * rotated keys), at most some hundred of each a call, and notes in reconcile->revoked that keys
- * have. Call every second: what is silent is cut by so much late.
+ * rotated keys), and what an unfinished batch of keys has left, a few of each a call, and notes in
+ * reconcile->revoked that keys have expired. 1: call again soon; 0: in a second, for what is silent
+ * is cut by so much late.
  */
 int kf_reconcile_expire(struct kf_reconcile *reconcile);
 

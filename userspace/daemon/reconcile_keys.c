@@ -75,6 +75,25 @@ static int want_slot(void *context, const struct kf_slot_row *row)
 	return 0;
 }
 
+/* Of a batch that is not whole: not wanted, but nobody else's. */
+static int keep_place(void *context, const struct kf_credential_row *row)
+{
+	struct keys *keys = context;
+
+	if (row->slot < keys->slots && !keys->wanted[row->slot].present)
+		kf_slotpool_mark(keys->pool, row->slot);
+	return 0;
+}
+
+static int keep_places(struct keys *keys)
+{
+	struct kf_store *store = keys->reconcile->store;
+	struct kf_key_batch_range range;
+	int err = kf_store_batch_get(store, &range);
+
+	return err ?: kf_store_batch_each(store, &range, UINT32_MAX, keep_place, keys);
+}
+
 static int want_block(struct keys *keys, uint32_t slot, const struct kf_cidr *cidr)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
@@ -132,6 +151,8 @@ static int read_store(struct keys *keys)
 		err = kf_store_slot_allow_each(store, want_allow, keys);
 	if (!err)
 		err = want_held(keys);
+	if (!err)
+		err = keep_places(keys);
 	if (err)
 		return kf_why_set(keys->why, err,
 				  "cannot read the keys: %s; restore keyfilter.db from a backup, "

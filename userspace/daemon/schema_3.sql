@@ -25,3 +25,11 @@ CREATE TABLE state (
 	clock   INTEGER NOT NULL
 ) STRICT;
 INSERT INTO state VALUES (1, 0, 0, '', 0);
+
+-- At most one row: keys whose seq is from first to last are being made and are not there yet, neither
+-- listed nor counted. When all of them are stored the row goes; a start that finds it removes them.
+CREATE TABLE key_batch (
+	one   INTEGER PRIMARY KEY CHECK (one = 1),
+	first INTEGER NOT NULL CHECK (first > 0),
+	last  INTEGER NOT NULL CHECK (last >= first)
+) STRICT;

@@ -98,6 +98,12 @@ void kf_slotpool_give(struct kf_slotpool *pool, uint32_t slot)
 	pool->resting++;
 }
 
+void kf_slotpool_put_back(struct kf_slotpool *pool, uint32_t slot)
+{
+	if (pool && slot < pool->slots && pool->state[slot] == TAKEN)
+		kf_slotpool_give(pool, slot);
+}
+
 void kf_slotpool_return(struct kf_slotpool *pool, uint32_t slot)
 {
 	assert(slot < pool->slots && pool->state[slot] == TAKEN);

@@ -21,6 +21,8 @@ int kf_slotpool_take(struct kf_slotpool *pool, uint32_t *slot); /* -ENOSPC: none
 void kf_slotpool_mark(struct kf_slotpool *pool, uint32_t slot); /* taken already, found at start */
 void kf_slotpool_give(struct kf_slotpool *pool, uint32_t slot); /* its tag is out of kf_tags */
 void kf_slotpool_rest(struct kf_slotpool *pool);		/* all that are free rest first */
+/* The same, if it is taken; a pool that is NULL is fine. */
+void kf_slotpool_put_back(struct kf_slotpool *pool, uint32_t slot);
 void kf_slotpool_return(struct kf_slotpool *pool, uint32_t slot); /* taken, but never used */
 
 #endif

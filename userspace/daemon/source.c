@@ -397,5 +397,5 @@ int kf_source_expire(struct kf_reconcile *reconcile, uint32_t limit)
 	reconcile->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
 	for (uint32_t i = 0; !err && i < expired.count; i++)
 		bring_back(reconcile, &rows[i].cidr);
-	return err;
+	return err ?: expired.count == limit;
 }

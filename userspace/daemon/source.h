@@ -22,7 +22,7 @@ int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *ro
 /* Removes what is denied and what is allowed of exactly this block. -ENOENT: neither. */
 int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
 		     struct kf_why *why);
-/* Removes those whose time has come, at most @limit. */
+/* Removes those whose time has come, at most @limit: 0, 1 when there may be more, or -errno. */
 int kf_source_expire(struct kf_reconcile *reconcile, uint32_t limit);
 
 #endif

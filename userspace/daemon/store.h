@@ -255,6 +255,7 @@ struct kf_key_counts {
 
 int kf_store_key_add(struct kf_store *store,
 		     struct kf_key_row *row); /* sets row->seq and revision */
+int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row); /* with the seq it has */
 /* By seq; the revision becomes another. counts: past_* alone, and the revision stays. */
 int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row);
 int kf_store_key_counts(struct kf_store *store, const struct kf_key_row *row);
@@ -269,6 +270,23 @@ int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query,
 int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts *counts);
 /* Did a key, or one of its older secrets, expire after @since and up to @now? Costs no scan. */
 int kf_store_key_lapsed(struct kf_store *store, int64_t since, int64_t now, bool *any);
+
+/*
+ * Many keys, all or none, in several transactions: store_batch.c. begin, inside one, reserves as
+ * many numbers (seq) as @quantity and notes them: keys with these are hidden from listing, counting
+ * and slots until end, and are added by kf_store_key_add_at(). At most one at a time (-EEXIST).
+ */
+struct kf_key_batch_range {
+	int64_t first, last; /* last < first: there is none */
+};
+int kf_store_batch_begin(struct kf_store *store, uint32_t quantity,
+			 struct kf_key_batch_range *range);
+int kf_store_batch_note(struct kf_store *store, const struct kf_key_batch_range *range);
+int kf_store_batch_end(struct kf_store *store);
+int kf_store_batch_get(struct kf_store *store, struct kf_key_batch_range *range);
+/* key and slot of credentials in @range that are stored, at most @limit. */
+int kf_store_batch_each(struct kf_store *store, const struct kf_key_batch_range *range,
+			uint32_t limit, kf_credential_fn fn, void *context);
 
 /* The whole allow list of a key, replaced; and read, at most KF_KEY_ALLOW_MAX blocks. */
 int kf_store_key_allow_set(struct kf_store *store, int64_t seq, const struct kf_cidr *cidrs,

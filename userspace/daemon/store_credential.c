@@ -108,7 +108,9 @@ int kf_store_credential_any(struct kf_store *store, bool *any)
 	"SELECT c.slot, c.key, c.tag, c.until, k.disabled, k.expires, k.rpm, "                     \
 	"k.rpm_burst, " CURRENT allow
 #define ALL(allow)                                                                                 \
-	SLOTS(allow) " FROM credential c CROSS JOIN api_key k ON k.seq = c.key ORDER BY c.slot"
+	SLOTS(allow)                                                                               \
+	" FROM credential c CROSS JOIN api_key k ON k.seq = c.key WHERE " KF_SQL_THERE(            \
+		"k.seq") " ORDER BY c.slot"
 #define TIMED(allow)                                                                               \
 	SLOTS(allow)                                                                               \
 	" FROM api_key k CROSS JOIN credential c ON c.key = k.seq "                                \
@@ -171,9 +173,9 @@ int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *
 
 int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q =
-		kf_sql_begin(store, "SELECT c.slot, c.key, a.addr, a.prefix_len FROM key_allow a "
-				    "JOIN credential c ON c.key = a.key");
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "SELECT c.slot, c.key, a.addr, a.prefix_len FROM key_allow a "
+		       "JOIN credential c ON c.key = a.key WHERE " KF_SQL_THERE("a.key"));
 	struct kf_cidr cidr;
 	uint32_t slot;
 	int64_t key;

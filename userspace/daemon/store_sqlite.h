@@ -20,7 +20,7 @@
 #include "cleanup.h"
 #include "store.h"
 
-#define KF_SQL_STATEMENTS 64
+#define KF_SQL_STATEMENTS 96
 #define KF_STORE_FILE	  "keyfilter.db"
 #define KF_STORE_FILES	  3 /* itself, -wal, -shm */
 
@@ -102,6 +102,11 @@ void kf_sql_text_in(struct kf_sql *q, const char *column, char *out, size_t size
 void kf_sql_blob_in(struct kf_sql *q, const char *column, void *out, size_t size);
 /* addr and prefix_len, in this order: a block without bits behind its prefix. */
 void kf_sql_cidr(struct kf_sql *q, struct kf_cidr *cidr);
+
+/* Is the key with this seq there, and not one of a batch that is not whole? store_batch.c */
+#define KF_SQL_THERE(seq)                                                                          \
+	seq " NOT BETWEEN (SELECT coalesce(max(first), 0) FROM key_batch) AND "                    \
+	    "(SELECT coalesce(max(last), -1) FROM key_batch)"
 
 #define KF_SQL_WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
