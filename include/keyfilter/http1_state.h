@@ -22,7 +22,7 @@
  */
 #define KF_HTTP1_LINE_MAX   8190u /* bytes of the request line, or of a field line, without CRLF */
 #define KF_HTTP1_FIELDS_MAX 100
-#define KF_HTTP1_EMPTY_MAX  1 /* empty lines before a request line; two are an empty head to some */
+#define KF_HTTP1_EMPTY_MAX  1 /* before a request line; some servers take two for an empty head */
 #define KF_METHOD_LEN_MAX   16
 #define KF_HTTP1_BUFFER	    (2 * KF_HEAD_MAX + 128) /* the buffer always has this capacity */
 
