@@ -13,6 +13,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <bpf/bpf.h>
 
@@ -552,12 +554,63 @@ static void every_failure_is_mended(void **state)
 			try_all(f, &operations[o], &faults[i]);
 }
 
+/* In a process of its own: operations on a disk that fails now and then, until it is killed. */
+static void run_until_killed(struct fixture *f, unsigned int seed)
+{
+	struct world w = { .f = f };
+
+	srandom(seed);
+	if (start(f))
+		_exit(1);
+	make_keys(&w);
+	make_sources(f);
+	make_services(f);
+	for (;;) {
+		unsigned long count = sizeof(operations) / sizeof(operations[0]);
+		const struct fault *fault = &faults[random() % 3]; /* those of the disk */
+
+		failing_vfs.done_all_the_same = fault->done_all_the_same;
+		failing_vfs_fail((unsigned long)random() % 20, fault->goes_on, fault->code);
+		operations[(unsigned long)random() % count].run(&w);
+		all_is_well();
+		if (random() % 2)
+			mend(f);
+	}
+}
+
+/* SIGKILL at any instant, with whatever a failing disk has of it: the next start makes them agree.
+ */
+static void killed_while_failing_is_mended(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	pid_t pid;
+
+	NEEDS_ROOT();
+	for (unsigned int round = 0; round < 10; round++) {
+		clear(f);
+		stop(f);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (!pid)
+			run_until_killed(f, round);
+		usleep(60000 + 7000 * round);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGKILL);
+		OK(f, start(f));
+		assert_maps_are_right(f);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_failure_is_mended),
+		TEST(killed_while_failing_is_mended),
 	};
 
 	failing_vfs_open();
