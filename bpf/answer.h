@@ -19,82 +19,12 @@
 #include "count.h"
 #include "flow.h"
 #include "ingress.h"
+#include "reply.h"
 #include "service.h"
-#include "turn.h"
 
-#define KF_LINGER_TICKS	    28		/* of kf_flow.seen: 30 seconds */
-#define KF_LINGER_BYTES	    (64u << 20) /* discarded behind the refused request's first byte */
-#define KF_ANSWER_REPEAT    190		/* of answer_ms: 200 milliseconds */
-#define KF_ANSWER_TEXT_MASK 1023
-
-/* The clock of kf_flow.answer_ms: about milliseconds. */
-static __always_inline __u32 kf_answer_ms(void)
-{
-	return bpf_ktime_get_coarse_ns() >> 20;
-}
-
-/* ---- the text -------------------------------------------------------------------------------- */
-
-/* Room for @digits bytes at @off of @len? Then it can be used as an index. */
-static __always_inline bool kf_answer_field(__u32 off, __u32 digits, __u32 len)
-{
-	return off && off + digits <= len;
-}
-
-static __always_inline void kf_answer_id(__u8 *text, __u64 id)
-{
-#pragma unroll
-	for (int i = 0; i < KF_ANSWER_ID_DIGITS; i++) {
-		__u8 digit = id >> (60 - 4 * i) & 15;
-
-		text[i] = digit + (digit < 10 ? '0' : 'a' - 10);
-	}
-}
-
-/* Right-aligned, with spaces before, which the value of a field may have. */
-static __always_inline void kf_answer_retry(__u8 *text, __u32 seconds)
-{
-#pragma unroll
-	for (int i = KF_ANSWER_RETRY_DIGITS - 1; i >= 0; i--) {
-		text[i] = seconds || i == KF_ANSWER_RETRY_DIGITS - 1 ? '0' + seconds % 10 : ' ';
-		seconds /= 10;
-	}
-}
-
-/* Writes the answer for @flow to the payload of the image. Its length; 0: there is none. */
-__noinline int kf_answer_compose(struct kf_flow *flow)
-{
-	struct kf_turn_image *image = kf_turn_scratch();
-	struct kf_answer *answer;
-	__u32 index, len, off;
-
-	if (!flow || !image)
-		return 0;
-	index = kf_answer_index(flow->reason, flow->detail, flow->protocol);
-	answer = bpf_map_lookup_elem(&kf_answers, &index);
-	if (!answer)
-		return 0;
-	len = flow->answer_flags & KF_ANSWER_NO_BODY ? answer->head_len : answer->len;
-	if (!len || len > KF_ANSWER_TEXT_MAX)
-		return 0;
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < KF_ANSWER_TEXT_MAX; i += 8)
-		*(__u64 *)(image->payload + i) = *(__u64 *)(answer->text + i);
-	off = answer->id_off;
-	KF_LAUNDER(off);
-	if (kf_answer_field(off, KF_ANSWER_ID_DIGITS, len))
-		kf_answer_id(image->payload + (off & KF_ANSWER_TEXT_MASK), flow->request_id);
-	off = answer->retry_off;
-	KF_LAUNDER(off);
-	if (kf_answer_field(off, KF_ANSWER_RETRY_DIGITS, len))
-		kf_answer_retry(image->payload + (off & KF_ANSWER_TEXT_MASK), flow->retry_after);
-	off = len;
-	KF_LAUNDER(off);
-	off &= KF_ANSWER_TEXT_MASK;
-	__builtin_memset(image->payload + off, 0,
-			 4); /* for the checksum, which takes whole words */
-	return len;
-}
+#define KF_LINGER_TICKS	 28	     /* of kf_flow.seen: 30 seconds */
+#define KF_LINGER_BYTES	 (64u << 20) /* discarded behind the refused request's first byte */
+#define KF_ANSWER_REPEAT 190	     /* of answer_ms: 200 milliseconds */
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
 
@@ -170,30 +100,14 @@ static __always_inline bool kf_answer_cut(struct __sk_buff *skb, struct kf_packe
 	return turned;
 }
 
-/* A frame of @len bytes would be dropped on the way out, and nobody would hear of it. */
-static __always_inline bool kf_answer_fits(struct __sk_buff *skb, __u32 len)
-{
-	__u32 mtu = 0;
-
-	return !bpf_check_mtu(skb, 0, &mtu, (__s32)(len - skb->len), 0);
-}
-
 /* The text in the image goes out as one segment, the only one, with the FIN. */
 static __always_inline bool kf_answer_text(struct __sk_buff *skb, struct kf_packet *p,
 					   const struct kf_flow *flow)
 {
-	struct kf_turn t = {
-		.seq = flow->answer_seq,
-		.ack = flow->answer_ack,
-		.payload_len = flow->answer_len,
-		.flags = KF_TCP_PSH | KF_TCP_ACK | KF_TCP_FIN,
-		.to_client = 1,
-		.swap_macs = 1,
-	};
+	struct kf_turn t = { .swap_macs = 1 };
 
-	kf_turn_timestamps(skb, p, &t);
-	if (!kf_answer_fits(skb, p->l4_offset + sizeof(struct kf_turn_tcp) + t.payload_len) ||
-	    kf_turn_put(skb, p, &t))
+	kf_reply_turn(skb, p, flow, &t);
+	if (kf_turn_put(skb, p, &t))
 		return false;
 	kf_answer_send(skb);
 	return true;
@@ -216,26 +130,15 @@ static __always_inline void kf_answer_note_fin(struct kf_flow *flow, const struc
 /* Global: verified once. The client hears the answer, if it can be made. */
 __noinline int kf_answer_reply(struct __sk_buff *skb, struct kf_packet *p, struct kf_flow *flow)
 {
-	__u32 len, ack;
+	__u32 len;
 
 	if (!p || !flow)
 		return 0;
-	len = kf_answer_compose(flow);
-	if (!len)
-		return 0;
-	ack = kf_answer_sent(p);
-	if (kf_seq_before(ack, flow->acked_seq))
-		ack = flow->acked_seq; /* an old segment; this the client has been told */
-	flow->answer_seq = p->ack;
-	flow->answer_len = len;
-	flow->answer_ack = ack;
-	flow->answer_ms = kf_answer_ms();
-	flow->answer_since = kf_flow_now();
-	if (!kf_answer_text(skb, p, flow))
+	len = kf_reply_compose(flow);
+	if (!len || !kf_reply_fits(skb, p, len) ||
+	    !kf_reply_begin(flow, len, p->ack, kf_answer_sent(p)) || !kf_answer_text(skb, p, flow))
 		return 0;
 	kf_answer_note_fin(flow, p);
-	flow->state = KF_FLOW_ANSWERED;
-	flow->out_seq = flow->answer_seq + len + 1; /* this the client may acknowledge */
 	return 1;
 }
 
@@ -269,12 +172,12 @@ static __always_inline int kf_answer_refused(struct __sk_buff *skb, struct kf_pa
 static __always_inline int kf_answer_again(struct __sk_buff *skb, struct kf_packet *p,
 					   struct kf_flow *flow)
 {
-	__u32 now = kf_answer_ms();
+	__u32 now = kf_reply_ms();
 
 	if (now - flow->answer_ms < KF_ANSWER_REPEAT)
 		return TC_ACT_SHOT;
 	/* by another text meanwhile? then it is not the one that was begun */
-	if (kf_answer_compose(flow) != flow->answer_len)
+	if (kf_reply_compose(flow) != flow->answer_len || !kf_reply_fits(skb, p, flow->answer_len))
 		return TC_ACT_SHOT;
 	flow->answer_ms = now;
 	kf_answer_text(skb, p, flow);
@@ -344,6 +247,15 @@ static __always_inline int kf_answer_closed(struct __sk_buff *skb, struct kf_pac
 	return verdict;
 }
 
+/*
+ * The answer was to stand in the place of a response, which has begun since that was decided: both
+ * ends are reset instead.
+ */
+static __always_inline bool kf_answer_is_late(const struct kf_flow *flow)
+{
+	return (flow->answer_flags & KF_ANSWER_OWN) && !kf_flow_is_waiting(flow);
+}
+
 /* Under the flow's lock. */
 static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_packet *p,
 					    struct kf_flow *flow)
@@ -363,6 +275,11 @@ static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_pac
 		return TC_ACT_SHOT;
 	if (flow->out_flags & KF_FLOW_FIN_OUT)
 		return kf_answer_closed(skb, p, flow);
+	if (kf_answer_is_late(flow)) {
+		flow->cut = flow->reason;
+		kf_answer_cut(skb, p, flow, &verdict);
+		return verdict;
+	}
 	if (!kf_flow_is_answerable(flow, p->ack))
 		return TC_ACT_SHOT;
 	return kf_answer_refused(skb, p, flow, service->refuse);

@@ -11,13 +11,12 @@
 #ifndef KEYFILTER_EGRESS_H
 #define KEYFILTER_EGRESS_H
 
-#include "count.h"
+#include "cut.h"
 #include "flow.h"
 #include "penalty.h"
 #include "response.h"
 #include "service.h"
 #include "source.h"
-#include "turn.h"
 
 /* The segment of a service, named as its client's packets would be. */
 static __always_inline bool kf_egress_read(KF_CTX *ctx, struct kf_packet *p)
@@ -79,13 +78,21 @@ static __always_inline void kf_egress_answer(const struct kf_packet *p, struct k
 		flow->out_flags |= KF_FLOW_CAUGHT_UP;
 }
 
-/* Two CPUs may send for one flow: the number never goes back. */
-static __always_inline void kf_egress_advance(__u32 *seq, __u32 to)
+/*
+ * Two CPUs may send for one flow: the number never goes back. Each way out is a full barrier, for
+ * kf_egress_is_late(), but that of a segment that brings nothing.
+ */
+static __always_inline void kf_egress_advance(__u32 *seq, __u32 to, bool bare)
 {
 	for (int i = 0; i < 4; i++) {
 		__u32 from = *(volatile __u32 *)seq;
 
-		if (!kf_seq_before(from, to) || __sync_val_compare_and_swap(seq, from, to) == from)
+		if (!kf_seq_before(from, to)) {
+			if (!bare)
+				__sync_fetch_and_add(seq, 0);
+			return;
+		}
+		if (__sync_val_compare_and_swap(seq, from, to) == from)
 			return;
 	}
 }
@@ -93,15 +100,25 @@ static __always_inline void kf_egress_advance(__u32 *seq, __u32 to)
 /* How far the backend has sent, and so what a client may acknowledge. */
 static __always_inline void kf_egress_sent(const struct kf_packet *p, struct kf_flow *flow)
 {
-	__u32 end = p->seq + p->payload_len + !!(p->tcp_flags & KF_TCP_FIN);
+	__u32 brings = p->payload_len + !!(p->tcp_flags & KF_TCP_FIN), end = p->seq + brings;
 
 	if (!flow->server_first && !(flow->out_flags & KF_FLOW_ACK_SEEN)) {
 		flow->out_seq = end;
 		flow->out_low = p->seq - KF_OUT_WINDOW / 2;
 	}
-	kf_egress_advance(&flow->out_seq, end);
+	kf_egress_advance(&flow->out_seq, end, !brings);
 	if (flow->out_seq - flow->out_low > KF_OUT_WINDOW)
 		flow->out_low = flow->out_seq - KF_OUT_WINDOW / 2;
+}
+
+/*
+ * An answer of ours may stand where @p does: another CPU has begun it since this one looked at the
+ * key, and before it moved out_seq. See kf_reply_begin().
+ */
+static __always_inline bool kf_egress_is_late(const struct kf_packet *p, struct kf_flow *flow)
+{
+	return !p->monitor && (p->payload_len || (p->tcp_flags & KF_TCP_FIN)) &&
+	       *(volatile __u8 *)&flow->state == KF_FLOW_ANSWERED;
 }
 
 static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
@@ -163,51 +180,6 @@ static __always_inline int kf_egress_revoked(const struct kf_packet *p, struct k
 	return 0;
 }
 
-/*
- * The backend resets, or somebody in its name: a stack that does not know the connection, as the
- * host's of a container, answers any segment with a RST whose number that segment chose. Only the
- * numbers that the backend itself would use end the flow (RFC 9293 section 3.10.7.4). A client that
- * was answered or reset hears nothing of it.
- */
-static __always_inline int kf_egress_reset(const struct kf_packet *p, struct kf_flow *flow)
-{
-	if (!p->monitor &&
-	    (flow->state == KF_FLOW_ANSWERED || (flow->answer_flags & KF_ANSWER_CLIENT_RESET)))
-		return KF_VERDICT_DROP;
-	if ((p->tcp_flags & KF_TCP_ACK) && p->seq == flow->out_seq &&
-	    !kf_seq_before(p->ack, flow->acked_seq))
-		kf_flow_delete(flow, &p->key);
-	else
-		flow->out_flags |= KF_FLOW_RST_OUT;
-	return KF_VERDICT_PASS;
-}
-
-/*
- * From now on both ends are reset: this segment is the first occasion. Where it is a reset itself,
- * the controller has ended a request that was silent (SOCK_DESTROY), or the backend was quicker: it
- * passes, and is told and counted here, so that whoever cuts, a cut is counted once.
- */
-static __noinline int kf_egress_cut(KF_CTX *ctx, struct kf_scratch *scratch, struct kf_flow *flow,
-				    int reason)
-{
-	struct kf_packet *p = &scratch->packet;
-	struct kf_config *config = kf_config_get();
-	struct kf_note note = {
-		.ifindex = kf_ctx_ifindex(ctx),
-		.slot = flow->slot,
-		.reason = reason,
-		.kind = KF_EVENT_CUT,
-	};
-
-	flow->cut = reason;
-	kf_count_cut(p->service);
-	if (config)
-		kf_event_send(p, config, &note);
-	if (p->tcp_flags & KF_TCP_RST)
-		return kf_egress_reset(p, flow);
-	return kf_turn_cut_egress(ctx, p, flow);
-}
-
 static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratch,
 					  struct kf_flow *flow, const struct kf_config *config)
 {
@@ -218,17 +190,19 @@ static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratc
 	kf_flow_touch(flow);
 	over = flow->cut || flow->state == KF_FLOW_ANSWERED;
 	if (over && !reset && !p->monitor)
-		return kf_turn_cut_egress(ctx, p, flow);
+		return kf_cut_again(ctx, p, flow);
 	reason = over ? 0 : kf_egress_revoked(p, flow, config);
 	if (reason && (!reset || kf_flow_is_running(flow)))
-		return kf_egress_cut(ctx, scratch, flow, reason);
+		return kf_cut_begin(ctx, scratch, flow, reason);
 	if (reset)
-		return kf_egress_reset(p, flow);
+		return kf_cut_pass_reset(p, flow);
 	if (p->tcp_flags & KF_TCP_ACK)
 		kf_egress_follow(ctx, p, flow);
+	if (kf_egress_is_late(p, flow))
+		return kf_cut_again(ctx, p, flow);
 	if (!p->monitor && flow->response_state == KF_RESPONSE_STRAY) {
 		p->detail = KF_DETAIL_RESPONSE_STRAY;
-		return kf_egress_cut(ctx, scratch, flow, KF_REASON_MALFORMED);
+		return kf_cut_begin(ctx, scratch, flow, KF_REASON_MALFORMED);
 	}
 	return KF_VERDICT_PASS;
 }

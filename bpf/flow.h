@@ -25,6 +25,7 @@
 #include "key.h"
 #include "maps.bpf.h"
 #include "packet.h"
+#include "service.h"
 
 #define KF_TCP_ESTABLISHED 1
 #define KF_OUT_WINDOW	   (1u << 26) /* more than a client can leave unacknowledged */
@@ -327,6 +328,72 @@ static __always_inline int kf_flow_cut(struct kf_flow *flow, int reason, struct 
 	return reason;
 }
 
+/* Was the end of the running request of @flow decided already? Then it was counted and told. */
+static __always_inline bool kf_flow_is_ended(const struct kf_flow *flow)
+{
+	return flow->cut || flow->state == KF_FLOW_ANSWERED ||
+	       (flow->state == KF_FLOW_REFUSED && (flow->answer_flags & KF_ANSWER_OWN));
+}
+
+/*
+ * The running request of @flow, whose key may not be used any longer, waits for its response: may
+ * its client be answered instead of reset? A reset there looks like a broken backend, which a proxy
+ * takes out of service for everybody.
+ */
+static __always_inline bool kf_flow_may_tell(const struct kf_flow *flow, int reason)
+{
+	const __u64 told = 1ull << KF_REASON_UNKNOWN_KEY | 1ull << KF_REASON_KEY_DISABLED |
+			   1ull << KF_REASON_KEY_EXPIRED;
+	struct kf_service *service = kf_service_at(flow->service);
+
+	return (told >> (reason & 63) & 1) && service && service->refuse == KF_REFUSE_REPLY &&
+	       kf_flow_is_waiting(flow);
+}
+
+/* Its client will be told @reason; under the flow's lock. */
+static __always_inline void kf_flow_note_own(struct kf_flow *flow, int reason)
+{
+	bool head = flow->head_asked >> ((flow->requests - 1) & 31) & 1;
+
+	flow->answer_flags = KF_ANSWER_OWN | (head ? KF_ANSWER_NO_BODY : 0);
+	flow->reason = reason;
+	flow->detail = 0;
+	flow->retry_after = 0;
+	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	flow->state = KF_FLOW_REFUSED;
+}
+
+/*
+ * The running request of @flow must end for @reason, and @p of its client is the occasion: it is
+ * answered, or both ends are reset. Counted and told by the CPU that comes first. Returns the
+ * reason of the packet.
+ */
+__noinline int kf_flow_end(struct kf_packet *p, struct kf_flow *flow, struct kf_outcome *out,
+			   __u32 reason)
+{
+	struct kf_config *config = kf_config_get();
+
+	if (!p || !flow || !out || !config)
+		return KF_REASON_NO_FLOW;
+	if (!kf_flow_lock(flow))
+		return KF_REASON_FLOW_BUSY; /* TCP brings it again, or the next one is the occasion
+					     */
+	if (flow->cookie != kf_flow_hash(config->flow_secret, &p->key)) {
+		reason = KF_REASON_NO_FLOW;
+	} else if (kf_flow_is_ended(flow)) {
+		reason = kf_flow_refused(flow, p, out);
+	} else if (p->ack == flow->out_seq && kf_flow_may_tell(flow, reason)) {
+		kf_flow_note_own(flow, reason);
+		out->request_id = flow->request_id;
+		out->cut = 1;
+		out->answer = 1;
+	} else {
+		kf_flow_cut(flow, reason, out);
+	}
+	kf_flow_unlock(flow);
+	return reason;
+}
+
 static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
 {
 	const __u8 in = KF_FLOW_FIN_IN | KF_FLOW_ACKED_OUT;
@@ -400,7 +467,7 @@ static __always_inline int kf_flow_control_owned(struct kf_flow *flow, struct kf
 	if (kf_flow_wants_answer(flow, p->ack))
 		return kf_flow_refused(flow, p, out);
 	reason = kf_flow_revoked(flow, p);
-	return reason ? kf_flow_cut(flow, reason, out) : 0;
+	return reason ? kf_flow_end(p, flow, out, reason) : 0;
 }
 
 /*

@@ -551,7 +551,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client);
 		if (reason == KF_REASON_ADMITTED)
 			return KF_REASON_TUNNEL;
-		return p->monitor ? reason : kf_flow_cut(flow, reason, out);
+		return p->monitor ? reason : kf_flow_end(p, flow, out, reason);
 	case KF_FLOW_UNSYNCED:
 		reason = kf_judge_unsynced(ctx, p, flow);
 		if (reason)
@@ -561,7 +561,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 		return KF_REASON_NO_FLOW;
 	reason = kf_flow_revoked(flow, p);
 	if (reason)
-		return kf_flow_cut(flow, reason, out);
+		return kf_flow_end(p, flow, out, reason);
 	/* all behind resume_seq, and nothing judged in it that the backend may still take */
 	if (!(p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
 	    (!kf_seq_before(p->seq, flow->judged_seq) ||

@@ -42,6 +42,17 @@ KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
 }
 
 /*
+ * Does one request wait for its response, of which not a byte has been sent? An interim response
+ * that is complete (100 Continue) may have been.
+ */
+KF_INLINE _Bool kf_flow_is_waiting(const struct kf_flow *flow)
+{
+	return flow->requests - flow->responses == 1 &&
+	       flow->response_state == KF_RESPONSE_HEAD && !(flow->out_flags & KF_FLOW_FIN_OUT) &&
+	       flow->out_seq == flow->response_seq && !flow->response_skip;
+}
+
+/*
  * May an answer of our own follow what the backend has sent, for a client that has acknowledged up
  * to @ack? Only where no response is running or to come, and nothing of one is on its way.
  */

@@ -40,6 +40,7 @@ class Running:
         self.marker = marker
         self.connection = raw.Connection(server=server, source=source)
         self.bytes, self.last, self.over, self.end = 0, 0.0, 0.0, None
+        self.start = b""  # of what came
         self.connection.send(raw.request(marker, key, json.dumps(body).encode()))
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -53,6 +54,7 @@ class Running:
                 data, self.end = b"", type(error).__name__
             if data:
                 self.bytes += len(data)
+                self.start = (self.start + data)[:4096]
                 self.last = time.monotonic()
             elif self.end is None:
                 self.end = "closed"
@@ -66,6 +68,16 @@ class Running:
     def wait(self, seconds):
         self.thread.join(seconds)
         raw.check(not self.thread.is_alive(), "%s: still running" % self.marker)
+
+
+def check_answered(running, code, what=""):
+    """Its client was told why, from the kernel, and the connection ended in order."""
+    top, _, body = running.start.partition(b"\r\n\r\n")
+    what = what or running.marker
+    raw.check(running.end == "closed", "%s: the client's end: %s" % (what, running.end))
+    raw.check(top.startswith(b"HTTP/1.1 401 ") and b"\r\nx-request-id: req_" in top,
+              "%s: no answer of ours: %r" % (what, running.start))
+    raw.check(json.loads(body)["error"]["code"] == code, "%s: %s" % (what, body))
 
 
 def stream(marker, key, **more):

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# What runs when its key is revoked, or its source denied, ends on both sides, silent or not.
+# What runs when its key is revoked, or its source denied, ends on both sides, silent or not. A request
+# that has had no byte of its response is answered.
 export REFUSE=reply
 . "$(dirname "$0")/lib.sh"
 
@@ -34,25 +35,29 @@ check_cuts() {
 	    return admin.make_key("cut-%d" % number)
 
 
-	def ended(what, running, since, within, last_byte=True):
-	    """Both ends are told; the client had its last byte, or its end, soon enough."""
+	def ended(what, running, since, within, last_byte=True, code=None):
+	    """Both ends are told; the client had its last byte, its answer or its end, soon enough."""
 	    global cuts
 	    cuts += 1
 	    running.wait(within + 3)
 	    took = (running.last if last_byte else running.over) - since
-	    check(running.end == "ConnectionResetError", "%s: the client's end: %s" % (what, running.end))
+	    if code:
+	        check_answered(running, code, what)
+	    else:
+	        check(running.end == "ConnectionResetError", "%s: the client's end: %s" % (what, running.end))
 	    check(took <= within, "%s: it took %.0f ms" % (what, took * 1000))
 	    error = backend_end(running.marker)
 	    check(error in GONE, "%s: the backend was not reset: errno %s" % (what, error))
 	    ok("%s: %.1f ms" % (what, max(took, 0) * 1000))
 
 
-	def revoke(what, act, stream_within=0.1, silent_within=0.5):
+	def revoke(what, act, code, stream_within=0.1, silent_within=0.5):
 	    for kind, begin, within in (("stream", stream, stream_within), ("silent", silent, silent_within)):
 	        text, ident = key()
 	        running = begin("%s-%s-%d" % (what, kind, number), text)
 	        at = act(ident) or time.monotonic()
-	        ended("%s, %s" % (what, kind), running, at, within, kind == "stream")
+	        ended("%s, %s" % (what, kind), running, at, within, kind == "stream",
+	              code if kind == "silent" else None)
 
 
 	def expire(ident):
@@ -62,10 +67,11 @@ check_cuts() {
 
 
 	steady = stream("steady", KEY)
-	revoke("disable", lambda i: admin.call("POST", "/v1/keys/%s/disable" % i) and None)
-	revoke("delete", lambda i: admin.call("DELETE", "/v1/keys/%s" % i) and None)
-	revoke("rotate", lambda i: admin.call("POST", "/v1/keys/%s/rotate" % i, {"grace": "0"}) and None)
-	revoke("expiry", expire, 0.1, 1.7)
+	revoke("disable", lambda i: admin.call("POST", "/v1/keys/%s/disable" % i) and None, "api_key_disabled")
+	revoke("delete", lambda i: admin.call("DELETE", "/v1/keys/%s" % i) and None, "invalid_api_key")
+	revoke("rotate", lambda i: admin.call("POST", "/v1/keys/%s/rotate" % i, {"grace": "0"}) and None,
+	       "invalid_api_key")
+	revoke("expiry", expire, "api_key_expired", 0.1, 1.7)
 
 	# several at once: one answer each, one walk for all
 	many = [key() for _ in range(8)]
@@ -75,6 +81,7 @@ check_cuts() {
 	at = time.monotonic()
 	for one in running:
 	    one.wait(1)
+	    check_answered(one, "api_key_disabled")
 	    check(one.over - at < 0.5, "%s took %.0f ms" % (one.marker, (one.over - at) * 1000))
 	cuts += len(many)
 	ok("eight silent ones: %.1f ms" % (max(max(one.over for one in running) - at, 0) * 1000))
@@ -95,7 +102,8 @@ check_cuts() {
 	for kind, begin in (("stream", stream), ("silent", silent)):
 	    running = begin("v6-" + kind, text, server=SERVER6)
 	    admin.call("POST", "/v1/keys/%s/disable" % ident)
-	    ended("IPv6, " + kind, running, time.monotonic(), 0.5, kind == "stream")
+	    ended("IPv6, " + kind, running, time.monotonic(), 0.5, kind == "stream",
+	          "api_key_disabled" if kind == "silent" else None)
 	    admin.call("POST", "/v1/keys/%s/enable" % ident)
 
 	# between two requests a connection stays, and the next one learns why
@@ -141,7 +149,7 @@ from cut import *
 running = silent("last", "$LAST")
 tell("waiting")
 running.wait(20)
-check(running.end == "ConnectionResetError", "the client's end: %s" % running.end)
+check_answered(running, "api_key_disabled")
 END
 met waiting
 kill_daemon

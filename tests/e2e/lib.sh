@@ -142,6 +142,12 @@ start_backend() {
 		fail "the backend did not start: $(cat "$WORK/backend.err")"
 }
 
+# Sets NGINX to the server, which scripts/deps.sh may have unpacked without installing it.
+find_nginx() {
+	NGINX=$(command -v nginx || echo "${XDG_CACHE_HOME:-$HOME/.cache}/keyfilter/nginx/usr/sbin/nginx")
+	[ -x "$NGINX" ] || skip "no nginx, and scripts/deps.sh check could not unpack one"
+}
+
 write_config() {
 	cat > "$WORK/keyfilterd.conf" <<-END
 	keys_max 4096

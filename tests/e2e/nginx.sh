@@ -3,8 +3,7 @@
 # nginx as the backend: a server that many put in front of their models.
 . "$(dirname "$0")/lib.sh"
 
-nginx=$(command -v nginx || echo "${XDG_CACHE_HOME:-$HOME/.cache}/keyfilter/nginx/usr/sbin/nginx")
-[ -x "$nginx" ] || skip "no nginx, and scripts/deps.sh check could not unpack one"
+find_nginx
 make_stage
 mkdir "$WORK/www"
 echo '{"object":"list"}' > "$WORK/www/models"
@@ -29,7 +28,7 @@ http {
 	}
 }
 END
-become_in_ns "$SERVER_NS" "$nginx" -c "$WORK/nginx.conf" -e "$WORK/nginx.err" > "$WORK/nginx.out" 2>&1 &
+become_in_ns "$SERVER_NS" "$NGINX" -c "$WORK/nginx.conf" -e "$WORK/nginx.err" > "$WORK/nginx.out" 2>&1 &
 BACKEND=$!
 await 5 client curl -sfm 1 "http://$SERVER:$PORT/models" || fail "nginx did not start: $(cat "$WORK/nginx.err" "$WORK/nginx.out")"
 start_daemon

@@ -456,6 +456,7 @@ void kf_world_source(struct kf_world *world, const uint8_t addr[16], unsigned in
 		kf_world_put(world, "kf_prefixes", &prefix, value);
 		world->config->flags |= KF_CONFIG_PREFIXES;
 	}
+	world->config->source_generation++;
 }
 
 void kf_world_listen(struct kf_world *world, const uint8_t addr[16])

@@ -274,15 +274,17 @@ static void tell(const struct kf_cut *cut, const struct doomed *doomed)
 
 /*
  * The RST has left when the system call returns, and a program that saw it has dropped the flow, or
- * has noted the cut in it. Where none has, the flow is closed and locked like one that the sweep
- * forgets, so that no program counts it later; a flow that a CPU holds is left alone.
+ * has noted the cut or its answer in it. Where none has, the flow is closed and locked like one
+ * that the sweep forgets, so that no program counts it later; a flow that a CPU holds is left
+ * alone.
  */
 static void account(const struct kf_cut *cut, const struct doomed *doomed)
 {
 	struct kf_flow flow;
 
 	if (kf_maps_get(cut->maps, KF_MAP_kf_flows, &doomed->key, &flow) || flow.cut ||
-	    flow.client_first != doomed->client_first || flow.server_first != doomed->server_first)
+	    flow.state == KF_FLOW_ANSWERED || flow.client_first != doomed->client_first ||
+	    flow.server_first != doomed->server_first)
 		return;
 	if (!flow.busy) {
 		flow.state = KF_FLOW_CLOSED;

@@ -5,7 +5,8 @@
  * The programs cut such a flow at its next packet, in either direction, without us. What is silent
  * in both, a backend that computes for a minute before its first byte, is found here: one walk over
  * kf_flows, in slices, for any number of revocations, asks of each flow what the programs would;
- * those that must end lose their local socket (SOCK_DESTROY), whose RST also ends the client. Idle
+ * those that must end lose their local socket (SOCK_DESTROY), whose RST also ends the client,
+ * unless the program on egress turns it into the answer of a refused request (bpf/cut.h). Idle
  * keep-alive connections stay: their next request is refused with its reason. Connections without a
  * socket in this network namespace (a container behind a published port) are left to the programs.
  * Called by loop.c, which begins a walk when reconcile->revoked says so. 0 or -errno.
