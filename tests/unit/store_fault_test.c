@@ -364,7 +364,7 @@ static const struct {
 	{ "UPDATE api_key SET past_used = -1", "key k_one: past_used is -1" },
 	{ "UPDATE credential SET slot = 1 << 32", "slot is 4294967296" },
 	{ "UPDATE credential SET slot = -1", "slot is -1" },
-	{ "UPDATE credential SET tag = x'01'", "the credential in place 9" },
+	{ "UPDATE credential SET tag = x'01'", "in place 9: tag has 1 bytes" },
 	{ "UPDATE key_allow SET prefix_len = 129", "prefix_len is 129" },
 	{ "UPDATE key_allow SET addr = x''", "addr has 0 bytes" },
 };

@@ -67,8 +67,7 @@ static struct kf_store_time stored_by(const struct machine *m, const char *boot)
 {
 	struct kf_store_time time = { 0 };
 
-	kf_walltime_note(&m->w, &time);
-	snprintf(time.boot, sizeof(time.boot), "%s", boot);
+	kf_walltime_note(&m->w, boot, &time);
 	return time;
 }
 
@@ -161,6 +160,9 @@ static void clock_of_a_new_boot_has_to_last(void **state)
 	start(&next, &stored, "boot-2");
 	assert_false(kf_walltime_is_sure(&next.w));
 	assert_true(next.w.seen == stored.seen);
+	stored = stored_by(&next, "boot-2"); /* a restart does not make it last */
+	start(&next, &stored, "boot-2");
+	assert_false(kf_walltime_is_sure(&next.w));
 	set(&next, -97 * HOUR); /* NTP */
 	go_on(&next, MINUTE);
 	assert_false(kf_walltime_is_sure(&next.w));

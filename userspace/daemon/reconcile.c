@@ -97,9 +97,10 @@ static void open_walltime(struct kf_reconcile *reconcile)
 static void note_walltime(struct kf_reconcile *reconcile)
 {
 	struct kf_store_time time;
+	char boot[KF_BOOT_ID_SIZE];
 
-	kf_walltime_note(&reconcile->walltime, &time);
-	read_boot(time.boot);
+	read_boot(boot);
+	kf_walltime_note(&reconcile->walltime, boot, &time);
 	kf_store_time_set(reconcile->store, &time, WALLTIME_WRITE_NS);
 }
 

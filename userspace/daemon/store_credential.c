@@ -125,9 +125,9 @@ static int read_slot(struct kf_sql *q, struct kf_slot_row *row)
 	int64_t until, expires;
 
 	memset(row, 0, sizeof(*row));
-	kf_sql_name(q, "a credential");
+	kf_sql_number(q, "a credential after place", q->number);
 	row->slot = (uint32_t)kf_sql_int_in(q, "slot", 0, KF_SLOT_NONE - 1);
-	kf_sql_name(q, "the credential in place %u, or its key", row->slot);
+	kf_sql_number(q, "the credential (or its key) in place", row->slot);
 	row->key = kf_sql_int_in(q, "key", 1, INT64_MAX);
 	kf_sql_blob_in(q, "tag", row->tag, sizeof(row->tag));
 	until = kf_sql_time_in(q, "until");
@@ -184,7 +184,7 @@ int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *
 	while (!err && kf_sql_step(&q)) {
 		slot = (uint32_t)kf_sql_int_in(&q, "slot", 0, KF_SLOT_NONE - 1);
 		key = kf_sql_int_in(&q, "key", 1, INT64_MAX);
-		kf_sql_name(&q, "the allow list of key number %lld", (long long)key);
+		kf_sql_number(&q, "the allow list of key number", key);
 		kf_sql_cidr(&q, &cidr);
 		err = q.err ?: fn(context, slot, key, &cidr);
 	}

@@ -251,6 +251,12 @@ void kf_sql_name(struct kf_sql *q, const char *format, ...)
 	va_end(args);
 }
 
+void kf_sql_number(struct kf_sql *q, const char *noun, int64_t number)
+{
+	q->noun = noun;
+	q->number = number;
+}
+
 int kf_sql_refuse(struct kf_sql *q, const char *format, ...)
 {
 	struct kf_store *store = q->store;
@@ -259,6 +265,8 @@ int kf_sql_refuse(struct kf_sql *q, const char *format, ...)
 
 	if (q->err)
 		return q->err;
+	if (q->noun)
+		kf_sql_name(q, "%s %lld", q->noun, (long long)q->number);
 	n = snprintf(store->error, sizeof(store->error), "%s: ", q->name);
 	va_start(args, format);
 	vsnprintf(store->error + n, sizeof(store->error) - (size_t)n, format, args);

@@ -62,7 +62,9 @@ struct kf_sql {
 	int column;    /* the next one to read */
 	int changes;   /* rows that the statement changed */
 	int err;       /* 0 or -errno; later calls do nothing */
-	char name[80]; /* of the row that is read, for kf_sql_refuse() */
+	char name[80]; /* of the row that is read, for kf_sql_refuse(); or, where it is one of a */
+	const char *noun; /* million and must not cost more than two stores, what it is, and */
+	int64_t number;	  /* which one */
 };
 
 struct kf_sql kf_sql_begin(struct kf_store *store, const char *text);
@@ -92,6 +94,7 @@ uint64_t kf_sql_revision(void);
  * pointer's offset elsewhere. A value that cannot be ends the query with -EUCLEAN, and the store's
  * error names row and column; what is read from then on is 0 or empty. Name the row first.
  */
+void kf_sql_number(struct kf_sql *q, const char *noun, int64_t number); /* noun: a literal */
 void kf_sql_name(struct kf_sql *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int kf_sql_refuse(struct kf_sql *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int64_t kf_sql_int_in(struct kf_sql *q, const char *column, int64_t least, int64_t most);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "walltime.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int64_t ahead_of(const struct kf_clock *raw)
@@ -94,8 +95,9 @@ bool kf_walltime_is_sure(const struct kf_walltime *w)
 	return !w->is_new;
 }
 
-void kf_walltime_note(const struct kf_walltime *w, struct kf_store_time *time)
+void kf_walltime_note(const struct kf_walltime *w, const char *boot, struct kf_store_time *time)
 {
 	time->seen = w->seen;
-	time->ahead = w->ahead;
+	time->ahead = w->is_new ? 0 : w->ahead;
+	snprintf(time->boot, sizeof(time->boot), "%s", w->is_new ? "" : boot);
 }

@@ -42,7 +42,7 @@ void kf_walltime_look(struct kf_walltime *w, const struct kf_clock *raw);
 struct kf_clock kf_walltime_at(const struct kf_walltime *w, const struct kf_clock *raw);
 /* May what is over be deleted for good, by the earlier time? */
 bool kf_walltime_is_sure(const struct kf_walltime *w);
-/* For the store, once it is worth a write; the boot is the caller's. */
-void kf_walltime_note(const struct kf_walltime *w, struct kf_store_time *time);
+/* What the store is to know: nothing of this boot, @boot, before its clock has lasted. */
+void kf_walltime_note(const struct kf_walltime *w, const char *boot, struct kf_store_time *time);
 
 #endif
