@@ -121,6 +121,14 @@ static __always_inline bool kf_egress_is_late(const struct kf_packet *p, struct 
 	       *(volatile __u8 *)&flow->state == KF_FLOW_ANSWERED;
 }
 
+/* Nothing in the flow's place has to be compared any more, and nothing will be put into it. */
+static __always_inline bool kf_egress_has_all(const struct kf_flow *flow)
+{
+	return *(volatile __u32 *)&flow->head && flow->state != KF_FLOW_CHUNKS &&
+	       !(flow->flags & KF_FLOW_IN_HEAD) &&
+	       !kf_seq_before(flow->acked_seq, flow->judged_seq);
+}
+
 static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	kf_egress_sent(p, flow);
@@ -131,6 +139,8 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 	} else if (kf_seq_before(flow->acked_seq, p->ack)) {
 		flow->acked_seq = p->ack;
 	}
+	if (kf_egress_has_all(flow))
+		kf_head_release(flow);
 	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
 		kf_egress_answer(p, flow);
 	if (p->payload_len && kf_flow_is_followed(flow))

@@ -62,6 +62,24 @@ static __always_inline void kf_flow_unlock(struct kf_flow *flow)
 }
 
 /*
+ * Gives the flow's place in kf_heads back. Ingress and egress both do: the CPU that takes its
+ * number off the flow.
+ */
+static __always_inline void kf_head_release(struct kf_flow *flow)
+{
+	__u32 place = flow->head;
+	struct kf_head *head;
+
+	if (!place || __sync_val_compare_and_swap(&flow->head, place, 0) != place)
+		return;
+	head = kf_head_at(place);
+	if (!head || head->owner != flow->cookie)
+		return;
+	head->owner = 0;
+	*(volatile __u64 *)&head->deadline_ns = 0;
+}
+
+/*
  * Deletes @flow unless a CPU is judging it now; then false. Where the map is busy the flow is a
  * closed one, and the controller's sweep or the next SYN-ACK takes it.
  */
@@ -70,6 +88,7 @@ static __always_inline bool kf_flow_delete(struct kf_flow *flow, const struct kf
 	if (!kf_flow_lock(flow))
 		return false;
 	flow->state = KF_FLOW_CLOSED;
+	kf_head_release(flow);
 	bpf_map_delete_elem(&kf_flows, key);
 	return true;
 }
@@ -448,7 +467,7 @@ static __always_inline void kf_flow_reset_in(KF_CTX *ctx, struct kf_packet *p, s
 		kf_flow_ask_socket(ctx, p, flow);
 	if (p->seq == flow->acked_seq && kf_flow_is_at_end(flow, p->seq)) {
 		/* the stack may throw it away still, and then the stream must not go on unseen */
-		if (flow->head || kf_flow_is_running(flow)) {
+		if ((flow->flags & KF_FLOW_IN_HEAD) || kf_flow_is_running(flow)) {
 			flow->answer_flags |= KF_ANSWER_CLIENT_RESET;
 			flow->cut = KF_REASON_FLOW_REFUSED;
 		} else {

@@ -5,8 +5,11 @@
  * A head that lies in one segment is read from the CPU's scratch. One that goes on in the next
  * segment moves to a place of its own behind the scratch places of kf_heads, until its blank line
  * arrives. Its pieces are passed on meanwhile, all but the last: the backend never holds the whole
- * head before it was judged. A place belongs to the flow whose cookie it carries, and may be taken
- * over once its deadline has passed: a client that never finishes keeps nobody else out.
+ * head before it was judged.
+ *
+ * A place belongs to the flow whose cookie it carries. A source has a share of KF_HEAD_TRIES
+ * places. Where all of them are taken it gets the first one that has been idle for KF_HEAD_IDLE_NS,
+ * so a client that never finishes keeps nobody else out; where there is room it may take its time.
  */
 #ifndef KEYFILTER_HEAD_H
 #define KEYFILTER_HEAD_H
@@ -17,6 +20,8 @@
 #define KF_HEAD_FIRST	 1024 /* bytes read at first: nearly all heads are shorter */
 #define KF_HEAD_SEGMENTS 64
 #define KF_HEAD_TRIES	 64
+#define KF_HEAD_IDLE_NS	 KF_NSEC_PER_SEC
+#define KF_HEAD_MOVING	 1 /* of deadline_ns */
 
 /* Global, so that the verifier reads the parser once, not at each call. */
 __noinline int kf_head_parse(struct kf_head *head, __u32 len)
@@ -47,11 +52,12 @@ struct kf_head_search {
 	struct kf_head *head;
 	__u64 start;
 	__u64 now;
+	__u64 spare; /* a place whose deadline is up to this far away may be taken */
 	__u32 place;
 	__u32 pad;
 };
 
-/* Who moves the deadline has the place. */
+/* The CPU that moves the deadline has the place. */
 static long kf_head_try(__u32 index, void *context)
 {
 	struct kf_head_search *search = context;
@@ -66,16 +72,15 @@ static long kf_head_try(__u32 index, void *context)
 	if (!head)
 		return 1;
 	deadline = *(volatile __u64 *)&head->deadline_ns;
-	if (deadline && search->now < deadline + KF_NSEC_PER_SEC)
+	if (deadline == KF_HEAD_MOVING || (deadline && search->now + search->spare < deadline))
 		return 0;
-	if (__sync_val_compare_and_swap(&head->deadline_ns, deadline,
-					search->now + search->config->head_timeout_ns) != deadline)
+	if (__sync_val_compare_and_swap(&head->deadline_ns, deadline, KF_HEAD_MOVING) != deadline)
 		return 0;
 	search->head = head;
 	return 1;
 }
 
-/* The same for all of an IPv4 address or an IPv6 /64. */
+/* The same for all of an IPv4 address or an IPv6 /48, which is what one customer gets. */
 static __always_inline __u64 kf_head_start(const struct kf_config *config,
 					   const struct kf_packet *p)
 {
@@ -83,52 +88,59 @@ static __always_inline __u64 kf_head_start(const struct kf_config *config,
 
 	__builtin_memcpy(source.client, p->key.client, 16);
 	if (p->ipv6)
-		__builtin_memset(source.client + 8, 0, 8);
+		__builtin_memset(source.client + 6, 0, 10);
 	return kf_flow_hash(config->flow_secret, &source) >> 32;
 }
 
-/* A place of @flow's own, or NULL. */
-static __always_inline struct kf_head *kf_head_reserve(const struct kf_packet *p,
-						       struct kf_flow *flow)
+/* A place of @flow's own, which has none, or NULL. Global, so that it is verified once. */
+__noinline int kf_head_reserve(struct kf_packet *p, struct kf_flow *flow)
 {
 	struct kf_head_search search = {
 		.config = kf_config_get(),
 		.now = bpf_ktime_get_coarse_ns(),
 	};
 
-	if (!search.config)
-		return NULL;
+	if (!p || !flow || !search.config)
+		return -1;
 	search.start = kf_head_start(search.config, p);
 	kf_loop(KF_HEAD_TRIES, kf_head_try, &search);
+	if (!search.head && search.config->head_timeout_ns > KF_HEAD_IDLE_NS) {
+		search.spare = search.config->head_timeout_ns - KF_HEAD_IDLE_NS;
+		kf_loop(KF_HEAD_TRIES, kf_head_try, &search);
+	}
 	if (!search.head)
-		return NULL;
+		return -1;
 	search.head->owner = flow->cookie;
-	flow->head = search.place;
-	return search.head;
+	search.head->len = 0;
+	search.head->segments = 0;
+	search.head->frames_first = 0;
+	search.head->frames_next = 0;
+	*(volatile __u64 *)&search.head->deadline_ns = search.now + search.config->head_timeout_ns;
+	*(volatile __u32 *)&flow->head = search.place;
+	return 0;
 }
 
-/* The place that @flow reserved, if it still is its own. */
+/*
+ * The place that @flow reserved, if it still is its own: from now on for as long as at the
+ * beginning, for its client goes on. A CPU that takes the place for another flow moves the deadline
+ * first.
+ */
 static __always_inline struct kf_head *kf_head_of(const struct kf_flow *flow)
 {
+	struct kf_config *config = kf_config_get();
 	struct kf_head *head = kf_head_at(flow->head);
+	__u64 deadline;
 
-	if (!head || head->owner != flow->cookie || bpf_ktime_get_coarse_ns() >= head->deadline_ns)
+	if (!head || !flow->head || !config)
+		return NULL;
+	deadline = *(volatile __u64 *)&head->deadline_ns;
+	if (head->owner != flow->cookie || deadline == KF_HEAD_MOVING)
+		return NULL;
+	if (__sync_val_compare_and_swap(&head->deadline_ns, deadline,
+					bpf_ktime_get_coarse_ns() + config->head_timeout_ns) !=
+	    deadline)
 		return NULL;
 	return head;
-}
-
-static __always_inline void kf_head_release(struct kf_flow *flow)
-{
-	struct kf_head *head;
-
-	if (!flow->head)
-		return;
-	head = kf_head_of(flow);
-	if (head) {
-		head->owner = 0;
-		*(volatile __u64 *)&head->deadline_ns = 0;
-	}
-	flow->head = 0;
 }
 
 #endif /* KEYFILTER_HEAD_H */

@@ -18,6 +18,7 @@
 static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 {
 	kf_head_release(flow);
+	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_UNSYNCED;
 	flow->response_state = KF_RESPONSE_LOST;
 	flow->out_flags &= ~KF_FLOW_CAUGHT_UP;
@@ -30,14 +31,22 @@ static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 
 /*
  * A segment that repeats judged bytes must repeat them exactly. 0, or the reason to drop it:
- * UNACKED where it cuts a judged stretch in two and so cannot be compared.
+ * UNACKED where it cuts a stretch in two of which there is a digest only, and so cannot be
+ * compared.
  */
 __noinline int kf_judged_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
+	int reason;
 	__u32 end;
 
 	if (!p || !flow)
 		return KF_REASON_UNACKED;
+	reason = kf_kept_compare(ctx, p, flow);
+	if (reason) {
+		if (reason == KF_REASON_MALFORMED)
+			p->detail = KF_DETAIL_OVERLAP_DIFFERS;
+		return reason;
+	}
 	end = p->seq + p->payload_len;
 	for (int i = 0; i < KF_JUDGED_MAX; i++) {
 		const struct kf_judged *judged = &flow->judged[i];
@@ -63,14 +72,19 @@ static __always_inline struct kf_judged *kf_judged_next(struct kf_flow *flow)
 	return &flow->judged[flow->judged_next & (KF_JUDGED_MAX - 1)];
 }
 
-/* Keeps the digest of the payload's judged bytes until the backend has them. */
-static __always_inline void kf_judged_keep(KF_CTX *ctx, const struct kf_packet *p,
-					   struct kf_flow *flow, const struct kf_walk *w)
+/* Keeps the payload's judged bytes, or the digest of them, until the backend has them. */
+static __always_inline void kf_judged_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					   struct kf_walk *w)
 {
 	struct kf_judged *judged = kf_judged_next(flow);
 	__u32 len = w->judged - w->from;
 
 	if (w->judged <= w->from)
+		return;
+	if (kf_seq_before(flow->judged_seq, p->seq + w->judged))
+		flow->judged_seq = p->seq + w->judged;
+	if (w->kept ||
+	    (len > KF_KEPT_MIN && w->head == len && kf_walk_keep_head(ctx, p, flow, w, len)))
 		return;
 	judged->seq = p->seq + w->from;
 	judged->len = len;
@@ -79,7 +93,6 @@ static __always_inline void kf_judged_keep(KF_CTX *ctx, const struct kf_packet *
 	else
 		judged->digest = kf_digest_of(ctx, p->payload_offset + w->from, len);
 	flow->judged_next++;
-	flow->judged_seq = judged->seq + len;
 }
 
 /* The neutralised field, in every copy of the segment that the backend may take. 0 or a reason. */
@@ -164,6 +177,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	}
 	kf_judge_note(p, flow, w, out);
 	kf_head_release(flow);
+	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_REFUSED;
 	/* the odd response is the backend's doing */
 	out->failed = p->detail != KF_DETAIL_RESPONSE_UNKNOWN;
@@ -191,7 +205,7 @@ static __always_inline bool kf_judge_is_truncated(const struct kf_packet *p,
 						  const struct kf_flow *flow, __u32 end)
 {
 	return (p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
-	       (flow->head || flow->state == KF_FLOW_CHUNKS);
+	       ((flow->flags & KF_FLOW_IN_HEAD) || flow->state == KF_FLOW_CHUNKS);
 }
 
 static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packet *p,

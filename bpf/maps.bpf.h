@@ -16,14 +16,19 @@
 #include <keyfilter/http1.h>
 
 /*
- * kf_heads: ARRAY. The first config.cpus places are scratch, one a CPU; those behind hold heads
- * that come in pieces. One map for both, so that the reader is verified for one kind of pointer.
+ * kf_heads: ARRAY. The first config.cpus places are scratch, one a CPU; those behind hold the bytes
+ * of flows: heads that come in pieces, and what was judged and is not acknowledged (kept.h). One
+ * map for both, so that the reader is verified for one kind of pointer.
  */
 struct kf_head {
 	__u64 owner;	   /* cookie of the flow */
-	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free */
-	__u32 len;	   /* bytes collected */
+	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free; KF_HEAD_MOVING: becoming another's */
+	__u32 len;	   /* bytes of a head in buf, */
+	__u32 seq;	   /* the first of which has this number */
 	__u32 segments;
+	__u32 frames_first; /* chunk framing, see kept.h */
+	__u32 frames_next;
+	__u32 pad;
 	struct kf_http1 http1;
 	__u8 buf[KF_HTTP1_BUFFER];
 };

@@ -68,6 +68,7 @@ struct kf_walk {
 	__u32 at;     /* bytes of the payload behind us */
 	__u32 from;   /* where the judged stretch began */
 	__u32 judged; /* where it ends */
+	__u32 head;   /* bytes of the head that it begins with, if that is whole */
 	__u32 loaded; /* the scratch holds this many bytes from `from` on */
 	__u32 slot;   /* of the request judged last */
 	__u32 key_sources;
@@ -79,7 +80,8 @@ struct kf_walk {
 	__u16 refused; /* requests; in monitor mode there may be several */
 	__u8 protocol; /* of the refused one, enum kf_protocol */
 	__u8 method;   /* enum kf_method */
-	__u16 pad;
+	__u8 kept;     /* the judged bytes are in the flow's place */
+	__u8 pad;
 	__u32 retry_after; /* seconds */
 };
 

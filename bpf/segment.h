@@ -19,6 +19,7 @@
 #include "digest.h"
 #include "flow.h"
 #include "head.h"
+#include "kept.h"
 #include "key.h"
 #include "method.h"
 
@@ -105,6 +106,7 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 	else if (http1->upgrade != KF_UPGRADE_NONE && !kf_walk_neutralise(w, p, flow, name_seq))
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
 	kf_walk_read(w, p, flow, http1->head_len - prior);
+	w->head = prior ? 0 : http1->head_len;
 	if (http1->chunked) {
 		flow->state = KF_FLOW_CHUNKS;
 		kf_chunk_begin((struct kf_chunk *)flow->chunk);
@@ -200,14 +202,19 @@ __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *fl
 
 	if (!p || !flow || !w || !scratch)
 		return 1;
-	head = kf_head_reserve(p, flow);
-	if (!head)
+	flow->flags |= KF_FLOW_IN_HEAD;
+	head = kf_kept_place(p, flow);
+	if (!head) {
+		flow->flags &= ~KF_FLOW_IN_HEAD;
 		return kf_walk_stop(w, KF_REASON_HEADS_FULL);
+	}
 	head->http1 = scratch->http1;
 	head->segments = 1;
+	head->seq = p->seq + w->at;
 	head->len = kf_head_load(ctx, p->payload_offset + w->at, head, 0, len, KF_HEAD_MAX);
 	kf_walk_read(w, p, flow, len);
 	w->partial = 1;
+	w->kept = 1;
 	return 1;
 }
 
@@ -248,6 +255,8 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 
 	if (!p || !flow || !w || !head)
 		return 1;
+	/* of the request before: the response to it says that the backend has it */
+	kf_head_release(flow);
 	offset = p->payload_offset + w->at;
 	avail = kf_walk_left(w, p);
 	kf_http1_begin(&head->http1, w->key_sources);
@@ -278,8 +287,10 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 	if (!p || !flow || !w)
 		return 1;
 	head = kf_head_of(flow);
-	if (!head)
-		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_HEAD_TIMEOUT);
+	if (!head) {
+		w->retry_after = 1; /* second */
+		return kf_walk_refuse(w, p, KF_REASON_HEAD_TIMEOUT, 0);
+	}
 	prior = head->len;
 	if (prior >= KF_HEAD_MAX)
 		return kf_walk_refuse(w, p, KF_REASON_HEAD_TOO_LARGE, 0);
@@ -293,18 +304,49 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 		head->len = prior + len;
 		kf_walk_read(w, p, flow, len);
 		w->partial = 1;
+		w->kept = 1;
 		return 1;
 	}
-	result = kf_walk_result(w, p, flow, head, result, prior);
-	kf_head_release(flow);
-	return result;
+	w->kept = 1;
+	if (result == KF_HTTP1_REQUEST) {
+		head->len = head->http1.head_len;
+		flow->judged_seq = head->seq + head->len; /* egress does not give the place back */
+	}
+	flow->flags &= ~KF_FLOW_IN_HEAD;
+	return kf_walk_result(w, p, flow, head, result, prior);
+}
+
+/* The head of @len bytes from w->from on is kept as it is. False where no place is to be had. */
+__noinline int kf_walk_keep_head(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+				 struct kf_walk *w, __u32 len)
+{
+	struct kf_head *head;
+
+	if (!p || !flow || !w)
+		return 0;
+	head = kf_kept_place(p, flow);
+	if (!head)
+		return 0;
+	head->seq = p->seq + w->from;
+	head->len = kf_head_load(ctx, p->payload_offset + w->from, head, 0, len, KF_HEAD_MAX);
+	return head->len == len;
+}
+
+/* @len bytes of framing, which stand in this CPU's scratch, have been read, and are kept. */
+static __always_inline void kf_walk_frame(struct kf_walk *w, const struct kf_packet *p,
+					  struct kf_flow *flow, struct kf_head *head, __u32 len)
+{
+	kf_frames_keep(head, p->seq + w->at, len);
+	w->at += len;
+	flow->resume_seq = p->seq + w->at;
+	flow->judged_seq = flow->resume_seq;
 }
 
 /* Chunk framing begins or goes on. 1: the walk ends here. */
 __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 			      struct kf_walk *w)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch(), *head;
 	__u32 consumed = 0, len;
 	struct kf_chunk *chunk;
 	__u8 detail = 0;
@@ -312,6 +354,15 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 
 	if (!p || !flow || !w || !scratch)
 		return 1;
+	head = kf_kept_place(p, flow);
+	if (head && !kf_frames_room(flow, head))
+		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
+	if (!head && flow->head) {
+		/* it was taken for another flow; what was in it must not come again unseen */
+		if (kf_seq_before(flow->acked_seq, flow->judged_seq))
+			return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
+		flow->head = 0;
+	}
 	chunk = (struct kf_chunk *)flow->chunk;
 	w->loaded = 0;
 	len = kf_head_load(ctx, p->payload_offset + w->at, scratch, 0, kf_walk_left(w, p),
@@ -319,7 +370,10 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 	result = kf_chunk_parse(chunk, scratch->buf, len, &consumed, &detail);
 	if (result == KF_CHUNK_MALFORMED)
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, detail);
-	kf_walk_read(w, p, flow, consumed);
+	if (head)
+		kf_walk_frame(w, p, flow, head, consumed);
+	else
+		kf_walk_read(w, p, flow, consumed);
 	if (result == KF_CHUNK_SKIP)
 		kf_walk_skip(w, p, flow, chunk->skip);
 	else if (result == KF_CHUNK_END)
@@ -333,7 +387,7 @@ static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct
 {
 	switch (flow->state) {
 	case KF_FLOW_HEAD:
-		if (flow->head)
+		if (flow->flags & KF_FLOW_IN_HEAD)
 			return kf_walk_head_more(ctx, p, flow, w);
 		return kf_walk_head_new(ctx, p, flow, w);
 	case KF_FLOW_CHUNKS:

@@ -14,7 +14,8 @@
  *      kf_service, kf_counters, kf_flow and kf_event have new members
  *   3  kf_unread is new; kf_penalty.successes counts two windows; methods of a service
  *      (kf_service), answers by detail (kf_answers, kf_flow), empty lines (kf_flow); struct
- *      kf_http1 in kf_heads is larger
+ *      kf_http1 in kf_heads is larger;
+ *      places of kf_heads keep judged bytes; reason head_timeout
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -73,7 +74,8 @@
 	X(UNACKED, "unacked", DROP, 0)                                                             \
 	X(FLOWS_FULL, "flows_full", DROP, 0)                                                       \
 	X(HEADS_FULL, "heads_full", DROP, 0)                                                       \
-	X(SYN_RATE, "syn_rate", DROP, 0)
+	X(SYN_RATE, "syn_rate", DROP, 0)                                                           \
+	X(HEAD_TIMEOUT, "head_timeout", REFUSE, 408)
 
 enum kf_reason {
 #define X(symbol, name, class, status) KF_REASON_##symbol,
@@ -382,6 +384,7 @@ enum kf_response_state {
 #define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
 #define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 #define KF_FLOW_SENT	  0x10u /* unsynced: the client's data has come up to resume_seq */
+#define KF_FLOW_IN_HEAD	  0x40u /* a head has begun, and goes on at resume_seq */
 #define KF_FLOW_LONG	  0x20u /* over 2^30 bytes came: old numbers may lie before client_first */
 
 /* kf_flow.out_flags, written by egress */
@@ -415,7 +418,7 @@ struct kf_flow {
 	__u32 server_first; /* and of the backend; 0: adopted */
 	__u32 swap_seq;
 	__u32 slot;	  /* key of the last admitted request; KF_SLOT_NONE */
-	__u32 head;	  /* place in kf_heads of a partial head; 0: none */
+	__u32 head;	  /* place in kf_heads of a partial head, or of judged bytes; 0: none */
 	__u32 seen;	  /* CLOCK_MONOTONIC_COARSE >> 30, about seconds, of the last packet */
 	__u32 fin_in_seq; /* the number after the FIN */
 	__u32 fin_out_seq;

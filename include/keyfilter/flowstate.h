@@ -38,7 +38,8 @@ KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
 {
 	return kf_flow_is_answering(flow) || flow->state == KF_FLOW_TUNNEL ||
 	       flow->state == KF_FLOW_CHUNKS || flow->skip ||
-	       (!flow->head && (__s32)(flow->acked_seq - flow->resume_seq) < 0);
+	       (!(flow->flags & KF_FLOW_IN_HEAD) &&
+		(__s32)(flow->acked_seq - flow->resume_seq) < 0);
 }
 
 /*

@@ -65,6 +65,8 @@ static const struct told {
 	  "invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT" },
 	{ KF_REASON_HEAD_TOO_LARGE, "HTTP/1.1 431 Request Header Fields Too Large",
 	  "head_too_large", "invalid_request_error", "request_too_large", "INVALID_ARGUMENT" },
+	{ KF_REASON_HEAD_TIMEOUT, "HTTP/1.1 408 Request Timeout", "request_timeout",
+	  "invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT" },
 	{ KF_REASON_BODY_NOT_READABLE, "HTTP/1.1 415 Unsupported Media Type", "unsupported_body",
 	  "invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT" },
 };
@@ -157,7 +159,8 @@ static void assert_field(const struct response *response, const char *name, cons
 static void check_head(const struct told *told, unsigned int protocol,
 		       const struct response *response)
 {
-	bool again = told->reason == KF_REASON_RATE_LIMITED;
+	bool again =
+		told->reason == KF_REASON_RATE_LIMITED || told->reason == KF_REASON_HEAD_TIMEOUT;
 	bool anthropic = protocol == KF_PROTOCOL_ANTHROPIC;
 	char length[24];
 
@@ -180,7 +183,8 @@ static void check_head(const struct told *told, unsigned int protocol,
 static void check_places(const struct told *told, unsigned int protocol,
 			 const struct kf_answer *answer)
 {
-	bool again = told->reason == KF_REASON_RATE_LIMITED;
+	bool again =
+		told->reason == KF_REASON_RATE_LIMITED || told->reason == KF_REASON_HEAD_TIMEOUT;
 	struct kf_answer filled = *answer;
 	struct response response;
 

@@ -61,6 +61,10 @@ static const struct words words[KF_REASON_COUNT] = {
 				       "The header of this request is too large: over 16 KiB in "
 				       "all, 100 fields, or 8190 bytes in a line; send fewer or "
 				       "shorter fields." },
+	[KF_REASON_HEAD_TIMEOUT] = { "request_timeout",
+				     "The header of this request took too long to arrive, and "
+				     "there "
+				     "was no room to wait for it; send this request again." },
 	[KF_REASON_BODY_NOT_READABLE] = { "unsupported_body",
 					  "The model cannot be read from the body of this request; "
 					  "send plain JSON with a 'model' in it, not compressed." },
@@ -100,7 +104,7 @@ static const char *key_field(unsigned int protocol)
 /* Repeating any other request unchanged ends in the same refusal. */
 static bool is_worth_repeating(unsigned int reason)
 {
-	return reason == KF_REASON_RATE_LIMITED;
+	return reason == KF_REASON_RATE_LIMITED || reason == KF_REASON_HEAD_TIMEOUT;
 }
 
 /* ---- the body -------------------------------------------------------------------------------- */
@@ -210,6 +214,8 @@ static const char *phrase_of(unsigned int status)
 		return "Unauthorized";
 	case 403:
 		return "Forbidden";
+	case 408:
+		return "Request Timeout";
 	case 415:
 		return "Unsupported Media Type";
 	case 429:

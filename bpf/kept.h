@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * kept.h - judged bytes themselves, kept in the flow's place until the backend acknowledges them.
+ *
+ * A digest (digest.h) can be compared only with all of what it is of. A sender that loses a segment
+ * of several times the path's MSS, as segmentation offload makes them, sends it again in smaller
+ * ones. So what does not fit the smallest of these is kept as it is, and any range of it compared:
+ * - heads of more than KF_KEPT_MIN bytes, and all that come in pieces, in the first half of buf;
+ * - the framing of chunks, with the data between left out, as frames of up to 8 bytes in the
+ * second. Where no place is to be had a digest stands for them.
+ */
+#ifndef KEYFILTER_KEPT_H
+#define KEYFILTER_KEPT_H
+
+#include <keyfilter/swar.h>
+
+#include "flow.h"
+#include "head.h"
+
+#define KF_KEPT_MIN    512 /* no path that carries HTTP has a smaller MSS (RFC 9293: 536) */
+#define KF_KEPT_BLOCK  64  /* bytes compared at a time */
+#define KF_FRAMES      1024
+#define KF_FRAMES_AT   KF_HEAD_MAX /* of buf */
+#define KF_FRAMES_ONCE 136	   /* room for what one step may read, and more */
+
+struct kf_frame {
+	__u32 seq;
+	__u32 len; /* 1 to 8 */
+	__u64 bytes;
+};
+KF_STATIC_ASSERT(KF_FRAMES_AT + KF_FRAMES * sizeof(struct kf_frame) <=
+			 sizeof(((struct kf_head *)0)->buf),
+		 "the frames do not fit the place");
+KF_STATIC_ASSERT((KF_FRAMES_ONCE - 1) * 8 >= KF_HEAD_FIRST,
+		 "a step may read more than there is room for");
+
+static __always_inline struct kf_frame *kf_frame_at(struct kf_head *head, __u32 index)
+{
+	KF_LAUNDER(index);
+	return (struct kf_frame *)(head->buf + KF_FRAMES_AT) + (index & (KF_FRAMES - 1));
+}
+
+/* ---- heads ----------------------------------------------------------------------------------- */
+
+struct kf_kept_walk {
+	KF_CTX *ctx;
+	struct kf_head *head;
+	struct kf_head *scratch;
+	__u32 offset; /* in the frame */
+	__u32 at;     /* in head->buf */
+	__u32 left;
+	__u32 differs;
+};
+
+static long kf_kept_step(__u32 index, void *context)
+{
+	struct kf_kept_walk *walk = context;
+	__u32 len = walk->left > KF_KEPT_BLOCK ? KF_KEPT_BLOCK : walk->left, at = walk->at;
+	const __u8 *kept, *came = walk->scratch->buf;
+	__u64 differs = 0;
+
+	if (!len)
+		return 1;
+	len = kf_length(len, KF_KEPT_BLOCK);
+	if (kf_ctx_load(walk->ctx, walk->offset, walk->scratch->buf, len)) {
+		walk->differs = 1;
+		return 1;
+	}
+	KF_LAUNDER(at);
+	kept = walk->head->buf + (at & (KF_HEAD_MAX - 1));
+#pragma unroll
+	for (__u32 i = 0; i < KF_KEPT_BLOCK; i += 8) {
+		__u64 word = kf_swar_load(kept + i) ^ kf_swar_load(came + i);
+
+		if (len < i + 8)
+			word &= len > i ? kf_swar_low(len - i) : 0;
+		differs |= word;
+	}
+	walk->differs |= !!differs;
+	walk->offset += len;
+	walk->at += len;
+	walk->left -= len;
+	return differs != 0;
+}
+
+/* Do the bytes of @p that stand in @head, and are not acknowledged, differ from these? */
+__noinline int kf_kept_head_differs(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+				    struct kf_head *head)
+{
+	struct kf_kept_walk walk = { .ctx = ctx, .head = head, .scratch = kf_head_scratch() };
+	__s32 from, end, acked;
+
+	if (!p || !flow || !head || !walk.scratch)
+		return 1;
+	from = p->seq - head->seq;
+	end = from + p->payload_len;
+	acked = flow->acked_seq - head->seq;
+	if (end > (__s32)head->len)
+		end = head->len;
+	if (acked < 0)
+		acked = 0;
+	walk.offset = p->payload_offset;
+	if (from < acked) {
+		walk.offset += acked - from;
+		from = acked;
+	}
+	if (from >= end)
+		return 0;
+	walk.at = from;
+	walk.left = end - from;
+	kf_loop(KF_HEAD_MAX / KF_KEPT_BLOCK, kf_kept_step, &walk);
+	return walk.differs;
+}
+
+/* ---- the framing of chunks ------------------------------------------------------------------- */
+
+struct kf_frames_walk {
+	KF_CTX *ctx;
+	struct kf_head *head;
+	struct kf_head *scratch;
+	__u32 acked;
+	__u32 seq;    /* of the segment, or of the bytes to keep */
+	__u32 offset; /* of the payload in the frame */
+	__u32 len;    /* of these */
+	__u32 differs;
+	__u32 pad;
+};
+
+static long kf_frames_forget_step(__u32 index, void *context)
+{
+	struct kf_frames_walk *walk = context;
+	struct kf_head *head = walk->head;
+	struct kf_frame *frame = kf_frame_at(head, head->frames_first);
+
+	if (head->frames_first == head->frames_next ||
+	    kf_seq_before(walk->acked, frame->seq + frame->len))
+		return 1;
+	head->frames_first++;
+	return 0;
+}
+
+/* Forgets what is acknowledged. Is there room for what one step may read? */
+__noinline int kf_frames_room(struct kf_flow *flow, struct kf_head *head)
+{
+	struct kf_frames_walk walk = { .head = head };
+
+	if (!flow || !head)
+		return 0;
+	walk.acked = flow->acked_seq;
+	if (head->len && !kf_seq_before(walk.acked, head->seq + head->len))
+		head->len = 0;
+	kf_loop(KF_FRAMES, kf_frames_forget_step, &walk);
+	return KF_FRAMES - (head->frames_next - head->frames_first) >= KF_FRAMES_ONCE;
+}
+
+static long kf_frames_keep_step(__u32 index, void *context)
+{
+	struct kf_frames_walk *walk = context;
+	__u32 at = index * 8, len;
+	struct kf_frame *frame;
+
+	if (at >= walk->len)
+		return 1;
+	len = walk->len - at;
+	frame = kf_frame_at(walk->head, walk->head->frames_next);
+	frame->seq = walk->seq + at;
+	frame->len = len > 8 ? 8 : len;
+	KF_LAUNDER(at);
+	frame->bytes = kf_swar_load(walk->scratch->buf + (at & (KF_HEAD_MAX - 1)));
+	walk->head->frames_next++;
+	return 0;
+}
+
+/* Keeps the first @len bytes of this CPU's scratch, which have the number @seq. There is room. */
+__noinline int kf_frames_keep(struct kf_head *head, __u32 seq, __u32 len)
+{
+	struct kf_frames_walk walk = {
+		.head = head, .scratch = kf_head_scratch(), .seq = seq, .len = len
+	};
+
+	if (!head || !walk.scratch)
+		return -1;
+	kf_loop(KF_FRAMES_ONCE, kf_frames_keep_step, &walk);
+	return 0;
+}
+
+static long kf_frames_compare_step(__u32 index, void *context)
+{
+	struct kf_frames_walk *walk = context;
+	struct kf_head *head = walk->head;
+	__u32 from, to, place = head->frames_first + index;
+	struct kf_frame *frame = kf_frame_at(head, place);
+	__u64 mask;
+	__s32 at;
+
+	if (place == head->frames_next)
+		return 1;
+	at = frame->seq - walk->seq;
+	if (!kf_seq_before(walk->acked, frame->seq + frame->len) || at >= (__s32)walk->len ||
+	    at + (__s32)frame->len <= 0)
+		return 0;
+	/* the bytes from..to of the frame lie in the segment */
+	from = at < 0 ? -at : 0;
+	to = at + frame->len > walk->len ? walk->len - at : frame->len;
+	if (from >= to || to > 8)
+		return 0;
+	*(__u64 *)walk->scratch->buf = 0;
+	if (kf_ctx_load(walk->ctx, walk->offset + at + from, walk->scratch->buf,
+			kf_length(to - from, 8))) {
+		walk->differs = 1;
+		return 1;
+	}
+	mask = to - from == 8 ? ~0ull : kf_swar_low(to - from);
+	if (!((frame->bytes >> (from & 7) * 8 ^ *(__u64 *)walk->scratch->buf) & mask))
+		return 0;
+	walk->differs = 1;
+	return 1;
+}
+
+/* Does @p repeat what is not acknowledged of the framing with other bytes? */
+__noinline int kf_frames_differ(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+				struct kf_head *head)
+{
+	struct kf_frames_walk walk = { .ctx = ctx, .head = head, .scratch = kf_head_scratch() };
+
+	if (!p || !flow || !head || !walk.scratch)
+		return 1;
+	walk.acked = flow->acked_seq;
+	walk.seq = p->seq;
+	walk.offset = p->payload_offset;
+	walk.len = p->payload_len;
+	kf_loop(KF_FRAMES, kf_frames_compare_step, &walk);
+	return walk.differs;
+}
+
+/* ---- the place ------------------------------------------------------------------------------- */
+
+/* The place for what is judged of @flow, taken if it has none. NULL: there is none to be had. */
+static __always_inline struct kf_head *kf_kept_place(struct kf_packet *p, struct kf_flow *flow)
+{
+	if (!flow->head && kf_head_reserve(p, flow))
+		return NULL;
+	return kf_head_of(flow);
+}
+
+/*
+ * 0 where what @p repeats of the bytes in the flow's place is the same; MALFORMED where it is not;
+ * UNACKED where the place is another flow's by now.
+ */
+__noinline int kf_kept_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+{
+	struct kf_head *head;
+
+	if (!p || !flow)
+		return KF_REASON_UNACKED;
+	if (!flow->head)
+		return 0;
+	head = kf_head_of(flow);
+	if (head && !kf_kept_head_differs(ctx, p, flow, head) &&
+	    !kf_frames_differ(ctx, p, flow, head))
+		return 0;
+	/* egress has given the place back: the backend has it all */
+	if (!kf_seq_before(flow->acked_seq, flow->judged_seq))
+		return 0;
+	return head && kf_head_of(flow) ? KF_REASON_MALFORMED : KF_REASON_UNACKED;
+}
+
+#endif /* KEYFILTER_KEPT_H */
