@@ -28,7 +28,7 @@ old_store() {
 		"ALTER TABLE api_key DROP COLUMN rpm_burst" "ALTER TABLE api_key DROP COLUMN rpm" \
 		"ALTER TABLE service DROP COLUMN revision" "ALTER TABLE api_key DROP COLUMN revision" \
 		"ALTER TABLE service DROP COLUMN methods" \
-		"DROP TABLE state" \
+		"DROP TABLE state" "DROP TABLE key_batch" \
 		"PRAGMA user_version = 1"
 }
 set_layout() {
