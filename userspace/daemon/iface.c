@@ -259,6 +259,8 @@ int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struc
 	err = attach(daemon, row, why);
 	if (err)
 		put_back(daemon, row, had, &old);
+	else
+		kf_iface_guard_forget(&find(daemon, row->dev)->guard);
 	return err;
 }
 

@@ -34,6 +34,11 @@ void kf_iface_guard_restore(struct kf_iface_guard *guard)
 	guard->failed = 0;
 }
 
+void kf_iface_guard_forget(struct kf_iface_guard *guard)
+{
+	*guard = (struct kf_iface_guard){ 0 };
+}
+
 bool kf_iface_guard_is_due(const struct kf_iface_guard *guard, uint64_t now)
 {
 	return guard->off && now >= guard->next_ns;

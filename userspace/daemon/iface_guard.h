@@ -30,6 +30,9 @@ void kf_iface_guard_fail(struct kf_iface_guard *guard, uint64_t now);
 /* It is in place again; what was lost before counts for a while. */
 void kf_iface_guard_restore(struct kf_iface_guard *guard);
 
+/* Its operator has attached it by hand: what was lost before does not count any more. */
+void kf_iface_guard_forget(struct kf_iface_guard *guard);
+
 bool kf_iface_guard_is_due(const struct kf_iface_guard *guard, uint64_t now);
 /* Has it been taken off more than once of late? */
 bool kf_iface_guard_is_fight(const struct kf_iface_guard *guard, uint64_t now);
