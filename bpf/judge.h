@@ -176,7 +176,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	}
 	kf_judge_note(p, flow, w, out);
-	kf_head_release(flow);
+	kf_kept_release(flow); /* or later: what passed, and the backend may still lack, is compared */
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_REFUSED;
 	/* the odd response is the backend's doing */
@@ -194,6 +194,8 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		out->answer = kf_flow_is_answerable(flow, p->ack);
 	if (!out->answer && (own || !kf_flow_is_followed(flow)))
 		out->reason = kf_flow_cut(flow, w->reason, out);
+	if (flow->cut)
+		kf_head_release(flow); /* nothing of it passes again */
 	return 0;
 }
 

@@ -243,6 +243,26 @@ static __always_inline struct kf_head *kf_kept_place(struct kf_packet *p, struct
 	return kf_head_of(flow);
 }
 
+/* Gives the flow's place back where the backend has all that was judged; false where it has not. */
+__noinline int kf_kept_release(struct kf_flow *flow)
+{
+	struct kf_head *head;
+
+	if (!flow)
+		return 0;
+	if (flow->head && kf_seq_before(flow->acked_seq, flow->judged_seq)) {
+		head = kf_head_of(flow);
+		if (!head)
+			return 0;
+		/* what is judged and not in the place has a digest, so that may be more */
+		kf_frames_room(flow, head);
+		if (head->len || head->frames_first != head->frames_next)
+			return 0;
+	}
+	kf_head_release(flow);
+	return 1;
+}
+
 /*
  * 0 where what @p repeats of the bytes in the flow's place is the same; MALFORMED where it is not;
  * UNACKED where the place is another flow's by now.

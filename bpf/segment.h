@@ -255,8 +255,6 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 
 	if (!p || !flow || !w || !head)
 		return 1;
-	/* of the request before: the response to it says that the backend has it */
-	kf_head_release(flow);
 	offset = p->payload_offset + w->at;
 	avail = kf_walk_left(w, p);
 	kf_http1_begin(&head->http1, w->key_sources);
@@ -271,6 +269,11 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 		return kf_walk_blank(p, flow, w, len);
 	if (kf_walk_wait(p, flow, w))
 		return 1;
+	/* of the request before: a response may come before the backend has all of it */
+	if (w->monitor)
+		kf_head_release(flow);
+	else if (!kf_kept_release(flow))
+		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 	if (result == KF_HTTP1_INCOMPLETE)
 		return kf_walk_keep(ctx, p, flow, w, len);
 	return kf_walk_result(w, p, flow, head, result, 0);
