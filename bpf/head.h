@@ -31,6 +31,28 @@ __noinline int kf_head_parse(struct kf_head *head, __u32 len)
 	return kf_http1_parse(&head->http1, head->buf, len);
 }
 
+/*
+ * In the first @len bytes of a head that goes on: where does a line begin that is `Upgrade`, and
+ * whose value has begun, but not for a websocket if @websocket? 0: it does not end so.
+ */
+static __always_inline __u32 kf_head_upgrade_open(const struct kf_head *head, __u32 len,
+						  bool websocket)
+{
+	const __u64 name = KF_SWAR_TEXT('u', 'p', 'g', 'r', 'a', 'd', 'e', ':');
+	const struct kf_http1 *h = &head->http1;
+	__u32 start = h->state > KF_HTTP1_AT_FIELD ? h->line_off : h->cursor, at = start + 8;
+	__u8 first;
+
+	/* the colon has the bit of lower case already */
+	if (h->state < KF_HTTP1_AT_FIELD || at >= len ||
+	    (kf_http1_word(head->buf, start) | KF_HTTP1_LOWER) != name)
+		return 0;
+	first = kf_http1_byte(head->buf, at);
+	if (first == ' ')
+		first = at + 1 < len ? kf_http1_byte(head->buf, at + 1) : ' ';
+	return first == ' ' || (websocket && (first | 0x20) == 'w') ? 0 : start;
+}
+
 /* Loads up to @avail bytes of the frame to @head->buf + @at; returns how many, 0 if it cannot. */
 static __always_inline __u32 kf_head_load(KF_CTX *ctx, __u32 offset, struct kf_head *head, __u32 at,
 					  __u32 avail, __u32 most)
@@ -113,6 +135,7 @@ __noinline int kf_head_reserve(struct kf_packet *p, struct kf_flow *flow)
 	search.head->owner = flow->cookie;
 	search.head->len = 0;
 	search.head->segments = 0;
+	search.head->neutral = 0;
 	search.head->frames_first = 0;
 	search.head->frames_next = 0;
 	*(volatile __u64 *)&search.head->deadline_ns = search.now + search.config->head_timeout_ns;

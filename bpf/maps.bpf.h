@@ -28,7 +28,7 @@ struct kf_head {
 	__u32 segments;
 	__u32 frames_first; /* chunk framing, see kept.h */
 	__u32 frames_next;
-	__u32 pad;
+	__u32 neutral; /* 1: its `Upgrade` was neutralised in an earlier segment */
 	struct kf_http1 http1;
 	__u8 buf[KF_HTTP1_BUFFER];
 };

@@ -76,9 +76,10 @@ static __always_inline void kf_walk_skip(struct kf_walk *w, const struct kf_pack
 }
 
 /*
- * `Upgrade` that the service does not allow is made a field of another name by exchanging two bytes
- * of it: the sum of the 16-bit words stays, so the checksum holds, complete or partial alike. False
- * where the name has passed already, or an earlier exchange is not acknowledged yet.
+ * `Upgrade` that the service does not allow is made a field of another name, or of another value,
+ * by exchanging two bytes of it: the sum of the 16-bit words stays, so the checksum holds, complete
+ * or partial alike. False where the first of them, at @name_seq, has passed already, or an earlier
+ * exchange is not acknowledged yet.
  */
 static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const struct kf_packet *p,
 					       struct kf_flow *flow, __u32 name_seq)
@@ -94,17 +95,33 @@ static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const st
 	return true;
 }
 
+/*
+ * The `Upgrade` of the head in @head, whose first byte has the number @seq, if there is one and it
+ * is not to pass. False where it is too late.
+ */
+static __always_inline bool kf_walk_upgrade(const struct kf_walk *w, const struct kf_packet *p,
+					    struct kf_flow *flow, struct kf_head *head, __u32 seq)
+{
+	const struct kf_http1 *http1 = &head->http1;
+
+	if (http1->upgrade == KF_UPGRADE_NONE || head->neutral ||
+	    (http1->upgrade == KF_UPGRADE_WEBSOCKET && w->websocket))
+		return true;
+	/* the name may have passed already; another value does as well */
+	return kf_walk_neutralise(w, p, flow, seq + http1->upgrade_name_off) ||
+	       (http1->upgrade_len > 2 && kf_walk_neutralise(w, p, flow, seq + http1->upgrade_off));
+}
+
 /* An admitted request: where does the next one begin? @prior bytes of it came earlier. */
 static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
-					 struct kf_flow *flow, const struct kf_http1 *http1,
-					 __u32 prior)
+					 struct kf_flow *flow, struct kf_head *head, __u32 prior)
 {
-	__u32 name_seq = p->seq + w->at - prior + http1->upgrade_name_off;
+	const struct kf_http1 *http1 = &head->http1;
 
+	if (!kf_walk_upgrade(w, p, flow, head, p->seq + w->at - prior))
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
 	if (http1->upgrade == KF_UPGRADE_WEBSOCKET && w->websocket)
 		flow->state = KF_FLOW_UPGRADING;
-	else if (http1->upgrade != KF_UPGRADE_NONE && !kf_walk_neutralise(w, p, flow, name_seq))
-		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
 	kf_walk_read(w, p, flow, http1->head_len - prior);
 	w->head = prior ? 0 : http1->head_len;
 	if (http1->chunked) {
@@ -169,7 +186,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	}
 	flow->slot = w->slot;
 	flow->slot_check = kf_slot_check(w->slot);
-	if (kf_walk_admit(w, p, flow, &head->http1, prior))
+	if (kf_walk_admit(w, p, flow, head, prior))
 		return 1;
 	kf_walk_expect(flow, head->http1.method);
 	flow->protocol = head->http1.protocol;
@@ -193,6 +210,30 @@ static __always_inline int kf_walk_result(struct kf_walk *w, struct kf_packet *p
 	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, head->http1.detail);
 }
 
+/*
+ * @len bytes of a head that goes on are in its place, head->len of them from earlier segments. They
+ * pass; an `Upgrade` among them is neutralised as soon as its segment shows that it must be.
+ */
+__noinline int kf_walk_partial(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
+			       struct kf_head *head, __u32 len)
+{
+	__u32 open, prior;
+
+	if (!p || !flow || !w || !head)
+		return 1;
+	prior = head->len;
+	open = kf_head_upgrade_open(head, len, w->websocket);
+	if (!head->neutral && head->http1.upgrade != KF_UPGRADE_NONE)
+		head->neutral = kf_walk_upgrade(w, p, flow, head, head->seq);
+	else if (!head->neutral && open)
+		head->neutral = kf_walk_neutralise(w, p, flow, head->seq + open);
+	head->len = len;
+	kf_walk_read(w, p, flow, len - prior);
+	w->partial = 1;
+	w->kept = 1;
+	return 1;
+}
+
 /* The head goes on in the next segment: @len bytes of it move to a place of their own. */
 __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 			    struct kf_walk *w, __u32 len)
@@ -210,12 +251,11 @@ __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *fl
 	}
 	head->http1 = scratch->http1;
 	head->segments = 1;
+	head->neutral = 0;
 	head->seq = p->seq + w->at;
-	head->len = kf_head_load(ctx, p->payload_offset + w->at, head, 0, len, KF_HEAD_MAX);
-	kf_walk_read(w, p, flow, len);
-	w->partial = 1;
-	w->kept = 1;
-	return 1;
+	head->len = 0;
+	len = kf_head_load(ctx, p->payload_offset + w->at, head, 0, len, KF_HEAD_MAX);
+	return kf_walk_partial(p, flow, w, head, len);
 }
 
 /* Empty lines, and no head behind them yet: they pass, and hold no place. 1: the walk ends here. */
@@ -304,11 +344,7 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 		if (++head->segments >= KF_HEAD_SEGMENTS)
 			return kf_walk_refuse(w, p, KF_REASON_MALFORMED,
 					      KF_DETAIL_TOO_MANY_SEGMENTS);
-		head->len = prior + len;
-		kf_walk_read(w, p, flow, len);
-		w->partial = 1;
-		w->kept = 1;
-		return 1;
+		return kf_walk_partial(p, flow, w, head, prior + len);
 	}
 	w->kept = 1;
 	if (result == KF_HTTP1_REQUEST) {

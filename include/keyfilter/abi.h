@@ -450,11 +450,11 @@ struct kf_flow {
 	__u8 answer_flags; /* KF_ANSWER_* */
 	__u32 retry_after; /* seconds */
 	__u64 request_id;
-	__u32 answer_seq; /* where the answer begins; before, what the client of a request has */
-	__u32 answer_len; /* without its FIN */
-	__u32 answer_ack;	 /* the client's bytes that it acknowledged */
-	__u32 answer_ms;	 /* when it was sent last; CLOCK_MONOTONIC_COARSE >> 20 */
-	__u32 answer_since;	 /* when it was sent first, on the clock of seen */
+	__u32 answer_seq;   /* where the answer begins; before, what the client of a request has */
+	__u32 answer_len;   /* without its FIN */
+	__u32 answer_ack;   /* the client's bytes that it acknowledged */
+	__u32 answer_ms;    /* when it was sent last; CLOCK_MONOTONIC_COARSE >> 20 */
+	__u32 answer_since; /* when it was sent first, on the clock of seen */
 	__u32 source_generation; /* of the lists that this source was last looked up in */
 	__u8 detail;		 /* enum kf_detail of the refusal */
 	__u8 empty_lines;	 /* since the last request */

@@ -114,6 +114,8 @@ struct kf_http1 {
 	__u32 key_off;
 	__u32 key_len;		/* 0: no key */
 	__u32 upgrade_name_off; /* of the field name `Upgrade`; 0: none */
+	__u32 upgrade_off;	/* of its value, */
+	__u32 upgrade_len;	/* and that one's bytes */
 	__u8 key_source;	/* KF_KEY_*; 0: no key */
 	__u8 method;		/* enum kf_method */
 	__u8 protocol;		/* enum kf_protocol */
@@ -148,7 +150,7 @@ struct kf_http1 {
 	__u32 authority_off;
 	__u64 name[4]; /* folded name, first byte lowest */
 };
-_Static_assert(sizeof(struct kf_http1) == 128, "struct kf_http1 changed its size");
+_Static_assert(sizeof(struct kf_http1) == 136, "struct kf_http1 changed its size");
 
 /* What a step is given; on the stack of kf_http1_parse(). */
 struct kf_http1_run {

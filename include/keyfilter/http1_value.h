@@ -344,6 +344,8 @@ KF_INLINE long kf_http1_value_upgrade(struct kf_http1 *h, const __u8 *buf, struc
 	__u8 last = kf_http1_byte(buf, t.off + 8) | 0x20;
 
 	h->upgrade_name_off = h->line_off;
+	h->upgrade_off = t.off;
+	h->upgrade_len = len;
 	if (len == 3 && (first & kf_swar_low(3)) == KF_SWAR_TEXT('h', '2', 'c', 0, 0, 0, 0, 0))
 		h->upgrade = KF_UPGRADE_H2C;
 	else if (len == 9 && last == 't' &&

@@ -72,6 +72,20 @@ c.send(*[request("huge", fields=["X-Filler-%d: %s" % (n, "f" * 500) for n in ran
          for a in range(0, 22000, 1400)])
 c.expect_nothing("huge")
 ok("more than 16 KiB: refused")
+
+# What Java's HttpClient and `curl --http2` ask for, with a head over several segments.
+FIELDS = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB"]
+for fields, name in (FIELDS, "last"), (FIELDS + ["X-Long: " + "l" * 3000], "first"):
+    whole = request("h2c-%s-000" % name, fields=fields)
+    for cut in range(60, whole.index(b"HTTP2-Settings: "), 9):
+        marker = "h2c-%s-%03d" % (name, cut)
+        c = Connection()
+        c.send_cut(request(marker, fields=fields), [cut])
+        c.expect_served(marker)
+        c.send(request(marker + "-next"))
+        c.expect_served(marker + "-next")
+        c.close()
+ok("Upgrade: h2c, cut at every ninth byte: served")
 END
 [ "$(counter head_too_large)" -gt 0 ] || fail "the head over 16 KiB was not counted as head_too_large"
 [ "$(counter malformed)" -gt 0 ] || fail "the head of 71 segments was not counted as malformed"
