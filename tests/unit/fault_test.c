@@ -124,6 +124,10 @@ static void make_sources(struct fixture *f)
 {
 	OK(f, put_source(f, "10.0.0.0/8", KF_SOURCE_DENY, 0));
 	OK(f, put_source(f, "10.1.0.0/16", KF_SOURCE_ALLOW, 0));
+	OK(f, put_source(f, "10.1.0.1", KF_SOURCE_DENY, 0));
+	OK(f, put_source(f, "10.1.0.2", KF_SOURCE_ALLOW, 0));
+	OK(f, put_source(f, "10.1.9.0/24", KF_SOURCE_DENY, 0));
+	f->reconcile->sources_at_once = 3; /* some changes are done in slices, some at once */
 }
 
 static void make_services(struct fixture *f)

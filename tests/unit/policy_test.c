@@ -340,6 +340,68 @@ static void part_agrees_with_whole(void **state)
 	}
 }
 
+/*
+ * A walk in slices, each of which knows only where the one before ended: it begins with the block
+ * that was fed last, which that one did not give out.
+ */
+static void compile_in_slices(const struct kf_source_row *rows, int count,
+			      const struct kf_cidr *within, struct table *table)
+{
+	static struct kf_policy_walk walk;
+	struct kf_cidr from = *within;
+	int left, fed;
+
+	table->count = 0;
+	do {
+		left = 3 + (int)roll(9);
+		kf_policy_walk_begin(&walk, &ticking, within, append, table);
+		kf_policy_walk_from(&walk, &from);
+		walk.quiet = true;
+		for (int i = 0; i < count; i++)
+			if (kf_cidr_covers(&rows[i].cidr, &from) &&
+			    !kf_cidr_equal(&rows[i].cidr, &from))
+				kf_policy_walk_next(&walk, &rows[i]);
+		walk.quiet = false;
+		fed = -1;
+		for (int i = 0; left && i < count; i++) {
+			struct kf_source_row begin = { .cidr = from };
+
+			if (by_tree(&rows[i], &begin) < 0 || !kf_cidr_covers(within, &rows[i].cidr))
+				continue;
+			kf_policy_walk_next(&walk, &rows[i]);
+			fed = i;
+			left--;
+		}
+		if (!left)
+			from = rows[fed].cidr;
+	} while (!left);
+	kf_policy_walk_finish(&walk);
+}
+
+static void slices_agree_with_whole(void **state)
+{
+	static struct kf_source_row rows[ROWS];
+	static struct table part, slices;
+
+	srandom(8);
+	for (int round = 0; round < 3000; round++) {
+		int count = make_rows(rows, 1 + (int)roll(round % 3 ? 60 : ROWS));
+		struct kf_cidr within =
+			round % 2 ? rows[roll((unsigned int)count)].cidr : random_block();
+
+		if (round % 5 == 0)
+			within = (struct kf_cidr){ 0 };
+		compile_within(rows, count, &within, &part);
+		compile_in_slices(rows, count, &within, &slices);
+		assert_int_equal(slices.count, part.count);
+		for (int i = 0; i < part.count; i++) {
+			assert_true(kf_cidr_equal(&slices.entry[i].cidr, &part.entry[i].cidr));
+			assert_memory_equal(&slices.entry[i].source, &part.entry[i].source,
+					    sizeof(struct kf_source));
+		}
+	}
+}
+
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 static void slot_says_what_the_row_says(void **state)
@@ -505,6 +567,7 @@ int main(void)
 		cmocka_unit_test(service_adds_methods),
 		cmocka_unit_test(effective_times_are_those_of_the_oracle),
 		cmocka_unit_test(part_agrees_with_whole),
+		cmocka_unit_test(slices_agree_with_whole),
 		cmocka_unit_test(slot_says_what_the_row_says),
 		cmocka_unit_test(rate_is_kept_exactly),
 		cmocka_unit_test(who_keeps_to_the_rate_is_admitted),

@@ -46,10 +46,13 @@ __attribute__((no_sanitize("address"))) long syscall(long number, ...)
 
 #define KEYS 80 /* more than one key may have secrets */
 #define DAY  86400000000000ull
+#ifndef SOURCES
+#define SOURCES 8
+#endif
 
 static const struct kf_maps_settings settings = {
 	.keys_max = KEYS,
-	.sources_max = 8,
+	.sources_max = SOURCES,
 	.flows_max = 5000,
 	.heads_max = 2,
 	.embryos = 64,

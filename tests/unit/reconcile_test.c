@@ -1209,10 +1209,10 @@ static void changed_sources_are_counted(void **state)
 	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
 	before = generation(f);
 	usleep(1000);
-	OK(f, kf_source_expire(f->reconcile, 8));
+	OK(f, kf_source_expire(f->reconcile));
 	assert_int_not_equal(generation(f), before);
 	before = generation(f);
-	OK(f, kf_source_expire(f->reconcile, 8)); /* none any more */
+	OK(f, kf_source_expire(f->reconcile)); /* none any more */
 	assert_int_equal(generation(f), before);
 	restart(f);
 	assert_int_not_equal(generation(f), before);

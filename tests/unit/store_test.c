@@ -404,7 +404,8 @@ static void sources_come_in_tree_order(void **state)
 	assert_string_equal(all,
 			    "::/0- 10.0.0.0/8- 10.0.0.0/8+ 10.1.0.0/16- 10.1.2.3/32- 11.0.0.0/8- ");
 	kf_cidr_parse("10.1.0.0/16", &within);
-	assert_int_equal(kf_store_source_under(f->store, &within, append_cidr, under), 0);
+	assert_int_equal(kf_store_source_under(f->store, &within, &within, 9, append_cidr, under),
+			 0);
 	assert_string_equal(under, "10.1.0.0/16- 10.1.2.3/32- ");
 	assert_int_equal(kf_store_source_above(f->store, &within, append_cidr, above), 0);
 	assert_string_equal(above, "::/0- 10.0.0.0/8- 10.0.0.0/8+ ");

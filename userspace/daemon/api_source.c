@@ -14,10 +14,13 @@
 #include "cleanup.h"
 #include "penalty.h"
 #include "reconcile.h"
+#include "loop.h"
 #include "source.h"
+#include "work.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
+#define STEPS_AT_ONCE 2 /* a removal is two changes, and mostly both are small */
 
 static const char *const actions[] = {
 	[KF_SOURCE_DENY] = "deny",
@@ -73,6 +76,95 @@ static int take_ttl(struct kf_api_request *request, const json_t *value, struct 
 	return 0;
 }
 
+/* ---- a change -------------------------------------------------------------------------------- */
+
+/* One under way. Few covered blocks are done at once, many in slices of the loop's spare time. */
+struct job {
+	struct kf_work_item item;
+	struct kf_api_request *request;
+	struct kf_source_change *change;
+	struct kf_source_row row;
+	bool removes;
+	struct kf_why why;
+};
+
+static void job_free(struct job *job)
+{
+	kf_source_change_close(job->change);
+	free(job);
+}
+KF_CLEANUP_DEFINE(struct job, job_free)
+
+static int answer_changed(const struct job *job, int result)
+{
+	struct kf_api_request *request = job->request;
+	char text[KF_CIDR_TEXT];
+
+	if (result == -ENOENT && job->removes)
+		return kf_api_refuse_missing(request, "source");
+	if (result)
+		return kf_api_refuse_error(request, result, job->why.text);
+	if (!job->removes)
+		return kf_api_reply(request,
+				    kf_source_change_replaced(job->change) ? MHD_HTTP_OK
+									   : MHD_HTTP_CREATED,
+				    source_json(&job->row));
+	kf_cidr_format(&job->row.cidr, text);
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:s, s:s}", "cidr", text, "state", "removed"));
+}
+
+static int change_some(struct kf_work_item *item)
+{
+	struct job *job = (struct job *)item;
+
+	return kf_source_change_step(job->change, &job->why);
+}
+
+static int refuse_ending(const struct job *job)
+{
+	bool stored = kf_source_change_is_stored(job->change);
+
+	return kf_api_refuse(job->request, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
+			     stored ? "look at the list when it runs" : "ask again when it runs",
+			     "keyfilterd is ending, and the change is %s",
+			     stored ? "stored, and in force from the next start on"
+				    : "not stored: the next start does not know it");
+}
+
+static void end_change(struct kf_work_item *item, int result)
+{
+	_cleanup_(job_freep) struct job *job = (struct job *)item;
+
+	kf_api_done(job->request,
+		    result == -ECANCELED ? refuse_ending(job) : answer_changed(job, result));
+}
+
+static int begin_change(struct kf_api_request *request, const struct kf_source_row *row,
+			bool removes)
+{
+	_cleanup_(job_freep) struct job *job = calloc(1, sizeof(*job));
+	struct kf_reconcile *reconcile = request->daemon->reconcile;
+	int more;
+
+	if (!job)
+		return -ENOMEM;
+	job->item = (struct kf_work_item){ .step = change_some, .done = end_change };
+	job->request = request;
+	job->row = *row;
+	job->removes = removes;
+	more = removes ? kf_source_change_remove(&job->change, reconcile, &row->cidr)
+		       : kf_source_change_put(&job->change, reconcile, row);
+	if (more)
+		return more;
+	for (int i = 0; !i || (more > 0 && i < STEPS_AT_ONCE); i++)
+		more = kf_source_change_step(job->change, &job->why);
+	if (more <= 0)
+		return answer_changed(job, more);
+	kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(job)->item);
+	return KF_API_LATER;
+}
+
 /* ---- handlers -------------------------------------------------------------------------------- */
 
 int kf_api_source_create(struct kf_api_request *request)
@@ -80,9 +172,7 @@ int kf_api_source_create(struct kf_api_request *request)
 	struct kf_source_row row = {
 		.created = kf_reconcile_time(request->daemon->reconcile).wall_ns
 	};
-	struct kf_why why = { 0 };
 	json_t *cidr, *action, *ttl;
-	bool replaced;
 	const struct kf_api_member members[] = {
 		{ "cidr", KF_API_STRING | KF_API_REQUIRED, &cidr },
 		{ "action", KF_API_STRING | KF_API_REQUIRED, &action },
@@ -95,10 +185,7 @@ int kf_api_source_create(struct kf_api_request *request)
 	err = err ?: take_ttl(request, ttl, &row);
 	if (err)
 		return err;
-	err = kf_source_put(request->daemon->reconcile, &row, &replaced, &why);
-	if (err)
-		return kf_api_refuse_error(request, err, why.text);
-	return kf_api_reply(request, replaced ? MHD_HTTP_OK : MHD_HTTP_CREATED, source_json(&row));
+	return begin_change(request, &row, false);
 }
 
 /* A page of rows: one more than asked for is read, to know whether there are more. */
@@ -326,19 +413,9 @@ int kf_api_source_forgive(struct kf_api_request *request)
 
 int kf_api_source_delete(struct kf_api_request *request)
 {
-	struct kf_why why = { 0 };
-	struct kf_cidr cidr;
-	char text[KF_CIDR_TEXT];
-	int err = kf_api_no_members(request) ?: kf_api_cidr(request, "cidr", request->name, &cidr);
+	struct kf_source_row row = { 0 };
+	int err = kf_api_no_members(request)
+			  ?: kf_api_cidr(request, "cidr", request->name, &row.cidr);
 
-	if (err)
-		return err;
-	err = kf_source_remove(request->daemon->reconcile, &cidr, &why);
-	if (err == -ENOENT)
-		return kf_api_refuse_missing(request, "source");
-	if (err)
-		return kf_api_refuse_error(request, err, why.text);
-	kf_cidr_format(&cidr, text);
-	return kf_api_reply(request, MHD_HTTP_OK,
-			    json_pack("{s:s, s:s}", "cidr", text, "state", "removed"));
+	return err ?: begin_change(request, &row, true);
 }

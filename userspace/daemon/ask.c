@@ -9,6 +9,9 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+/* Work is always ready, and at its own priority nothing else would ever have a turn. */
+#define BEFORE_WORK (SD_EVENT_PRIORITY_IDLE - 1)
+
 /* One question, on the stack of the thread that waits for its answer. */
 struct question {
 	STAILQ_ENTRY(question) entry;
@@ -80,7 +83,7 @@ int kf_ask_open(struct kf_ask **out, struct kf_daemon *daemon, sd_event *event)
 	if (!err)
 		err = sd_event_add_io(event, &ask->source, ask->fd, EPOLLIN, on_question, ask);
 	if (err >= 0)
-		err = sd_event_source_set_priority(ask->source, SD_EVENT_PRIORITY_IDLE);
+		err = sd_event_source_set_priority(ask->source, BEFORE_WORK);
 	if (err < 0) {
 		kf_ask_close(ask);
 		return err;

@@ -4,8 +4,8 @@
  *
  * A question is a function that the loop's thread runs while the asking thread waits, so that what
  * belongs to the loop (interfaces, the cut of running requests) needs no lock. The loop takes one
- * question at a time, after everything else it has to do: changes never wait for more than one. A
- * question must be short, well under a millisecond.
+ * question at a time, after everything else it has to do but long work (work.h): changes never wait
+ * for more than one. A question must be short, well under a millisecond.
  */
 #ifndef KEYFILTER_DAEMON_ASK_H
 #define KEYFILTER_DAEMON_ASK_H

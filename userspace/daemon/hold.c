@@ -265,6 +265,12 @@ bool kf_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
 	return true;
 }
 
+bool kf_hold_source_is(const struct kf_holds *holds, const struct kf_cidr *cidr,
+		       enum kf_source_action action)
+{
+	return is_at(holds, source_place(holds, cidr, (uint8_t)action), cidr, (uint8_t)action);
+}
+
 bool kf_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *cidr)
 {
 	for (uint32_t i = 0; i < holds->source_count; i++) {
@@ -296,6 +302,11 @@ void kf_hold_feed_begin(struct kf_hold_feed *feed, const struct kf_holds *holds,
 			void *context)
 {
 	*feed = (struct kf_hold_feed){ holds, range, cidr, 0, fn, context };
+}
+
+void kf_hold_feed_from(struct kf_hold_feed *feed, const struct kf_cidr *from)
+{
+	feed->next = source_place(feed->holds, from, KF_SOURCE_DENY);
 }
 
 static bool is_in_range(const struct kf_hold_feed *feed, const struct kf_cidr *cidr)

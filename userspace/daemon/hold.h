@@ -66,6 +66,9 @@ int kf_hold_source_add(struct kf_holds *holds, const struct kf_source_row *row);
 /* Was there one of the same block and action? It is gone. */
 bool kf_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
 			 enum kf_source_action action);
+/* Is there one of exactly this block and action? */
+bool kf_hold_source_is(const struct kf_holds *holds, const struct kf_cidr *cidr,
+		       enum kf_source_action action);
 /* Lets go of one denial whose time has come, and names it; false: there is none. */
 bool kf_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *cidr);
 uint32_t kf_hold_source_count(const struct kf_holds *holds);
@@ -94,6 +97,8 @@ struct kf_hold_feed {
 void kf_hold_feed_begin(struct kf_hold_feed *feed, const struct kf_holds *holds,
 			enum kf_hold_range range, const struct kf_cidr *cidr, kf_source_fn fn,
 			void *context);
+/* Leaves out what comes before the block @from. */
+void kf_hold_feed_from(struct kf_hold_feed *feed, const struct kf_cidr *from);
 int kf_hold_feed_row(void *feed, const struct kf_source_row *row); /* a kf_source_fn */
 int kf_hold_feed_finish(struct kf_hold_feed *feed);
 

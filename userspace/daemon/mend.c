@@ -9,6 +9,7 @@
 #include "hold.h"
 #include "log.h"
 #include "reconcile.h"
+#include "source.h"
 #include "timetext.h"
 #include "why.h"
 
@@ -128,8 +129,10 @@ static void describe_keys(const struct kf_holds *holds, kf_mend_fn fn, void *con
 	fn(context, text);
 }
 
-static void describe_sources(const struct kf_holds *holds, kf_mend_fn fn, void *context)
+/* What is only on its way to the store is no difference. */
+static void describe_sources(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
 {
+	const struct kf_holds *holds = reconcile->holds;
 	uint32_t count = kf_hold_source_count(holds);
 	char text[256], cidr[KF_CIDR_TEXT];
 
@@ -137,6 +140,8 @@ static void describe_sources(const struct kf_holds *holds, kf_mend_fn fn, void *
 		const struct kf_source_row *row = kf_hold_source_at(holds, i);
 		bool deny = row->action == KF_SOURCE_DENY;
 
+		if (kf_source_is_changing(reconcile, &row->cidr))
+			continue;
 		kf_cidr_format(&row->cidr, cidr);
 		snprintf(
 			text, sizeof(text),
@@ -187,5 +192,5 @@ void kf_mend_describe(const struct kf_reconcile *reconcile, kf_mend_fn fn, void 
 		fn(context, text);
 	}
 	describe_keys(reconcile->holds, fn, context);
-	describe_sources(reconcile->holds, fn, context);
+	describe_sources(reconcile, fn, context);
 }

@@ -117,6 +117,12 @@ static int compare(const struct kf_cidr *a, const struct kf_cidr *b)
 	return order ? order : (int)a->prefix_len - (int)b->prefix_len;
 }
 
+/* Of a walk that is behind it already, ::ffff:0:0/96 is no part. */
+void kf_policy_walk_from(struct kf_policy_walk *walk, const struct kf_cidr *from)
+{
+	walk->shielding = walk->shielding && compare(from, &kf_policy_v4) <= 0;
+}
+
 /* Gives out the block on top, now that no further row can be about it. */
 static int give_pending(struct kf_policy_walk *walk)
 {
@@ -166,6 +172,8 @@ static uint64_t source_deadline(const struct kf_clock *clock, const struct kf_so
 {
 	struct kf_clock by = *clock;
 
+	if (!row->expires) /* an allowance that is over already, see hold.h */
+		return 0;
 	if (row->action == KF_SOURCE_DENY)
 		by.wall_ns -= clock->doubt_ns;
 	return kf_policy_deadline(&by, row->expires);

@@ -82,6 +82,8 @@ extern const struct kf_cidr kf_policy_v4; /* ::ffff:0:0/96 */
 
 void kf_policy_walk_begin(struct kf_policy_walk *walk, const struct kf_clock *clock,
 			  const struct kf_cidr *within, kf_policy_source_fn fn, void *context);
+/* The walk begins with the block @from of @within; what covers @from is fed with @quiet set. */
+void kf_policy_walk_from(struct kf_policy_walk *walk, const struct kf_cidr *from);
 int kf_policy_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row);
 int kf_policy_walk_finish(struct kf_policy_walk *walk);
 

@@ -15,13 +15,13 @@
 #include "source.h"
 #include "why.h"
 
-#define CLOCK_TRIES	  8
-#define KEY_SLACK_NS	  1000000   /* the clock may be off by so much before keys are corrected */
-#define SOURCE_SLACK_NS	  100000000 /* and sources: correcting them reads them all */
-#define SOURCES_AT_ONCE	  8	    /* in a slice of a millisecond or two */
-#define SECRETS_AT_ONCE	  32
-#define WALLTIME_WRITE_NS 3600000000000ll
-#define NS_PER_S	  1000000000ull
+#define CLOCK_TRIES	   8
+#define KEY_SLACK_NS	   1000000   /* the clock may be off by so much before keys are corrected */
+#define SOURCE_SLACK_NS	   100000000 /* and sources: correcting them reads them all */
+#define SOURCES_IN_A_SLICE 256
+#define SECRETS_AT_ONCE	   32
+#define WALLTIME_WRITE_NS  3600000000000ll
+#define NS_PER_S	   1000000000ull
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -209,7 +209,7 @@ int kf_reconcile_expire(struct kf_reconcile *reconcile)
 	if (!err && !kf_walltime_is_sure(&reconcile->walltime))
 		more = 0; /* what is deleted does not come back when the clock is corrected */
 	else
-		more = err ?: kf_source_expire(reconcile, SOURCES_AT_ONCE) ?:
+		more = err ?: kf_source_expire(reconcile) ?:
 			      kf_key_expire(reconcile, SECRETS_AT_ONCE);
 	return more ?: kf_key_batch_clean(reconcile);
 }
@@ -559,6 +559,8 @@ int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct 
 	reconcile->lapsed_until = reconcile->clock.wall_ns;
 	reconcile->revoked = KF_CUT_KEYS | KF_CUT_SOURCES; /* whatever a crash left undone */
 	reconcile->flow_idle_ns = flow_idle_ns;
+	reconcile->sources_at_once = SOURCES_IN_A_SLICE;
+	LIST_INIT(&reconcile->source_changes);
 	if (kf_hold_open(&reconcile->holds))
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
 	err = start(reconcile, why);

@@ -13,6 +13,7 @@
 #define KEYFILTER_DAEMON_RECONCILE_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "hold.h"
 #include "maps.h"
@@ -20,11 +21,15 @@
 #include "policy.h"
 #include "secret.h"
 #include "slotpool.h"
+#include "source_refresh.h"
 #include "store.h"
 #include "walltime.h"
 
 struct kf_key_batch;
+struct kf_source_change;
 struct kf_why;
+
+#define KF_RECONCILE_EXPIRED 8 /* sources whose end the kernel does not have yet, at most */
 
 struct kf_reconcile {
 	struct kf_store *store;
@@ -45,6 +50,10 @@ struct kf_reconcile {
 	unsigned int revoked; /* KF_CUT_* of cut.h since the loop looked: requests must end */
 	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
 	bool leftover;		     /* the store may have keys of a batch that was not finished */
+	uint32_t sources_at_once;    /* rows of a slice of source_refresh.h; 3 or more */
+	LIST_HEAD(, kf_source_change) source_changes;		/* under way; each is its owner's */
+	struct kf_source_refresh expired[KF_RECONCILE_EXPIRED]; /* blocks of rows that are gone */
+	uint32_t expired_count;
 	uint64_t flow_idle_ns;
 	uint64_t flows_live;		   /* by the last complete sweep; approximate */
 	struct kf_maps_cursor flow_cursor; /* of the sweep that goes on */

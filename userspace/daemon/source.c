@@ -1,155 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A change of one block changes the effective times of all blocks that it covers. They are compiled
- * anew from the store, inside the transaction that changes it, so that the kernel can have them
- * before or after they are durable, as the change demands.
+ * A change of one block changes the effective times of all blocks that it covers. What closes is in
+ * the kernel before it is durable, what opens after it, whether that takes one slice or thousands.
  */
 #include "source.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "cut.h"
 #include "log.h"
 #include "reconcile.h"
+#include "source_refresh.h"
 #include "why.h"
 
-struct change {
+struct kf_source_change {
+	LIST_ENTRY(kf_source_change) entry; /* of reconcile->source_changes */
 	struct kf_reconcile *reconcile;
-	struct kf_clock clock;
-	struct kf_policy_walk walk;
-	const struct kf_cidr *cidr;
-	bool gave_cidr; /* the block itself is still there */
-	bool gave_v4;	/* and so is ::ffff:0:0/96 */
+	struct kf_source_row row; /* as it is to be; of a removal, what is removed now */
+	struct kf_source_row before;
+	bool removes;
+	bool was_there; /* @before is what the store had */
+	bool removed;	/* one of the two actions at least */
+	bool was_held;	/* and so a refresh more is due when nothing is */
+	enum { BEGIN, CLOSE, OPEN, RELEASE } phase;
+	struct kf_source_refresh refresh;
 };
-
-static void as_prefix(const struct kf_cidr *cidr, struct kf_prefix *prefix)
-{
-	memset(prefix, 0, sizeof(*prefix));
-	prefix->prefix_len = cidr->prefix_len;
-	memcpy(prefix->addr, cidr->addr, sizeof(prefix->addr));
-}
-
-static int put_entry(struct kf_maps *maps, enum kf_map map, const void *key,
-		     const struct kf_source *source)
-{
-	struct kf_source have;
-
-	if (!kf_maps_get(maps, map, key, &have) && map == KF_MAP_kf_hosts &&
-	    !memcmp(&have, source, sizeof(have)))
-		return 0;
-	return kf_maps_put(maps, map, key, source);
-}
-
-/* The flag goes first: with it and without an entry the programs only look once more. */
-static int give_entry(void *context, const struct kf_policy_source *entry)
-{
-	struct change *change = context;
-	struct kf_maps *maps = change->reconcile->maps;
-	struct kf_prefix prefix;
-
-	if (kf_cidr_equal(&entry->cidr, change->cidr))
-		change->gave_cidr = true;
-	if (kf_cidr_equal(&entry->cidr, &kf_policy_v4))
-		change->gave_v4 = true;
-	if (entry->cidr.prefix_len == KF_CIDR_BITS) {
-		kf_maps_config_flags(maps, KF_CONFIG_HOSTS, 0);
-		return put_entry(maps, KF_MAP_kf_hosts, entry->cidr.addr, &entry->source);
-	}
-	kf_maps_config_flags(maps, KF_CONFIG_PREFIXES, 0);
-	as_prefix(&entry->cidr, &prefix);
-	return put_entry(maps, KF_MAP_kf_prefixes, &prefix, &entry->source);
-}
-
-/* Takes a place in the kernel for @cidr with what holds for it already, so that nothing changes. */
-static int reserve_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
-{
-	bool is_host = cidr->prefix_len == KF_CIDR_BITS;
-	struct kf_source holds = { 0 };
-	struct kf_prefix prefix;
-	int err;
-
-	as_prefix(cidr, &prefix);
-	if (is_host && !kf_maps_get(maps, KF_MAP_kf_hosts, cidr->addr, &holds))
-		return 0;
-	err = kf_maps_get(maps, KF_MAP_kf_prefixes, &prefix, &holds);
-	if (err && err != -ENOENT)
-		return err;
-	kf_maps_config_flags(maps, is_host ? KF_CONFIG_HOSTS : KF_CONFIG_PREFIXES, 0);
-	return is_host ? kf_maps_put(maps, KF_MAP_kf_hosts, cidr->addr, &holds)
-		       : kf_maps_put(maps, KF_MAP_kf_prefixes, &prefix, &holds);
-}
-
-/*
- * What is durable next must never be more than there is room for, or no start would succeed. A
- * block around IPv4 needs a second place: see struct kf_policy_walk.
- */
-static int reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
-{
-	int err = reserve_entry(maps, cidr);
-
-	if (err || kf_cidr_is_v4(cidr) || !kf_cidr_covers(cidr, &kf_policy_v4))
-		return err;
-	return reserve_entry(maps, &kf_policy_v4);
-}
-
-static int delete_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
-{
-	struct kf_prefix prefix;
-	int err;
-
-	as_prefix(cidr, &prefix);
-	err = cidr->prefix_len == KF_CIDR_BITS ? kf_maps_delete(maps, KF_MAP_kf_hosts, cidr->addr)
-					       : kf_maps_delete(maps, KF_MAP_kf_prefixes, &prefix);
-	return err == -ENOENT ? 0 : err;
-}
-
-static int walk_row(void *context, const struct kf_source_row *row)
-{
-	struct change *change = context;
-
-	return kf_policy_walk_next(&change->walk, row);
-}
-
-static int feed_rows(struct change *change)
-{
-	struct kf_reconcile *reconcile = change->reconcile;
-	struct kf_hold_feed feed;
-	int err;
-
-	change->walk.quiet = true;
-	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_ABOVE, change->cidr, walk_row, change);
-	err = kf_store_source_above(reconcile->store, change->cidr, kf_hold_feed_row, &feed);
-	err = err ?: kf_hold_feed_finish(&feed);
-	change->walk.quiet = false;
-	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_UNDER, change->cidr, walk_row, change);
-	err = err ?: kf_store_source_under(reconcile->store, change->cidr, kf_hold_feed_row, &feed);
-	return err ?: kf_hold_feed_finish(&feed);
-}
-
-/*
- * Brings @cidr and what it covers to what the store (or the open transaction) says, and what is
- * held beyond it. What is put is right by itself; only then entries go: what they covered falls to
- * the block around them.
- */
-static int refresh(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
-{
-	struct change change = { .reconcile = reconcile, .cidr = cidr };
-	int err;
-
-	change.clock = kf_reconcile_time(reconcile);
-	kf_policy_walk_begin(&change.walk, &change.clock, cidr, give_entry, &change);
-	err = feed_rows(&change);
-	if (!err)
-		err = kf_policy_walk_finish(&change.walk);
-	if (!err && !change.gave_cidr)
-		err = delete_entry(reconcile->maps, cidr);
-	if (!err && !change.gave_v4 && kf_cidr_covers(cidr, &kf_policy_v4))
-		err = delete_entry(reconcile->maps, &kf_policy_v4);
-	kf_maps_sources_changed(reconcile->maps); /* on failure too: some may be written */
-	return err;
-}
 
 /* After a failure: what is not as it is to be now is so later. */
 static void bring_back(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
@@ -157,7 +35,7 @@ static void bring_back(struct kf_reconcile *reconcile, const struct kf_cidr *cid
 	int err;
 
 	kf_store_rollback(reconcile->store);
-	err = refresh(reconcile, cidr);
+	err = kf_source_refresh(reconcile, cidr);
 	if (err)
 		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
 }
@@ -186,14 +64,16 @@ static int explain_store(struct kf_reconcile *reconcile, int err, struct kf_why 
 		kf_store_mend(err));
 }
 
+/* ---- what closes ----------------------------------------------------------------------------- */
+
 /* The kernel refuses, and goes on so whatever else is changed: see hold.h. */
-static int hold(struct kf_reconcile *reconcile, int err, const struct kf_source_row *row,
-		struct kf_why *why)
+static int hold(struct kf_source_change *change, int err, struct kf_why *why)
 {
-	if (kf_hold_source_add(reconcile->holds, row))
+	struct kf_reconcile *reconcile = change->reconcile;
+
+	if (kf_hold_source_add(reconcile->holds, &change->row))
 		kf_log_error(
 			"no memory to remember that a source is to stay closed; close it again");
-	bring_back(reconcile, &row->cidr);
 	return kf_why_set(
 		why, err, "the kernel has the change, but it is %s: %s; %s and do it again",
 		kf_store_is_unsure(reconcile->store) ? "not known whether it is stored"
@@ -201,38 +81,136 @@ static int hold(struct kf_reconcile *reconcile, int err, const struct kf_source_
 		kf_store_error(reconcile->store), kf_store_mend(err));
 }
 
-/*
- * The kernel has it before it is durable: a crash in between leaves it closed until the next start.
- * @row: what closes; the time of an allowance that is removed is 0.
- */
-static int close_first(struct kf_reconcile *reconcile, const struct kf_source_row *row,
-		       struct kf_why *why)
+/* Nothing is held of it any more. Where that was more than what is stored now, it opens. */
+static int release(struct kf_source_change *change)
 {
-	int err = refresh(reconcile, &row->cidr);
-
-	reconcile->revoked |= KF_CUT_SOURCES;
-	if (err) {
-		bring_back(reconcile, &row->cidr);
-		return explain_maps(err, why);
-	}
-	err = kf_store_commit(reconcile->store);
-	if (err)
-		return hold(reconcile, err, row, why);
-	if (kf_hold_source_drop(reconcile->holds, &row->cidr, row->action))
-		bring_back(reconcile, &row->cidr);
-	return 0;
+	kf_hold_source_drop(change->reconcile->holds, &change->row.cidr, change->row.action);
+	if (!change->was_held)
+		return 0;
+	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	change->phase = RELEASE;
+	return 1;
 }
 
-/* An error is no change: what is stored is taken back. */
-static int take_back(struct kf_reconcile *reconcile, int err, const struct kf_source_row *row,
-		     const struct kf_source_row *before, struct kf_why *why)
+/* Goes on with the refresh alone: nothing else is to be done behind it. */
+static int release_on(struct kf_source_change *change)
 {
-	int undone = before ? kf_store_source_put(reconcile->store, before, NULL)
-			    : kf_store_source_remove(reconcile->store, &row->cidr, row->action);
+	int more = kf_source_refresh_some(change->reconcile, &change->refresh);
+
+	if (more < 0)
+		kf_mend_note(change->reconcile, KF_MEND_SOURCES, more);
+	return more > 0;
+}
+
+/* The change into the store, not yet durable. */
+static int store_row(struct kf_source_change *change)
+{
+	struct kf_store *store = change->reconcile->store;
+	int err = kf_store_begin(store);
+
+	if (err)
+		return err;
+	return change->removes
+		       ? kf_store_source_remove(store, &change->row.cidr, change->row.action)
+		       : kf_store_source_put(store, &change->row, NULL);
+}
+
+/*
+ * A few blocks are refreshed within the transaction. Where there are more, what closes is held
+ * instead, so that whatever else is changed between the slices leaves closed what is closed. It
+ * begins anew, for the entry of an allowance that is held stays, and has to say that it is over.
+ */
+static int close_more(struct kf_source_change *change, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	int err;
+
+	kf_store_rollback(reconcile->store);
+	err = kf_hold_source_add(reconcile->holds, &change->row);
+	if (err) {
+		bring_back(reconcile, &change->row.cidr);
+		return explain_maps(err, why);
+	}
+	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	change->phase = CLOSE;
+	return 1;
+}
+
+static int close_failed(struct kf_source_change *change, int err, struct kf_why *why)
+{
+	change->reconcile->revoked |= KF_CUT_SOURCES;
+	bring_back(change->reconcile, &change->row.cidr);
+	return explain_maps(err, why);
+}
+
+/*
+ * The kernel has it before it is durable: a crash in between leaves it closed until the next start.
+ * change->row: what closes; the time of an allowance that is removed is 0.
+ */
+static int close_first(struct kf_source_change *change, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	int more;
+
+	change->was_held =
+		kf_hold_source_is(reconcile->holds, &change->row.cidr, change->row.action);
+	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	more = kf_source_refresh_some(reconcile, &change->refresh);
+	if (more < 0)
+		return close_failed(change, more, why);
+	if (more)
+		return close_more(change, why);
+	reconcile->revoked |= KF_CUT_SOURCES;
+	more = kf_store_commit(reconcile->store);
+	if (more) {
+		more = hold(change, more, why);
+		bring_back(reconcile, &change->row.cidr);
+		return more;
+	}
+	return release(change);
+}
+
+/* The entry of an allowance that is removed goes last: until it is durable it keeps its place. */
+static int close_on(struct kf_source_change *change, struct kf_why *why)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	struct kf_reconcile *reconcile = change->reconcile;
+	int more = kf_source_refresh_some(reconcile, &change->refresh);
+	int err;
+
+	if (more > 0)
+		return 1;
+	if (more < 0) {
+		if (!change->was_held)
+			kf_hold_source_drop(reconcile->holds, &change->row.cidr,
+					    change->row.action);
+		return close_failed(change, more, why);
+	}
+	reconcile->revoked |= KF_CUT_SOURCES;
+	err = store_row(change) ?: kf_store_commit(open);
+	if (err)
+		return hold(change, err, why);
+	more = release(change);
+	err = kf_source_settle(reconcile, &change->row.cidr);
+	if (err)
+		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+	return more;
+}
+
+/* ---- what opens ------------------------------------------------------------------------------ */
+
+/* An error is no change: what is stored is taken back. */
+static int take_back(struct kf_source_change *change, int err, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	int undone = change->was_there
+			     ? kf_store_source_put(reconcile->store, &change->before, NULL)
+			     : kf_store_source_remove(reconcile->store, &change->row.cidr,
+						      change->row.action);
 
 	if (undone)
 		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
-	bring_back(reconcile, &row->cidr);
+	bring_back(reconcile, &change->row.cidr);
 	return undone ? kf_why_set(
 				why, err,
 				"the kernel did not take the source: %s; it is stored, and tried "
@@ -241,161 +219,214 @@ static int take_back(struct kf_reconcile *reconcile, int err, const struct kf_so
 		      : explain_maps(err, why);
 }
 
-/*
- * It is durable before the kernel opens. @row: what opens, as it is to be or was; @before: what the
- * store had of it, NULL: nothing, and then a place in the kernel is taken first.
- */
-static int open_last(struct kf_reconcile *reconcile, const struct kf_source_row *row,
-		     const struct kf_source_row *before, struct kf_why *why)
+static int open_on(struct kf_source_change *change, struct kf_why *why)
 {
-	int err = before ? 0 : reserve(reconcile->maps, &row->cidr);
+	int more = kf_source_refresh_some(change->reconcile, &change->refresh);
+
+	return more < 0 ? take_back(change, more, why) : more;
+}
+
+/*
+ * It is durable before the kernel opens. Where the store had nothing of it, a place in the kernel
+ * is taken first.
+ */
+static int open_last(struct kf_source_change *change, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	const struct kf_cidr *cidr = &change->row.cidr;
+	int err = change->was_there ? 0 : kf_source_reserve(reconcile->maps, cidr);
 
 	if (err) {
-		bring_back(reconcile, &row->cidr); /* one place of two may be taken */
+		bring_back(reconcile, cidr); /* one place of two may be taken */
 		return explain_maps(err, why);
 	}
 	err = kf_store_commit(reconcile->store);
 	if (err) {
-		bring_back(reconcile, &row->cidr);
+		bring_back(reconcile, cidr);
 		return explain_store(reconcile, err, why);
 	}
-	kf_hold_source_drop(reconcile->holds, &row->cidr, row->action);
-	err = refresh(reconcile, &row->cidr);
-	return err ? take_back(reconcile, err, row, before, why) : 0;
+	kf_hold_source_drop(reconcile->holds, cidr, change->row.action);
+	kf_source_refresh_begin(&change->refresh, cidr);
+	change->phase = OPEN;
+	return open_on(change, why);
 }
+
+/* ---- a change -------------------------------------------------------------------------------- */
 
 /* Does it close? Of a denial only what makes it shorter opens, of an allowance all but that. */
-static bool closes(const struct kf_source_row *row, const struct kf_source_row *before)
+static bool closes(const struct kf_source_change *change)
 {
-	bool shortens = before && before->expires > row->expires;
+	bool shortens = change->removes ||
+			(change->was_there && change->before.expires > change->row.expires);
 
-	return (row->action == KF_SOURCE_DENY) != shortens;
-}
-
-int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *row, bool *replaced,
-		  struct kf_why *why)
-{
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	struct kf_source_row found;
-	const struct kf_source_row *before = NULL;
-	bool was_there;
-	int err = kf_store_source_get(open, &row->cidr, row->action, &found);
-
-	if (!err)
-		before = &found;
-	err = err == -ENOENT ? 0 : err;
-	err = err ?: kf_store_begin(open);
-	err = err ?: kf_store_source_put(open, row, &was_there);
-	if (err)
-		return explain_store(reconcile, err, why);
-	err = closes(row, before) ? close_first(reconcile, row, why)
-				  : open_last(reconcile, row, before, why);
-	if (!err && replaced)
-		*replaced = was_there;
-	return err;
+	return (change->row.action == KF_SOURCE_DENY) != shortens;
 }
 
 /* A denial that is only held is not stored: it goes from the kernel alone. */
-static int remove_held(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
-		       enum kf_source_action action)
+static int remove_held(struct kf_source_change *change)
 {
-	if (action != KF_SOURCE_DENY || !kf_hold_source_drop(reconcile->holds, cidr, action))
+	if (change->row.action != KF_SOURCE_DENY ||
+	    !kf_hold_source_is(change->reconcile->holds, &change->row.cidr, KF_SOURCE_DENY))
 		return -ENOENT;
-	bring_back(reconcile, cidr);
-	return 0;
+	change->was_held = true;
+	return release(change);
+}
+
+/* One change of a block at a time: what another one has begun is finished first. */
+static bool must_wait(const struct kf_source_change *change)
+{
+	const struct kf_source_change *other;
+
+	LIST_FOREACH(other, &change->reconcile->source_changes, entry) {
+		if (other != change && other->phase != BEGIN &&
+		    kf_cidr_equal(&other->row.cidr, &change->row.cidr))
+			return true;
+	}
+	return false;
+}
+
+static int begin(struct kf_source_change *change, struct kf_why *why)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	int err = kf_store_source_get(open, &change->row.cidr, change->row.action, &change->before);
+
+	change->was_there = !err;
+	if (err == -ENOENT && change->removes)
+		return remove_held(change);
+	err = err == -ENOENT ? 0 : err;
+	err = err ?: store_row(change);
+	if (err)
+		return explain_store(change->reconcile, err, why);
+	return closes(change) ? close_first(change, why) : open_last(change, why);
+}
+
+static int step(struct kf_source_change *change, struct kf_why *why)
+{
+	switch (change->phase) {
+	case CLOSE:
+		return close_on(change, why);
+	case OPEN:
+		return open_on(change, why);
+	case RELEASE:
+		return release_on(change);
+	default:
+		return must_wait(change) ? 1 : begin(change, why);
+	}
 }
 
 /*
  * The end of an allowance closes and the end of a denial opens, so they are two changes. A denial
  * that goes together with an allowance is still in force while that goes.
  */
-static int remove_action(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
-			 enum kf_source_action action, struct kf_why *why)
-{
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	struct kf_source_row row;
-	int err = kf_store_source_get(open, cidr, action, &row);
-
-	if (err == -ENOENT)
-		return remove_held(reconcile, cidr, action);
-	err = err ?: kf_store_begin(open);
-	err = err ?: kf_store_source_remove(open, cidr, action);
-	if (err)
-		return explain_store(reconcile, err, why);
-	if (action == KF_SOURCE_DENY)
-		return open_last(reconcile, &row, &row, why);
-	row.expires = 0;
-	return close_first(reconcile, &row, why);
-}
-
-int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, struct kf_why *why)
+static int remove_next(struct kf_source_change *change, int result, struct kf_why *why)
 {
 	char text[KF_CIDR_TEXT];
-	int allow, deny;
 
-	allow = remove_action(reconcile, cidr, KF_SOURCE_ALLOW, why);
-	if (allow && allow != -ENOENT)
-		return allow;
-	deny = remove_action(reconcile, cidr, KF_SOURCE_DENY, why);
-	if (deny != -ENOENT)
-		return deny;
-	if (!allow)
+	if (result && result != -ENOENT)
+		return result;
+	change->removed = change->removed || !result;
+	if (change->row.action == KF_SOURCE_ALLOW) {
+		change->row.action = KF_SOURCE_DENY;
+		change->phase = BEGIN;
+		return 1;
+	}
+	if (change->removed)
 		return 0;
-	kf_cidr_format(cidr, text);
+	kf_cidr_format(&change->row.cidr, text);
 	return kf_why_set(why, -ENOENT,
 			  "%s is neither denied nor allowed; see keyfilterctl source list", text);
 }
 
-/* ---- expiry ---------------------------------------------------------------------------------- */
-
-struct expired {
-	struct kf_source_row *rows;
-	uint32_t count;
-};
-
-static int collect(void *context, const struct kf_source_row *row)
+int kf_source_change_step(struct kf_source_change *change, struct kf_why *why)
 {
-	struct expired *expired = context;
+	int more = step(change, why);
 
-	expired->rows[expired->count++] = *row;
+	return more > 0 || !change->removes ? more : remove_next(change, more, why);
+}
+
+static int open_change(struct kf_source_change **out, struct kf_reconcile *reconcile,
+		       const struct kf_source_row *row, bool removes)
+{
+	struct kf_source_change *change = calloc(1, sizeof(*change));
+
+	if (!change)
+		return -ENOMEM;
+	change->reconcile = reconcile;
+	change->row = *row;
+	change->removes = removes;
+	LIST_INSERT_HEAD(&reconcile->source_changes, change, entry);
+	*out = change;
 	return 0;
 }
 
-/* Rows go by the earlier time: one that is gone does not come back when the clock is corrected. */
-static int64_t over_by(const struct kf_reconcile *reconcile)
+int kf_source_change_put(struct kf_source_change **out, struct kf_reconcile *reconcile,
+			 const struct kf_source_row *row)
 {
-	const struct kf_clock now = kf_reconcile_time(reconcile);
-
-	return now.wall_ns - now.doubt_ns;
+	return open_change(out, reconcile, row, false);
 }
 
-/*
- * The programs have gone by the times already, so nothing opens or closes here. Durable in one
- * transaction; entries that a crash leaves in the maps are in force no longer, and go at the start.
- */
-int kf_source_expire(struct kf_reconcile *reconcile, uint32_t limit)
+int kf_source_change_remove(struct kf_source_change **out, struct kf_reconcile *reconcile,
+			    const struct kf_cidr *cidr)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	_cleanup_free_ struct kf_source_row *rows = calloc(limit, sizeof(*rows));
-	struct expired expired = { .rows = rows };
-	int64_t now = over_by(reconcile);
-	struct kf_cidr held;
-	int err;
+	const struct kf_source_row row = { .cidr = *cidr, .action = KF_SOURCE_ALLOW };
 
-	if (!rows)
-		return -ENOMEM;
-	while (kf_hold_source_expire(reconcile->holds, now, &held))
-		bring_back(reconcile, &held);
-	err = kf_store_source_expired(reconcile->store, now, limit, collect, &expired);
-	if (err || !expired.count)
-		return err;
-	err = kf_store_begin(reconcile->store);
-	for (uint32_t i = 0; !err && i < expired.count; i++)
-		err = kf_store_source_remove(reconcile->store, &rows[i].cidr, rows[i].action);
-	if (!err)
-		err = kf_store_commit(reconcile->store);
-	reconcile->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
-	for (uint32_t i = 0; !err && i < expired.count; i++)
-		bring_back(reconcile, &rows[i].cidr);
-	return err ?: expired.count == limit;
+	return open_change(out, reconcile, &row, true);
+}
+
+bool kf_source_change_replaced(const struct kf_source_change *change)
+{
+	return change->was_there;
+}
+
+bool kf_source_change_is_stored(const struct kf_source_change *change)
+{
+	return change->removed || change->phase == OPEN || change->phase == RELEASE;
+}
+
+void kf_source_change_close(struct kf_source_change *change)
+{
+	if (!change)
+		return;
+	LIST_REMOVE(change, entry);
+	free(change);
+}
+KF_CLEANUP_DEFINE(struct kf_source_change, kf_source_change_close)
+
+bool kf_source_is_changing(const struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+{
+	const struct kf_source_change *change;
+
+	LIST_FOREACH(change, &reconcile->source_changes, entry) {
+		if (change->phase == CLOSE && kf_cidr_equal(&change->row.cidr, cidr))
+			return true;
+	}
+	return false;
+}
+
+static int run(struct kf_source_change *change, struct kf_why *why)
+{
+	int more;
+
+	do
+		more = kf_source_change_step(change, why);
+	while (more > 0);
+	return more;
+}
+
+int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *row, bool *replaced,
+		  struct kf_why *why)
+{
+	_cleanup_(kf_source_change_closep) struct kf_source_change *change = NULL;
+	int err = kf_source_change_put(&change, reconcile, row) ?: run(change, why);
+
+	if (!err && replaced)
+		*replaced = change->was_there;
+	return err;
+}
+
+int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, struct kf_why *why)
+{
+	_cleanup_(kf_source_change_closep) struct kf_source_change *change = NULL;
+
+	return kf_source_change_remove(&change, reconcile, cidr) ?: run(change, why);
 }

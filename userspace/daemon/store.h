@@ -174,12 +174,14 @@ int kf_store_source_get(struct kf_store *store, const struct kf_cidr *cidr,
 			enum kf_source_action action, struct kf_source_row *row);
 /*
  * Rows in the order of (addr, prefix_len, action): each block comes right before what it covers.
- * each: all; under: @within itself and what it covers; above: what covers @within, without it;
- * page: up to @limit rows that follow *after (NULL: from the start); expired: up to @limit rows
+ * each: all; under: up to @limit rows of @within itself and what it covers, beginning with the
+ * block @from, which is one of them (it need not have rows); above: what covers @within, without
+ * it; page: up to @limit rows that follow *after (NULL: from the start); expired: up to @limit rows
  * whose time has come at @now. timed: does any have an expiry?
  */
 int kf_store_source_each(struct kf_store *store, kf_source_fn fn, void *context);
-int kf_store_source_under(struct kf_store *store, const struct kf_cidr *within, kf_source_fn fn,
+int kf_store_source_under(struct kf_store *store, const struct kf_cidr *within,
+			  const struct kf_cidr *from, uint32_t limit, kf_source_fn fn,
 			  void *context);
 int kf_store_source_above(struct kf_store *store, const struct kf_cidr *within, kf_source_fn fn,
 			  void *context);

@@ -99,43 +99,50 @@ int kf_store_source_each(struct kf_store *store, kf_source_fn fn, void *context)
 	return give_rows(&q, fn, context);
 }
 
-int kf_store_source_under(struct kf_store *store, const struct kf_cidr *within, kf_source_fn fn,
+int kf_store_source_under(struct kf_store *store, const struct kf_cidr *within,
+			  const struct kf_cidr *from, uint32_t limit, kf_source_fn fn,
 			  void *context)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q =
-		kf_sql_begin(store, "SELECT " COLUMNS " FROM source "
-				    "WHERE addr BETWEEN ? AND ? AND prefix_len >= ?" ORDER);
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "SELECT " COLUMNS " FROM source "
+		       "WHERE (addr, prefix_len) >= (?, ?) AND addr <= ? AND prefix_len >= ?" ORDER
+		       " LIMIT ?");
 	uint8_t last[16];
 
 	kf_cidr_last(within, last);
-	kf_sql_bind_blob(&q, within->addr, sizeof(within->addr));
+	kf_sql_bind_blob(&q, from->addr, sizeof(from->addr));
+	kf_sql_bind_int(&q, from->prefix_len);
 	kf_sql_bind_blob(&q, last, sizeof(last));
 	kf_sql_bind_int(&q, within->prefix_len);
+	kf_sql_bind_int(&q, limit);
+	return give_rows(&q, fn, context);
+}
+
+/* Both actions of one block. */
+static int give_block(struct kf_store *store, const struct kf_cidr *cidr, kf_source_fn fn,
+		      void *context)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "SELECT " COLUMNS " FROM source WHERE addr = ? AND prefix_len = ?" ORDER);
+
+	kf_sql_bind_blob(&q, cidr->addr, sizeof(cidr->addr));
+	kf_sql_bind_int(&q, cidr->prefix_len);
 	return give_rows(&q, fn, context);
 }
 
 int kf_store_source_above(struct kf_store *store, const struct kf_cidr *within, kf_source_fn fn,
 			  void *context)
 {
-	struct kf_source_row row;
-	int err;
+	int err = 0;
 
-	for (int len = 0; len < within->prefix_len; len++) {
+	for (int len = 0; !err && len < within->prefix_len; len++) {
 		struct kf_cidr cidr = *within;
 
 		cidr.prefix_len = (uint8_t)len;
 		kf_cidr_mask(&cidr);
-		for (int action = KF_SOURCE_DENY; action <= KF_SOURCE_ALLOW; action++) {
-			err = kf_store_source_get(store, &cidr, action, &row);
-			if (err == -ENOENT)
-				continue;
-			if (!err)
-				err = fn(context, &row);
-			if (err)
-				return err;
-		}
+		err = give_block(store, &cidr, fn, context);
 	}
-	return 0;
+	return err;
 }
 
 int kf_store_source_page(struct kf_store *store, const struct kf_source_row *after, uint32_t limit,
