@@ -6,7 +6,7 @@
  * counts what would change a disk: writes, truncations and syncs. The one that failing_vfs.at
  * counts down to fails, or that and all that follow. A write may fail after it was done; a sync
  * does nothing but succeed or fail, for what was written can be read by every process, and no power
- * is cut here.
+ * is cut here. Files that cannot grow are those of a full disk.
  */
 #ifndef KEYFILTER_TEST_FAILING_VFS_H
 #define KEYFILTER_TEST_FAILING_VFS_H
@@ -27,6 +27,7 @@ static struct {
 	bool syncs_only;
 	bool done_all_the_same; /* writes that fail */
 	int code;		/* SQLITE_FULL; 0: SQLITE_IOERR_* of the call */
+	sqlite3_int64 most;	/* bytes that a file can have, SQLITE_FULL behind them; 0: any */
 } failing_vfs;
 
 struct failing_file {
@@ -51,6 +52,8 @@ static bool fails_now(bool is_sync)
 
 static int failing_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 at)
 {
+	if (failing_vfs.most && at + size > failing_vfs.most)
+		return SQLITE_FULL;
 	if (!fails_now(false))
 		return real_file(file)->pMethods->xWrite(real_file(file), data, size, at);
 	if (failing_vfs.done_all_the_same && !failing_vfs.code)

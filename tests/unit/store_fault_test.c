@@ -42,6 +42,7 @@ static int setup(void **state)
 
 	failing_vfs_fail(0, false, 0);
 	failing_vfs.syncs_only = failing_vfs.done_all_the_same = false;
+	failing_vfs.most = 0;
 	strcpy(f->dir, "/tmp/kf_store_fault_test.XXXXXX");
 	if (!mkdtemp(f->dir) || kf_store_open(&f->store, f->dir, &f->why))
 		return -1;
@@ -191,6 +192,27 @@ static void any_failure_is_told_truly(void **state)
 		}
 	}
 	assert_true(stored > 8);
+}
+
+/* The log cannot grow on a full disk; what it holds goes where it belongs, and makes room in it. */
+static void full_log_is_emptied(void **state)
+{
+	struct fixture *f = *state;
+	int failed = 0;
+
+	failing_vfs.most = 256 << 10;
+	for (int i = 0; i < 100; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "s%d", i);
+		if (!add_service(f, name, (uint16_t)(i + 1)))
+			continue;
+		failed++;
+		assert_int_equal(services_after_a_crash(f), i);
+		assert_int_equal(add_service(f, name, (uint16_t)(i + 1)), 0);
+	}
+	assert_int_equal(failed, 1);
+	assert_int_equal(services_after_a_crash(f), 100);
 }
 
 /* ---- files that are not where they were ------------------------------------------------------ */
@@ -433,10 +455,10 @@ static void bad_rows_are_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(failed_commit_is_not_known), TEST(momentary_failure_is_known),
-		TEST(any_failure_is_told_truly),  TEST(removed_directory_is_noticed),
-		TEST(replaced_file_is_noticed),	  TEST(planted_files_are_refused),
-		TEST(bad_rows_are_named),
+		TEST(failed_commit_is_not_known),   TEST(momentary_failure_is_known),
+		TEST(any_failure_is_told_truly),    TEST(full_log_is_emptied),
+		TEST(removed_directory_is_noticed), TEST(replaced_file_is_noticed),
+		TEST(planted_files_are_refused),    TEST(bad_rows_are_named),
 	};
 
 	failing_vfs_open();

@@ -16,6 +16,7 @@
 #include "store_sqlite.h"
 
 #define KF_STORE_CLOCK_SET 1000000000ll
+#define KF_STORE_CRAMPED   1000 /* transactions after one for which the disk had no room */
 
 #define READ_STATE	   "SELECT commits, seen, boot, clock FROM state WHERE one = 1"
 
@@ -112,6 +113,8 @@ void kf_store_time_get(const struct kf_store *store, struct kf_store_time *time)
 /* What is logged and told is the first failure of several; one that is of another kind is news. */
 void kf_store_note_failure(struct kf_store *store, int err)
 {
+	if (err == -ENOSPC)
+		store->cramped = KF_STORE_CRAMPED;
 	if (store->failing == err || !store->files[0].ino)
 		return; /* one that is being opened is no store yet, and its failure is told */
 	store->failing = err;
@@ -213,10 +216,26 @@ static int try_again(struct kf_store *store)
 	return commit(store);
 }
 
+/*
+ * What the log holds goes into the database, which has a place for most of it already, and the next
+ * transaction is written over it from the log's beginning: so a log that cannot grow on a full disk
+ * is no reason to store nothing. That costs two syncs, and is done as long as the disk may be full.
+ * Readers that are in the middle of the log only put it off.
+ */
+static void empty_log(struct kf_store *store)
+{
+	if (!store->cramped || store->unsure || !sqlite3_get_autocommit(store->db))
+		return;
+	store->cramped--;
+	sqlite3_wal_checkpoint_v2(store->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 static int write_marker(struct kf_store *store)
 {
-	int err = try_again(store);
+	int err;
 
+	empty_log(store);
+	err = try_again(store);
 	if (err)
 		kf_store_note_failure(store, err);
 	else
@@ -262,6 +281,8 @@ int kf_store_begin(struct kf_store *store)
 {
 	int err = store->unsure ? kf_store_settle(store) : check_place(store);
 
+	if (!err)
+		empty_log(store);
 	err = err ?: run(store, "BEGIN IMMEDIATE");
 	if (err)
 		kf_store_note_failure(store, err);

@@ -45,10 +45,11 @@ struct kf_store {
 	int64_t commits;			    /* up to our last one */
 	struct kf_store_time time;		    /* to be durable with the next commit */
 	struct kf_store_time noted;		    /* that is durable */
-	int failing;	   /* -errno of the writes that fail, 0: the last one succeeded */
-	bool unsure;	   /* a commit failed, and it is not known whether it is stored */
-	bool landed;	   /* and it was found to be */
-	char trouble[256]; /* SQLite's words for failing */
+	int failing;	      /* -errno of the writes that fail, 0: the last one succeeded */
+	bool unsure;	      /* a commit failed, and it is not known whether it is stored */
+	unsigned int cramped; /* so many transactions to come begin with an empty log */
+	bool landed;	      /* and it was found to be */
+	char trouble[256];    /* SQLite's words for failing */
 
 	bool interrupted;	/* a reader's: it must end; set by another thread */
 	uint64_t read_until_ns; /* CLOCK_MONOTONIC; 0: no limit */
