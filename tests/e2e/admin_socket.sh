@@ -155,6 +155,12 @@ refused "for the follower" no_key
 await 3 grep -q '"reason": *"no_key"' "$WORK/followed" || fail "events --follow did not tell: $(cat "$WORK/followed")"
 ok "events?follow=1: $(head -c 300 "$WORK/followed" | head -n 1)"
 
+for argument in "$KEY" "--$KEY" "-$KEY" "--unload=$KEY"; do
+	! said=$("$BUILD/keyfilterd" "$argument" 2>&1) || fail "keyfilterd took $argument"
+	[[ $said == *"sk-..."* && $said != *"${KEY:3:12}"* ]] || fail "keyfilterd repeats a key: $said"
+done
+ok "keyfilterd repeats no key"
+
 # No secret anywhere but in its file.
 make_key OTHER spoken
 served "a key" -H "$(bearer "$OTHER")"

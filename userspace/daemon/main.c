@@ -161,23 +161,30 @@ static void set_option(struct options *options, int option)
 	}
 }
 
+/* Not getopt's own words, which would repeat a secret. */
+static int refuse_word(char *word, const char *why)
+{
+	kf_secrettext_mask(word);
+	fprintf(stderr, "keyfilterd: '%s' %s\n", word, why);
+	return -EINVAL;
+}
+
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	struct option longs[OPTION_COUNT + 1] = { 0 };
-	int option;
+	int option, at = 1;
 
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		longs[i] = option_table[i].option;
-	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:", longs, NULL)) != -1) {
+		if (option == ':')
+			return refuse_word(argv[at], "needs a value");
 		if (option == '?')
-			return -EINVAL;
+			return refuse_word(argv[at], "is not an option, or takes no value");
 		set_option(options, option);
+		at = optind;
 	}
-	if (optind == argc)
-		return 0;
-	kf_secrettext_mask(argv[optind]);
-	fprintf(stderr, "keyfilterd: '%s' is not an option\n", argv[optind]);
-	return -EINVAL;
+	return optind == argc ? 0 : refuse_word(argv[optind], "is not an option");
 }
 
 /* ---- parts of the start ---------------------------------------------------------------------- */
