@@ -57,7 +57,7 @@ _keyfilterctl_values()
 	NAME) [[ $noun == service ]] && "$@" service list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	ID) "$@" key list --search "$cur" --limit 100 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	DEV) ls /sys/class/net ;;
-	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query ;;
+	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query sec-websocket-protocol ;;
 	PATH) compgen -f -- "$cur" ;;
 	esac
 }

@@ -54,6 +54,33 @@ static void test_completion_table(void **state)
 	free(script);
 }
 
+/* The places that the help of --keys-from names are those that the completion offers. */
+static void test_completion_places(void **state)
+{
+	char *script = read_repository("scripts/completion/keyfilterctl.bash"), *help = NULL;
+	char offered[256] = " ", *at = strstr(script, "PLACE) printf '%s\\n' "), *rest;
+
+	assert_non_null(at);
+	sscanf(at + strlen("PLACE) printf '%s\\n'"), "%254[^;]", offered + 1);
+	for (size_t n = 0; nouns[n]; n++)
+		for (const struct kf_command *c = nouns[n]->commands; c->help; c++)
+			for (const struct kf_option *o = c->options; o && o->name; o++)
+				if (!help && !strcmp(o->name, "keys-from"))
+					help = strdup(o->help);
+	assert_non_null(help);
+	if (strchr(help, '('))
+		*strchr(help, '(') = '\0';
+	for (char *word = strtok_r(help, " ,", &rest); word; word = strtok_r(NULL, " ,", &rest)) {
+		char wanted[64];
+
+		snprintf(wanted, sizeof(wanted), " %s ", word);
+		if (strcmp(word, "or") && !strstr(offered, wanted))
+			fail_msg("the completion does not offer --keys-from %s", word);
+	}
+	free(help);
+	free(script);
+}
+
 /* Each command has an item of its own in the manual, and each option stands in it. */
 static void check_manual(const char *manual, const struct kf_noun *noun,
 			 const struct kf_command *command)
@@ -109,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_completion_table),
+		cmocka_unit_test(test_completion_places),
 		cmocka_unit_test(test_manual),
 		cmocka_unit_test(test_table),
 	};
