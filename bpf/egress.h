@@ -5,8 +5,8 @@
  * Proves handshakes (the SYN-ACK's numbers), tells how far the backend has acknowledged, when it
  * answered and when the flow ended; and ends the streams of keys and sources that are not to have
  * them any longer, and those in which the backend says what nobody admitted has asked for. Nothing
- * else is dropped here but a SYN-ACK that meets its flow in the middle of a judgement: TCP sends it
- * again.
+ * else is dropped here but a SYN-ACK that meets its flow in the middle of a judgement, and a
+ * segment of a response that leaves a gap before it: TCP sends them again.
  */
 #ifndef KEYFILTER_EGRESS_H
 #define KEYFILTER_EGRESS_H
@@ -129,8 +129,11 @@ static __always_inline bool kf_egress_has_all(const struct kf_flow *flow)
 	       !kf_seq_before(flow->acked_seq, flow->judged_seq);
 }
 
-static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+/* True where @p has to come again (response.h). */
+static __always_inline bool kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
+	bool again = false;
+
 	kf_egress_sent(p, flow);
 	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
 		if (flow->state == KF_FLOW_UNSYNCED || kf_seq_before(flow->acked_seq, p->ack))
@@ -144,7 +147,7 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
 		kf_egress_answer(p, flow);
 	if (p->payload_len && kf_flow_is_followed(flow))
-		kf_response_follow(ctx, p, flow);
+		again = kf_response_follow(ctx, p, flow);
 	if (p->tcp_flags & KF_TCP_FIN) {
 		flow->fin_out_seq = p->seq + p->payload_len + 1;
 		flow->out_flags |= KF_FLOW_FIN_OUT;
@@ -154,6 +157,7 @@ static __always_inline void kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 		if (kf_flow_is_over(flow))
 			kf_flow_delete(flow, &p->key);
 	}
+	return again;
 }
 
 /* The lists have changed since this flow's source was looked up in them. */
@@ -194,7 +198,7 @@ static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratc
 					  struct kf_flow *flow, const struct kf_config *config)
 {
 	struct kf_packet *p = &scratch->packet;
-	bool reset = p->tcp_flags & KF_TCP_RST, over;
+	bool reset = p->tcp_flags & KF_TCP_RST, over, again = false;
 	int reason;
 
 	kf_flow_touch(flow);
@@ -207,14 +211,14 @@ static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratc
 	if (reset)
 		return kf_cut_pass_reset(p, flow);
 	if (p->tcp_flags & KF_TCP_ACK)
-		kf_egress_follow(ctx, p, flow);
+		again = kf_egress_follow(ctx, p, flow);
 	if (kf_egress_is_late(p, flow))
 		return kf_cut_again(ctx, p, flow);
 	if (!p->monitor && flow->response_state == KF_RESPONSE_STRAY) {
 		p->detail = KF_DETAIL_RESPONSE_STRAY;
 		return kf_cut_begin(ctx, scratch, flow, KF_REASON_MALFORMED);
 	}
-	return KF_VERDICT_PASS;
+	return again ? KF_VERDICT_DROP : KF_VERDICT_PASS;
 }
 
 static __always_inline int kf_egress(KF_CTX *ctx)

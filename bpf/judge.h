@@ -176,7 +176,8 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	}
 	kf_judge_note(p, flow, w, out);
-	kf_kept_release(flow); /* or later: what passed, and the backend may still lack, is compared */
+	kf_kept_release(
+		flow); /* or later: what passed, and the backend may still lack, is compared */
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_REFUSED;
 	/* the odd response is the backend's doing */

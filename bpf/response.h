@@ -5,16 +5,16 @@
  * A segment of body bytes costs one comparison. One that covers the next byte that matters is read
  * from there, a head or a chunk's framing at a time, through this CPU's scratch place in kf_heads:
  * egress runs with bottom halves off, so ingress of the same CPU is not in the middle of a head. A
- * segment that begins behind that byte leaves a gap, and the responses are lost for good: the stack
- * sends in order, so that is a segment which took another way or was lost before it came here.
+ * segment that begins behind that byte leaves a gap: the one before it was lost between the backend
+ * and this filter. It is dropped, and TCP brings both again in order. Where the gap stays open for
+ * KF_RESPONSE_GAP_TICKS, as what is missing took another way, the responses are lost for good.
  *
  * Two CPUs may send for one flow at once (a container's segments queued on two CPUs, a
  * retransmission). The flow's lock is ingress's, which may judge a long segment meanwhile, so the
  * responses have a bit of their own, KF_RESPONSE_BUSY in response_state; while it is set nobody
- * takes the flow for idle. Who finds it set waits for about as long as reading a segment takes, and
- * then leaves his own unread. That errs to the safe side: response_seq is moved only by bytes that
- * were read, so it stays behind what was sent, and the next segment shows the gap. Nor does it harm
- * where an element of kf_flows becomes another flow's meanwhile: their numbers do not fit.
+ * takes the flow for idle. A CPU that finds it set waits for about as long as reading a segment
+ * takes, and then drops its own segment, which TCP brings again. Nor does it harm where an element
+ * of kf_flows becomes another flow's meanwhile: their numbers do not fit.
  */
 #ifndef KEYFILTER_BPF_RESPONSE_H
 #define KEYFILTER_BPF_RESPONSE_H
@@ -28,6 +28,8 @@
 #define KF_RESPONSE_STEPS	512
 #define KF_RESPONSE_CHUNKS_ONCE 4
 #define KF_RESPONSE_FRAME	32 /* bytes loaded at a chunk: the end of one, the size of the next */
+
+#define KF_RESPONSE_GAP_TICKS	8 /* of kf_flow.seen: about seconds; TCP repeats sooner than that */
 
 /* Bits of response_state while it is locked, and of the word that it is the first byte of. */
 #define KF_RESPONSE_BUSY  0x80u
@@ -134,7 +136,22 @@ static long kf_response_walk_step(__u32 index, void *context)
 	return kf_response_walk_on(context);
 }
 
-/* What matters in a segment that may cover it. Global, so that it is verified once, and alone. */
+/* A segment came that leaves a gap before it: is what is missing still to be expected? */
+static __always_inline bool kf_response_awaits(struct kf_flow *flow)
+{
+	__u32 now = kf_flow_now();
+
+	if (!flow->response_gap) {
+		flow->response_gap = 1;
+		flow->since = now;
+	}
+	return now - flow->since <= KF_RESPONSE_GAP_TICKS;
+}
+
+/*
+ * What matters in a segment that may cover it. 1: the segment has to come again. Global, so that it
+ * is verified once, and alone.
+ */
 __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	struct kf_response_walk walk = { .ctx = ctx, .p = p, .flow = flow };
@@ -143,8 +160,15 @@ __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 	if (!p || !flow)
 		return 0;
 	if (!kf_response_lock(flow, &walk.state))
-		return 0;
+		return !p->monitor;
 	at = kf_response_offset(p, flow, walk.state);
+	if ((__s32)at < 0 && walk.state <= KF_RESPONSE_CHUNKS && !p->monitor &&
+	    kf_response_awaits(flow)) {
+		kf_response_unlock(flow, walk.state);
+		return 1;
+	}
+	if (at < p->payload_len)
+		flow->response_gap = 0;
 	if ((__s32)at >= 0 && at >= p->payload_len)
 		walk.done = 1; /* a piece of a head, sent again */
 	else if ((__s32)at >= 0 && walk.state <= KF_RESPONSE_CHUNKS && !kf_response_walk_on(&walk))
@@ -155,12 +179,15 @@ __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 	return 0;
 }
 
-/* The backend sends @p, which has data; not where the responses of @flow are not followed. */
-static __always_inline void kf_response_follow(KF_CTX *ctx, struct kf_packet *p,
+/*
+ * The backend sends @p, which has data; not where the responses of @flow are not followed. True
+ * where it has to come again.
+ */
+static __always_inline bool kf_response_follow(KF_CTX *ctx, struct kf_packet *p,
 					       struct kf_flow *flow)
 {
-	if (kf_seq_before(flow->response_seq, p->seq + p->payload_len))
-		kf_response_walk(ctx, p, flow);
+	return kf_seq_before(flow->response_seq, p->seq + p->payload_len) &&
+	       kf_response_walk(ctx, p, flow);
 }
 
 #endif /* KEYFILTER_BPF_RESPONSE_H */

@@ -425,7 +425,7 @@ struct kf_flow {
 	__u32 out_seq;	 /* the backend has sent up to here */
 	__u32 out_low;	 /* and the client may acknowledge from here on */
 	__u32 kept_from; /* judged[] holds nothing older than this */
-	__u32 since;	 /* unsynced: since when, on the clock of seen */
+	__u32 since;	 /* unsynced, or response_gap: since when, on the clock of seen */
 	__u8 state;	 /* enum kf_flow_state */
 	__u8 flags;
 	__u8 out_flags;
@@ -458,7 +458,8 @@ struct kf_flow {
 	__u32 source_generation; /* of the lists that this source was last looked up in */
 	__u8 detail;		 /* enum kf_detail of the refusal */
 	__u8 empty_lines;	 /* since the last request */
-	__u8 pad[6];
+	__u8 response_gap;	 /* 1: what comes before a segment of a response is missing */
+	__u8 pad[5];
 
 	struct kf_judged judged[KF_JUDGED_MAX];
 };
