@@ -319,10 +319,20 @@ static long kf_extensions_step(__u32 index, void *context)
 	return 0;
 }
 
-/* Returns the offset of the TCP header, from bit 16 on the result, from bit 24 on what was met. */
-__noinline __u32 kf_packet_extensions(KF_CTX *ctx, __u32 offset, __u32 next, __u32 end)
+/*
+ * Returns the offset of the TCP header, from bit 16 on the result, from bit 24 on what was met.
+ * @met is 0, in a way that the verifier does not know (see kf_loop()).
+ */
+__noinline __u32 kf_packet_extensions(KF_CTX *ctx, __u32 offset, __u32 next, __u32 end, __u32 met)
 {
-	struct kf_extensions e = { .ctx = ctx, .offset = offset, .next = next, .end = end };
+	struct kf_extensions e = {
+		.ctx = ctx,
+		.offset = offset,
+		.next = next,
+		.end = end,
+		.met = met,
+		.last = met,
+	};
 
 	kf_loop(KF_IPV6_EXTENSIONS + 1, kf_extensions_step, &e);
 	return (e.offset & 0xffff) | (__u32)e.result << 16 | (__u32)e.met << 24;
@@ -348,7 +358,7 @@ static __always_inline enum kf_l3_result kf_packet_ipv6(KF_CTX *ctx, struct kf_c
 	if (ip->nexthdr == IPPROTO_UDP || ip->nexthdr == IPPROTO_ICMPV6)
 		return KF_L3_PASS;
 	found = kf_packet_extensions(ctx, l3->l4_offset, ip->nexthdr,
-				     l3->total ? l3->offset + l3->total : kf_ctx_len(ctx));
+				     l3->total ? l3->offset + l3->total : kf_ctx_len(ctx), 0);
 	l3->l4_offset = found & 0xffff;
 	l3->met = found >> 24;
 	return found >> 16 & 0xff;

@@ -21,7 +21,14 @@ typedef long (*kf_step_fn)(unsigned int index, void *context);
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-/* @context must point to the stack of the caller (ARG_PTR_TO_STACK). */
+/*
+ * @context must point to the stack of the caller (ARG_PTR_TO_STACK).
+ *
+ * The verifier of Linux 6.1 follows a step once, with what is known before the first one, and takes
+ * branches out that it has not seen taken. So a member of @context that a step decides by, and an
+ * earlier step changes, must not be a constant before the loop: an argument of a global function is
+ * none, nor is what is read from a map.
+ */
 KF_INLINE void kf_loop(unsigned int steps, kf_step_fn step, void *context)
 {
 	bpf_loop(steps, step, context, 0);
