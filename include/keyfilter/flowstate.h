@@ -48,9 +48,9 @@ KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
  */
 KF_INLINE _Bool kf_flow_is_waiting(const struct kf_flow *flow)
 {
-	return flow->requests - flow->responses == 1 &&
-	       flow->response_state == KF_RESPONSE_HEAD && !(flow->out_flags & KF_FLOW_FIN_OUT) &&
-	       flow->out_seq == flow->response_seq && !flow->response_skip;
+	return flow->requests - flow->responses == 1 && flow->response_state == KF_RESPONSE_HEAD &&
+	       !(flow->out_flags & KF_FLOW_FIN_OUT) && flow->out_seq == flow->response_seq &&
+	       !flow->response_skip;
 }
 
 /*
