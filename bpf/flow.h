@@ -394,9 +394,9 @@ __noinline int kf_flow_end(struct kf_packet *p, struct kf_flow *flow, struct kf_
 
 	if (!p || !flow || !out || !config)
 		return KF_REASON_NO_FLOW;
+	/* TCP brings it again, or the next one is the occasion */
 	if (!kf_flow_lock(flow))
-		return KF_REASON_FLOW_BUSY; /* TCP brings it again, or the next one is the occasion
-					     */
+		return KF_REASON_FLOW_BUSY;
 	if (flow->cookie != kf_flow_hash(config->flow_secret, &p->key)) {
 		reason = KF_REASON_NO_FLOW;
 	} else if (kf_flow_is_ended(flow)) {

@@ -176,8 +176,8 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	}
 	kf_judge_note(p, flow, w, out);
-	kf_kept_release(
-		flow); /* or later: what passed, and the backend may still lack, is compared */
+	/* or later, where the backend may still lack what passed, which is compared till then */
+	kf_kept_release(flow);
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_REFUSED;
 	/* the odd response is the backend's doing */
@@ -454,37 +454,38 @@ __noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 }
 
 #define KF_UNSYNCED_MAX 56 /* of kf_flow.seen: a minute */
-#define KF_METHOD_MAX	8  /* letters that a method begins with are looked at */
+#define KF_LOOK_NEW	16 /* bytes of it that are looked at */
 
-/* Empty lines, capital letters and a space; or all of it, where the segment is shorter than that.
+/*
+ * Empty lines, capital letters and a space; or nothing but these, where the segment ends, or the
+ * letters go on.
  */
 static __always_inline bool kf_judge_is_request(const __u8 *text, __u32 len)
 {
 	__u32 letters = 0;
 
 #pragma unroll
-	for (__u32 i = 0; i < KF_METHOD_MAX + 4; i++) {
+	for (__u32 i = 0; i < KF_LOOK_NEW; i++) {
 		if (i >= len)
-			return letters || len == 0;
+			return letters;
 		if (text[i] >= 'A' && text[i] <= 'Z')
 			letters++;
 		else if (letters || (text[i] != '\r' && text[i] != '\n'))
 			return letters > 2 && text[i] == ' ';
 	}
-	return false;
+	return letters;
 }
 
 /* Does the segment at @p look as if a request began with it? */
 __noinline int kf_judge_looks_new(KF_CTX *ctx, struct kf_packet *p)
 {
-	__u8 text[KF_METHOD_MAX + 4] = {};
+	__u8 text[KF_LOOK_NEW] = {};
 	__u32 len;
 
 	if (!p || !p->payload_len)
 		return 0;
 	len = p->payload_len < sizeof(text) ? p->payload_len : sizeof(text);
-	if (len < sizeof(text) ? kf_ctx_load(ctx, p->payload_offset, text, kf_length(len, 8))
-			       : kf_ctx_load(ctx, p->payload_offset, text, sizeof(text)))
+	if (kf_ctx_load(ctx, p->payload_offset, text, kf_length(len, sizeof(text))))
 		return 1;
 	return kf_judge_is_request(text, len);
 }
@@ -499,14 +500,12 @@ static __always_inline void kf_judge_sync(struct kf_flow *flow)
 	flow->judged_seq = flow->acked_seq;
 	flow->kept_from = flow->acked_seq;
 	flow->state = KF_FLOW_HEAD;
-	flow->responses = flow->requests;
 	flow->response_seq = flow->out_seq;
 	flow->response_skip = 0;
 	__builtin_memset(flow->response_chunk, 0, sizeof(flow->response_chunk));
-	/* egress reads no response before it sees this */
-	(void)__sync_lock_test_and_set((__u32 *)&flow->response_state,
-				       (*(__u32 *)&flow->response_state & ~0xffu) |
-					       KF_RESPONSE_HEAD);
+	/* a full barrier: egress reads no response before it sees all of this */
+	(void)__sync_lock_test_and_set(&flow->responses, flow->requests);
+	*(volatile __u8 *)&flow->response_state = KF_RESPONSE_HEAD;
 }
 
 /*
