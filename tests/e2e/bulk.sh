@@ -14,25 +14,11 @@ start_daemon
 start_backend
 add_service
 attach native
-export SOCKET WORK
+export SOCKET WORK PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1
 
 cat > "$WORK/bulk.py" <<'END'
-import http.client, json, os, socket, sys, threading, time
-
-class Admin(http.client.HTTPConnection):
-    def __init__(self):
-        super().__init__("localhost", timeout=60)
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(os.environ["SOCKET"])
-    def call(self, method, target, body=None):
-        self.request(method, target, json.dumps(body) if body is not None else None)
-        answer = self.getresponse()
-        return answer.status, json.loads(answer.read())
-
-def die(text):
-    sys.exit("  FAIL  " + text)
+import os, sys, threading, time
+from admin import Admin, die
 
 ids = [line.split()[0] for line in open(os.environ["WORK"] + "/seeded")]
 made = []

@@ -20,25 +20,11 @@ db.executemany("INSERT INTO source VALUES (?, 128, 0, 1, 4000000000000000000)", 
 db.commit()
 END
 start_daemon
-export SOCKET WORK
+export SOCKET WORK PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1
 
 cat > "$WORK/wide.py" <<'END'
-import http.client, json, os, socket, sys, threading, time
-
-class Admin(http.client.HTTPConnection):
-    def __init__(self):
-        super().__init__("localhost", timeout=60)
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(os.environ["SOCKET"])
-    def call(self, method, target, body=None):
-        self.request(method, target, json.dumps(body) if body is not None else None)
-        answer = self.getresponse()
-        return answer.status, json.loads(answer.read())
-
-def die(text):
-    sys.exit("  FAIL  " + text)
+import os, sys, threading, time
+from admin import Admin, die
 
 ids = [line.split()[0] for line in open(os.environ["WORK"] + "/seeded")]
 BLOCK = "/v1/sources/11.0.0.0%2f8"
