@@ -27,14 +27,14 @@ CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 ALLFLAGS  = -std=gnu11 $(WARN) -D_GNU_SOURCE -DKF_VERSION='"$(VERSION)"' -DKF_PREFIX='"$(PREFIX)"' \
-            -Iinclude -Iuserspace/lib -I$(O) $(PKG_CFLAGS)
+            -Iinclude -Iuserspace/lib -iquote userspace/daemon -I$(O) $(PKG_CFLAGS)
 MULTIARCH = $(shell $(CC) -print-multiarch)
 BPFFLAGS  = -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Werror -Wno-unused-function \
             -fno-strict-aliasing -Iinclude -Ibpf -I/usr/include/$(MULTIARCH)
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
             -fno-omit-frame-pointer
 
-DAEMON_SRC := $(wildcard userspace/daemon/*.c)
+DAEMON_SRC := $(wildcard userspace/daemon/*.c userspace/daemon/*/*.c)
 CTL_SRC    := $(wildcard userspace/ctl/*.c)
 LIB_SRC    := $(wildcard userspace/lib/*.c)
 BPF_OBJ    := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
@@ -80,15 +80,16 @@ $(O)/$(1)/userspace/%.o: userspace/%.c | $(SKELETONS)
 $(O)/$(1)/lib.a: $(patsubst %.c,$(O)/$(1)/%.o,$(LIB_SRC))
 $(O)/$(1)/daemon.a: $(patsubst %.c,$(O)/$(1)/%.o,$(filter-out %/main.c,$(DAEMON_SRC)))
 $(O)/$(1)/ctl.a: $(patsubst %.c,$(O)/$(1)/%.o,$(filter-out %/main.c,$(CTL_SRC)))
+# P: members by their whole path, or of several key.o only the last would be in it.
 $(O)/$(1)/%.a:
-	$$(call say,AR,$$@)rm -f $$@ && $(AR) crs $$@ $$^
+	$$(call say,AR,$$@)rm -f $$@ && $(AR) crsP $$@ $$^
 endef
 $(eval $(call objects,obj,$(CFLAGS) $(HARDEN)))
 $(eval $(call objects,san,$(SANITIZE)))
 
 # .incbin, which -MMD does not see
-$(O)/obj/userspace/daemon/store_open.o $(O)/san/userspace/daemon/store_open.o: \
-	$(wildcard userspace/daemon/schema*.sql)
+$(O)/obj/userspace/daemon/store/open.o $(O)/san/userspace/daemon/store/open.o: \
+	$(wildcard userspace/daemon/store/schema*.sql)
 
 # $(1) flags, $(2) sources and objects: not $^, which -MMD fills with what a source includes
 link = $(call say,LINK,$@)$(CC) $(1) $(LDFLAGS) $(2) $(filter %.a,$^) -o $@

@@ -11,5 +11,5 @@ status=0
 
 git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror || status=1
 clang-tidy --quiet $(git ls-files 'userspace/*.c') -- -std=gnu11 -D_GNU_SOURCE -Iinclude \
-	-Iuserspace/lib -I"$build" -DKF_VERSION='""' -DKF_PREFIX='""' 2> /dev/null || status=1
+	-Iuserspace/lib -iquote userspace/daemon -I"$build" -DKF_VERSION='""' -DKF_PREFIX='""' 2> /dev/null || status=1
 exit $status

@@ -17,10 +17,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "../userspace/daemon/key.h"
-#include "../userspace/daemon/secret.h"
-#include "../userspace/daemon/store.h"
-#include "../userspace/daemon/why.h"
+#include "policy/key.h"
+#include "store/secret.h"
+#include "store/store.h"
+#include "why.h"
 
 struct options {
 	const char *state_dir;

@@ -19,8 +19,8 @@
 #include <jansson.h>
 #include <keyfilter/http1_state.h>
 
-#include "../../userspace/daemon/answer.h"
-#include "../../userspace/daemon/events.h"
+#include "policy/answer.h"
+#include "traffic/events.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -16,13 +16,13 @@
 #include <jansson.h>
 #include <microhttpd.h>
 
-#include "../../userspace/daemon/api.h"
-#include "../../userspace/daemon/api_auth.h"
-#include "../../userspace/daemon/api_key.h"
-#include "../../userspace/daemon/api_route.h"
-#include "../../userspace/daemon/api_uri.h"
-#include "../../userspace/daemon/endpoint.h"
-#include "../../userspace/daemon/metrics.h"
+#include "api/api.h"
+#include "api/auth.h"
+#include "api/key.h"
+#include "api/route.h"
+#include "api/uri.h"
+#include "endpoint.h"
+#include "api/metrics.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

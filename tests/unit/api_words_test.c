@@ -17,9 +17,9 @@
 #include <jansson.h>
 #include <microhttpd.h>
 
-#include "../../userspace/daemon/api.h"
-#include "../../userspace/daemon/api_key.h"
-#include "../../userspace/daemon/api_uri.h"
+#include "api/api.h"
+#include "api/key.h"
+#include "api/uri.h"
 #include "../../userspace/lib/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

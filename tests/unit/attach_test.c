@@ -25,10 +25,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "../../userspace/daemon/attach_impl.h"
-#include "../../userspace/daemon/recover.h"
-#include "../../userspace/daemon/secret.h"
-#include "../../userspace/daemon/unload.h"
+#include "attach/impl.h"
+#include "attach/recover.h"
+#include "store/secret.h"
+#include "unload.h"
 #include "bpf/keyfilter_xdp.skel.h"
 
 #define BPFFS "/sys/fs/bpf"

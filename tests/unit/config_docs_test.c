@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../userspace/daemon/config.h"
+#include "base/config.h"
 
 /* A file of the repository, found from where this one was compiled. */
 static FILE *open_repository(const char *path)

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "../../userspace/daemon/config.h"
-#include "../../userspace/daemon/timetext.h"
+#include "base/config.h"
+#include "timetext.h"
 
 /* Reads @len bytes of @text as a file over @settings; the file's name is cut off *why. */
 static int read_bytes(const char *text, size_t len, struct kf_config_settings *settings,

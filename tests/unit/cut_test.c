@@ -22,10 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../userspace/daemon/cut.h"
-#include "../../userspace/daemon/maps.h"
-#include "../../userspace/daemon/netlink.h"
-#include "../../userspace/daemon/why.h"
+#include "traffic/cut.h"
+#include "maps/maps.h"
+#include "net/netlink.h"
+#include "why.h"
 
 #define FLOWS 5000
 #define STEPS 1000

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../userspace/daemon/directory.h"
-#include "../../userspace/daemon/lock.h"
-#include "../../userspace/daemon/why.h"
+#include "base/directory.h"
+#include "base/lock.h"
+#include "why.h"
 
 struct fixture {
 	char top[64];

@@ -15,7 +15,7 @@
 #include <arpa/inet.h>
 #include <keyfilter/detail.h>
 
-#include "../../userspace/daemon/events.h"
+#include "traffic/events.h"
 
 /* A refusal of 192.0.2.7 at 198.51.100.1:8000, to be changed by the tests. */
 static struct kf_events_entry refusal(void)

@@ -18,9 +18,9 @@
 
 #include <bpf/bpf.h>
 
-#include "../../userspace/daemon/key_slot.h"
-#include "../../userspace/daemon/service.h"
-#include "../../userspace/daemon/source.h"
+#include "policy/key_slot.h"
+#include "policy/service.h"
+#include "policy/source.h"
 #include "failing_vfs.h"
 #include "reconcile_fixture.h"
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "../../userspace/daemon/iface_guard.h"
+#include "attach/iface_guard.h"
 
 #define S 1000000000ull
 

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "../../userspace/daemon/key_change.h"
-#include "../../userspace/daemon/why.h"
+#include "policy/key_change.h"
+#include "why.h"
 
 /* "10.0.0.0/8 ::1/128" */
 static uint32_t read_list(const char *text, struct kf_cidr *list)

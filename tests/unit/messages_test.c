@@ -84,6 +84,9 @@ static void failures_have_a_mend(void **state)
 	snprintf(where, sizeof(where), "%.*s../../userspace/daemon/*.c",
 		 (int)(sizeof(__FILE__) - sizeof("messages_test.c")), __FILE__);
 	assert_int_equal(glob(where, 0, NULL, &found), 0);
+	snprintf(where, sizeof(where), "%.*s../../userspace/daemon/*/*.c",
+		 (int)(sizeof(__FILE__) - sizeof("messages_test.c")), __FILE__);
+	assert_int_equal(glob(where, GLOB_APPEND, NULL, &found), 0);
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		char *text = read_file(found.gl_pathv[i]);
 

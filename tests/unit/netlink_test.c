@@ -24,8 +24,8 @@
 #include <bpf/bpf.h>
 #include <keyfilter/flowhash.h>
 
-#include "../../userspace/daemon/adopt.h"
-#include "../../userspace/daemon/netlink.h"
+#include "attach/adopt.h"
+#include "net/netlink.h"
 
 static const __u64 secret[8] = { 1, 2, 3, 5, 8, 13, 21, 34 };
 static bool have_namespace;

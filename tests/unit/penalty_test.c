@@ -21,12 +21,12 @@
 
 #include <bpf/bpf.h>
 
-#include "../../userspace/daemon/cut.h"
-#include "../../userspace/daemon/events.h"
-#include "../../userspace/daemon/penalty.h"
-#include "../../userspace/daemon/reconcile.h"
-#include "../../userspace/daemon/service.h"
-#include "../../userspace/daemon/why.h"
+#include "traffic/cut.h"
+#include "traffic/events.h"
+#include "traffic/penalty.h"
+#include "policy/reconcile.h"
+#include "policy/service.h"
+#include "why.h"
 
 #define SECOND 1000000000ull
 #define PLACES 1024

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../userspace/daemon/policy.h"
+#include "policy/compile.h"
 
 #define WALL 1763890000000000000ll
 #define BOOT 5000000000000ull

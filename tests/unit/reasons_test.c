@@ -17,7 +17,7 @@
 
 #include <keyfilter/abi.h>
 
-#include "../../userspace/daemon/events.h"
+#include "traffic/events.h"
 
 static const struct {
 	const char *symbol, *name;

@@ -19,9 +19,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../../userspace/daemon/key.h"
-#include "../../userspace/daemon/reconcile.h"
-#include "../../userspace/daemon/why.h"
+#include "policy/key.h"
+#include "policy/reconcile.h"
+#include "why.h"
 
 /*
  * No program runs on these maps, so nobody has to be waited for: a grace period takes longer than

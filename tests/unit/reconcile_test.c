@@ -27,16 +27,16 @@
 #include <bpf/libbpf.h>
 #include <sqlite3.h>
 
-#include "../../userspace/daemon/answer.h"
-#include "../../userspace/daemon/cut.h"
-#include "../../userspace/daemon/events.h"
-#include "../../userspace/daemon/key.h"
-#include "../../userspace/daemon/key_slot.h"
-#include "../../userspace/daemon/mapdiff.h"
-#include "../../userspace/daemon/reconcile.h"
-#include "../../userspace/daemon/service.h"
-#include "../../userspace/daemon/source.h"
-#include "../../userspace/daemon/why.h"
+#include "policy/answer.h"
+#include "traffic/cut.h"
+#include "traffic/events.h"
+#include "policy/key.h"
+#include "policy/key_slot.h"
+#include "maps/diff.h"
+#include "policy/reconcile.h"
+#include "policy/service.h"
+#include "policy/source.h"
+#include "why.h"
 #include "reconcile_fixture.h"
 
 #define SECOND 1000000000ull

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../userspace/daemon/secret.h"
-#include "../../userspace/daemon/why.h"
+#include "store/secret.h"
+#include "why.h"
 
 struct fixture {
 	char dir[64];

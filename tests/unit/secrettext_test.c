@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "../../userspace/daemon/key.h"
+#include "policy/key.h"
 #include "../../userspace/lib/secrettext.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -15,8 +15,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "../../userspace/daemon/cidr.h"
-#include "../../userspace/daemon/source.h"
+#include "cidr.h"
+#include "policy/source.h"
 #define SOURCES 64
 #include "reconcile_fixture.h"
 

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "../../userspace/lib/cleanup.h"
-#include "../../userspace/daemon/store.h"
-#include "../../userspace/daemon/why.h"
+#include "store/store.h"
+#include "why.h"
 #include "failing_vfs.h"
 
 struct fixture {

@@ -16,8 +16,8 @@
 
 #include <sqlite3.h>
 
-#include "../../userspace/daemon/store.h"
-#include "../../userspace/daemon/why.h"
+#include "store/store.h"
+#include "why.h"
 
 struct fixture {
 	char dir[64];
@@ -150,7 +150,7 @@ static int keep_slot(void *context, const struct kf_slot_row *row)
 static void make_version_1(struct fixture *f)
 {
 	char schema[8192], path[128];
-	FILE *file = fopen("userspace/daemon/schema.sql", "r");
+	FILE *file = fopen("userspace/daemon/store/schema.sql", "r");
 
 	assert_non_null(file);
 	schema[fread(schema, 1, sizeof(schema) - 1, file)] = '\0';

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "../../userspace/daemon/walltime.h"
+#include "policy/walltime.h"
 
 #define S      1000000000ll
 #define MINUTE (60 * S)

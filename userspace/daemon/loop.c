@@ -11,16 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api.h"
+#include "api/api.h"
 #include "cleanup.h"
-#include "cut.h"
-#include "events.h"
-#include "iface.h"
+#include "traffic/cut.h"
+#include "traffic/events.h"
+#include "attach/iface.h"
 #include "log.h"
-#include "netlink.h"
-#include "penalty.h"
-#include "reconcile.h"
-#include "work.h"
+#include "net/netlink.h"
+#include "traffic/penalty.h"
+#include "policy/reconcile.h"
+#include "base/work.h"
 
 #define SECOND_US      1000000ull
 #define SWEEP_PAUSE_US 2000ull /* between slices of the flow sweep */

@@ -12,7 +12,7 @@
 
 #include <systemd/sd-event.h>
 
-#include "daemon.h"
+#include "base/daemon.h"
 
 struct kf_loop;
 

@@ -11,15 +11,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api_socket.h"
-#include "attach.h"
+#include "api/socket.h"
+#include "attach/attach.h"
 #include "cleanup.h"
 #include "client.h"
 #include "json.h"
-#include "lock.h"
+#include "base/lock.h"
 #include "log.h"
-#include "maps.h"
-#include "recover.h"
+#include "maps/maps.h"
+#include "attach/recover.h"
 #include "why.h"
 
 #define WAIT_SECONDS 60

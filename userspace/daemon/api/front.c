@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A front: libmicrohttpd without threads of its own, its epoll descriptor in the event loop of the
+ * thread that the front belongs to. Other threads only leave mail: connections that were accepted,
+ * jobs that are done, the news that there are events.
+ *
+ * A connection that is idle gives its place up when the place is needed, and none holds one for
+ * long: time is limited for the whole request and the whole answer, not for the pause between two
+ * bytes, so that a client which sends a byte a second is gone as soon as one that sends none.
+ */
+#include "api/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+
+#define CONNECTION_MEMORY (32 * 1024) /* the head of a request must fit in here */
+#define SECOND_US	  1000000ull
+#define PAUSE_NS	  50000000ull			  /* between two requests: not idle yet */
+#define PATIENCE_NS	  1000000000ull			  /* of one that waits for a place */
+#define BEFORE_OTHERS	  (SD_EVENT_PRIORITY_NORMAL - 10) /* in the loop: changes come first */
+
+/* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
+
+/* Lets it do what there is to do, and asks when it wants to be called even if nothing happens. */
+static void run(struct kf_api_front *front)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	MHD_run(front->mhd);
+	if (MHD_get_timeout(front->mhd, &ms) == MHD_NO) {
+		sd_event_source_set_enabled(front->on_timeout, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_source_set_time_relative(front->on_timeout, ms * 1000);
+	sd_event_source_set_enabled(front->on_timeout, SD_EVENT_ONESHOT);
+}
+
+static int on_mhd(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+	run(context);
+	return 0;
+}
+
+static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
+{
+	run(context);
+	return 0;
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void ring(struct kf_api_front *front)
+{
+	const uint64_t one = 1;
+
+	/* It can fail only when the count is at its end, and then the descriptor is readable. */
+	(void)!write(front->mail.fd, &one, sizeof(one));
+}
+
+static void remember(struct kf_api_front *front, struct MHD_Connection *connection, void **context)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct kf_api_connection *made = calloc(1, sizeof(*made));
+
+	if (!made || !info) {
+		free(made);
+		*context = NULL; /* answered as one that may do nothing */
+		return;
+	}
+	made->front = front;
+	made->fd = info->connect_fd;
+	made->access = front->incoming->access;
+	made->uid = front->incoming->uid;
+	made->deadline_ns = kf_api_deadline(front->api);
+	LIST_INSERT_HEAD(&front->connections, made, entry);
+	front->count++;
+	*context = made;
+}
+
+static void forget(struct kf_api_front *front, struct kf_api_connection *connection)
+{
+	if (!connection)
+		return;
+	LIST_REMOVE(connection, entry);
+	front->count--;
+	free(connection);
+	if (!front->closing)
+		ring(front); /* somebody may wait for the place */
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		remember(context, connection, socket_context);
+	else
+		forget(context, *socket_context);
+}
+
+static unsigned int count_of(const struct kf_api_front *front, uid_t uid)
+{
+	const struct kf_api_connection *connection;
+	unsigned int count = 0;
+
+	LIST_FOREACH(connection, &front->connections, entry)
+		count += connection->uid == uid;
+	return count;
+}
+
+/*
+ * The one that has been idle longest, of @uid's where @own. In the middle of a request none is, nor
+ * right behind one, when those that want its place can wait.
+ */
+static struct kf_api_connection *find_idle(const struct kf_api_front *front, bool own, uid_t uid)
+{
+	uint64_t pause = front->places_each ? PAUSE_NS : 0;
+	uint64_t latest = kf_api_deadline(front->api) - pause;
+	struct kf_api_connection *connection, *oldest = NULL;
+
+	LIST_FOREACH(connection, &front->connections, entry) {
+		if (connection->busy || connection->deadline_ns > latest ||
+		    (own && connection->uid != uid))
+			continue;
+		if (!oldest || connection->deadline_ns < oldest->deadline_ns)
+			oldest = connection;
+	}
+	return oldest;
+}
+
+static bool is_full(const struct kf_api_front *front, uid_t uid, bool *own)
+{
+	*own = front->places_each && count_of(front, uid) >= front->places_each;
+	return *own || front->count >= front->places;
+}
+
+/* Is there a place for @uid, at the cost of an idle connection if need be? */
+static bool make_room(struct kf_api_front *front, uid_t uid)
+{
+	struct kf_api_connection *idle;
+	bool own;
+
+	if (!is_full(front, uid, &own))
+		return true;
+	if (!find_idle(front, own, uid))
+		return false;
+	MHD_run(front->mhd); /* a request that is here already is not idleness */
+	idle = find_idle(front, own, uid);
+	if (idle) {
+		shutdown(idle->fd, SHUT_RDWR);
+		MHD_run(front->mhd); /* sees the end, and forgets it */
+	}
+	return !is_full(front, uid, &own);
+}
+
+static void admit(struct kf_api_front *front, const struct kf_api_arrival *arrival)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	front->incoming = arrival;
+	/* it closes the descriptor in any case */
+	if (MHD_add_connection(front->mhd, arrival->fd, (struct sockaddr *)&addr,
+			       sizeof(addr.sun_family)) == MHD_NO)
+		kf_log_warning("cannot take an admin connection: %s; see the limit of open files",
+			       strerror(errno));
+	front->incoming = NULL;
+}
+
+static void refuse(struct kf_api_front *front, int accepted)
+{
+	_cleanup_close_ int fd = accepted;
+
+	kf_api_accept_turn_away(fd, "too many connections",
+				"try again soon, or raise admin_max_connections");
+}
+
+/* ---- mail ------------------------------------------------------------------------------------ */
+
+int kf_api_front_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival)
+{
+	struct kf_api_mail *mail = &front->mail;
+	bool full;
+
+	pthread_mutex_lock(&mail->lock);
+	full = mail->waiting == KF_API_ARRIVALS || mail->stop ||
+	       mail->waiting_of[arrival->uid % KF_API_USERS] == KF_API_ARRIVALS / 2;
+	if (!full) {
+		STAILQ_INSERT_TAIL(&mail->arrivals, arrival, entry);
+		mail->waiting++;
+		mail->waiting_of[arrival->uid % KF_API_USERS]++;
+	}
+	pthread_mutex_unlock(&mail->lock);
+	if (full)
+		return -EAGAIN;
+	ring(front);
+	return 0;
+}
+
+void kf_api_front_done(struct kf_api_front *front, struct kf_api_job *job)
+{
+	pthread_mutex_lock(&front->mail.lock);
+	STAILQ_INSERT_TAIL(&front->mail.done, job, entry);
+	pthread_mutex_unlock(&front->mail.lock);
+	ring(front);
+}
+
+void kf_api_front_tell(struct kf_api_front *front)
+{
+	bool told;
+
+	pthread_mutex_lock(&front->mail.lock);
+	told = front->mail.events;
+	front->mail.events = true;
+	pthread_mutex_unlock(&front->mail.lock);
+	if (!told)
+		ring(front);
+}
+
+void kf_api_front_stop(struct kf_api_front *front)
+{
+	pthread_mutex_lock(&front->mail.lock);
+	front->mail.stop = true;
+	pthread_mutex_unlock(&front->mail.lock);
+	ring(front);
+}
+
+static void take_arrivals(struct kf_api_front *front)
+{
+	pthread_mutex_lock(&front->mail.lock);
+	STAILQ_CONCAT(&front->waiting, &front->mail.arrivals);
+	pthread_mutex_unlock(&front->mail.lock);
+}
+
+static void end_waiting(struct kf_api_front *front, struct kf_api_arrival *arrival)
+{
+	STAILQ_REMOVE(&front->waiting, arrival, kf_api_arrival, entry);
+	pthread_mutex_lock(&front->mail.lock);
+	front->mail.waiting--;
+	front->mail.waiting_of[arrival->uid % KF_API_USERS]--;
+	pthread_mutex_unlock(&front->mail.lock);
+	free(arrival);
+}
+
+/*
+ * In the order in which they came, but for those of a user that has all its places. Some wait here
+ * for a second: told at once that there is no place, they would only come back at once.
+ */
+static void let_in(struct kf_api_front *front)
+{
+	struct kf_api_arrival *arrival, *next;
+	bool any_stuck = false;
+	uid_t stuck = 0;
+
+	take_arrivals(front);
+	for (arrival = STAILQ_FIRST(&front->waiting); arrival; arrival = next) {
+		next = STAILQ_NEXT(arrival, entry);
+		if (any_stuck && arrival->uid == stuck)
+			continue;
+		if (make_room(front, arrival->uid)) {
+			admit(front, arrival);
+			end_waiting(front, arrival);
+			continue;
+		}
+		any_stuck = true;
+		stuck = arrival->uid;
+		if (front->count >= front->places)
+			break;
+	}
+}
+
+static void refuse_waiting(struct kf_api_front *front)
+{
+	uint64_t now = kf_api_now();
+	struct kf_api_arrival *arrival;
+
+	while ((arrival = STAILQ_FIRST(&front->waiting)) &&
+	       arrival->since_ns + PATIENCE_NS <= now) {
+		refuse(front, arrival->fd);
+		end_waiting(front, arrival);
+	}
+}
+
+static void resume_done(struct kf_api_front *front)
+{
+	struct kf_api_jobs done = STAILQ_HEAD_INITIALIZER(done);
+	struct kf_api_job *job;
+
+	pthread_mutex_lock(&front->mail.lock);
+	STAILQ_CONCAT(&done, &front->mail.done);
+	pthread_mutex_unlock(&front->mail.lock);
+	while ((job = STAILQ_FIRST(&done))) {
+		STAILQ_REMOVE_HEAD(&done, entry);
+		MHD_resume_connection(job->connection);
+	}
+}
+
+static int on_mail(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+	struct kf_api_front *front = context;
+	bool news, stop;
+	uint64_t rung;
+
+	if (read(fd, &rung, sizeof(rung)) < 0)
+		return 0;
+	pthread_mutex_lock(&front->mail.lock);
+	news = front->mail.events;
+	front->mail.events = false;
+	stop = front->mail.stop;
+	pthread_mutex_unlock(&front->mail.lock);
+	resume_done(front);
+	if (news)
+		kf_api_follow_wake(front);
+	if (stop)
+		return sd_event_exit(front->event, 0);
+	let_in(front);
+	run(front);
+	return 0;
+}
+
+static int on_second(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct kf_api_front *front = context;
+	struct kf_api_connection *connection;
+	uint64_t now = kf_api_now();
+
+	LIST_FOREACH(connection, &front->connections, entry)
+		if (connection->deadline_ns <= now)
+			shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees the end */
+	kf_api_follow_tick(front);
+	run(front);
+	let_in(front);
+	if (front->places_each)
+		refuse_waiting(front);
+	run(front);
+	return sd_event_source_set_time_relative(source, SECOND_US);
+}
+
+/* ---- begin and end --------------------------------------------------------------------------- */
+
+static void log_mhd(void *context, const char *format, va_list args)
+{
+	char text[256];
+
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	kf_log_debug("libmicrohttpd: %s", text);
+}
+
+static struct MHD_Daemon *start_mhd(struct kf_api_front *front)
+{
+	const unsigned int flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
+				   MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+
+	return MHD_start_daemon(
+		flags, 0, NULL, NULL, kf_api_http_request, front, MHD_OPTION_EXTERNAL_LOGGER,
+		log_mhd, NULL, MHD_OPTION_CONNECTION_LIMIT, front->places,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_URI_LOG_CALLBACK, kf_api_http_target, front,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED,
+		kf_api_http_completed, front, MHD_OPTION_END);
+}
+
+static int add_io(struct kf_api_front *front, sd_event_source **source, int fd,
+		  sd_event_io_handler_t handler)
+{
+	int err = sd_event_add_io(front->event, source, fd, EPOLLIN, handler, front);
+
+	return err < 0 ? err : sd_event_source_set_priority(*source, BEFORE_OTHERS);
+}
+
+static int add_sources(struct kf_api_front *front)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(front->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	int err;
+
+	if (!info)
+		return -ENOTSUP;
+	err = add_io(front, &front->on_mhd, info->epoll_fd, on_mhd);
+	if (err >= 0)
+		err = add_io(front, &front->on_mail, front->mail.fd, on_mail);
+	if (err >= 0)
+		err = sd_event_add_time(front->event, &front->on_timeout, CLOCK_MONOTONIC, 0, 1000,
+					on_timeout, front);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(front->on_timeout, SD_EVENT_OFF);
+	if (err >= 0)
+		err = sd_event_add_time_relative(front->event, &front->on_second, CLOCK_MONOTONIC,
+						 SECOND_US, 1000, on_second, front);
+	return err < 0 ? err : sd_event_source_set_enabled(front->on_second, SD_EVENT_ON);
+}
+
+int kf_api_front_open(struct kf_api_front **out, struct kf_api *api, sd_event *event,
+		      unsigned int places, unsigned int places_each)
+{
+	struct kf_api_front *front = calloc(1, sizeof(*front));
+	int err;
+
+	if (!front)
+		return -ENOMEM;
+	front->api = api;
+	front->event = event;
+	front->places = places;
+	front->places_each = places_each;
+	STAILQ_INIT(&front->waiting);
+	STAILQ_INIT(&front->mail.done);
+	STAILQ_INIT(&front->mail.arrivals);
+	pthread_mutex_init(&front->mail.lock, NULL);
+	front->mail.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = front->mail.fd < 0 ? -errno : 0;
+	if (!err) {
+		front->mhd = start_mhd(front);
+		err = front->mhd ? add_sources(front) : -ENOMEM;
+	}
+	if (err < 0) {
+		kf_api_front_close(front);
+		return err;
+	}
+	*out = front;
+	return 0;
+}
+
+/* libmicrohttpd must not be stopped while connections are suspended. */
+static void end_connections(struct kf_api_front *front)
+{
+	resume_done(front);
+	kf_api_follow_end(front);
+	MHD_run(front->mhd); /* writes the answers, and the ends of what was followed */
+	MHD_stop_daemon(front->mhd);
+}
+
+void kf_api_front_close(struct kf_api_front *front)
+{
+	struct kf_api_arrival *arrival;
+
+	if (!front)
+		return;
+	front->closing = true;
+	if (front->mhd)
+		end_connections(front);
+	sd_event_source_disable_unref(front->on_mhd);
+	sd_event_source_disable_unref(front->on_mail);
+	sd_event_source_disable_unref(front->on_timeout);
+	sd_event_source_disable_unref(front->on_second);
+	take_arrivals(front);
+	while ((arrival = STAILQ_FIRST(&front->waiting))) {
+		close(arrival->fd);
+		end_waiting(front, arrival);
+	}
+	if (front->mail.fd >= 0)
+		close(front->mail.fd);
+	pthread_mutex_destroy(&front->mail.lock);
+	free(front);
+}

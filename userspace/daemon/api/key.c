@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api/api.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "api/key.h"
+#include "cleanup.h"
+#include "policy/key.h"
+#include "policy/key_batch.h"
+#include "loop.h"
+#include "policy/reconcile.h"
+#include "why.h"
+#include "base/work.h"
+
+#define LIMIT_DEFAULT 100
+#define LIMIT_MAX     1000
+#define QUANTITY_MAX  100000
+
+/* ---- a key as JSON --------------------------------------------------------------------------- */
+
+static const char *status_of(const struct kf_key *key)
+{
+	return key->row.disabled ? "disabled" : key->expired ? "expired" : "enabled";
+}
+
+static json_t *allow_json(const struct kf_key *key)
+{
+	json_t *array = json_array();
+	char text[KF_CIDR_TEXT];
+
+	for (uint32_t i = 0; array && i < key->allow_count; i++) {
+		kf_cidr_format(&key->allow[i], text);
+		json_array_append_new(array, json_string(text));
+	}
+	return array;
+}
+
+static json_t *limit_json(uint32_t limit)
+{
+	return limit ? json_integer(limit) : json_null();
+}
+
+static json_t *key_json(const struct kf_key *key)
+{
+	char masked[16], revision[KF_API_REVISION_SIZE];
+
+	kf_key_masked(&key->row.mask, masked);
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:s}",
+			 "id", key->row.id, "name", key->row.name, "masked", masked, "status",
+			 status_of(key), "created_at", kf_api_time(key->row.created), "expires_at",
+			 kf_api_time(key->row.expires), "allow_ips", allow_json(key), "rpm",
+			 limit_json(key->row.rpm), "burst",
+			 limit_json(kf_policy_burst(key->row.rpm, key->row.rpm_burst)),
+			 "requests_admitted", (json_int_t)key->requests_admitted,
+			 "requests_refused", (json_int_t)key->requests_refused, "last_used_at",
+			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until),
+			 "revision", kf_api_revision(key->row.revision, revision));
+}
+
+static int answer_key(struct kf_api_request *request, int status, const char *text)
+{
+	struct kf_key key;
+	json_t *object;
+	int err = kf_key_get(request->daemon->reconcile, request->name, &key);
+
+	if (err == -ENOENT)
+		return kf_api_refuse_missing(request, "key");
+	if (err)
+		return kf_api_refuse_internal(request, err, "reading the key");
+	object = key_json(&key);
+	if (object && text)
+		json_object_set_new(object, "key", json_string(text));
+	return kf_api_reply_revision(request, status, object, key.row.revision);
+}
+
+/* The condition of a change; without one the row need not be read. */
+static int match(struct kf_api_request *request)
+{
+	struct kf_key_row row;
+	int err;
+
+	if (!request->if_match)
+		return 0;
+	err = kf_store_key_get(request->daemon->store, request->name, &row);
+	if (err == -ENOENT)
+		return kf_api_refuse_missing(request, "key");
+	if (err)
+		return kf_api_refuse_internal(request, err, "reading the key");
+	return kf_api_match(request, "key", row.revision);
+}
+
+/* What key.h refused: no such key is the caller's, the rest has its words. */
+static int refuse(struct kf_api_request *request, int err, const struct kf_why *why)
+{
+	if (err == -ENOENT)
+		return kf_api_refuse_missing(request, "key");
+	return kf_api_refuse_error(request, err, why->text);
+}
+
+/* ---- create ---------------------------------------------------------------------------------- */
+
+/* A creation under way. Few keys are made at once, many in slices of the loop's spare time. */
+struct creation {
+	struct kf_work_item item;
+	struct kf_api_request *request;
+	struct kf_key_batch *batch;
+	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
+	uint32_t allow_count;
+	struct kf_why why;
+	json_t *array;
+};
+
+static void creation_free(struct creation *creation)
+{
+	kf_key_batch_close(creation->batch);
+	json_decref(creation->array);
+	free(creation);
+}
+KF_CLEANUP_DEFINE(struct creation, creation_free)
+
+/* Nothing was asked of it yet: what there is to show is what was wished. */
+static int append_made(void *context, const struct kf_key_row *row, const char *text)
+{
+	struct creation *creation = context;
+	struct kf_key key = { .row = *row, .allow_count = creation->allow_count };
+	json_t *object;
+
+	memcpy(key.allow, creation->allow, sizeof(key.allow));
+	object = key_json(&key);
+	if (!object || json_object_set_new(object, "key", json_string(text))) {
+		json_decref(object);
+		return -ENOMEM;
+	}
+	return json_array_append_new(creation->array, object) ? -ENOMEM : 0;
+}
+
+static int answer_made(struct kf_api_request *request)
+{
+	_cleanup_(creation_freep) struct creation *creation = request->work;
+	int err;
+
+	request->work = NULL;
+	err = kf_key_batch_each(creation->batch, append_made, creation);
+	return err
+		       ?: kf_api_reply(request, MHD_HTTP_CREATED,
+				       json_pack("{s:o}", "keys", TAKE_PTR(creation->array)));
+}
+
+static int make_some(struct kf_work_item *item)
+{
+	struct creation *creation = (struct creation *)item;
+
+	return kf_key_batch_step(creation->batch, &creation->why);
+}
+
+static void end_creation(struct kf_work_item *item, int result)
+{
+	_cleanup_(creation_freep) struct creation *creation = (struct creation *)item;
+	struct kf_api_request *request = creation->request;
+
+	if (!result) {
+		request->work = TAKE_PTR(creation);
+		kf_api_done_by(request, answer_made);
+		return;
+	}
+	if (result == -ECANCELED)
+		result = kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
+				       "ask again when it runs",
+				       "keyfilterd is ending, and none of the keys is made");
+	else
+		result = refuse(request, result, &creation->why);
+	kf_api_done(request, result);
+}
+
+static int begin_creation(struct kf_api_request *request, const struct kf_key_wish *wish,
+			  uint32_t count)
+{
+	_cleanup_(creation_freep) struct creation *creation = calloc(1, sizeof(*creation));
+	int more;
+
+	if (!creation)
+		return -ENOMEM;
+	creation->item = (struct kf_work_item){ .step = make_some, .done = end_creation };
+	creation->request = request;
+	creation->array = json_array();
+	creation->allow_count = wish->allow_count;
+	memcpy(creation->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
+	more = kf_key_batch_open(&creation->batch, request->daemon->reconcile, wish, count,
+				 &creation->why);
+	if (!more && count > KF_KEY_BATCH_SMALL) {
+		kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(creation)->item);
+		return KF_API_LATER;
+	}
+	more = more ? more : 1;
+	while (more > 0)
+		more = kf_key_batch_step(creation->batch, &creation->why);
+	if (more)
+		return refuse(request, more, &creation->why);
+	request->work = TAKE_PTR(creation);
+	return answer_made(request);
+}
+
+static int take_quantity(struct kf_api_request *request, const json_t *value, uint32_t *quantity)
+{
+	json_int_t n = value ? json_integer_value(value) : 1;
+
+	if (n < 1 || n > QUANTITY_MAX)
+		return kf_api_refuse_value(request, "quantity", "give 1 to 100000",
+					   "it is %" JSON_INTEGER_FORMAT, n);
+	*quantity = (uint32_t)n;
+	return 0;
+}
+
+int kf_api_key_create(struct kf_api_request *request)
+{
+	json_t *name, *quantity, *expires, *allow, *rpm, *burst;
+	const struct kf_api_member members[] = {
+		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
+		{ "quantity", KF_API_INTEGER, &quantity },
+		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
+		{ "allow_ips", KF_API_ARRAY, &allow },
+		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
+		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
+	};
+	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
+	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs };
+	uint32_t count = 1;
+	int err;
+
+	err = kf_api_members(request, members, KF_API_COUNT(members));
+	err = err ?: take_quantity(request, quantity, &count);
+	err = err ?: kf_api_key_take_name(request, name, count, &wish.name);
+	err = err ?: kf_api_key_take_expires(request, expires, &wish.expires);
+	err = err ?: kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
+	err = err ?: kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
+	return err ?: begin_creation(request, &wish, count);
+}
+
+/* ---- list, show ------------------------------------------------------------------------------ */
+
+/* A page of keys: one more than asked for is read, to know whether there are more. */
+struct page {
+	struct kf_reconcile *reconcile;
+	json_t *array;
+	uint32_t limit;
+	int64_t last;
+	bool more;
+};
+
+static int append_listed(void *context, const struct kf_key_row *row)
+{
+	struct page *page = context;
+	struct kf_key key;
+	int err;
+
+	if (json_array_size(page->array) == page->limit) {
+		page->more = true;
+		return 0;
+	}
+	err = kf_key_view(page->reconcile, row, &key);
+	if (err)
+		return err;
+	page->last = row->seq;
+	return json_array_append_new(page->array, key_json(&key)) ? -ENOMEM : 0;
+}
+
+static int list_keys(struct kf_api_request *request, struct kf_key_query *query, struct page *page)
+{
+	struct kf_store *store = request->daemon->store;
+	char cursor[24];
+	uint64_t total;
+	int err;
+
+	page->limit = query->limit++;
+	err = kf_store_key_total(store, query, &total);
+	err = err ?: kf_store_key_list(store, query, append_listed, page);
+	if (err)
+		return kf_api_refuse_internal(request, err, "reading the keys");
+	snprintf(cursor, sizeof(cursor), "%" PRId64, page->last);
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:O, s:s?, s:I}", "keys", page->array, "next",
+				      page->more ? cursor : NULL, "total", (json_int_t)total));
+}
+
+int kf_api_key_list(struct kf_api_request *request)
+{
+	static const char *const known[] = { "status", "search", "after", "limit", NULL };
+	_cleanup_json_ json_t *array = json_array();
+	struct page page = { .reconcile = request->daemon->reconcile, .array = array };
+	struct kf_key_query query = {
+		.now = kf_reconcile_time(request->daemon->reconcile).wall_ns
+	};
+	int err;
+
+	err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+	err = err ?: kf_api_key_take_query(request, &query);
+	err = err ?: kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &query.limit);
+	return err ?: list_keys(request, &query, &page);
+}
+
+int kf_api_key_show(struct kf_api_request *request)
+{
+	return kf_api_no_members(request) ?: match(request)
+					 ?: answer_key(request, MHD_HTTP_OK, NULL);
+}
+
+/* ---- change ---------------------------------------------------------------------------------- */
+
+struct lists {
+	struct kf_cidr allow[KF_KEY_ALLOW_MAX], add[KF_KEY_ALLOW_MAX], remove[KF_KEY_ALLOW_MAX];
+};
+
+/* allow_ips replaces the list; the other two change it, whatever it is at that moment. */
+static int take_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
+		      const json_t *removed, struct lists *lists, struct kf_key_edit *edit)
+{
+	int err;
+
+	if (allow && (add || removed))
+		return kf_api_refuse_value(request, "allow_ips",
+					   "give the whole list, or `allow_ips_add` and "
+					   "`allow_ips_remove`",
+					   "it replaces the list that %s is to change",
+					   add ? "`allow_ips_add`" : "`allow_ips_remove`");
+	err = kf_api_key_take_allow(request, "allow_ips", allow, lists->allow, &edit->allow_count);
+	err = err
+		      ?: kf_api_key_take_allow(request, "allow_ips_add", add, lists->add,
+					       &edit->add_count);
+	err = err
+		      ?: kf_api_key_take_allow(request, "allow_ips_remove", removed, lists->remove,
+					       &edit->remove_count);
+	edit->set_allow = allow;
+	edit->allow = lists->allow;
+	edit->add = lists->add;
+	edit->remove = lists->remove;
+	return err;
+}
+
+int kf_api_key_edit(struct kf_api_request *request)
+{
+	json_t *name, *expires, *allow, *add, *removed, *rpm, *burst;
+	const struct kf_api_member members[] = {
+		{ "name", KF_API_STRING, &name },
+		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
+		{ "allow_ips", KF_API_ARRAY, &allow },
+		{ "allow_ips_add", KF_API_ARRAY, &add },
+		{ "allow_ips_remove", KF_API_ARRAY, &removed },
+		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
+		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
+	};
+	struct lists lists;
+	struct kf_key_edit edit = { 0 };
+	struct kf_why why = { 0 };
+	int err;
+
+	err = kf_api_members(request, members, KF_API_COUNT(members));
+	if (!err && name)
+		err = kf_api_key_take_name(request, name, 1, &edit.name);
+	err = err ?: kf_api_key_take_expires(request, expires, &edit.expires);
+	err = err ?: take_lists(request, allow, add, removed, &lists, &edit);
+	err = err ?: kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
+	err = err ?: match(request);
+	if (err)
+		return err;
+	edit.set_expires = expires;
+	edit.set_rpm = rpm;
+	edit.set_burst = burst;
+	err = kf_key_edit(request->daemon->reconcile, request->name, &edit, &why);
+	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
+}
+
+typedef int (*revoke_fn)(struct kf_reconcile *reconcile, const char *id, struct kf_key_times *times,
+			 struct kf_why *why);
+
+static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const char *status)
+{
+	struct kf_key_times times = { 0 };
+	struct kf_why why = { 0 };
+	int err = kf_api_no_members(request) ?: match(request);
+
+	if (err)
+		return err;
+	err = fn(request->daemon->reconcile, request->name, &times, &why);
+	if (err)
+		return refuse(request, err, &why);
+	return kf_api_reply(request, MHD_HTTP_OK,
+			    json_pack("{s:s, s:s, s:f, s:f}", "id", request->name, "status", status,
+				      "kernel_us", (double)times.kernel_ns / 1e3, "durable_ms",
+				      (double)times.durable_ns / 1e6));
+}
+
+int kf_api_key_delete(struct kf_api_request *request)
+{
+	return answer_revoked(request, kf_key_delete, "deleted");
+}
+
+int kf_api_key_disable(struct kf_api_request *request)
+{
+	return answer_revoked(request, kf_key_disable, "disabled");
+}
+
+int kf_api_key_enable(struct kf_api_request *request)
+{
+	struct kf_why why = { 0 };
+	int err = kf_api_no_members(request) ?: match(request);
+
+	if (err)
+		return err;
+	err = kf_key_enable(request->daemon->reconcile, request->name, &why);
+	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
+}
+
+int kf_api_key_rotate(struct kf_api_request *request)
+{
+	json_t *grace;
+	const struct kf_api_member members[] = {
+		{ "grace", KF_API_STRING | KF_API_INTEGER, &grace },
+	};
+	char text[KF_KEY_TEXT_SIZE];
+	struct kf_why why = { 0 };
+	int64_t grace_ns = KF_KEY_GRACE_NS;
+	int err = kf_api_members(request, members, KF_API_COUNT(members));
+
+	if (!err && grace)
+		err = kf_api_duration(request, "grace", grace, &grace_ns);
+	err = err ?: match(request);
+	if (err)
+		return err;
+	err = kf_key_rotate(request->daemon->reconcile, request->name, (uint64_t)grace_ns, text,
+			    &why);
+	if (err)
+		return refuse(request, err, &why);
+	err = answer_key(request, MHD_HTTP_OK, text);
+	explicit_bzero(text, sizeof(text));
+	return err;
+}

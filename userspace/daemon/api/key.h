@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * api_key.h - what a request about keys may ask, checked member by member.
+ *
+ * Between api_key.c and api_key_take.c only. Each function reads one member or parameter, which may
+ * be absent (NULL: the output stays as it was), and refuses what it cannot be. Strings are borrowed
+ * from the request. 0 or -EBADMSG, answered.
+ */
+#ifndef KEYFILTER_DAEMON_API_KEY_H
+#define KEYFILTER_DAEMON_API_KEY_H
+
+#include "api/api.h"
+#include "policy/key.h"
+
+/* 1..128 bytes, room for "-@quantity" included, no control characters. */
+int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
+			 const char **name);
+/* "never", a duration, or a time to come. */
+int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires);
+/* Also allow_ips_add and allow_ips_remove, named by @member. */
+int kf_api_key_take_allow(struct kf_api_request *request, const char *member, const json_t *value,
+			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count);
+/*
+ * Requests per minute, and at once; null: no limit, and as many as @rpm. A burst without a rate is
+ * refused where @alone is false.
+ */
+int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
+			 bool alone, uint32_t *rpm_out, uint32_t *burst_out);
+/* ?status= &search= &after= */
+int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api/key.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "policy/reconcile.h"
+
+/* ASCII controls, DEL, and U+0080 to U+009F, which terminals may obey as well. */
+static bool has_control(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
+			return true;
+	return false;
+}
+
+int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
+			 const char **name)
+{
+	const char *text = json_string_value(value);
+	size_t room = KF_KEY_NAME_SIZE - 1;
+
+	if (!text)
+		return 0;
+	if (quantity > 1)
+		room -= (size_t)snprintf(NULL, 0, "-%u", quantity);
+	if (!*text || strlen(text) > room)
+		return kf_api_refuse_value(request, "name", "give another name",
+					   "it has %zu bytes and must have 1 to %zu%s",
+					   strlen(text), room,
+					   quantity > 1 ? " beside the number" : "");
+	if (has_control(text))
+		return kf_api_refuse_value(request, "name", "give another name",
+					   "it has control characters");
+	*name = text;
+	return kf_api_no_secret(request, "name", text);
+}
+
+int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
+{
+	int64_t now = kf_reconcile_now().wall_ns;
+
+	return value ? kf_api_end(request, "expires", value, now, expires) : 0;
+}
+
+static int take_block(struct kf_api_request *request, const char *member, const json_t *value,
+		      struct kf_cidr *cidr)
+{
+	const char *text = json_string_value(value);
+
+	if (!text)
+		return kf_api_refuse_value(request, member, "give strings like \"192.0.2.0/24\"",
+					   "it has something else than strings");
+	return kf_api_cidr(request, member, text, cidr);
+}
+
+int kf_api_key_take_allow(struct kf_api_request *request, const char *member, const json_t *value,
+			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count)
+{
+	size_t n = json_array_size(value);
+	int err = 0;
+
+	if (!value)
+		return 0;
+	if (n > KF_KEY_ALLOW_MAX)
+		return kf_api_refuse_value(request, member, "give wider blocks",
+					   "it has %zu blocks, at most %d are possible", n,
+					   KF_KEY_ALLOW_MAX);
+	for (size_t i = 0; !err && i < n; i++)
+		err = take_block(request, member, json_array_get(value, i), &cidrs[i]);
+	if (!err)
+		*count = (uint32_t)n;
+	return err;
+}
+
+int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
+			 bool alone, uint32_t *rpm_out, uint32_t *burst_out)
+{
+	int err;
+
+	_Static_assert(KF_RPM_TOP == 6000000, "the texts below");
+	err = kf_api_number(request, "rpm", rpm, 1, KF_RPM_TOP,
+			    "give 1 to 6000000, or `null` for no limit", rpm_out);
+	if (!err)
+		err = kf_api_number(request, "burst", burst, 1, KF_RPM_TOP,
+				    "give 1 to 6000000, or `null` for as many as `rpm`", burst_out);
+	if (!err && *burst_out && (rpm ? !*rpm_out : !alone))
+		return kf_api_refuse_value(request, "burst", "give `rpm`, too",
+					   "it needs a rate, and there is none");
+	return err;
+}
+
+/* ---- the query of a list --------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum kf_key_filter filter;
+} filters[] = {
+	{ "enabled", KF_KEYS_ENABLED },
+	{ "disabled", KF_KEYS_DISABLED },
+	{ "expired", KF_KEYS_EXPIRED },
+};
+
+static int take_status(struct kf_api_request *request, struct kf_key_query *query)
+{
+	const char *text = kf_api_parameter(request, "status");
+
+	if (!text)
+		return 0;
+	for (size_t i = 0; i < KF_API_COUNT(filters); i++) {
+		if (strcmp(text, filters[i].name))
+			continue;
+		query->filter = filters[i].filter;
+		return 0;
+	}
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give enabled, disabled or expired", "`status` cannot be '%.40s'",
+			     text);
+}
+
+static int take_after(struct kf_api_request *request, struct kf_key_query *query)
+{
+	const char *text = kf_api_parameter(request, "after");
+	char *end;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	query->after = strtoll(text, &end, 10);
+	if (!errno && *text >= '0' && *text <= '9' && !*end)
+		return 0;
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give what the page before has as next", "`after` cannot be '%.40s'",
+			     text);
+}
+
+int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
+{
+	int err = take_status(request, query);
+
+	query->search = kf_api_parameter(request, "search");
+	if (!err && query->search)
+		err = kf_api_no_secret(request, "search", query->search);
+	return err ?: take_after(request, query);
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The threads that read. Each has a connection of its own to the store, and a struct kf_daemon in
+ * which everything that belongs to the loop is absent. They have less of a busy CPU than the loop.
+ */
+#include "api/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ask.h"
+#include "cleanup.h"
+#include "policy/reconcile.h"
+#include "why.h"
+
+#define THREADS	   3
+#define FOR_GUESTS (THREADS - 1) /* at most; who may write always finds one soon */
+#define BE_NICE	   15
+#define READ_NS	   (30 * 1000000000ull) /* the longest that one request may take */
+
+struct reader {
+	struct kf_api_pool *pool;
+	pthread_t thread;
+	bool running;
+	struct kf_store *store;
+	struct kf_api_job *job; /* that is being carried out */
+};
+
+struct kf_api_pool {
+	struct kf_api *api;
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct kf_api_jobs jobs;
+	bool ending;
+	struct reader readers[THREADS];
+};
+
+/* May a guest's job begin? Its user has none that runs, and a thread stays free for others. */
+static bool may_begin(const struct kf_api_pool *pool, const struct kf_api_job *job)
+{
+	unsigned int guests = 0;
+
+	for (int i = 0; i < THREADS; i++) {
+		const struct kf_api_job *other = pool->readers[i].job;
+
+		if (!other || other->access == KF_API_WRITE)
+			continue;
+		if (other->uid == job->uid)
+			return false;
+		guests++;
+	}
+	return guests < FOR_GUESTS;
+}
+
+static struct kf_api_job *pick(struct kf_api_pool *pool)
+{
+	struct kf_api_job *job, *found = NULL;
+
+	STAILQ_FOREACH(job, &pool->jobs, entry)
+	{
+		if (job->access == KF_API_WRITE || pool->ending) {
+			found = job;
+			break;
+		}
+		if (!found && may_begin(pool, job))
+			found = job;
+	}
+	if (found)
+		STAILQ_REMOVE(&pool->jobs, found, kf_api_job, entry);
+	return found;
+}
+
+/* What a view is gone by: what ends is compared with the time as the loop has it. */
+static int ask_time(struct kf_daemon *daemon, void *context)
+{
+	struct kf_reconcile *reconcile = context;
+
+	reconcile->walltime = daemon->reconcile->walltime;
+	reconcile->clock = daemon->reconcile->clock;
+	return 0;
+}
+
+/* The loop's members are left out, so that a handler which wants one fails in its first test. */
+static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_reconcile *reconcile)
+{
+	const struct kf_daemon *daemon = reader->pool->api->daemon;
+
+	*reconcile = (struct kf_reconcile){
+		.store = reader->store,
+		.maps = daemon->maps,
+	};
+	*view = (struct kf_daemon){
+		.settings = daemon->settings,
+		.state_dir = daemon->state_dir,
+		.run_dir = daemon->run_dir,
+		.pin_dir = daemon->pin_dir,
+		.started_ns = daemon->started_ns,
+		.store = reader->store,
+		.maps = daemon->maps,
+		.reconcile = reconcile,
+		.events = daemon->events,
+		.ask = reader->pool->api->ask,
+	};
+	if (kf_ask(view, ask_time, reconcile))
+		reconcile->clock = kf_reconcile_now(); /* the daemon ends, and so does the job */
+}
+
+static void carry_out(struct reader *reader, struct kf_api_job *job, bool ending)
+{
+	struct kf_reconcile reconcile;
+	struct kf_daemon view;
+
+	if (ending || job->deadline_ns <= kf_api_now()) {
+		job->run(job, NULL, ending);
+		return;
+	}
+	make_view(reader, &view, &reconcile);
+	kf_store_read_begin(reader->store, READ_NS);
+	job->run(job, &view, false);
+	kf_store_read_end(reader->store);
+}
+
+static void *run(void *context)
+{
+	struct reader *reader = context;
+	struct kf_api_pool *pool = reader->pool;
+	struct kf_api_job *job;
+	bool ending;
+
+	kf_api_be_nice(BE_NICE);
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		while (!(job = pick(pool)) && !pool->ending)
+			pthread_cond_wait(&pool->work, &pool->lock);
+		if (!job)
+			break;
+		reader->job = job;
+		ending = pool->ending;
+		pthread_mutex_unlock(&pool->lock);
+		carry_out(reader, job, ending);
+		pthread_mutex_lock(&pool->lock);
+		reader->job = NULL;
+		kf_api_front_done(job->front, job);
+		pthread_cond_broadcast(&pool->work); /* its user may have another one */
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+void kf_api_pool_submit(struct kf_api_pool *pool, struct kf_api_job *job)
+{
+	pthread_mutex_lock(&pool->lock);
+	STAILQ_INSERT_TAIL(&pool->jobs, job, entry);
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static int start(struct reader *reader, struct kf_why *why)
+{
+	int err = kf_store_open_reading(&reader->store, reader->pool->api->daemon->state_dir, why);
+
+	if (err)
+		return err;
+	err = kf_api_thread(&reader->thread, "kf-read", run, reader);
+	if (err)
+		return kf_why_set(why, err, "cannot start a thread: %s; see the limit of processes",
+				  strerror(-err));
+	reader->running = true;
+	return 0;
+}
+
+int kf_api_pool_open(struct kf_api_pool **out, struct kf_api *api, struct kf_why *why)
+{
+	struct kf_api_pool *pool = calloc(1, sizeof(*pool));
+	int err = 0;
+
+	if (!pool)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
+	pool->api = api;
+	STAILQ_INIT(&pool->jobs);
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	for (int i = 0; !err && i < THREADS; i++) {
+		pool->readers[i].pool = pool;
+		err = start(&pool->readers[i], why);
+	}
+	if (err)
+		kf_api_pool_close(pool);
+	else
+		*out = pool;
+	return err;
+}
+
+void kf_api_pool_close(struct kf_api_pool *pool)
+{
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->ending = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	for (int i = 0; i < THREADS; i++) {
+		struct reader *reader = &pool->readers[i];
+
+		if (reader->running) {
+			kf_store_interrupt(reader->store);
+			pthread_join(reader->thread, NULL);
+		}
+		kf_store_close(reader->store);
+	}
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}

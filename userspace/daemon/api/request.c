@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What handlers use to read a request and to answer it. A refusal is an answer like any other: the
+ * check that finds a fault answers, and its -EBADMSG only tells the callers to stop.
+ */
+#include "api/api.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "api/uri.h"
+#include "cleanup.h"
+#include "json.h"
+#include "log.h"
+#include "secrettext.h"
+
+#define TEXT_MAX 1024
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+int kf_api_answer(struct kf_api_request *request, int status, struct MHD_Response *response)
+{
+	if (!response)
+		return -ENOMEM;
+	if (request->response)
+		MHD_destroy_response(request->response);
+	request->status = status;
+	request->response = response;
+	return 0;
+}
+
+int kf_api_follow(struct kf_api_request *request)
+{
+	request->follow = true;
+	return 0;
+}
+
+int kf_api_reply(struct kf_api_request *request, int status, json_t *body)
+{
+	_cleanup_json_ json_t *owned = body;
+	struct MHD_Response *response;
+	char *text;
+	size_t len;
+
+	text = owned ? json_dumps(owned, JSON_REAL_PRECISION(12)) : NULL;
+	if (!text)
+		return -ENOMEM;
+	len = strlen(text);
+	text[len] = '\n'; /* in the place of the NUL: a length goes with it */
+	response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return -ENOMEM;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	return kf_api_answer(request, status, response);
+}
+
+/* What others wrote (names, paths) is quoted in errors, cut if need be, and JSON wants UTF-8. */
+static void mend_utf8(char *text)
+{
+	json_t *value = json_string(text);
+
+	for (unsigned char *c = (unsigned char *)text; !value && *c; c++)
+		if (*c >= 0x80)
+			*c = '?';
+	json_decref(value);
+}
+
+/*
+ * A key that was given in the place of an ID or a name must not come back, for answers are logged
+ * and shown: where a word begins with "sk-", nothing else of it stays, not even of the beginning of
+ * a key. Other secrets are known by their whole shape only.
+ */
+static void mask_keys(char *text)
+{
+	for (char *at = text; (at = strstr(at, "sk-")); at += 3) {
+		char *key = at + 3, *end = key;
+
+		if (at > text && isalnum((unsigned char)at[-1]))
+			continue;
+		while (isalnum((unsigned char)*end))
+			end++;
+		if (end - key <= 3)
+			continue;
+		memcpy(key, "...", 3);
+		memmove(key + 3, end, strlen(end) + 1);
+	}
+}
+
+static void clean(char *text)
+{
+	mask_keys(text);
+	kf_secrettext_mask(text);
+	mend_utf8(text);
+}
+
+static int refuse(struct kf_api_request *request, int status, const char *code, const char *cause,
+		  const char *mend)
+{
+	int err = kf_api_reply(request, status, kf_json_error(code, cause, mend));
+
+	return err ?: -EBADMSG;
+}
+
+int kf_api_refuse(struct kf_api_request *request, int status, const char *code, const char *mend,
+		  const char *cause, ...)
+{
+	char text[TEXT_MAX];
+	va_list args;
+
+	va_start(args, cause);
+	vsnprintf(text, sizeof(text), cause, args);
+	va_end(args);
+	clean(text);
+	return refuse(request, status, code, text, mend);
+}
+
+int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code, const char *why)
+{
+	char text[TEXT_MAX], *mend = NULL;
+
+	snprintf(text, sizeof(text), "%s", why);
+	clean(text);
+	/* a cause may hold a semicolon of its own; the mend is what stands behind the last */
+	for (char *at = text; (at = strstr(at, "; ")); at += 2)
+		mend = at;
+	if (!mend)
+		return refuse(request, status, code, text, "see the log of keyfilterd");
+	*mend = '\0';
+	return refuse(request, status, code, text, mend + 2);
+}
+
+int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why)
+{
+	char text[TEXT_MAX];
+
+	switch (err) {
+	case -EEXIST:
+		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "exists", why);
+	case -ENOENT:
+		return kf_api_refuse_why(request, MHD_HTTP_NOT_FOUND, "not_found", why);
+	case -EINVAL:
+		return kf_api_refuse_why(request, MHD_HTTP_BAD_REQUEST, "bad_value", why);
+	case -EBUSY:
+		return kf_api_refuse_why(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy", why);
+	case -ENOSPC:
+	case -E2BIG:
+		return kf_api_refuse_why(request, MHD_HTTP_INSUFFICIENT_STORAGE, "full", why);
+	default:
+		snprintf(text, sizeof(text), "%s", why);
+		clean(text);
+		kf_log_error("admin request failed: %s", text);
+		return kf_api_refuse_why(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "failed", why);
+	}
+}
+
+int kf_api_refuse_missing(struct kf_api_request *request, const char *noun)
+{
+	char mend[80];
+
+	snprintf(mend, sizeof(mend), "`keyfilterctl %s list` shows what there is", noun);
+	return kf_api_refuse(request, MHD_HTTP_NOT_FOUND, "not_found", mend, "no %s '%.200s'", noun,
+			     request->name ?: "");
+}
+
+int kf_api_refuse_internal(struct kf_api_request *request, int err, const char *doing)
+{
+	if (err == -ETIMEDOUT)
+		return err; /* a reading thread that took too long; api_http.c says so */
+	kf_log_error("admin request failed: %s: %s", doing, strerror(-err));
+	return kf_api_refuse(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal",
+			     "see the log of keyfilterd", "%s: %s", doing, strerror(-err));
+}
+
+int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
+			const char *cause, ...)
+{
+	char text[TEXT_MAX];
+	va_list args;
+
+	va_start(args, cause);
+	vsnprintf(text, sizeof(text), cause, args);
+	va_end(args);
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_value", mend, "`%s`: %s", member,
+			     text);
+}
+
+/* ---- members of the body -------------------------------------------------------------------- */
+
+static unsigned int type_of(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		return KF_API_STRING;
+	case JSON_INTEGER:
+		return KF_API_INTEGER;
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return KF_API_BOOLEAN;
+	case JSON_ARRAY:
+		return KF_API_ARRAY;
+	case JSON_NULL:
+		return KF_API_NULL;
+	case JSON_OBJECT:
+	case JSON_REAL:
+		break;
+	}
+	return 0;
+}
+
+/* Appends @item to the list in @text, behind @between unless it is the first. */
+static void list_item(char *text, size_t size, const char *between, const char *item)
+{
+	size_t len = strlen(text);
+
+	snprintf(text + len, size - len, "%s%s", len ? between : "", item);
+}
+
+/* The same for a member or parameter: in backticks. */
+static void list_name(char *text, size_t size, const char *name)
+{
+	char quoted[64];
+
+	snprintf(quoted, sizeof(quoted), "`%s`", name);
+	list_item(text, size, ", ", quoted);
+}
+
+static void list_types(unsigned int types, char *text, size_t size)
+{
+	static const struct {
+		unsigned int type;
+		const char *name;
+	} names[] = {
+		{ KF_API_STRING, "a string" },
+		{ KF_API_INTEGER, "an integer" },
+		{ KF_API_BOOLEAN, "true or false" },
+		{ KF_API_ARRAY, "an array" },
+		{ KF_API_NULL, "null" },
+	};
+
+	*text = '\0';
+	for (size_t i = 0; i < KF_API_COUNT(names); i++)
+		if (types & names[i].type)
+			list_item(text, size, " or ", names[i].name);
+}
+
+static int refuse_unknown(struct kf_api_request *request, const char *name,
+			  const struct kf_api_member *members, size_t count)
+{
+	char known[600] = "", mend[640];
+
+	for (size_t i = 0; i < count; i++)
+		list_name(known, sizeof(known), members[i].name);
+	if (count)
+		snprintf(mend, sizeof(mend), "known here: %s", known);
+	else
+		snprintf(mend, sizeof(mend), "this request takes no members: leave it out");
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "unknown_member", mend,
+			     "unknown member '%.100s'", name);
+}
+
+static int check_member(struct kf_api_request *request, const struct kf_api_member *member,
+			const json_t *value)
+{
+	char types[96], mend[128];
+
+	list_types(member->types, types, sizeof(types));
+	snprintf(mend, sizeof(mend), "give %s", types);
+	if (!value && (member->types & KF_API_REQUIRED))
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "missing_member", mend,
+				     "`%s` is missing", member->name);
+	if (value && !(type_of(value) & member->types))
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "wrong_type", mend,
+				     "`%s` has the wrong type", member->name);
+	return 0;
+}
+
+static const struct kf_api_member *find_member(const char *name,
+					       const struct kf_api_member *members, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(members[i].name, name))
+			return &members[i];
+	return NULL;
+}
+
+int kf_api_members(struct kf_api_request *request, const struct kf_api_member *members,
+		   size_t count)
+{
+	const char *name;
+	json_t *value;
+	int err;
+
+	json_object_foreach(request->body, name, value)
+		if (!find_member(name, members, count))
+			return refuse_unknown(request, name, members, count);
+
+	for (size_t i = 0; i < count; i++) {
+		value = json_object_get(request->body, members[i].name);
+		err = check_member(request, &members[i], value);
+		if (err)
+			return err;
+		*members[i].value = value;
+	}
+	return 0;
+}
+
+int kf_api_no_members(struct kf_api_request *request)
+{
+	return kf_api_members(request, NULL, 0);
+}
+
+/* ---- parameters of the query ----------------------------------------------------------------- */
+
+static int refuse_parameter(struct kf_api_request *request, const char *name,
+			    const char *const known[])
+{
+	char list[300] = "", mend[340];
+
+	for (; *known; known++)
+		list_name(list, sizeof(list), *known);
+	if (*list)
+		snprintf(mend, sizeof(mend), "known here: %s", list);
+	else
+		snprintf(mend, sizeof(mend), "this request takes none: leave it out");
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "unknown_parameter", mend,
+			     "unknown query parameter '%.100s'", name);
+}
+
+int kf_api_parameters(struct kf_api_request *request, const char *const known[])
+{
+	const struct kf_api_uri *uri = request->uri;
+
+	for (size_t i = 0; i < uri->count; i++) {
+		const char *name = uri->parameters[i].name;
+		const char *const *match = known;
+
+		while (*match && strcmp(*match, name))
+			match++;
+		if (!*match)
+			return refuse_parameter(request, name, known);
+		if (kf_api_uri_parameter(uri, name) != uri->parameters[i].value)
+			return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+					     "give it once", "query parameter '%s' was given twice",
+					     name);
+	}
+	return 0;
+}
+
+const char *kf_api_parameter(const struct kf_api_request *request, const char *name)
+{
+	return kf_api_uri_parameter(request->uri, name);
+}
+
+int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,
+			   unsigned int *limit)
+{
+	const char *text = kf_api_parameter(request, "limit");
+	unsigned long value = 0;
+	char mend[64];
+
+	if (!text) {
+		*limit = fallback;
+		return 0;
+	}
+	for (const char *c = text; *c; c++) {
+		value = isdigit((unsigned char)*c) ? value * 10 + (unsigned long)(*c - '0')
+						   : max + 1ul;
+		if (value > max)
+			break;
+	}
+	if (value < 1 || value > max) {
+		snprintf(mend, sizeof(mend), "give a number from 1 to %u", max);
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter", mend,
+				     "`limit` cannot be '%.40s'", text);
+	}
+	*limit = (unsigned int)value;
+	return 0;
+}

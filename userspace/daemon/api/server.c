@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The admin server: what it is made of, in the order in which it begins; its end is the reverse. */
+#include "api/api.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/server.h"
+#include "api/socket.h"
+#include "base/ask.h"
+#include "cleanup.h"
+#include "log.h"
+#include "loop.h"
+#include "why.h"
+#include "base/work.h"
+
+#define GUESTS_ARE_NICE 5
+
+uint64_t kf_api_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t kf_api_deadline(const struct kf_api *api)
+{
+	return kf_api_now() + api->daemon->settings.admin_timeout * 1000000000ull;
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+/* The loop has blocked the signals that it reads; a new thread must not take any other either. */
+int kf_api_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *context)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(thread, NULL, run, context);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!err)
+		pthread_setname_np(*thread, name);
+	return -err;
+}
+
+/* On Linux each thread has a value of its own (setpriority(2)). To have less is always allowed. */
+void kf_api_be_nice(int more)
+{
+	id_t self = (id_t)syscall(SYS_gettid);
+
+	setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + more);
+}
+
+static void *serve_guests(void *context)
+{
+	struct kf_api *api = context;
+	int err;
+
+	kf_api_be_nice(GUESTS_ARE_NICE);
+	err = sd_event_loop(api->guests_event);
+	if (err < 0)
+		kf_log_error("readers of the admin socket are not served any more: %s; restart "
+			     "keyfilterd",
+			     strerror(-err));
+	return NULL;
+}
+
+/* ---- begin and end --------------------------------------------------------------------------- */
+
+static int open_fronts(struct kf_api *api)
+{
+	unsigned int places = api->daemon->settings.admin_max_connections;
+	int err = sd_event_new(&api->guests_event);
+
+	if (err >= 0)
+		err = kf_api_front_open(&api->guests, api, api->guests_event, places / 2,
+					(places + 3) / 4);
+	if (err >= 0)
+		err = kf_api_front_open(&api->writers, api, kf_loop_event(api->daemon), places, 0);
+	if (err >= 0)
+		err = kf_ask_open(&api->ask, api->daemon, kf_loop_event(api->daemon));
+	return err < 0 ? err : 0;
+}
+
+static int start(struct kf_api *api, struct kf_why *why)
+{
+	int err = kf_api_socket_open(api->daemon->run_dir, api->readers, &api->listen_fd,
+				     &api->activated, why);
+
+	if (err)
+		return err;
+	err = open_fronts(api);
+	if (!err) {
+		err = kf_api_pool_open(&api->pool, api, why);
+		if (err)
+			return err;
+		err = kf_api_thread(&api->guests_thread, "kf-guests", serve_guests, api);
+		api->guests_run = !err;
+	}
+	err = err ?: kf_api_accept_open(&api->accept, api);
+	return err ? kf_why_set(why, err,
+				"cannot start the admin server: %s; see the limits of memory, "
+				"files and processes",
+				strerror(-err))
+		   : 0;
+}
+
+int kf_api_open(struct kf_daemon *daemon)
+{
+	struct kf_api *api = calloc(1, sizeof(*api));
+	struct kf_why why = { 0 };
+	int err;
+
+	if (!api)
+		return -ENOMEM;
+	json_object_seed(0); /* now, not by several threads at once */
+	api->daemon = daemon;
+	api->listen_fd = -1;
+	api->readers = kf_api_auth_group();
+	daemon->api = api;
+	err = start(api, &why);
+	if (err) {
+		kf_log_error("%s", why.text);
+		kf_api_close(daemon);
+	}
+	return err;
+}
+
+/* Nobody comes in, nothing is read any more, then those that are connected get their answers. */
+void kf_api_close(struct kf_daemon *daemon)
+{
+	struct kf_api *api = daemon->api;
+
+	if (!api)
+		return;
+	kf_api_accept_close(api->accept);
+	kf_work_end(kf_loop_work(daemon)); /* and tells those that wait for it */
+	if (api->ask)
+		kf_ask_end(api->ask);
+	if (api->guests_run) {
+		kf_api_front_stop(api->guests);
+		pthread_join(api->guests_thread, NULL);
+	}
+	kf_api_pool_close(api->pool); /* from here on nobody could submit a job */
+	kf_api_front_close(api->guests);
+	kf_api_front_close(api->writers);
+	kf_ask_close(api->ask);
+	sd_event_unref(api->guests_event);
+	kf_api_socket_close(daemon->run_dir, api->listen_fd, api->activated);
+	free(api);
+	daemon->api = NULL;
+}
+
+void kf_api_wake_followers(struct kf_daemon *daemon)
+{
+	struct kf_api *api = daemon->api;
+
+	if (!api)
+		return;
+	kf_api_follow_wake(api->writers);
+	kf_api_front_tell(api->guests);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * api_server.h - the inside of the admin server, shared by api.c, api_accept.c (who connects),
+ * api_front.c (connections), api_http.c (a request's way from its first line to its answer),
+ * api_follow.c (answers without an end) and api_pool.c (the threads that read). Nobody else
+ * includes it. api.h says which thread does what. Times are CLOCK_BOOTTIME nanoseconds.
+ */
+#ifndef KEYFILTER_DAEMON_API_SERVER_H
+#define KEYFILTER_DAEMON_API_SERVER_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include <microhttpd.h>
+#include <systemd/sd-event.h>
+
+#include "api/api.h"
+#include "api/auth.h"
+
+struct kf_api_front;
+struct kf_why;
+
+/* A client that has connected and is known, and waits for a place; on the heap. */
+struct kf_api_arrival {
+	STAILQ_ENTRY(kf_api_arrival) entry;
+	int fd;
+	uint64_t since_ns;
+	enum kf_api_access access;
+	uid_t uid;
+};
+STAILQ_HEAD(kf_api_arrivals, kf_api_arrival);
+
+/* One accepted connection; lives as long as libmicrohttpd's, touched by its front's thread only. */
+struct kf_api_connection {
+	LIST_ENTRY(kf_api_connection) entry;
+	struct kf_api_front *front;
+	int fd; /* libmicrohttpd's; only looked at and shut down here */
+	enum kf_api_access access;
+	uid_t uid;
+	bool busy; /* a whole request head is here, and its answer is not out yet */
+	/*
+	 * Whatever is going on, the reading of a request or the writing of its answer, must be
+	 * over by then; KF_API_NO_DEADLINE for followers, and while a thread reads for it.
+	 */
+	uint64_t deadline_ns;
+};
+#define KF_API_NO_DEADLINE UINT64_MAX
+
+/* Work for a reading thread, on behalf of a suspended connection. */
+struct kf_api_job {
+	STAILQ_ENTRY(kf_api_job) entry;
+	struct kf_api_front *front; /* gets it back */
+	struct MHD_Connection *connection;
+	enum kf_api_access access;
+	uid_t uid;
+	uint64_t deadline_ns; /* it is not begun after that */
+	/*
+	 * Called once, in a reading thread, whose @view is. NULL: it could not be carried out in
+	 * time, or (@ending) not at all any more.
+	 */
+	void (*run)(struct kf_api_job *job, struct kf_daemon *view, bool ending);
+};
+STAILQ_HEAD(kf_api_jobs, kf_api_job);
+
+#define KF_API_ARRIVALS 512 /* that may wait at a front, of one user half of them */
+#define KF_API_USERS	256
+
+/* What other threads leave for a front's own. */
+struct kf_api_mail {
+	pthread_mutex_t lock;
+	int fd; /* an eventfd; readable: there is something below */
+	struct kf_api_arrivals arrivals;
+	unsigned int waiting;			 /* these, and those in the front's own list; */
+	unsigned short waiting_of[KF_API_USERS]; /* and by the rest of their uid */
+	struct kf_api_jobs done;
+	bool events; /* there are new ones for those who follow */
+	bool stop;
+};
+
+struct kf_api_follower;
+
+/* One libmicrohttpd and its connections, served by one thread: all here but mail is that one's. */
+struct kf_api_front {
+	struct kf_api *api;
+	struct MHD_Daemon *mhd;
+	sd_event *event; /* that it hangs on */
+	sd_event_source *on_mhd;
+	sd_event_source *on_timeout;
+	sd_event_source *on_mail;
+	sd_event_source *on_second;
+	unsigned int places;	  /* connections at a time */
+	unsigned int places_each; /* of one user; 0: all */
+
+	LIST_HEAD(, kf_api_connection) connections;
+	unsigned int count;
+	struct kf_api_arrivals waiting;	       /* the longest first */
+	const struct kf_api_arrival *incoming; /* while MHD_add_connection() runs */
+
+	LIST_HEAD(, kf_api_follower) followers;
+	unsigned int follower_count;
+	bool closing;
+	struct kf_api_mail mail;
+};
+
+struct kf_api_accept;
+struct kf_api_pool;
+
+struct kf_api {
+	struct kf_daemon *daemon;
+	int listen_fd;
+	bool activated; /* systemd made the socket */
+	gid_t readers;
+	struct kf_api_front *writers; /* for who may change things; in the loop's thread */
+	struct kf_api_front *guests;  /* for all others; in a thread of its own */
+	sd_event *guests_event;
+	pthread_t guests_thread;
+	bool guests_run;
+	struct kf_ask *ask; /* for the reading threads */
+	struct kf_api_pool *pool;
+	struct kf_api_accept *accept;
+};
+
+/* ---- api.c ----------------------------------------------------------------------------------- */
+
+/* The time by which what begins now must be over. */
+uint64_t kf_api_deadline(const struct kf_api *api);
+uint64_t kf_api_now(void);
+/* Starts a thread that takes no signals. 0 or -errno. */
+int kf_api_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *context);
+void kf_api_be_nice(int more); /* the calling thread gets less of a busy CPU */
+
+/* ---- api_accept.c: a thread of its own ------------------------------------------------------- */
+
+int kf_api_accept_open(struct kf_api_accept **out, struct kf_api *api);
+void kf_api_accept_close(struct kf_api_accept *accept); /* nobody comes in any more */
+/* Answers 503 without reading; the descriptor stays the caller's, to be closed a moment later. */
+void kf_api_accept_turn_away(int fd, const char *message, const char *mend);
+
+/* ---- api_front.c ----------------------------------------------------------------------------- */
+
+int kf_api_front_open(struct kf_api_front **out, struct kf_api *api, sd_event *event,
+		      unsigned int places, unsigned int places_each);
+/* In the front's thread, when no job of its own is left in the pool. */
+void kf_api_front_close(struct kf_api_front *front);
+struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection);
+
+/* From any thread. arrive: -EAGAIN when too many wait already, and @arrival stays the caller's. */
+int kf_api_front_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival);
+void kf_api_front_done(struct kf_api_front *front, struct kf_api_job *job);
+void kf_api_front_tell(struct kf_api_front *front); /* there are new events */
+void kf_api_front_stop(struct kf_api_front *front); /* its loop ends */
+
+/* ---- api_pool.c ------------------------------------------------------------------------------ */
+
+int kf_api_pool_open(struct kf_api_pool **out, struct kf_api *api, struct kf_why *why);
+/* What waits is given back undone, what runs is interrupted; returns when all threads are gone. */
+void kf_api_pool_close(struct kf_api_pool *pool);
+void kf_api_pool_submit(struct kf_api_pool *pool, struct kf_api_job *job);
+
+/* ---- api_http.c: callbacks of libmicrohttpd; the context is struct kf_api_front -------------- */
+
+void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection);
+enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connection,
+				    const char *url, const char *method, const char *version,
+				    const char *upload, size_t *upload_len, void **exchange);
+void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **exchange,
+			   enum MHD_RequestTerminationCode code);
+
+/* ---- api_follow.c: in the front's thread ----------------------------------------------------- */
+
+/* Answers @request with the stream. */
+int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *front);
+/* There are new events: those who follow get them. */
+void kf_api_follow_wake(struct kf_api_front *front);
+/* Each second: heartbeats. */
+void kf_api_follow_tick(struct kf_api_front *front);
+/* Ends all, so that the server may stop. */
+void kf_api_follow_end(struct kf_api_front *front);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * iface.h - the interfaces that are to be filtered, kept filtered.
+ *
+ * The store says which; this attaches them, adopts (or resets) the connections that were there
+ * before, and does both again for an interface that comes back. What cannot be attached now is
+ * remembered with its cause and shown by the API. Called by main.c at the start, by the link watch
+ * and by api_iface.c; one thread.
+ */
+#ifndef KEYFILTER_DAEMON_IFACE_H
+#define KEYFILTER_DAEMON_IFACE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "attach/adopt.h"
+#include "attach/attach.h"
+#include "base/daemon.h"
+#include "store/store.h"
+
+enum kf_iface_state {
+	KF_IFACE_ATTACHED,
+	KF_IFACE_PARTIAL, /* the filter is there, what belongs to it is not */
+	KF_IFACE_MISSING,
+	KF_IFACE_FAILED, /* nothing is filtered there */
+};
+
+struct kf_iface; /* what is known of one; a list hangs on daemon->ifaces */
+
+/* How an interface stands now; asks the kernel. */
+struct kf_iface_view {
+	unsigned int ifindex; /* 0: missing */
+	enum kf_iface_state state;
+	struct kf_adopt_result existing;		/* of the last attach by this daemon */
+	char error[sizeof(((struct kf_why *)0)->text)]; /* of the last attempt; "": none */
+};
+
+/* Attaches all that the store names. What fails is logged and remembered, and is no error. */
+void kf_iface_open(struct kf_daemon *daemon);
+void kf_iface_close(struct kf_daemon *daemon); /* detaches nothing */
+
+/*
+ * Attaches @row->dev and remembers it in the store. 0 or -errno with @why, and then all is as it
+ * was before: -ENODEV: there is no such interface; -EBUSY: attached in another mode. Trouble with
+ * the existing connections is no error: it is in the view.
+ */
+int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why);
+/* Detaches, under another name too if it was renamed, and forgets. -ENOENT: not in the store. */
+int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why);
+
+/*
+ * A service is new, or listens elsewhere: the connections that it has already are adopted (or
+ * reset) on every interface that is attached. Trouble is logged and remembered.
+ */
+void kf_iface_adopt(struct kf_daemon *daemon);
+
+/* The link watch tells; attaches again what came back. kf_link_fn, @context is the daemon. */
+void kf_iface_link(void *context, const char *dev, int ifindex, bool up);
+
+/*
+ * Puts back what somebody took off since the last call, and tries again what could not be attached;
+ * logged, and told as an event. Every second, and when the link watch heard something. In the loop.
+ */
+void kf_iface_guard(struct kf_daemon *daemon);
+/* Makes pins again that were taken away while the daemon ran; logged. 0 or -errno. */
+int kf_iface_pin_again(struct kf_daemon *daemon);
+
+void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
+		   struct kf_iface_view *view);
+
+/* As the API shows it; a new reference, NULL when out of memory. */
+json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row);
+/* All of them, in an array. */
+json_t *kf_iface_json_all(struct kf_daemon *daemon);
+
+#endif

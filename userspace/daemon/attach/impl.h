@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * attach_impl.h - what the attach_*.c files share; nobody else includes it.
+ *
+ * attach.c knows what an interface should carry and in which order; attach_xdp.c does the XDP part,
+ * attach_tc.c the TC part over attach_tcx.c or attach_clsact.c; attach_object.c fits a program to
+ * the pinned maps and tells ours from others; attach_running.c finds what runs; attach_capture.c
+ *turns what libbpf and libxdp print into an error; attach_stray.c closes what libxdp forgets. An
+ *ifindex stands for the interface below attach.c. Pins are in the directory <pin-dir>/links, named
+ *by ifindex, as an interface's name may hold what a file name cannot:
+ *
+ *	7-in, 7-out	tcx links on ingress (of either program that runs there) and egress
+ *	7-build		symlink to the build the interface carries, see kf_attach.build
+ *	7-clsact	symlink: the clsact qdisc is of our making
+ */
+#ifndef KEYFILTER_DAEMON_ATTACH_IMPL_H
+#define KEYFILTER_DAEMON_ATTACH_IMPL_H
+
+#include <stdint.h>
+
+#include <linux/types.h>
+
+#include "attach/attach.h"
+#include "maps/maps.h"
+
+struct bpf_object;
+
+/*
+ * The programs on TC. On ingress runs one of two: the whole filter in mode tc, and in the other
+ * modes what answers for XDP; one takes the place of the other.
+ */
+enum kf_attach_part { KF_ATTACH_INGRESS, KF_ATTACH_ANSWER, KF_ATTACH_EGRESS };
+
+struct kf_attach {
+	char *pin_dir;
+	/* The directory <pin-dir>/links. */
+	int links_fd;
+	/* The pinned maps, 0: none. Programs that use this kf_config are ours, */
+	__u32 map_id[KF_MAP_COUNT];
+	/* and those whose kf_config has this secret, where it is known. */
+	bool has_secret;
+	__u64 secret[2];
+	/* Hash of the objects in this binary, in hex. */
+	char build[17];
+	/* Else clsact. */
+	bool tcx;
+	/* Programs found to be KF_ATTACH_OURS: no program changes its maps. */
+	struct kf_attach_known *known;
+};
+
+/* The kernel gives the number of a program that is gone to no other for a very long time. */
+struct kf_attach_known {
+	struct {
+		__u32 id;
+		char name[16];
+	} program[64];
+	unsigned int next;
+};
+
+/* ---- attach_capture.c ---------------------------------------------------------------------- */
+
+/* What libbpf and libxdp print between begin and end: the last of it, warnings only. */
+struct kf_attach_capture {
+	char text[4096];
+	size_t length;
+	struct kf_attach_capture *outer;
+	void *libbpf_print;
+	void *libxdp_print;
+};
+
+void kf_attach_capture_begin(struct kf_attach_capture *capture);
+void kf_attach_capture_end(struct kf_attach_capture *capture);
+
+/*
+ * Returns @err; @why says "WHAT: what was printed; the mend", of one line. @dev is named in mends.
+ */
+int kf_attach_capture_explain(const struct kf_attach_capture *capture, int err, const char *dev,
+			      struct kf_why *why, const char *what, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* Adds words of our own to what is kept, as if they were the kernel's last. */
+void kf_attach_capture_say(const char *text);
+#define KF_ATTACH_INGRESS_QDISC "an ingress qdisc has the place that a clsact one needs"
+
+/* ---- attach_stray.c ------------------------------------------------------------------------ */
+
+#define KF_ATTACH_STRAYS_MAX 64
+
+/* Descriptors of programs that were open at the begin. */
+struct kf_attach_strays {
+	int fd[KF_ATTACH_STRAYS_MAX];
+	int count; /* -errno: not known */
+};
+
+/* Between the two libxdp may be called; at the end what it has left open is closed. */
+void kf_attach_strays_begin(struct kf_attach_strays *strays);
+void kf_attach_strays_end(const struct kf_attach_strays *strays);
+
+/* ---- attach_object.c ----------------------------------------------------------------------- */
+
+/* Before the load: the object's maps of KF_MAPS become the pinned ones, if these fit. */
+int kf_attach_object_bind(const struct kf_attach *attach, struct bpf_object *object,
+			  struct kf_why *why);
+/* What a program is to us. */
+enum kf_attach_kind {
+	KF_ATTACH_OTHER,
+	KF_ATTACH_STALE, /* ours, but it uses another map than the pinned one */
+	KF_ATTACH_OURS,
+};
+/* @name: the name it must have to be ours. */
+enum kf_attach_kind kf_attach_object_kind(const struct kf_attach *attach, int program_fd,
+					  const char *name);
+enum kf_attach_kind kf_attach_object_id_kind(const struct kf_attach *attach, __u32 id,
+					     const char *name);
+
+/* ---- attach_running.c ---------------------------------------------------------------------- */
+
+/* On one interface. */
+struct kf_attach_search {
+	kf_attach_program_fn fn;
+	void *context;
+	const char *dev;
+	int ifindex;
+};
+
+/* Tells of program @id, if its name is one of ours. */
+int kf_attach_running_tell(const struct kf_attach_search *search, __u32 id);
+int kf_attach_xdp_running(const struct kf_attach_search *search);
+int kf_attach_tcx_running(const struct kf_attach_search *search);
+int kf_attach_clsact_running(const struct kf_attach_search *search);
+
+/* ---- attach_xdp.c -------------------------------------------------------------------------- */
+
+/* What is on, and unless that is KF_ATTACH_OTHER, in which mode (native or generic). -errno. */
+int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode);
+/* Is it there without a dispatcher? */
+bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex);
+/* Adds this build's program, then takes off older ones of ours. */
+int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *dev,
+		      enum kf_attach_mode mode, struct kf_why *why);
+int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char *dev,
+			 struct kf_why *why);
+/* Removes libxdp's pins of dispatchers that held ours and are attached no more. */
+void kf_attach_xdp_sweep(const struct kf_attach *attach);
+/* The embedded object, for the build hash. */
+const void *kf_attach_xdp_object(size_t *size);
+
+/* ---- attach_tc.c --------------------------------------------------------------------------- */
+
+/* KF_PROGRAM_* */
+const char *kf_attach_tc_program(enum kf_attach_part part);
+bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+/* Adds this build's program, or puts it in the place of one of ours on the same hook at once. */
+int kf_attach_tc_add(const struct kf_attach *attach, int ifindex, const char *dev,
+		     enum kf_attach_part part, struct kf_why *why);
+/* Takes off what is ours on the hook of @part. */
+int kf_attach_tc_remove(const struct kf_attach *attach, int ifindex, const char *dev,
+			enum kf_attach_part part, struct kf_why *why);
+const void *kf_attach_tc_object(size_t *size);
+
+/* ---- attach_tcx.c, attach_clsact.c: without words ------------------------------------------- */
+
+bool kf_attach_tcx_is_supported(void);
+bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
+		      int program_fd);
+int kf_attach_tcx_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+
+/* Tries it in a network namespace of its own. False also when that cannot be made. */
+bool kf_attach_clsact_is_missing(void);
+bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+/* -EEXIST: an ingress qdisc stands where clsact would. */
+int kf_attach_clsact_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
+			 int program_fd);
+int kf_attach_clsact_remove(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
+
+#endif

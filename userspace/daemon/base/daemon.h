@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * daemon.h - the state of one keyfilterd, passed to whoever needs it.
+ *
+ * main.c owns the struct: it opens the members in the order in which they stand here (the order is
+ * the security argument, see main.c) and closes them in reverse. All that changes anything runs in
+ * one thread, the loop's, so nothing here is locked; api.h says what runs beside it. Members are
+ * pointers to what other files own; a file that gets the whole struct (the API handlers, the
+ * timers) may use every member, and must not keep a copy of one.
+ */
+#ifndef KEYFILTER_DAEMON_DAEMON_H
+#define KEYFILTER_DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/lock.h"
+
+struct kf_store;
+struct kf_maps;
+struct kf_secret;
+struct kf_reconcile;
+struct kf_attach;
+struct kf_iface;
+struct kf_linkwatch;
+struct kf_events;
+struct kf_penalty_watch;
+struct kf_api;
+struct kf_ask;
+struct kf_loop;
+
+struct kf_daemon {
+	struct kf_config_settings settings; /* defaults filled in; read only after the start */
+	const char *state_dir;		    /* 0700: store and secret */
+	const char *run_dir;		    /* 0755: socket, and the lock with our pid in it */
+	const char *pin_dir;		    /* on bpffs; maps.c locks it */
+	uint64_t started_ns;		    /* CLOCK_BOOTTIME */
+
+	struct kf_lock state_lock; /* one daemon per state directory, */
+	struct kf_lock run_lock;   /* and per run directory */
+	struct kf_store *store;
+	struct kf_secret *secret;
+	struct kf_maps *maps;
+	struct kf_reconcile *reconcile;
+	struct kf_attach *attach;
+	struct kf_linkwatch *linkwatch;
+	struct kf_iface *ifaces; /* what iface.c remembers */
+	struct kf_events *events;
+	struct kf_penalty_watch *penalties;
+	struct kf_loop *loop;
+	struct kf_api *api; /* last to open, first to close */
+	/*
+	 * NULL in the one struct that all this is about. A reading thread of the admin server gets
+	 * a copy in which store, reconcile and maps are for reading, what belongs to the loop is
+	 * NULL, and this is the way to ask for it (ask.h).
+	 */
+	struct kf_ask *ask;
+
+	bool unload; /* set by POST /v1/unload: take everything off at the end */
+};
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * mapdiff.h - brings a hash map or LPM trie to wanted contents by its difference only.
+ *
+ * Used by reconcile*.c and source.c for one comparison: begin, want() every entry, read() what the
+ * map has, put() what is missing or different, delete() what is not wanted, end. Putting and
+ * deleting are separate, so that the caller may order them among other changes. A key wanted twice
+ * must be wanted with the same value. 0 or -errno.
+ */
+#ifndef KEYFILTER_DAEMON_MAPDIFF_H
+#define KEYFILTER_DAEMON_MAPDIFF_H
+
+#include <stddef.h>
+
+#include "maps/maps.h"
+
+struct kf_mapdiff_table {
+	char *entries; /* key and value, one after the other */
+	size_t count;
+	size_t room;
+	bool sorted;
+};
+
+struct kf_mapdiff {
+	struct kf_maps *maps;
+	enum kf_map map;
+	size_t key_size;
+	size_t value_size;
+	struct kf_mapdiff_table want;
+	struct kf_mapdiff_table have;
+};
+
+void kf_mapdiff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_map map,
+		      size_t key_size, size_t value_size);
+void kf_mapdiff_end(struct kf_mapdiff *diff); /* for _cleanup_, too */
+
+int kf_mapdiff_want(struct kf_mapdiff *diff, const void *key, const void *value);
+int kf_mapdiff_read(struct kf_mapdiff *diff);
+int kf_mapdiff_put(struct kf_mapdiff *diff); /* -E2BIG or -ENOSPC: full */
+int kf_mapdiff_delete(struct kf_mapdiff *diff);
+
+#endif

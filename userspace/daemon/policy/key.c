@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "policy/key.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "cleanup.h"
+#include "policy/key_slot.h"
+#include "why.h"
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/*
+ * Of a random byte six bits are a digit; 62 and 63 are thrown away, so that every digit is equally
+ * likely. Not terminated.
+ */
+static int random_text(char *out, size_t count)
+{
+	uint8_t bytes[128];
+	size_t have = 0;
+	ssize_t n = 0;
+
+	while (have < count && n >= 0) {
+		n = getrandom(bytes, sizeof(bytes), 0);
+		for (ssize_t i = 0; i < n && have < count; i++)
+			if ((bytes[i] & 63) < 62)
+				out[have++] = base62[bytes[i] & 63];
+		if (n < 0 && errno == EINTR)
+			n = 0;
+	}
+	explicit_bzero(bytes, sizeof(bytes));
+	return n < 0 ? -EIO : 0;
+}
+
+int kf_key_text(char text[static KF_KEY_TEXT_SIZE])
+{
+	memcpy(text, "sk-", KF_KEY_PREFIX);
+	text[KF_KEY_LEN] = '\0';
+	return random_text(text + KF_KEY_PREFIX, KF_KEY_LEN - KF_KEY_PREFIX);
+}
+
+int kf_key_id(char id[static KF_KEY_ID_SIZE])
+{
+	memcpy(id, "k_", 2);
+	id[KF_KEY_ID_SIZE - 1] = '\0';
+	return random_text(id + 2, KF_KEY_ID_SIZE - 3);
+}
+
+void kf_key_masked(const struct kf_key_mask *mask, char text[static 16])
+{
+	snprintf(text, 16, "sk-%s...%s", mask->head, mask->tail);
+}
+
+void kf_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask)
+{
+	memset(mask, 0, sizeof(*mask));
+	memcpy(mask->head, text + KF_KEY_PREFIX, sizeof(mask->head) - 1);
+	memcpy(mask->tail, text + KF_KEY_LEN - 4, sizeof(mask->tail) - 1);
+}
+
+void kf_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
+		uint8_t tag[static 16])
+{
+	kf_keyhash(secret->key, (const __u8 *)text, KF_KEY_LEN, tag);
+}
+
+/* ---- view ------------------------------------------------------------------------------------ */
+
+int kf_key_view(struct kf_reconcile *reconcile, const struct kf_key_row *row, struct kf_key *key)
+{
+	int64_t now = kf_reconcile_time(reconcile).wall_ns;
+	struct kf_key_state state;
+	int err = kf_key_slot_state(reconcile, row, &state);
+
+	if (err)
+		return err;
+	memset(key, 0, sizeof(*key));
+	key->row = *row;
+	key->expired = row->expires <= now;
+	memcpy(key->allow, state.allow, sizeof(key->allow));
+	key->allow_count = state.allow_count;
+	for (uint32_t i = 0; i < state.credential_count; i++) {
+		const struct kf_credential_row *credential = &state.credentials[i];
+
+		kf_key_slot_keep_counts(reconcile, credential->slot, &state.row);
+		if (credential->until != KF_WALL_NEVER && credential->until > now &&
+		    credential->until > key->grace_until)
+			key->grace_until = credential->until;
+	}
+	key->requests_admitted = state.row.past_admitted;
+	key->requests_refused = state.row.past_refused;
+	key->last_used = state.row.past_used;
+	return 0;
+}
+
+int kf_key_get(struct kf_reconcile *reconcile, const char *id, struct kf_key *key)
+{
+	struct kf_key_row row;
+	int err = kf_store_key_get(reconcile->store, id, &row);
+
+	return err ? err : kf_key_view(reconcile, &row, key);
+}
+
+int kf_key_id_of_slot(struct kf_reconcile *reconcile, uint32_t slot, char id[static KF_KEY_ID_SIZE])
+{
+	struct kf_key_row row;
+	int err;
+
+	if (slot == KF_SLOT_NONE)
+		return -ENOENT;
+	err = kf_store_key_of_slot(reconcile->store, slot, &row);
+	if (!err)
+		memcpy(id, row.id, KF_KEY_ID_SIZE);
+	return err;
+}

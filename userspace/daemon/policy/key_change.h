@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * key_change.h - what key_change.c and key_rotate.c share; nobody else includes it.
+ *
+ * What a change begins with, and how it explains what stopped it. 0 or -errno with @why filled.
+ */
+#ifndef KEYFILTER_DAEMON_KEY_CHANGE_H
+#define KEYFILTER_DAEMON_KEY_CHANGE_H
+
+#include "policy/key_slot.h"
+
+/* Everything the store knows of the key. */
+int kf_key_change_find(struct kf_reconcile *reconcile, const char *id, struct kf_key_state *state,
+		       struct kf_why *why);
+/* -ENOSPC: kf_key_allow has no room for @allow in @slots more slots, @fewer entries being gone. */
+int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct kf_key_state *state,
+			     uint32_t slots, const struct kf_cidr *allow, uint32_t allow_count,
+			     uint64_t fewer, struct kf_why *why);
+/*
+ * Where @edit changes the list of @old, @edit comes to replace it by @list, which is what the
+ * changes make of it. -EINVAL: a block that is to leave is not there, or also to join; the list
+ * would begin or end by it, and the key be served from one address or from anywhere; too many
+ * blocks.
+ */
+int kf_key_change_allow(const struct kf_key_state *old, struct kf_key_edit *edit,
+			struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why);
+/* The kernel has the ends of all credentials of @state, as @row and their graces want them. */
+void kf_key_change_expires(struct kf_reconcile *reconcile, const struct kf_key_state *state,
+			   const struct kf_key_row *row);
+
+/*
+ * These return @err: nothing has changed, or it is not known; the kernel refuses, but that is not
+ * durable, or it is not known (and the kernel is held to *more, hold.h); the kernel did not take
+ * it.
+ */
+int kf_key_change_explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why);
+int kf_key_change_explain_closed(struct kf_reconcile *reconcile, int err, const char *id,
+				 struct kf_why *why);
+int kf_key_change_hold(struct kf_reconcile *reconcile, int err, const struct kf_hold *more,
+		       struct kf_why *why);
+int kf_key_change_explain_maps(int err, bool stored, struct kf_why *why);
+
+#endif

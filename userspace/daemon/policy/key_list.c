@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "policy/key_list.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "policy/key_slot.h"
+
+void kf_key_list_set(struct kf_key_list *list, const struct kf_cidr *blocks, uint32_t count)
+{
+	list->any = !count;
+	list->count = count;
+	for (uint32_t i = 0; i < count; i++)
+		list->blocks[i] = blocks[i];
+}
+
+static bool covers(const struct kf_cidr *by, const struct kf_cidr *cidr)
+{
+	return kf_cidr_covers(by, cidr) && kf_cidr_is_v4(by) == kf_cidr_is_v4(cidr);
+}
+
+static bool is_covered(const struct kf_cidr *cidr, const struct kf_key_list *by)
+{
+	for (uint32_t i = 0; i < by->count; i++)
+		if (covers(&by->blocks[i], cidr))
+			return true;
+	return by->any;
+}
+
+static bool covers_one(const struct kf_cidr *cidr, const struct kf_key_list *of)
+{
+	for (uint32_t i = 0; i < of->count; i++)
+		if (covers(cidr, &of->blocks[i]))
+			return true;
+	return of->any;
+}
+
+static bool has(const struct kf_key_list *list, const struct kf_cidr *cidr)
+{
+	for (uint32_t i = 0; i < list->count; i++)
+		if (kf_cidr_equal(&list->blocks[i], cidr))
+			return true;
+	return false;
+}
+
+static void add_common(const struct kf_key_list *from, const struct kf_key_list *with,
+		       struct kf_key_list *out)
+{
+	for (uint32_t i = 0; i < from->count; i++)
+		if (is_covered(&from->blocks[i], with) && !has(out, &from->blocks[i]) &&
+		    out->count < KF_KEY_LIST_MAX)
+			out->blocks[out->count++] = from->blocks[i];
+}
+
+/* Blocks nest or are apart: what is in both are the blocks of each inside one of the other. */
+void kf_key_list_meet(const struct kf_key_list *a, const struct kf_key_list *b,
+		      struct kf_key_list *out)
+{
+	out->any = a->any && b->any;
+	out->count = 0;
+	add_common(a, b, out);
+	add_common(b, a, out);
+}
+
+bool kf_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b)
+{
+	if (a->any != b->any || a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++)
+		if (!has(b, &a->blocks[i]))
+			return false;
+	return true;
+}
+
+/* ---- into the kernel ------------------------------------------------------------------------- */
+
+static int delete_block(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_cidr *cidr,
+			const struct kf_key_list *keep)
+{
+	return kf_key_slot_allow_delete(reconcile, slot, cidr, keep->blocks, keep->count);
+}
+
+/* What is apart from all that stays or comes goes first: it makes room, and harms nobody. */
+static int delete_apart(struct kf_reconcile *reconcile, uint32_t slot,
+			const struct kf_key_list *from, const struct kf_key_list *to)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < from->count; i++)
+		if (!is_covered(&from->blocks[i], to) && !covers_one(&from->blocks[i], to))
+			err = delete_block(reconcile, slot, &from->blocks[i], to);
+	return err;
+}
+
+static bool is_full(int err)
+{
+	return err == -ENOSPC || err == -E2BIG || err == -ENOMEM;
+}
+
+/* @gone: so many of @from have been deleted for want of room. */
+static int put_block(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_cidr *cidr,
+		     const struct kf_key_list *from, const struct kf_key_list *to, uint32_t *gone)
+{
+	int err = kf_key_slot_allow_put(reconcile, slot, cidr);
+
+	while (is_full(err) && *gone < from->count) {
+		const struct kf_cidr *doomed = &from->blocks[(*gone)++];
+
+		if (has(to, doomed))
+			continue;
+		err = delete_block(reconcile, slot, doomed, to);
+		err = err ?: kf_key_slot_allow_put(reconcile, slot, cidr);
+	}
+	return err;
+}
+
+static int delete_rest(struct kf_reconcile *reconcile, uint32_t slot,
+		       const struct kf_key_list *from, const struct kf_key_list *to)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < from->count; i++)
+		if (!has(to, &from->blocks[i]))
+			err = delete_block(reconcile, slot, &from->blocks[i], to);
+	return err;
+}
+
+/* To no list at all: the flag goes before the entries. From none: it comes after them. */
+int kf_key_list_apply(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_key_list *from,
+		      const struct kf_key_list *to)
+{
+	uint32_t gone = 0;
+	int err;
+
+	if (to->any)
+		kf_maps_slot_flags(reconcile->maps, slot, 0);
+	err = to->any ? 0 : delete_apart(reconcile, slot, from, to);
+	for (uint32_t i = 0; !err && i < to->count; i++)
+		err = put_block(reconcile, slot, &to->blocks[i], from, to, &gone);
+	if (err)
+		return err;
+	if (!to->any)
+		kf_maps_slot_flags(reconcile->maps, slot, KF_KEY_HAS_ALLOWLIST);
+	return delete_rest(reconcile, slot, from, to);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "policy/key_slot.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "traffic/cut.h"
+#include "why.h"
+
+static int collect_credential(void *context, const struct kf_credential_row *row)
+{
+	struct kf_key_state *state = context;
+
+	if (state->credential_count == KF_KEY_CREDENTIALS_MAX)
+		return -E2BIG;
+	state->credentials[state->credential_count++] = *row;
+	return 0;
+}
+
+int kf_key_slot_state(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+		      struct kf_key_state *state)
+{
+	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	int err;
+
+	state->row = *row;
+	state->hold = hold ? *hold : (struct kf_hold){ .key = row->seq };
+	memcpy(state->hold.id, row->id, sizeof(state->hold.id));
+	state->credential_count = 0;
+	err = kf_store_key_allow_get(reconcile->store, row->seq, state->allow, &state->allow_count);
+	if (err)
+		return err;
+	kf_key_list_set(&state->list, state->allow, state->allow_count);
+	if (state->hold.what & KF_HOLD_ALLOW) {
+		kf_key_list_set(&state->list, hold->allow, hold->allow_count);
+		state->list.any = false;
+	}
+	return kf_store_credential_each(reconcile->store, row->seq, collect_credential, state);
+}
+
+void kf_key_slot_wanted(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+			const struct kf_hold *hold, bool allowlist,
+			const struct kf_credential_row *credential, struct kf_slot *slot)
+{
+	const struct kf_clock now = kf_reconcile_time(reconcile);
+	struct kf_slot_row wanted = {
+		.slot = credential->slot,
+		.key = row->seq,
+		.disabled = row->disabled,
+		.allowlist = allowlist,
+		.expires = credential->until < row->expires ? credential->until : row->expires,
+		.rpm = row->rpm,
+		.rpm_burst = row->rpm_burst,
+		.rate_slot = credential->slot,
+	};
+
+	memcpy(wanted.tag, credential->tag, sizeof(wanted.tag));
+	kf_hold_narrow(hold, &wanted);
+	kf_policy_slot(&now, &wanted, slot);
+}
+
+/* The current credential, at whose slot all count, is the last, and the first to be written. */
+void kf_key_slot_write_all(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+			   bool allowlist, const struct kf_key_state *state)
+{
+	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	struct kf_slot slot;
+
+	for (uint32_t i = state->credential_count; i-- > 0;) {
+		kf_key_slot_wanted(reconcile, row, hold, allowlist, &state->credentials[i], &slot);
+		kf_maps_slot_write(reconcile->maps, state->credentials[i].slot, &slot);
+	}
+}
+
+uint32_t kf_key_slot_allow_entries(const struct kf_cidr *allow, uint32_t count)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	uint32_t entries = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		entries += kf_policy_allow(0, &allow[i], prefixes);
+	return entries;
+}
+
+int kf_key_slot_allow_room(const struct kf_reconcile *reconcile, uint64_t more)
+{
+	uint32_t room = kf_maps_entries(reconcile->maps, KF_MAP_kf_key_allow);
+
+	return more && reconcile->allow_entries + more > room ? -ENOSPC : 0;
+}
+
+int kf_key_slot_allow_put(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_cidr *cidr)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	const uint8_t one = 1;
+	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = kf_maps_put(reconcile->maps, KF_MAP_kf_key_allow, &prefixes[i], &one);
+	return err;
+}
+
+/* Is @prefix one of the entries of a block in @list? */
+static bool is_needed(const struct kf_key_prefix *prefix, const struct kf_cidr *list,
+		      uint32_t count)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t n = kf_policy_allow(prefix->slot, &list[i], prefixes);
+
+		for (uint32_t j = 0; j < n; j++)
+			if (!memcmp(&prefixes[j], prefix, sizeof(*prefix)))
+				return true;
+	}
+	return false;
+}
+
+int kf_key_slot_allow_delete(struct kf_reconcile *reconcile, uint32_t slot,
+			     const struct kf_cidr *cidr, const struct kf_cidr *keep,
+			     uint32_t keep_count)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++) {
+		if (is_needed(&prefixes[i], keep, keep_count))
+			continue;
+		err = kf_maps_delete(reconcile->maps, KF_MAP_kf_key_allow, &prefixes[i]);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err;
+}
+
+int kf_key_slot_fill(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+		     const struct kf_cidr *allow, uint32_t allow_count,
+		     const struct kf_credential_row *credential)
+{
+	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	bool held = hold && (hold->what & KF_HOLD_ALLOW);
+	const struct kf_cidr *list = held ? hold->allow : allow;
+	uint32_t count = held ? hold->allow_count : allow_count;
+	struct kf_slot slot;
+	int err = 0;
+
+	reconcile->allow_entries += kf_key_slot_allow_entries(allow, allow_count);
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = kf_key_slot_allow_put(reconcile, credential->slot, &list[i]);
+	if (err)
+		return err;
+	kf_key_slot_wanted(reconcile, row, hold, allow_count, credential, &slot);
+	kf_maps_slot_write(reconcile->maps, credential->slot, &slot);
+	return 0;
+}
+
+void kf_key_slot_status(struct kf_reconcile *reconcile, const struct kf_key_state *state,
+			enum kf_key_status status)
+{
+	for (uint32_t i = 0; i < state->credential_count; i++)
+		kf_maps_slot_status(reconcile->maps, state->credentials[i].slot, status);
+	if (status != KF_KEY_ENABLED)
+		reconcile->revoked |= KF_CUT_KEYS;
+}
+
+static int drop_entries(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+			const struct kf_cidr *allow, uint32_t count)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = kf_key_slot_allow_delete(reconcile, credential->slot, &allow[i], NULL, 0);
+	return err;
+}
+
+/*
+ * The tag first: while it leads here the slot must not be given away, and the allow list is not
+ * needed any more, since the status refuses before the list is looked at. What fails keeps the slot
+ * from its next owner, who would inherit it.
+ */
+bool kf_key_slot_clear(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+		       const struct kf_cidr *allow, uint32_t allow_count)
+{
+	const struct kf_hold *hold = kf_hold_find(reconcile->holds, credential->key);
+	struct kf_maps *maps = reconcile->maps;
+	int err;
+
+	kf_maps_slot_status(maps, credential->slot, KF_KEY_DELETED);
+	reconcile->revoked |= KF_CUT_KEYS;
+	reconcile->allow_entries -= kf_key_slot_allow_entries(allow, allow_count);
+	err = kf_maps_delete(maps, KF_MAP_kf_tags, credential->tag);
+	if (err == -ENOENT)
+		err = 0;
+	err = err ?: drop_entries(reconcile, credential, allow, allow_count);
+	if (hold && (hold->what & KF_HOLD_ALLOW))
+		err = err ?: drop_entries(reconcile, credential, hold->allow, hold->allow_count);
+	if (err) {
+		kf_mend_note(reconcile, KF_MEND_KEYS, err);
+		return false;
+	}
+	kf_maps_slot_status(maps, credential->slot, KF_KEY_FREE);
+	return true;
+}
+
+void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+		      const struct kf_cidr *allow, uint32_t allow_count)
+{
+	if (kf_key_slot_clear(reconcile, credential, allow, allow_count))
+		kf_slotpool_give(reconcile->slots, credential->slot);
+}
+
+void kf_key_slot_keep_counts(const struct kf_reconcile *reconcile, uint32_t slot,
+			     struct kf_key_row *row)
+{
+	const struct kf_slot *from = kf_maps_slot(reconcile->maps, slot);
+	int64_t used = kf_policy_wall(&reconcile->clock, from->last_used_ns);
+
+	row->past_admitted += from->requests_admitted;
+	row->past_refused += from->requests_refused;
+	if (used > row->past_used)
+		row->past_used = used;
+}

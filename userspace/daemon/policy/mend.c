@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "policy/mend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cidr.h"
+#include "policy/hold.h"
+#include "log.h"
+#include "policy/reconcile.h"
+#include "policy/source.h"
+#include "timetext.h"
+#include "why.h"
+
+#define PAUSE_FIRST 1000000000ull
+#define PAUSE_MOST  60000000000ull
+#define NAMED	    5 /* of what is held, the rest is a number */
+
+static const char *name_of(unsigned int part)
+{
+	switch (part) {
+	case KF_MEND_SERVICES:
+		return "services";
+	case KF_MEND_SOURCES:
+		return "sources";
+	default:
+		return "keys";
+	}
+}
+
+/* The first try comes soon, for what failed may be over already. */
+void kf_mend_note(struct kf_reconcile *reconcile, unsigned int part, int err)
+{
+	struct kf_mend *mend = &reconcile->mend;
+
+	if (!(mend->parts & part))
+		kf_log_error("the kernel may not have all %s as they are stored: %s; it is tried "
+			     "again until it has",
+			     name_of(part), strerror(-err));
+	if (!mend->parts)
+		mend->pause_ns = PAUSE_FIRST;
+	mend->parts |= part;
+	mend->err = err;
+	mend->next_ns = kf_maps_now() + mend->pause_ns;
+}
+
+static int mend_part(struct kf_reconcile *reconcile, unsigned int part)
+{
+	struct kf_why why = { 0 };
+
+	switch (part) {
+	case KF_MEND_SERVICES:
+		return kf_reconcile_services(reconcile);
+	case KF_MEND_SOURCES:
+		return kf_reconcile_sources(reconcile);
+	default:
+		return kf_reconcile_keys(reconcile, &why);
+	}
+}
+
+static void mend_all(struct kf_reconcile *reconcile)
+{
+	struct kf_mend *mend = &reconcile->mend;
+
+	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
+		bool making = part == KF_MEND_KEYS && reconcile->making; /* half of them is there */
+		int err = mend->parts & part && !making ? mend_part(reconcile, part) : -EALREADY;
+
+		if (err == -EALREADY)
+			continue;
+		if (err) {
+			mend->err = err;
+			continue;
+		}
+		mend->parts &= ~part;
+		kf_log_notice("the kernel has all %s as they are stored", name_of(part));
+	}
+	mend->pause_ns = 2 * mend->pause_ns < PAUSE_MOST ? 2 * mend->pause_ns : PAUSE_MOST;
+	mend->next_ns = kf_maps_now() + mend->pause_ns;
+}
+
+void kf_mend_tick(struct kf_reconcile *reconcile)
+{
+	struct kf_mend *mend = &reconcile->mend;
+
+	kf_store_settle(reconcile->store);
+	if (kf_store_take_landed(reconcile->store)) {
+		kf_log_notice("a change that was not known to be stored is stored, and comes into "
+			      "force");
+		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_KEYS;
+		mend->next_ns = 0;
+	}
+	if (mend->parts && kf_maps_now() >= mend->next_ns && !kf_store_is_unsure(reconcile->store))
+		mend_all(reconcile);
+}
+
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+static const char *mend_of(unsigned int what)
+{
+	return what & KF_HOLD_DELETED	 ? "delete it"
+	       : what & KF_HOLD_DISABLED ? "disable it"
+	       : what & KF_HOLD_SECRETS	 ? "rotate it"
+					 : "edit it";
+}
+
+static void describe_keys(const struct kf_holds *holds, kf_mend_fn fn, void *context)
+{
+	uint32_t count = kf_hold_count(holds);
+	char text[256];
+
+	for (uint32_t i = 0; i < count && i < NAMED; i++) {
+		const struct kf_hold *hold = kf_hold_at(holds, i);
+
+		snprintf(
+			text, sizeof(text),
+			"key %s: the kernel refuses what was revoked, but that is not durable, and "
+			"a restart admits it again; %s again, or enable it to take it back",
+			hold->id, mend_of(hold->what));
+		fn(context, text);
+	}
+	if (count <= NAMED)
+		return;
+	snprintf(text, sizeof(text),
+		 "%u more keys have revocations that are not durable; revoke again what was "
+		 "answered with an error",
+		 count - NAMED);
+	fn(context, text);
+}
+
+/* What is only on its way to the store is no difference. */
+static void describe_sources(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
+{
+	const struct kf_holds *holds = reconcile->holds;
+	uint32_t count = kf_hold_source_count(holds);
+	char text[256], cidr[KF_CIDR_TEXT];
+
+	for (uint32_t i = 0; i < count && i < NAMED; i++) {
+		const struct kf_source_row *row = kf_hold_source_at(holds, i);
+		bool deny = row->action == KF_SOURCE_DENY;
+
+		if (kf_source_is_changing(reconcile, &row->cidr))
+			continue;
+		kf_cidr_format(&row->cidr, cidr);
+		snprintf(
+			text, sizeof(text),
+			"source %s: %s, but that is not durable, and a restart undoes it; %s again",
+			cidr, deny ? "the kernel denies it" : "the kernel does not allow it",
+			deny ? "deny it" : "remove it");
+		fn(context, text);
+	}
+	if (count <= NAMED)
+		return;
+	snprintf(
+		text, sizeof(text),
+		"%u more sources are denied, or no longer allowed, without being durable; do again "
+		"what was answered with an error",
+		count - NAMED);
+	fn(context, text);
+}
+
+static void describe_clock(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
+{
+	const struct kf_walltime *walltime = &reconcile->walltime;
+	char seen[KF_TIMETEXT_SIZE], text[256];
+
+	if (!walltime->behind_ns)
+		return;
+	snprintf(text, sizeof(text),
+		 "the wall clock is behind %s, which the store has seen, so keys end by that time "
+		 "until the clock has come there; set the clock, or see keyfilterd(8) if that time "
+		 "was wrong",
+		 kf_timetext_format(walltime->seen, seen));
+	fn(context, text);
+}
+
+void kf_mend_describe(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
+{
+	const struct kf_mend *mend = &reconcile->mend;
+	char text[256];
+
+	describe_clock(reconcile, fn, context);
+
+	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
+		if (!(mend->parts & part))
+			continue;
+		snprintf(text, sizeof(text),
+			 "the kernel may not have all %s as they are stored: %s; it is tried again "
+			 "until it has, free some memory if that is short",
+			 name_of(part), strerror(-mend->err));
+		fn(context, text);
+	}
+	describe_keys(reconcile->holds, fn, context);
+	describe_sources(reconcile, fn, context);
+}

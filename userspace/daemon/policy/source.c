@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A change of one block changes the effective times of all blocks that it covers. What closes is in
+ * the kernel before it is durable, what opens after it, whether that takes one slice or thousands.
+ */
+#include "policy/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "traffic/cut.h"
+#include "log.h"
+#include "policy/reconcile.h"
+#include "policy/source_refresh.h"
+#include "why.h"
+
+struct kf_source_change {
+	LIST_ENTRY(kf_source_change) entry; /* of reconcile->source_changes */
+	struct kf_reconcile *reconcile;
+	struct kf_source_row row; /* as it is to be; of a removal, what is removed now */
+	struct kf_source_row before;
+	bool removes;
+	bool was_there; /* @before is what the store had */
+	bool removed;	/* one of the two actions at least */
+	bool was_held;	/* and so a refresh more is due when nothing is */
+	enum { BEGIN, CLOSE, OPEN, RELEASE } phase;
+	struct kf_source_refresh refresh;
+};
+
+/* After a failure: what is not as it is to be now is so later. */
+static void bring_back(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+{
+	int err;
+
+	kf_store_rollback(reconcile->store);
+	err = kf_source_refresh(reconcile, cidr);
+	if (err)
+		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+}
+
+static int explain_maps(int err, struct kf_why *why)
+{
+	if (err == -E2BIG || err == -ENOSPC)
+		return kf_why_set(
+			why, -ENOSPC,
+			"the kernel has no place for another source; remove some, "
+			"or raise sources_max and start again after `keyfilterd --unload`");
+	return kf_why_set(why, err,
+			  "the kernel did not take the source: %s; it is as before; if memory is "
+			  "short, free some",
+			  strerror(-err));
+}
+
+static int explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why)
+{
+	return kf_why_set(
+		why, err, "cannot store the source: %s; %s, %s", kf_store_error(reconcile->store),
+		kf_store_is_unsure(reconcile->store)
+			? "it is not known whether the change is stored; until it is, the "
+			  "kernel goes by what was before"
+			: "it is as before",
+		kf_store_mend(err));
+}
+
+/* ---- what closes ----------------------------------------------------------------------------- */
+
+/* The kernel refuses, and goes on so whatever else is changed: see hold.h. */
+static int hold(struct kf_source_change *change, int err, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+
+	if (kf_hold_source_add(reconcile->holds, &change->row))
+		kf_log_error(
+			"no memory to remember that a source is to stay closed; close it again");
+	return kf_why_set(
+		why, err, "the kernel has the change, but it is %s: %s; %s and do it again",
+		kf_store_is_unsure(reconcile->store) ? "not known whether it is stored"
+						     : "not durable and a restart undoes it",
+		kf_store_error(reconcile->store), kf_store_mend(err));
+}
+
+/* Nothing is held of it any more. Where that was more than what is stored now, it opens. */
+static int release(struct kf_source_change *change)
+{
+	kf_hold_source_drop(change->reconcile->holds, &change->row.cidr, change->row.action);
+	if (!change->was_held)
+		return 0;
+	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	change->phase = RELEASE;
+	return 1;
+}
+
+/* Goes on with the refresh alone: nothing else is to be done behind it. */
+static int release_on(struct kf_source_change *change)
+{
+	int more = kf_source_refresh_some(change->reconcile, &change->refresh);
+
+	if (more < 0)
+		kf_mend_note(change->reconcile, KF_MEND_SOURCES, more);
+	return more > 0;
+}
+
+/* The change into the store, not yet durable. */
+static int store_row(struct kf_source_change *change)
+{
+	struct kf_store *store = change->reconcile->store;
+	int err = kf_store_begin(store);
+
+	if (err)
+		return err;
+	return change->removes
+		       ? kf_store_source_remove(store, &change->row.cidr, change->row.action)
+		       : kf_store_source_put(store, &change->row, NULL);
+}
+
+/*
+ * A few blocks are refreshed within the transaction. Where there are more, what closes is held
+ * instead, so that whatever else is changed between the slices leaves closed what is closed. It
+ * begins anew, for the entry of an allowance that is held stays, and has to say that it is over.
+ */
+static int close_more(struct kf_source_change *change, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	int err;
+
+	kf_store_rollback(reconcile->store);
+	err = kf_hold_source_add(reconcile->holds, &change->row);
+	if (err) {
+		bring_back(reconcile, &change->row.cidr);
+		return explain_maps(err, why);
+	}
+	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	change->phase = CLOSE;
+	return 1;
+}
+
+static int close_failed(struct kf_source_change *change, int err, struct kf_why *why)
+{
+	change->reconcile->revoked |= KF_CUT_SOURCES;
+	bring_back(change->reconcile, &change->row.cidr);
+	return explain_maps(err, why);
+}
+
+/*
+ * The kernel has it before it is durable: a crash in between leaves it closed until the next start.
+ * change->row: what closes; the time of an allowance that is removed is 0.
+ */
+static int close_first(struct kf_source_change *change, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	int more;
+
+	change->was_held =
+		kf_hold_source_is(reconcile->holds, &change->row.cidr, change->row.action);
+	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	more = kf_source_refresh_some(reconcile, &change->refresh);
+	if (more < 0)
+		return close_failed(change, more, why);
+	if (more)
+		return close_more(change, why);
+	reconcile->revoked |= KF_CUT_SOURCES;
+	more = kf_store_commit(reconcile->store);
+	if (more) {
+		more = hold(change, more, why);
+		bring_back(reconcile, &change->row.cidr);
+		return more;
+	}
+	return release(change);
+}
+
+/* The entry of an allowance that is removed goes last: until it is durable it keeps its place. */
+static int close_on(struct kf_source_change *change, struct kf_why *why)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	struct kf_reconcile *reconcile = change->reconcile;
+	int more = kf_source_refresh_some(reconcile, &change->refresh);
+	int err;
+
+	if (more > 0)
+		return 1;
+	if (more < 0) {
+		if (!change->was_held)
+			kf_hold_source_drop(reconcile->holds, &change->row.cidr,
+					    change->row.action);
+		return close_failed(change, more, why);
+	}
+	reconcile->revoked |= KF_CUT_SOURCES;
+	err = store_row(change) ?: kf_store_commit(open);
+	if (err)
+		return hold(change, err, why);
+	more = release(change);
+	err = kf_source_settle(reconcile, &change->row.cidr);
+	if (err)
+		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+	return more;
+}
+
+/* ---- what opens ------------------------------------------------------------------------------ */
+
+/* An error is no change: what is stored is taken back. */
+static int take_back(struct kf_source_change *change, int err, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	int undone = change->was_there
+			     ? kf_store_source_put(reconcile->store, &change->before, NULL)
+			     : kf_store_source_remove(reconcile->store, &change->row.cidr,
+						      change->row.action);
+
+	if (undone)
+		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+	bring_back(reconcile, &change->row.cidr);
+	return undone ? kf_why_set(
+				why, err,
+				"the kernel did not take the source: %s; it is stored, and tried "
+				"again until the kernel has it",
+				strerror(-err))
+		      : explain_maps(err, why);
+}
+
+static int open_on(struct kf_source_change *change, struct kf_why *why)
+{
+	int more = kf_source_refresh_some(change->reconcile, &change->refresh);
+
+	return more < 0 ? take_back(change, more, why) : more;
+}
+
+/*
+ * It is durable before the kernel opens. Where the store had nothing of it, a place in the kernel
+ * is taken first.
+ */
+static int open_last(struct kf_source_change *change, struct kf_why *why)
+{
+	struct kf_reconcile *reconcile = change->reconcile;
+	const struct kf_cidr *cidr = &change->row.cidr;
+	int err = change->was_there ? 0 : kf_source_reserve(reconcile->maps, cidr);
+
+	if (err) {
+		bring_back(reconcile, cidr); /* one place of two may be taken */
+		return explain_maps(err, why);
+	}
+	err = kf_store_commit(reconcile->store);
+	if (err) {
+		bring_back(reconcile, cidr);
+		return explain_store(reconcile, err, why);
+	}
+	kf_hold_source_drop(reconcile->holds, cidr, change->row.action);
+	kf_source_refresh_begin(&change->refresh, cidr);
+	change->phase = OPEN;
+	return open_on(change, why);
+}
+
+/* ---- a change -------------------------------------------------------------------------------- */
+
+/* Does it close? Of a denial only what makes it shorter opens, of an allowance all but that. */
+static bool closes(const struct kf_source_change *change)
+{
+	bool shortens = change->removes ||
+			(change->was_there && change->before.expires > change->row.expires);
+
+	return (change->row.action == KF_SOURCE_DENY) != shortens;
+}
+
+/* A denial that is only held is not stored: it goes from the kernel alone. */
+static int remove_held(struct kf_source_change *change)
+{
+	if (change->row.action != KF_SOURCE_DENY ||
+	    !kf_hold_source_is(change->reconcile->holds, &change->row.cidr, KF_SOURCE_DENY))
+		return -ENOENT;
+	change->was_held = true;
+	return release(change);
+}
+
+/* One change of a block at a time: what another one has begun is finished first. */
+static bool must_wait(const struct kf_source_change *change)
+{
+	const struct kf_source_change *other;
+
+	LIST_FOREACH(other, &change->reconcile->source_changes, entry) {
+		if (other != change && other->phase != BEGIN &&
+		    kf_cidr_equal(&other->row.cidr, &change->row.cidr))
+			return true;
+	}
+	return false;
+}
+
+static int begin(struct kf_source_change *change, struct kf_why *why)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	int err = kf_store_source_get(open, &change->row.cidr, change->row.action, &change->before);
+
+	change->was_there = !err;
+	if (err == -ENOENT && change->removes)
+		return remove_held(change);
+	err = err == -ENOENT ? 0 : err;
+	err = err ?: store_row(change);
+	if (err)
+		return explain_store(change->reconcile, err, why);
+	return closes(change) ? close_first(change, why) : open_last(change, why);
+}
+
+static int step(struct kf_source_change *change, struct kf_why *why)
+{
+	switch (change->phase) {
+	case CLOSE:
+		return close_on(change, why);
+	case OPEN:
+		return open_on(change, why);
+	case RELEASE:
+		return release_on(change);
+	default:
+		return must_wait(change) ? 1 : begin(change, why);
+	}
+}
+
+/*
+ * The end of an allowance closes and the end of a denial opens, so they are two changes. A denial
+ * that goes together with an allowance is still in force while that goes.
+ */
+static int remove_next(struct kf_source_change *change, int result, struct kf_why *why)
+{
+	char text[KF_CIDR_TEXT];
+
+	if (result && result != -ENOENT)
+		return result;
+	change->removed = change->removed || !result;
+	if (change->row.action == KF_SOURCE_ALLOW) {
+		change->row.action = KF_SOURCE_DENY;
+		change->phase = BEGIN;
+		return 1;
+	}
+	if (change->removed)
+		return 0;
+	kf_cidr_format(&change->row.cidr, text);
+	return kf_why_set(why, -ENOENT,
+			  "%s is neither denied nor allowed; see keyfilterctl source list", text);
+}
+
+int kf_source_change_step(struct kf_source_change *change, struct kf_why *why)
+{
+	int more = step(change, why);
+
+	return more > 0 || !change->removes ? more : remove_next(change, more, why);
+}
+
+static int open_change(struct kf_source_change **out, struct kf_reconcile *reconcile,
+		       const struct kf_source_row *row, bool removes)
+{
+	struct kf_source_change *change = calloc(1, sizeof(*change));
+
+	if (!change)
+		return -ENOMEM;
+	change->reconcile = reconcile;
+	change->row = *row;
+	change->removes = removes;
+	LIST_INSERT_HEAD(&reconcile->source_changes, change, entry);
+	*out = change;
+	return 0;
+}
+
+int kf_source_change_put(struct kf_source_change **out, struct kf_reconcile *reconcile,
+			 const struct kf_source_row *row)
+{
+	return open_change(out, reconcile, row, false);
+}
+
+int kf_source_change_remove(struct kf_source_change **out, struct kf_reconcile *reconcile,
+			    const struct kf_cidr *cidr)
+{
+	const struct kf_source_row row = { .cidr = *cidr, .action = KF_SOURCE_ALLOW };
+
+	return open_change(out, reconcile, &row, true);
+}
+
+bool kf_source_change_replaced(const struct kf_source_change *change)
+{
+	return change->was_there;
+}
+
+bool kf_source_change_is_stored(const struct kf_source_change *change)
+{
+	return change->removed || change->phase == OPEN || change->phase == RELEASE;
+}
+
+void kf_source_change_close(struct kf_source_change *change)
+{
+	if (!change)
+		return;
+	LIST_REMOVE(change, entry);
+	free(change);
+}
+KF_CLEANUP_DEFINE(struct kf_source_change, kf_source_change_close)
+
+bool kf_source_is_changing(const struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+{
+	const struct kf_source_change *change;
+
+	LIST_FOREACH(change, &reconcile->source_changes, entry) {
+		if (change->phase == CLOSE && kf_cidr_equal(&change->row.cidr, cidr))
+			return true;
+	}
+	return false;
+}
+
+static int run(struct kf_source_change *change, struct kf_why *why)
+{
+	int more;
+
+	do
+		more = kf_source_change_step(change, why);
+	while (more > 0);
+	return more;
+}
+
+int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *row, bool *replaced,
+		  struct kf_why *why)
+{
+	_cleanup_(kf_source_change_closep) struct kf_source_change *change = NULL;
+	int err = kf_source_change_put(&change, reconcile, row) ?: run(change, why);
+
+	if (!err && replaced)
+		*replaced = change->was_there;
+	return err;
+}
+
+int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, struct kf_why *why)
+{
+	_cleanup_(kf_source_change_closep) struct kf_source_change *change = NULL;
+
+	return kf_source_change_remove(&change, reconcile, cidr) ?: run(change, why);
+}

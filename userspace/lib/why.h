@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * why.h - how a failure explains itself: its cause, and what to do about it.
+ *
+ * A function that can fail for reasons an operator can mend takes a struct kf_why, fills it once,
+ * where the failure is understood, and returns -errno. Whoever handles the error prints the text.
+ */
+#ifndef KEYFILTER_DAEMON_WHY_H
+#define KEYFILTER_DAEMON_WHY_H
+
+struct kf_why {
+	char text[768];
+};
+
+/* Writes the text and returns @err, so that a failing function ends in one line. @why may be NULL.
+ */
+int kf_why_set(struct kf_why *why, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * What to do where the kernel or a file system answered @err (negative) to the daemon: who is not
+ * root is told to be, and root what root may lack.
+ */
+const char *kf_why_mend(int err);
+
+#endif
