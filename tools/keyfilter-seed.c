@@ -49,7 +49,7 @@ static int find_highest(void *context, const struct kf_slot_row *row)
 static int make_id(char id[static KF_KEY_ID_SIZE])
 {
 	char text[KF_KEY_TEXT_SIZE];
-	int err = kf_key_text(text);
+	int err = kf_policy_key_text(text);
 
 	memcpy(id, "k_", 2);
 	memcpy(id + 2, text + 3, KF_KEY_ID_SIZE - 3);
@@ -67,14 +67,14 @@ static int seed_one(struct kf_store *store, const struct kf_secret *secret,
 	char text[KF_KEY_TEXT_SIZE];
 	int err;
 
-	err = make_id(row.id) ?: kf_key_text(text);
+	err = make_id(row.id) ?: kf_policy_key_text(text);
 	if (err)
 		return err;
 	snprintf(row.name, sizeof(row.name), "seed-%u", number + 1);
 	if (options->expires)
 		row.expires = row.created + options->expires * 1000000000ll;
-	kf_key_mask_of(text, &row.mask);
-	kf_key_tag(secret, text, credential.tag);
+	kf_policy_key_mask_of(text, &row.mask);
+	kf_policy_key_tag(secret, text, credential.tag);
 	err = kf_store_key_add(store, &row);
 	credential.key = row.seq;
 	err = err ?: kf_store_credential_add(store, &credential);
@@ -113,11 +113,11 @@ static int run(const struct options *options)
 	mkdir(options->state_dir, 0700);
 	err = kf_store_open(&store, options->state_dir, &why);
 	err = err ?: kf_store_credential_any(store, &any);
-	err = err ?: kf_secret_open(&secret, options->state_dir, !any, &why);
+	err = err ?: kf_store_secret_open(&secret, options->state_dir, !any, &why);
 	if (err)
 		fprintf(stderr, "keyfilter-seed: %s\n", why.text);
 	err = err ?: seed(store, secret, options);
-	kf_secret_close(secret);
+	kf_store_secret_close(secret);
 	kf_store_close(store);
 	return err;
 }

@@ -249,7 +249,7 @@ static void test_answers(void **state)
 	for (size_t i = 0; i < COUNT(table); i++)
 		for (unsigned int p = KF_PROTOCOL_OPENAI; p <= KF_PROTOCOL_GEMINI; p++) {
 			memset(&answer, 0xff, sizeof(answer));
-			assert_int_equal(kf_answer_make(table[i].reason, 0, p, &answer), 0);
+			assert_int_equal(kf_policy_answer_make(table[i].reason, 0, p, &answer), 0);
 			assert_in_range(answer.len, 200, 700);
 			read_response(&answer, &response);
 			check_head(&table[i], p, &response);
@@ -257,7 +257,7 @@ static void test_answers(void **state)
 			check_places(&table[i], p, &answer);
 			for (size_t at = answer.len; at < sizeof(answer.text); at++)
 				assert_int_equal(answer.text[at], 0);
-			assert_string_equal(kf_answer_code(table[i].reason), table[i].code);
+			assert_string_equal(kf_policy_answer_code(table[i].reason), table[i].code);
 		}
 }
 
@@ -274,9 +274,9 @@ static void test_every_reason(void **state)
 				       classes[reason] == KF_CLASS_REFUSE && statuses[reason];
 
 			memset(&answer, 0xa5, sizeof(answer));
-			assert_int_equal(kf_answer_make(reason, 0, p, &answer),
+			assert_int_equal(kf_policy_answer_make(reason, 0, p, &answer),
 					 refused ? 0 : -ENOENT);
-			assert_true(!!kf_answer_code(reason) == refused);
+			assert_true(!!kf_policy_answer_code(reason) == refused);
 			if (!refused)
 				assert_memory_equal(&answer, &untouched, sizeof(answer));
 			answered += refused;
@@ -289,8 +289,10 @@ static void test_other_protocol(void **state)
 {
 	struct kf_answer answer, openai;
 
-	assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, 0, KF_PROTOCOL_OPENAI, &openai), 0);
-	assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, 0, KF_PROTOCOL_GEMINI + 1, &answer), 0);
+	assert_int_equal(kf_policy_answer_make(KF_REASON_NO_KEY, 0, KF_PROTOCOL_OPENAI, &openai),
+			 0);
+	assert_int_equal(
+		kf_policy_answer_make(KF_REASON_NO_KEY, 0, KF_PROTOCOL_GEMINI + 1, &answer), 0);
 	assert_memory_equal(&answer, &openai, sizeof(answer));
 }
 
@@ -313,12 +315,12 @@ static void test_details(void **state)
 			told = table[i];
 	for (unsigned int detail = 0; detail < KF_DETAIL_MAX; detail++)
 		for (unsigned int p = 0; p <= KF_PROTOCOL_GEMINI; p++) {
-			bool told_more = kf_answer_detail(detail);
+			bool told_more = kf_policy_answer_detail(detail);
 
 			if (detail == KF_DETAIL_HTTP2_PREFACE)
 				continue;
-			assert_int_equal(kf_answer_make(told.reason, 0, p, &general), 0);
-			assert_int_equal(kf_answer_make(told.reason, detail, p, &answer), 0);
+			assert_int_equal(kf_policy_answer_make(told.reason, 0, p, &general), 0);
+			assert_int_equal(kf_policy_answer_make(told.reason, detail, p, &answer), 0);
 			assert_in_range(answer.len, 200, KF_ANSWER_TEXT_MAX - 100);
 			assert_true(told_more == !!memcmp(&answer, &general, sizeof(answer)));
 			read_response(&answer, &response);
@@ -327,10 +329,10 @@ static void test_details(void **state)
 			check_places(&told, p, &answer);
 		}
 	for (unsigned int detail = 1; detail < KF_DETAIL_DATA_ON_SYN; detail++)
-		if (detail != KF_DETAIL_HTTP2_PREFACE && !kf_answer_detail(detail))
+		if (detail != KF_DETAIL_HTTP2_PREFACE && !kf_policy_answer_detail(detail))
 			fail_msg("%s has no words", kf_detail_name(detail));
 	for (size_t i = 0; i < COUNT(later); i++)
-		assert_non_null(kf_answer_detail(later[i]));
+		assert_non_null(kf_policy_answer_detail(later[i]));
 }
 
 /* What a client of HTTP/2 with prior knowledge understands, byte by byte (RFC 9113 section 4.1). */
@@ -343,9 +345,9 @@ static void test_http2(void **state)
 
 	for (unsigned int p = 0; p < KF_ANSWER_PROTOCOLS; p++) {
 		memset(&answer, 0xff, sizeof(answer));
-		assert_int_equal(
-			kf_answer_make(KF_REASON_MALFORMED, KF_DETAIL_HTTP2_PREFACE, p, &answer),
-			0);
+		assert_int_equal(kf_policy_answer_make(KF_REASON_MALFORMED, KF_DETAIL_HTTP2_PREFACE,
+						       p, &answer),
+				 0);
 		assert_int_equal(answer.len, sizeof(want) + 25);
 		assert_int_equal(answer.head_len, answer.len);
 		assert_int_equal(answer.id_off | answer.retry_off, 0);
@@ -363,7 +365,7 @@ static void test_key_field(void **state)
 	struct response response;
 
 	for (unsigned int p = 0; p < COUNT(fields); p++) {
-		assert_int_equal(kf_answer_make(KF_REASON_NO_KEY, 0, p, &answer), 0);
+		assert_int_equal(kf_policy_answer_make(KF_REASON_NO_KEY, 0, p, &answer), 0);
 		read_response(&answer, &response);
 		assert_non_null(strstr(response.body, fields[p]));
 	}
@@ -388,11 +390,11 @@ static void test_manual(void **state)
 	fclose(file);
 	assert_in_range(len, 1, sizeof(page) - 2);
 	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++) {
-		if (classes[reason] == KF_CLASS_PASS || !kf_events_reason_occurs(reason))
+		if (classes[reason] == KF_CLASS_PASS || !kf_traffic_events_reason_occurs(reason))
 			continue;
-		if (kf_answer_code(reason))
+		if (kf_policy_answer_code(reason))
 			snprintf(line, sizeof(line), "\n.It %s Ta %u Ta %s\n", names[reason],
-				 statuses[reason], kf_answer_code(reason));
+				 statuses[reason], kf_policy_answer_code(reason));
 		else
 			snprintf(line, sizeof(line), "%s", names[reason]);
 		if (!strstr(page, line))

@@ -473,7 +473,7 @@ static void test_metrics_label(void **state)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	kf_metrics_label(out, "a\"b\\c\nd");
+	kf_api_metrics_label(out, "a\"b\\c\nd");
 	fclose(out);
 	assert_string_equal(text, "a\\\"b\\\\c\\nd");
 	free(text);

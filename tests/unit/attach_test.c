@@ -351,11 +351,11 @@ static void check_stale(enum kf_attach_mode mode, bool tcx)
 	set_secret(0, &secret);
 	set_secret(1, &secret);
 	assert_done(kf_attach_add(attach, "kfa", mode, &why));
-	assert_int_equal(kf_recover_is_off(pin_dirs[0], &other, &why), 0);
-	assert_int_equal(kf_recover_is_off(pin_dirs[0], &secret, &why), -EBUSY);
-	assert_int_equal(kf_recover_pins(pin_dirs[0], &secret, &why), 0);
-	assert_int_equal(kf_recover_pins(pin_dirs[1], &other, &why), 0);
-	assert_int_equal(kf_recover_pins(pin_dirs[1], &secret, &why), -EBUSY);
+	assert_int_equal(kf_attach_recover_is_off(pin_dirs[0], &other, &why), 0);
+	assert_int_equal(kf_attach_recover_is_off(pin_dirs[0], &secret, &why), -EBUSY);
+	assert_int_equal(kf_attach_recover_pins(pin_dirs[0], &secret, &why), 0);
+	assert_int_equal(kf_attach_recover_pins(pin_dirs[1], &other, &why), 0);
+	assert_int_equal(kf_attach_recover_pins(pin_dirs[1], &secret, &why), -EBUSY);
 	assert_non_null(strstr(why.text, pin_dirs[0]));
 	kf_attach_close(attach);
 
@@ -372,7 +372,7 @@ static void check_stale(enum kf_attach_mode mode, bool tcx)
 	attach->tcx = attach->tcx && tcx;
 	assert_done(kf_attach_remove(attach, "kfa", &why));
 	assert_nothing_left("kfa");
-	assert_int_equal(kf_recover_is_off(pin_dirs[0], &secret, &why), 0);
+	assert_int_equal(kf_attach_recover_is_off(pin_dirs[0], &secret, &why), 0);
 	kf_attach_close(attach);
 }
 

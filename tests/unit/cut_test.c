@@ -84,7 +84,7 @@ static int setup(void **state)
 		return -1;
 	strcat(f.pins, "/keyfilter");
 	if (!kf_maps_open(&f.maps, f.pins, &settings, &why) &&
-	    !kf_cut_open(&f.cut, f.maps, told, NULL))
+	    !kf_traffic_cut_open(&f.cut, f.maps, told, NULL))
 		return 0;
 	print_error("%s\n", why.text);
 	return -1;
@@ -97,7 +97,7 @@ static int teardown(void **state)
 
 	if (!f.maps)
 		return 0;
-	kf_cut_close(f.cut);
+	kf_traffic_cut_close(f.cut);
 	kf_maps_close(f.maps);
 	kf_maps_unload(f.pins, &why);
 	snprintf(path, sizeof(path), "%s/bpf", f.dir);
@@ -137,7 +137,7 @@ static struct pair connect_pair(const char *to)
 	assert_int_equal(connect(pair.client, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	pair.server = accept(pair.listener, NULL, NULL);
 	assert_true(pair.server >= 0);
-	assert_int_equal(kf_sockdiag_each(ntohs(addr.sin6_port), take_one, &pair.found), 1);
+	assert_int_equal(kf_net_sockdiag_each(ntohs(addr.sin6_port), take_one, &pair.found), 1);
 	return pair;
 }
 
@@ -188,15 +188,15 @@ static void put_service(enum kf_mode mode)
 /* How many sockets a walk ends. */
 static uint64_t walk(unsigned int what)
 {
-	uint64_t before = kf_cut_count(f.cut);
+	uint64_t before = kf_traffic_cut_count(f.cut);
 	int more = 1;
 
-	assert_int_equal(kf_cut_begin(f.cut, what), 0);
+	assert_int_equal(kf_traffic_cut_begin(f.cut, what), 0);
 	for (int i = 0; more > 0 && i < STEPS; i++)
-		more = kf_cut_step(f.cut);
+		more = kf_traffic_cut_step(f.cut);
 	assert_int_equal(more, 0);
-	assert_false(kf_cut_is_unable(f.cut));
-	return kf_cut_count(f.cut) - before;
+	assert_false(kf_traffic_cut_is_unable(f.cut));
+	return kf_traffic_cut_count(f.cut) - before;
 }
 
 static void assert_ended(const struct pair *pair)
@@ -395,9 +395,9 @@ static void test_cut_reused(void **state)
 	put_flow(&pair, &flow);
 
 	/* found in one step, and not the same any more when it is to be ended in the next */
-	assert_int_equal(kf_cut_begin(f.cut, KF_CUT_KEYS), 0);
+	assert_int_equal(kf_traffic_cut_begin(f.cut, KF_CUT_KEYS), 0);
 	for (int more = 1, i = 0; more && i < STEPS; i++) {
-		more = kf_cut_step(f.cut);
+		more = kf_traffic_cut_step(f.cut);
 		flow.server_first++;
 		put_flow(&pair, &flow);
 	}
@@ -409,8 +409,8 @@ static void test_cut_reused(void **state)
 	shutdown(pair.server, SHUT_RDWR);
 	close(pair.server);
 	usleep(50000);
-	assert_int_equal(kf_sockdiag_find(&pair.found.key, &found), -ENOENT);
-	assert_int_equal(kf_sockdiag_destroy(&pair.found), -ENOENT);
+	assert_int_equal(kf_net_sockdiag_find(&pair.found.key, &found), -ENOENT);
+	assert_int_equal(kf_net_sockdiag_destroy(&pair.found), -ENOENT);
 	assert_int_equal(walk(KF_CUT_KEYS), 0);
 	assert_int_equal(listen(pair.listener, 8), 0); /* it listens still: else EINVAL */
 	delete_flow(&pair.found.key);

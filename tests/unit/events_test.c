@@ -43,7 +43,7 @@ static struct kf_events_entry refusal(void)
 
 static void assert_json(const struct kf_events_entry *entry, const char *want)
 {
-	json_t *json = kf_events_json(entry);
+	json_t *json = kf_traffic_events_json(entry);
 	char *text;
 
 	assert_non_null(json);
@@ -113,7 +113,7 @@ static void test_penalty(void **state)
 			    "\"source\":\"192.0.2.7/32\",\"monitor\":false,"
 			    "\"retry_after_s\":null,\"penalty_s\":60,\"count\":null," CONNECTION);
 	assert_int_equal(inet_pton(AF_INET6, "2001:db8:1:2:3:4:5:6", entry.event.client), 1);
-	json = kf_events_json(&entry);
+	json = kf_traffic_events_json(&entry);
 	assert_string_equal(json_string_value(json_object_get(json, "source")),
 			    "2001:db8:1:2::/64");
 	assert_string_equal(json_string_value(json_object_get(json, "client")),
@@ -121,7 +121,7 @@ static void test_penalty(void **state)
 	json_decref(json);
 }
 
-/* As kf_events_add_penalty_end() leaves it. */
+/* As kf_traffic_events_add_penalty_end() leaves it. */
 static void test_penalty_end(void **state)
 {
 	struct kf_events_entry entry = refusal();

@@ -82,7 +82,7 @@ struct world {
 		keys; /* 0 plain, 1 with an allow list, a rate and an end, 2 disabled, 3 rotated */
 };
 
-static void edit_list(struct kf_key_edit *edit, const char *first, const char *second)
+static void edit_list(struct kf_policy_key_edit *edit, const char *first, const char *second)
 {
 	static struct kf_cidr blocks[2];
 
@@ -101,23 +101,23 @@ static int put_source(struct fixture *f, const char *cidr, enum kf_source_action
 
 	assert_int_equal(kf_cidr_parse(cidr, &row.cidr), 0);
 	if (ttl)
-		row.expires = kf_reconcile_now().wall_ns + ttl;
-	return kf_source_put(f->reconcile, &row, NULL, &f->why);
+		row.expires = kf_clock_now().wall_ns + ttl;
+	return kf_policy_source_put(f->policy, &row, NULL, &f->why);
 }
 
 static void make_keys(struct world *w)
 {
-	struct kf_key_edit edit = { .set_rpm = true, .rpm = 60, .set_expires = true };
+	struct kf_policy_key_edit edit = { .set_rpm = true, .rpm = 60, .set_expires = true };
 	char text[KF_KEY_TEXT_SIZE];
 	struct fixture *f = w->f;
 	struct kf_key_times times;
 
 	create(f, &w->keys, 4);
 	edit_list(&edit, "10.0.0.0/8", "192.0.2.0/24");
-	edit.expires = kf_reconcile_now().wall_ns + 9 * HOUR;
-	OK(f, kf_key_edit(f->reconcile, w->keys.id[1], &edit, &f->why));
-	OK(f, kf_key_disable(f->reconcile, w->keys.id[2], &times, &f->why));
-	OK(f, kf_key_rotate(f->reconcile, w->keys.id[3], DAY, text, &f->why));
+	edit.expires = kf_clock_now().wall_ns + 9 * HOUR;
+	OK(f, kf_policy_key_edit(f->policy, w->keys.id[1], &edit, &f->why));
+	OK(f, kf_policy_key_disable(f->policy, w->keys.id[2], &times, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, w->keys.id[3], DAY, text, &f->why));
 }
 
 static void make_sources(struct fixture *f)
@@ -127,16 +127,16 @@ static void make_sources(struct fixture *f)
 	OK(f, put_source(f, "10.1.0.1", KF_SOURCE_DENY, 0));
 	OK(f, put_source(f, "10.1.0.2", KF_SOURCE_ALLOW, 0));
 	OK(f, put_source(f, "10.1.9.0/24", KF_SOURCE_DENY, 0));
-	f->reconcile->sources_at_once = 3; /* some changes are done in slices, some at once */
+	f->policy->sources_at_once = 3; /* some changes are done in slices, some at once */
 }
 
 static void make_services(struct fixture *f)
 {
 	struct kf_service_row service = { .name = "a", .any = true, .port = 80 };
 
-	OK(f, kf_service_add(f->reconcile, &service, &f->why));
+	OK(f, kf_policy_service_add(f->policy, &service, &f->why));
 	service = (struct kf_service_row){ .name = "b", .port = 81, .addr = { [15] = 1 } };
-	OK(f, kf_service_add(f->reconcile, &service, &f->why));
+	OK(f, kf_policy_service_add(f->policy, &service, &f->why));
 }
 
 /* ---- the operations ---------------------------------------------------------------------------
@@ -146,37 +146,37 @@ static int disable_key(struct world *w)
 {
 	struct kf_key_times times;
 
-	return kf_key_disable(w->f->reconcile, w->keys.id[1], &times, &w->f->why);
+	return kf_policy_key_disable(w->f->policy, w->keys.id[1], &times, &w->f->why);
 }
 
 static int enable_key(struct world *w)
 {
-	return kf_key_enable(w->f->reconcile, w->keys.id[2], &w->f->why);
+	return kf_policy_key_enable(w->f->policy, w->keys.id[2], &w->f->why);
 }
 
 static int delete_key(struct world *w)
 {
 	struct kf_key_times times;
 
-	return kf_key_delete(w->f->reconcile, w->keys.id[1], &times, &w->f->why);
+	return kf_policy_key_delete(w->f->policy, w->keys.id[1], &times, &w->f->why);
 }
 
-static int edit_key(struct world *w, const struct kf_key_edit *edit, int key)
+static int edit_key(struct world *w, const struct kf_policy_key_edit *edit, int key)
 {
-	return kf_key_edit(w->f->reconcile, w->keys.id[key], edit, &w->f->why);
+	return kf_policy_key_edit(w->f->policy, w->keys.id[key], edit, &w->f->why);
 }
 
 static int end_key(struct world *w)
 {
-	const struct kf_key_edit edit = { .set_expires = true,
-					  .expires = kf_reconcile_now().wall_ns + 1000 };
+	const struct kf_policy_key_edit edit = { .set_expires = true,
+						 .expires = kf_clock_now().wall_ns + 1000 };
 
 	return edit_key(w, &edit, 0);
 }
 
 static int narrow_key(struct world *w)
 {
-	struct kf_key_edit edit = { .set_rpm = true, .rpm = 6 };
+	struct kf_policy_key_edit edit = { .set_rpm = true, .rpm = 6 };
 
 	edit_list(&edit, "10.2.0.0/16", "198.51.100.0/24");
 	return edit_key(w, &edit, 1);
@@ -184,7 +184,7 @@ static int narrow_key(struct world *w)
 
 static int give_list(struct world *w)
 {
-	struct kf_key_edit edit = { .name = "listed" };
+	struct kf_policy_key_edit edit = { .name = "listed" };
 
 	edit_list(&edit, "203.0.113.3", NULL);
 	return edit_key(w, &edit, 3);
@@ -192,7 +192,7 @@ static int give_list(struct world *w)
 
 static int widen_key(struct world *w)
 {
-	const struct kf_key_edit edit = {
+	const struct kf_policy_key_edit edit = {
 		.set_allow = true, .set_rpm = true, .set_expires = true, .expires = KF_WALL_NEVER
 	};
 
@@ -203,7 +203,7 @@ static int rotate_key(struct world *w, int key, uint64_t grace)
 {
 	char text[KF_KEY_TEXT_SIZE];
 
-	return kf_key_rotate(w->f->reconcile, w->keys.id[key], grace, text, &w->f->why);
+	return kf_policy_key_rotate(w->f->policy, w->keys.id[key], grace, text, &w->f->why);
 }
 
 static int rotate_now(struct world *w)
@@ -229,12 +229,12 @@ static int ignore_made(void *context, const struct kf_key_row *row, const char *
 static int create_keys(struct world *w)
 {
 	struct kf_key_wish wish = { .name = "new", .expires = KF_WALL_NEVER, .rpm = 5 };
-	struct kf_key_edit list = { 0 };
+	struct kf_policy_key_edit list = { 0 };
 
 	edit_list(&list, "10.0.0.0/8", "2001:db8::/32");
 	wish.allow = list.allow;
 	wish.allow_count = list.allow_count;
-	return kf_key_create(w->f->reconcile, &wish, 2, ignore_made, NULL, &w->f->why);
+	return kf_policy_key_create(w->f->policy, &wish, 2, ignore_made, NULL, &w->f->why);
 }
 
 static int deny(struct world *w)
@@ -262,7 +262,7 @@ static int remove_source(struct world *w, const char *text)
 	struct kf_cidr cidr;
 
 	assert_int_equal(kf_cidr_parse(text, &cidr), 0);
-	return kf_source_remove(w->f->reconcile, &cidr, &w->f->why);
+	return kf_policy_source_remove(w->f->policy, &cidr, &w->f->why);
 }
 
 static int remove_denial(struct world *w)
@@ -279,19 +279,19 @@ static int add_service(struct world *w)
 {
 	struct kf_service_row row = { .name = "c", .any = true, .port = 82 };
 
-	return kf_service_add(w->f->reconcile, &row, &w->f->why);
+	return kf_policy_service_add(w->f->policy, &row, &w->f->why);
 }
 
 static int edit_service(struct world *w)
 {
 	struct kf_service_row row = { .name = "b", .any = true, .port = 83, .mode = 1 };
 
-	return kf_service_edit(w->f->reconcile, &row, &w->f->why);
+	return kf_policy_service_edit(w->f->policy, &row, &w->f->why);
 }
 
 static int remove_service(struct world *w)
 {
-	return kf_service_remove(w->f->reconcile, "b", &w->f->why);
+	return kf_policy_service_remove(w->f->policy, "b", &w->f->why);
 }
 
 /* What a closing operation has closed, failed or not, is closed from its answer on. */
@@ -345,7 +345,7 @@ static bool is_denied(struct world *w, const char *address)
 	assert_int_equal(kf_cidr_parse(address, &cidr), 0);
 	memcpy(prefix.addr, cidr.addr, sizeof(prefix.addr));
 	kf_maps_get(w->f->maps, KF_MAP_kf_prefixes, &prefix, &source);
-	return kf_policy_in_force(source.deny_until, kf_maps_now());
+	return kf_policy_compile_in_force(source.deny_until, kf_maps_now());
 }
 
 static void count_line(void *context, const char *text)
@@ -357,7 +357,7 @@ static int differences(struct fixture *f)
 {
 	int count = 0;
 
-	kf_mend_describe(f->reconcile, count_line, &count);
+	kf_policy_mend_describe(f->policy, count_line, &count);
 	return count;
 }
 
@@ -373,8 +373,8 @@ static void assert_closed(struct world *w, const struct operation *o, const char
 
 static void mend(struct fixture *f)
 {
-	f->reconcile->mend.next_ns = 0;
-	kf_mend_tick(f->reconcile);
+	f->policy->mend.next_ns = 0;
+	kf_policy_mend_tick(f->policy);
 }
 
 /* What is in the kernel is what is stored, and what is held beyond it. */
@@ -384,10 +384,10 @@ static void assert_agreed(struct fixture *f, const struct operation *o)
 	int err;
 
 	if (o->part == KF_MEND_KEYS)
-		err = kf_reconcile_keys(f->reconcile, &f->why);
+		err = kf_policy_reconcile_keys(f->policy, &f->why);
 	else
-		err = o->part == KF_MEND_SOURCES ? kf_reconcile_sources(f->reconcile)
-						 : kf_reconcile_services(f->reconcile);
+		err = o->part == KF_MEND_SOURCES ? kf_policy_reconcile_sources(f->policy)
+						 : kf_policy_reconcile_services(f->policy);
 	if (err)
 		fail_msg("%s: cannot compare: %s", o->name, f->why.text);
 	after = snapshot_of(f, o->part);
@@ -401,15 +401,15 @@ static void assert_agreed(struct fixture *f, const struct operation *o)
 /* An unrelated change and a clock that was set do not open what is held. */
 static void disturb(struct world *w)
 {
-	struct kf_key_edit edit = { .name = "renamed" };
+	struct kf_policy_key_edit edit = { .name = "renamed" };
 	struct fixture *f = w->f;
 
 	for (uint32_t key = 0; key < w->keys.count; key++)
-		kf_key_edit(f->reconcile, w->keys.id[key], &edit, &f->why);
+		kf_policy_key_edit(f->policy, w->keys.id[key], &edit, &f->why);
 	OK(f, put_source(f, "192.0.0.0/8", KF_SOURCE_ALLOW, 0));
-	f->reconcile->clock.wall_ns += 50000000;
-	f->reconcile->source_clock.wall_ns += 500000000;
-	OK(f, kf_reconcile_clock(f->reconcile));
+	f->policy->clock.wall_ns += 50000000;
+	f->policy->source_clock.wall_ns += 500000000;
+	OK(f, kf_policy_clock_correct(f->policy));
 }
 
 /* ---- the iteration ----------------------------------------------------------------------------
@@ -528,11 +528,11 @@ static void clear(struct fixture *f)
 
 	OK(f, kf_store_key_list(f->store, &all, keep_id, &made));
 	for (uint32_t i = 0; i < made.count; i++)
-		OK(f, kf_key_delete(f->reconcile, made.id[i], &times, &f->why));
+		OK(f, kf_policy_key_delete(f->policy, made.id[i], &times, &f->why));
 	while (kf_store_source_each(f->store, keep_source, &source))
-		OK(f, kf_source_remove(f->reconcile, &source.cidr, &f->why));
+		OK(f, kf_policy_source_remove(f->policy, &source.cidr, &f->why));
 	while (kf_store_service_each(f->store, keep_service, &service))
-		OK(f, kf_service_remove(f->reconcile, service.name, &f->why));
+		OK(f, kf_policy_service_remove(f->policy, service.name, &f->why));
 }
 
 /*

@@ -66,7 +66,7 @@ static void list_is_changed_block_by_block(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct kf_cidr add[4], removed[4], list[KF_KEY_ALLOW_MAX];
 		struct kf_key_state old = { .row.id = "k_1" };
-		struct kf_key_edit edit = { .add = add, .remove = removed };
+		struct kf_policy_key_edit edit = { .add = add, .remove = removed };
 		struct kf_why why = { 0 };
 		char text[256];
 		int err;
@@ -74,7 +74,7 @@ static void list_is_changed_block_by_block(void **state)
 		old.allow_count = read_list(cases[i].old, old.allow);
 		edit.add_count = read_list(cases[i].add, add);
 		edit.remove_count = read_list(cases[i].remove, removed);
-		err = kf_key_change_allow(&old, &edit, list, &why);
+		err = kf_policy_key_change_allow(&old, &edit, list, &why);
 		assert_int_equal(err, cases[i].list ? 0 : -EINVAL);
 		assert_int_equal(edit.set_allow, !err);
 		if (!cases[i].list) {
@@ -91,17 +91,17 @@ static void list_has_an_end(void **state)
 {
 	struct kf_cidr add[2], list[KF_KEY_ALLOW_MAX];
 	struct kf_key_state old = { .row.id = "k_1", .allow_count = KF_KEY_ALLOW_MAX - 1 };
-	struct kf_key_edit edit = { .add = add, .add_count = 2 };
+	struct kf_policy_key_edit edit = { .add = add, .add_count = 2 };
 	struct kf_why why = { 0 };
 
 	for (uint32_t i = 0; i < old.allow_count; i++)
 		old.allow[i] = (struct kf_cidr){ .addr = { (uint8_t)(i + 1) }, .prefix_len = 8 };
 	read_list("2001:db8::/32 2001:db9::/32", add);
-	assert_int_equal(kf_key_change_allow(&old, &edit, list, &why), -EINVAL);
+	assert_int_equal(kf_policy_key_change_allow(&old, &edit, list, &why), -EINVAL);
 	assert_non_null(strstr(why.text, "65 blocks, at most 64"));
 	assert_false(edit.set_allow);
 	edit.add_count = 1;
-	assert_int_equal(kf_key_change_allow(&old, &edit, list, &why), 0);
+	assert_int_equal(kf_policy_key_change_allow(&old, &edit, list, &why), 0);
 	assert_int_equal(edit.allow_count, KF_KEY_ALLOW_MAX);
 }
 

@@ -74,7 +74,7 @@ static struct told listen_to(struct kf_linkwatch *watch, struct told *told)
 {
 	struct told heard;
 
-	assert_int_equal(kf_linkwatch_dispatch(watch), 0);
+	assert_int_equal(kf_net_linkwatch_dispatch(watch), 0);
 	heard = *told;
 	*told = (struct told){ 0 };
 	return heard;
@@ -87,12 +87,12 @@ static void test_linkwatch_changes(void **state)
 	struct pollfd wait;
 
 	NEEDS_NAMESPACE();
-	assert_int_equal(kf_linkwatch_open(&watch, hear, &told), 0);
+	assert_int_equal(kf_net_linkwatch_open(&watch, hear, &told), 0);
 	heard = listen_to(watch, &told); /* lo was there before */
 	assert_int_equal(heard.up + heard.down, 0);
 
 	run("ip link add kfa type veth peer name kfb");
-	wait = (struct pollfd){ .fd = kf_linkwatch_fd(watch), .events = POLLIN };
+	wait = (struct pollfd){ .fd = kf_net_linkwatch_fd(watch), .events = POLLIN };
 	assert_int_equal(poll(&wait, 1, 1000), 1);
 	heard = listen_to(watch, &told);
 	assert_int_equal(heard.up, 2);
@@ -116,7 +116,7 @@ static void test_linkwatch_changes(void **state)
 	heard = listen_to(watch, &told);
 	assert_int_equal(heard.down, 2);
 	assert_int_equal(heard.up, 0);
-	kf_linkwatch_close(watch);
+	kf_net_linkwatch_close(watch);
 }
 
 static void test_linkwatch_lost_messages(void **state)
@@ -126,8 +126,8 @@ static void test_linkwatch_lost_messages(void **state)
 	int small = 1;
 
 	NEEDS_NAMESPACE();
-	assert_int_equal(kf_linkwatch_open(&watch, hear, &told), 0);
-	setsockopt(kf_linkwatch_fd(watch), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	assert_int_equal(kf_net_linkwatch_open(&watch, hear, &told), 0);
+	setsockopt(kf_net_linkwatch_fd(watch), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	run("ip link add gone type veth peer name gone2");
 	heard = listen_to(watch, &told);
 	assert_int_equal(heard.up, 2);
@@ -142,7 +142,7 @@ static void test_linkwatch_lost_messages(void **state)
 	heard = listen_to(watch, &told);
 	assert_int_equal(heard.up, 0);
 	assert_int_equal(heard.down, 60);
-	kf_linkwatch_close(watch);
+	kf_net_linkwatch_close(watch);
 }
 
 /* ---- connections -------------------------------------------------------------------------- */
@@ -190,7 +190,7 @@ static struct kf_connection look_at(const struct pair *pair)
 {
 	struct kf_connection found = { 0 };
 
-	assert_int_equal(kf_sockdiag_each(pair->port, take_one, &found), 1);
+	assert_int_equal(kf_net_sockdiag_each(pair->port, take_one, &found), 1);
 	return found;
 }
 
@@ -269,13 +269,13 @@ static void check_destroy(const char *to)
 	char byte;
 
 	stale.cookie++;
-	assert_int_equal(kf_sockdiag_destroy(&stale), -ENOENT);
-	assert_int_equal(kf_sockdiag_destroy(&found), 0);
+	assert_int_equal(kf_net_sockdiag_destroy(&stale), -ENOENT);
+	assert_int_equal(kf_net_sockdiag_destroy(&found), 0);
 	assert_int_equal(recv(pair.server, &byte, 1, 0), -1);
 	assert_int_equal(errno, ECONNABORTED);
 	assert_int_equal(recv(pair.client, &byte, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
-	assert_int_equal(kf_sockdiag_destroy(&found), -ENOENT);
+	assert_int_equal(kf_net_sockdiag_destroy(&found), -ENOENT);
 	close_pair(&pair);
 }
 
@@ -314,9 +314,9 @@ static void test_adopt(void **state)
 	services[0].port = services[1].port = pair.port;
 	memcpy(services[1].addr, found.key.server, 16);
 
-	assert_int_equal(
-		kf_adopt_run("lo", flows, services, 2, KF_EXISTING_ADOPT, secret, &result, &why),
-		0);
+	assert_int_equal(kf_attach_adopt_run("lo", flows, services, 2, KF_EXISTING_ADOPT, secret,
+					     &result, &why),
+			 0);
 	assert_int_equal(result.adopted, 1);
 	assert_int_equal(result.reset, 0);
 	assert_int_equal(bpf_map_lookup_elem(flows, &found.key, &flow), 0);
@@ -327,13 +327,13 @@ static void test_adopt(void **state)
 	assert_int_equal(flow.slot, KF_SLOT_NONE);
 	assert_int_equal(flow.service, 4); /* the one on the address */
 
-	assert_int_equal(
-		kf_adopt_run("lo", flows, services, 2, KF_EXISTING_ADOPT, secret, &result, &why),
-		0);
+	assert_int_equal(kf_attach_adopt_run("lo", flows, services, 2, KF_EXISTING_ADOPT, secret,
+					     &result, &why),
+			 0);
 	assert_int_equal(result.adopted, 0);
-	assert_int_equal(
-		kf_adopt_run("lo", flows, services, 2, KF_EXISTING_RESET, secret, &result, &why),
-		0);
+	assert_int_equal(kf_attach_adopt_run("lo", flows, services, 2, KF_EXISTING_RESET, secret,
+					     &result, &why),
+			 0);
 	assert_int_equal(result.reset, 0); /* it is known */
 	close_pair(&pair);
 	close(flows);
@@ -353,21 +353,21 @@ static void test_adopt_reset(void **state)
 	pair = connect_pair("::1");
 	service.port = pair.port;
 	/* not the interface that it passes */
-	assert_int_equal(
-		kf_adopt_run("eth9", flows, &service, 1, KF_EXISTING_RESET, secret, &result, &why),
-		0);
+	assert_int_equal(kf_attach_adopt_run("eth9", flows, &service, 1, KF_EXISTING_RESET, secret,
+					     &result, &why),
+			 0);
 	assert_int_equal(result.reset, 0);
 	/* not the service that it uses */
 	service.addr[0] = 0x20;
-	assert_int_equal(
-		kf_adopt_run("lo", flows, &service, 1, KF_EXISTING_RESET, secret, &result, &why),
-		0);
+	assert_int_equal(kf_attach_adopt_run("lo", flows, &service, 1, KF_EXISTING_RESET, secret,
+					     &result, &why),
+			 0);
 	assert_int_equal(result.reset, 0);
 
 	service.addr[0] = 0;
-	assert_int_equal(
-		kf_adopt_run("lo", flows, &service, 1, KF_EXISTING_RESET, secret, &result, &why),
-		0);
+	assert_int_equal(kf_attach_adopt_run("lo", flows, &service, 1, KF_EXISTING_RESET, secret,
+					     &result, &why),
+			 0);
 	assert_int_equal(result.reset, 1);
 	assert_int_equal(result.adopted, 0);
 	assert_int_equal(recv(pair.client, &byte, 1, 0), -1);
@@ -391,9 +391,9 @@ static void test_adopt_full(void **state)
 	assert_int_equal(bpf_map_update_elem(flows, &other, &flow, BPF_ANY), 0);
 	pair = connect_pair("::1");
 	service.port = pair.port;
-	assert_int_equal(
-		kf_adopt_run("lo", flows, &service, 1, KF_EXISTING_ADOPT, secret, &result, &why),
-		-E2BIG);
+	assert_int_equal(kf_attach_adopt_run("lo", flows, &service, 1, KF_EXISTING_ADOPT, secret,
+					     &result, &why),
+			 -E2BIG);
 	assert_non_null(strstr(why.text, "flows_max"));
 	assert_int_equal(result.adopted, 77); /* untouched */
 	close_pair(&pair);
@@ -404,10 +404,10 @@ static void test_adopt_names(void **state)
 {
 	enum kf_existing existing;
 
-	assert_int_equal(kf_adopt_existing_parse("reset", &existing), 0);
+	assert_int_equal(kf_attach_adopt_existing_parse("reset", &existing), 0);
 	assert_int_equal(existing, KF_EXISTING_RESET);
-	assert_string_equal(kf_adopt_existing_name(existing), "reset");
-	assert_int_equal(kf_adopt_existing_parse("keep", &existing), -EINVAL);
+	assert_string_equal(kf_attach_adopt_existing_name(existing), "reset");
+	assert_int_equal(kf_attach_adopt_existing_parse("keep", &existing), -EINVAL);
 }
 
 int main(void)

@@ -24,7 +24,7 @@
 #include "traffic/cut.h"
 #include "traffic/events.h"
 #include "traffic/penalty.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "policy/service.h"
 #include "why.h"
 
@@ -50,7 +50,7 @@ struct fixture {
 	struct kf_store *store;
 	struct kf_secret *secret;
 	struct kf_maps *maps;
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_events *events;
 	struct kf_penalty_watch *watch;
 	struct kf_why why;
@@ -69,14 +69,12 @@ static int start(struct fixture *f)
 	};
 	int err = kf_store_open(&f->store, f->dir, &f->why);
 
-	err = err ?: kf_secret_open(&f->secret, f->dir, true, &f->why);
+	err = err ?: kf_store_secret_open(&f->secret, f->dir, true, &f->why);
 	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
-	err = err
-		      ?: kf_reconcile_open(&f->reconcile, f->store, f->maps, f->secret, SECOND,
-					   &f->why);
-	err = err ?: kf_service_add(f->reconcile, &row, &f->why);
-	err = err ?: kf_events_open(&f->events, f->reconcile, &f->why);
-	return err ?: kf_penalty_watch_open(&f->watch, f->reconcile, f->events);
+	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, SECOND, &f->why);
+	err = err ?: kf_policy_service_add(f->policy, &row, &f->why);
+	err = err ?: kf_traffic_events_open(&f->events, f->policy, &f->why);
+	return err ?: kf_traffic_penalty_watch_open(&f->watch, f->policy, f->events);
 }
 
 static int setup(void **state)
@@ -108,11 +106,11 @@ static int teardown(void **state)
 	char path[128];
 
 	if (!geteuid()) {
-		kf_penalty_watch_close(f->watch);
-		kf_events_close(f->events);
-		kf_reconcile_close(f->reconcile);
+		kf_traffic_penalty_watch_close(f->watch);
+		kf_traffic_events_close(f->events);
+		kf_policy_close(f->policy);
 		kf_maps_close(f->maps);
-		kf_secret_close(f->secret);
+		kf_store_secret_close(f->secret);
 		kf_store_close(f->store);
 		kf_maps_unload(f->pins, &f->why);
 		snprintf(path, sizeof(path), "%s/bpf", f->dir);
@@ -161,7 +159,7 @@ static void put(struct fixture *f, uint32_t place, const char *address, struct k
 
 static uint64_t now_ns(void)
 {
-	return kf_reconcile_now().boot_ns;
+	return kf_clock_now().boot_ns;
 }
 
 static uint32_t now_clock(void)
@@ -193,9 +191,9 @@ static const char *listed(struct fixture *f, enum kf_penalty_kind kind)
 	struct kf_cidr block;
 
 	*text = '\0';
-	kf_penalty_walk_begin(&walk, f->maps, kind);
-	while (kf_penalty_walk_next(&walk, &penalty)) {
-		kf_penalty_block(&penalty, &block);
+	kf_traffic_penalty_walk_begin(&walk, f->maps, kind);
+	while (kf_traffic_penalty_walk_next(&walk, &penalty)) {
+		kf_traffic_penalty_block(&penalty, &block);
 		kf_cidr_format(&block, cidr);
 		strcat(strcat(text, *text ? " " : ""), cidr);
 	}
@@ -221,9 +219,9 @@ static void sources_are_listed_by_kind(void **state)
 	assert_string_equal(listed(f, KF_PENALTY_IN_FORCE),
 			    "203.0.113.7/32 2001:db8:1:2::/64 255.255.255.255/32");
 	assert_string_equal(listed(f, KF_PENALTY_FAILING), "203.0.113.8/32");
-	assert_int_equal(kf_penalty_count(f->maps), 3);
+	assert_int_equal(kf_traffic_penalty_count(f->maps), 3);
 	put(f, 0, "203.0.113.7", penalised(0));
-	assert_int_equal(kf_penalty_count(f->maps), 2);
+	assert_int_equal(kf_traffic_penalty_count(f->maps), 2);
 }
 
 static void forgive(struct fixture *f, const char *cidr, uint64_t sources, uint64_t of_them)
@@ -232,7 +230,7 @@ static void forgive(struct fixture *f, const char *cidr, uint64_t sources, uint6
 	struct kf_cidr block;
 
 	assert_int_equal(kf_cidr_parse(cidr, &block), 0);
-	forgiven = kf_penalty_forgive(f->watch, &block);
+	forgiven = kf_traffic_penalty_forgive(f->watch, &block);
 	if (forgiven.sources != sources || forgiven.penalised != of_them)
 		fail_msg("%s: %d forgiven, %d penalised", cidr, (int)forgiven.sources,
 			 (int)forgiven.penalised);
@@ -264,14 +262,14 @@ static void whom_a_block_means_is_forgiven(void **state)
 	forgive(f, "::/0", 2, 2);		    /* does not speak about IPv4 */
 	assert_string_equal(listed(f, KF_PENALTY_IN_FORCE), "198.51.100.1/32");
 	forgive(f, "0.0.0.0/0", 1, 1);
-	assert_int_equal(kf_penalty_count(f->maps), 0);
+	assert_int_equal(kf_traffic_penalty_count(f->maps), 0);
 }
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 static void assert_ended(struct fixture *f, uint64_t seq, const char *address)
 {
-	const struct kf_events_entry *entry = kf_events_get(f->events, seq);
+	const struct kf_events_entry *entry = kf_traffic_events_get(f->events, seq);
 	struct kf_cidr cidr;
 
 	assert_non_null(entry);
@@ -292,32 +290,32 @@ static void ends_are_told_once(void **state)
 	put(f, 2, "203.0.113.3", penalised(60));
 	put(f, 4, "2001:db8:1:2::", penalised(60));
 	put(f, 5, "203.0.113.4", failing(3, 0));
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 	put(f, 0, "203.0.113.1", penalised(0));	 /* it ran out */
 	put(f, 1, "203.0.113.9", penalised(60)); /* and its place was given away */
 	brief.until_ns = now_ns();		 /* came and went since the last look */
 	put(f, 6, "203.0.113.5", brief);
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 3);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 3);
 	assert_ended(f, 1, "203.0.113.1");
 	assert_ended(f, 2, "203.0.113.2");
 	assert_ended(f, 3, "203.0.113.5");
-	assert_true(llabs(kf_events_get(f->events, 1)->wall_ns - kf_reconcile_now().wall_ns) <
+	assert_true(llabs(kf_traffic_events_get(f->events, 1)->wall_ns - kf_clock_now().wall_ns) <
 		    (int64_t)SECOND);
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 	put(f, 2, "203.0.113.3", penalised(120)); /* a longer one instead: no end yet */
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 	put(f, 7, "2001:db8:1:3::", penalised(60)); /* not yet seen when it is forgiven */
 	forgive(f, "2001:db8:1::/48", 2, 2);
 	assert_ended(f, 4, "2001:db8:1:2::");
 	assert_ended(f, 5, "2001:db8:1:3::");
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 }
 
 static void restart_watch(struct fixture *f)
 {
-	kf_penalty_watch_close(f->watch);
+	kf_traffic_penalty_watch_close(f->watch);
 	f->watch = NULL;
-	assert_int_equal(kf_penalty_watch_open(&f->watch, f->reconcile, f->events), 0);
+	assert_int_equal(kf_traffic_penalty_watch_open(&f->watch, f->policy, f->events), 0);
 }
 
 static void those_of_a_former_daemon_are_told(void **state)
@@ -328,9 +326,9 @@ static void those_of_a_former_daemon_are_told(void **state)
 	put(f, 0, "203.0.113.1", penalised(60));
 	put(f, 1, "203.0.113.2", penalised(0)); /* over before this daemon began */
 	restart_watch(f);
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 	put(f, 0, "203.0.113.1", penalised(0));
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 1);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 1);
 	assert_ended(f, 1, "203.0.113.1");
 }
 
@@ -346,37 +344,37 @@ static void many_ends_are_summed_up(void **state)
 		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
 		put(f, i, address, penalised(60));
 	}
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 	for (uint32_t i = 0; i < 599; i++) {
 		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
 		put(f, i, address, penalised(0));
 	}
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 599);
-	assert_int_equal(kf_events_next_seq(f->events), 12);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 599);
+	assert_int_equal(kf_traffic_events_next_seq(f->events), 12);
 	assert_ended(f, 1, "10.0.0.0");
 	assert_ended(f, 10, "10.0.0.9");
-	entry = kf_events_get(f->events, 11);
+	entry = kf_traffic_events_get(f->events, 11);
 	assert_true(entry->penalty_ended);
 	assert_int_equal(entry->others, 589);
 	assert_string_equal(entry->service, "");
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
 	forgive(f, "10.0.0.0/8", 600, 1);
-	assert_int_equal(kf_events_next_seq(f->events), 13);
+	assert_int_equal(kf_traffic_events_next_seq(f->events), 13);
 	assert_ended(f, 12, "10.0.2.87");
 	kf_maps_config(f->maps)->event_rate = 0;
 	put(f, 0, "203.0.113.1", penalised(60));
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	put(f, 0, "203.0.113.1", penalised(0));
-	assert_int_equal(kf_penalty_watch_tick(f->watch), 1);
-	assert_int_equal(kf_events_next_seq(f->events), 13);
+	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 1);
+	assert_int_equal(kf_traffic_events_next_seq(f->events), 13);
 }
 
 /* ---- silent requests ------------------------------------------------------------------------- */
 
 static void assert_cut(struct fixture *f, unsigned int what)
 {
-	assert_int_equal(f->reconcile->revoked, what);
-	f->reconcile->revoked = 0;
+	assert_int_equal(f->policy->revoked, what);
+	f->policy->revoked = 0;
 }
 
 /* No event has told of them: there is none, or it was lost. */
@@ -386,23 +384,23 @@ static void new_penalties_cut(void **state)
 
 	NEEDS_ROOT();
 	kf_maps_config(f->maps)->event_rate = 0;
-	f->reconcile->revoked = 0;
+	f->policy->revoked = 0;
 	put(f, 1, "203.0.113.2", failing(3, 0));
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, 0);
 	put(f, 0, "203.0.113.1", penalised(60));
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, KF_CUT_SOURCES);
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, 0); /* once */
 	put(f, 0, "203.0.113.1", penalised(120));
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, KF_CUT_SOURCES); /* a new one of the same source, */
 	put(f, 0, "203.0.113.3", penalised(120));
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, KF_CUT_SOURCES); /* and of another one */
 	put(f, 0, "203.0.113.3", penalised(0));
-	kf_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, 0);
 	put(f, 0, "203.0.113.4", penalised(60));
 	forgive(f, "198.51.100.0/24", 0, 0);

@@ -25,35 +25,36 @@ static void deadline_at_its_edges(void **state)
 {
 	struct kf_clock clock = ticking;
 
-	assert_true(kf_policy_deadline(&clock, KF_WALL_NEVER) == KF_NEVER);
-	assert_int_equal(kf_policy_deadline(&clock, WALL + 1), BOOT + 1);
-	assert_int_equal(kf_policy_deadline(&clock, WALL), 1);
-	assert_int_equal(kf_policy_deadline(&clock, WALL - 1), 1);
-	assert_int_equal(kf_policy_deadline(&clock, 0), 1);
-	assert_int_equal(kf_policy_deadline(&clock, INT64_MIN), 1);
-	assert_true(kf_policy_deadline(&clock, KF_WALL_NEVER - 1) ==
+	assert_true(kf_policy_compile_deadline(&clock, KF_WALL_NEVER) == KF_NEVER);
+	assert_int_equal(kf_policy_compile_deadline(&clock, WALL + 1), BOOT + 1);
+	assert_int_equal(kf_policy_compile_deadline(&clock, WALL), 1);
+	assert_int_equal(kf_policy_compile_deadline(&clock, WALL - 1), 1);
+	assert_int_equal(kf_policy_compile_deadline(&clock, 0), 1);
+	assert_int_equal(kf_policy_compile_deadline(&clock, INT64_MIN), 1);
+	assert_true(kf_policy_compile_deadline(&clock, KF_WALL_NEVER - 1) ==
 		    BOOT + (uint64_t)(KF_WALL_NEVER - 1 - WALL));
 	clock.boot_ns = 0;
-	assert_int_equal(kf_policy_deadline(&clock, WALL + 1), 1);
+	assert_int_equal(kf_policy_compile_deadline(&clock, WALL + 1), 1);
 	clock.boot_ns = KF_NEVER - 5;
-	assert_true(kf_policy_deadline(&clock, WALL + 5) == KF_NEVER - 1); /* would be KF_NEVER */
-	assert_true(kf_policy_deadline(&clock, WALL + 50) == KF_NEVER - 1);
+	assert_true(kf_policy_compile_deadline(&clock, WALL + 5) ==
+		    KF_NEVER - 1); /* would be KF_NEVER */
+	assert_true(kf_policy_compile_deadline(&clock, WALL + 50) == KF_NEVER - 1);
 	clock.wall_ns = INT64_MIN;
 	clock.boot_ns = BOOT;
-	assert_true(kf_policy_deadline(&clock, KF_WALL_NEVER - 1) ==
+	assert_true(kf_policy_compile_deadline(&clock, KF_WALL_NEVER - 1) ==
 		    KF_NEVER - 1); /* the sum would not fit */
 }
 
 static void wall_is_the_way_back(void **state)
 {
-	assert_true(kf_policy_wall(&ticking, KF_NEVER) == KF_WALL_NEVER);
-	assert_int_equal(kf_policy_wall(&ticking, 0), 0);
-	assert_int_equal(kf_policy_wall(&ticking, BOOT), WALL);
-	assert_int_equal(kf_policy_wall(&ticking, 1), WALL - (int64_t)BOOT + 1);
+	assert_true(kf_policy_compile_wall(&ticking, KF_NEVER) == KF_WALL_NEVER);
+	assert_int_equal(kf_policy_compile_wall(&ticking, 0), 0);
+	assert_int_equal(kf_policy_compile_wall(&ticking, BOOT), WALL);
+	assert_int_equal(kf_policy_compile_wall(&ticking, 1), WALL - (int64_t)BOOT + 1);
 	for (int64_t away = 1; away < 1000000000000000000ll; away *= 7)
-		assert_int_equal(
-			kf_policy_wall(&ticking, kf_policy_deadline(&ticking, WALL + away)),
-			WALL + away);
+		assert_int_equal(kf_policy_compile_wall(&ticking, kf_policy_compile_deadline(
+									  &ticking, WALL + away)),
+				 WALL + away);
 }
 
 /* ---- services -------------------------------------------------------------------------------- */
@@ -65,9 +66,9 @@ static void services_are_indexed_by_port(void **state)
 	struct kf_service_row one = { .index = 0, .port = 80, .addr = { [15] = 1 } };
 	struct kf_service_row two = { .index = 9, .port = 80, .addr = { [15] = 2 }, .flags = 1 };
 
-	kf_policy_service(out, &any);
-	kf_policy_service(out, &one);
-	kf_policy_service(out, &two);
+	kf_policy_compile_service(out, &any);
+	kf_policy_compile_service(out, &one);
+	kf_policy_compile_service(out, &two);
 	assert_int_equal(out->ports[80].any, 4);
 	assert_int_equal(out->ports[80].listeners, 2);
 	assert_int_equal(out->ports[81].any | out->ports[81].listeners, 0);
@@ -94,7 +95,7 @@ static void service_limits_its_sources(void **state)
 	};
 	const struct kf_service *service = &out->services[2];
 
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_int_equal(service->penalty_failures, 5);
 	assert_int_equal(service->penalty_window, 60);
 	assert_int_equal(service->penalty_time, 30);
@@ -102,18 +103,18 @@ static void service_limits_its_sources(void **state)
 	assert_int_equal(service->syn_interval_ns, 0);
 	assert_int_equal(service->syn_burst_ns, 0);
 	row.syn_rate = 4;
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_int_equal(service->syn_interval_ns, 250000000);
 	assert_int_equal(service->syn_burst_ns, 3 * 250000000ull); /* as many as a second */
 	row.syn_burst = 1;
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_int_equal(service->syn_burst_ns, 0);
 	row.syn_rate = 1;
 	row.syn_burst = KF_SYN_RATE_TOP;
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_int_equal(service->syn_burst_ns, (KF_SYN_RATE_TOP - 1) * 1000000000ull);
 	row.syn_rate = KF_SYN_RATE_TOP;
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_int_equal(service->syn_interval_ns, 1000);
 	free(out);
 }
@@ -127,10 +128,10 @@ static void service_adds_methods(void **state)
 	static const char none[KF_METHODS_MAX][16];
 
 	strcpy(row.methods, "QUERY BASELINE-CONTROL");
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_memory_equal(service->methods, want, sizeof(want));
 	row.methods[0] = '\0';
-	kf_policy_service(out, &row);
+	kf_policy_compile_service(out, &row);
 	assert_memory_equal(service->methods, none, sizeof(none));
 	free(out);
 }
@@ -265,10 +266,10 @@ static void compile(const struct kf_source_row *rows, int count, struct table *t
 	static struct kf_policy_walk walk;
 
 	table->count = 0;
-	kf_policy_walk_begin(&walk, &ticking, NULL, append, table);
+	kf_policy_compile_walk_begin(&walk, &ticking, NULL, append, table);
 	for (int i = 0; i < count; i++)
-		assert_int_equal(kf_policy_walk_next(&walk, &rows[i]), 0);
-	assert_int_equal(kf_policy_walk_finish(&walk), 0);
+		assert_int_equal(kf_policy_compile_walk_next(&walk, &rows[i]), 0);
+	assert_int_equal(kf_policy_compile_walk_finish(&walk), 0);
 }
 
 static void effective_times_are_those_of_the_oracle(void **state)
@@ -301,16 +302,16 @@ static void compile_within(const struct kf_source_row *rows, int count,
 	static struct kf_policy_walk walk;
 
 	table->count = 0;
-	kf_policy_walk_begin(&walk, &ticking, within, append, table);
+	kf_policy_compile_walk_begin(&walk, &ticking, within, append, table);
 	walk.quiet = true;
 	for (int i = 0; i < count; i++)
 		if (kf_cidr_covers(&rows[i].cidr, within) && !kf_cidr_equal(&rows[i].cidr, within))
-			kf_policy_walk_next(&walk, &rows[i]);
+			kf_policy_compile_walk_next(&walk, &rows[i]);
 	walk.quiet = false;
 	for (int i = 0; i < count; i++)
 		if (kf_cidr_covers(within, &rows[i].cidr))
-			kf_policy_walk_next(&walk, &rows[i]);
-	kf_policy_walk_finish(&walk);
+			kf_policy_compile_walk_next(&walk, &rows[i]);
+	kf_policy_compile_walk_finish(&walk);
 }
 
 static void part_agrees_with_whole(void **state)
@@ -354,13 +355,13 @@ static void compile_in_slices(const struct kf_source_row *rows, int count,
 	table->count = 0;
 	do {
 		left = 3 + (int)roll(9);
-		kf_policy_walk_begin(&walk, &ticking, within, append, table);
-		kf_policy_walk_from(&walk, &from);
+		kf_policy_compile_walk_begin(&walk, &ticking, within, append, table);
+		kf_policy_compile_walk_from(&walk, &from);
 		walk.quiet = true;
 		for (int i = 0; i < count; i++)
 			if (kf_cidr_covers(&rows[i].cidr, &from) &&
 			    !kf_cidr_equal(&rows[i].cidr, &from))
-				kf_policy_walk_next(&walk, &rows[i]);
+				kf_policy_compile_walk_next(&walk, &rows[i]);
 		walk.quiet = false;
 		fed = -1;
 		for (int i = 0; left && i < count; i++) {
@@ -368,14 +369,14 @@ static void compile_in_slices(const struct kf_source_row *rows, int count,
 
 			if (by_tree(&rows[i], &begin) < 0 || !kf_cidr_covers(within, &rows[i].cidr))
 				continue;
-			kf_policy_walk_next(&walk, &rows[i]);
+			kf_policy_compile_walk_next(&walk, &rows[i]);
 			fed = i;
 			left--;
 		}
 		if (!left)
 			from = rows[fed].cidr;
 	} while (!left);
-	kf_policy_walk_finish(&walk);
+	kf_policy_compile_walk_finish(&walk);
 }
 
 static void slices_agree_with_whole(void **state)
@@ -409,14 +410,14 @@ static void slot_says_what_the_row_says(void **state)
 	struct kf_slot_row row = { .slot = 1, .tag = { 1, 2, 3 }, .expires = WALL + 9 };
 	struct kf_slot slot;
 
-	kf_policy_slot(&ticking, &row, &slot);
+	kf_policy_compile_slot(&ticking, &row, &slot);
 	assert_int_equal(slot.status, KF_KEY_ENABLED);
 	assert_int_equal(slot.flags, 0);
 	assert_int_equal(slot.expires_ns, BOOT + 9);
 	assert_memory_equal(slot.tag, row.tag, 16);
 	row.disabled = row.allowlist = true;
 	row.expires = KF_WALL_NEVER;
-	kf_policy_slot(&ticking, &row, &slot);
+	kf_policy_compile_slot(&ticking, &row, &slot);
 	assert_int_equal(slot.status, KF_KEY_DISABLED);
 	assert_int_equal(slot.flags, KF_KEY_HAS_ALLOWLIST);
 	assert_true(slot.expires_ns == KF_NEVER);
@@ -446,7 +447,7 @@ static void rate_is_kept_exactly(void **state)
 						 .rate_slot = 7 };
 		struct kf_slot slot;
 
-		kf_policy_slot(&ticking, &row, &slot);
+		kf_policy_compile_slot(&ticking, &row, &slot);
 		assert_true(slot.rate_interval_ns == cases[i].interval);
 		assert_true(slot.rate_burst_ns == cases[i].burst);
 		assert_int_equal(slot.rate_slot, 7);
@@ -474,7 +475,7 @@ static void who_keeps_to_the_rate_is_admitted(void **state)
 		uint64_t minute = BOOT;
 		struct kf_slot slot;
 
-		kf_policy_slot(&ticking, &row, &slot);
+		kf_policy_compile_slot(&ticking, &row, &slot);
 		for (int minutes = 0; minutes < 5; minutes++) {
 			uint64_t burst_at = minute + roll(2) * 30000000000ull;
 
@@ -507,7 +508,7 @@ static void ipv6_block_allows_no_ipv4(void **state)
 	srandom(3);
 	for (int round = 0; round < 20000; round++) {
 		struct kf_cidr block = random_block(), other = random_block(), address;
-		uint32_t count = kf_policy_allow(5, &block, prefixes);
+		uint32_t count = kf_policy_compile_allow(5, &block, prefixes);
 		bool expected;
 
 		address = host(other.addr);

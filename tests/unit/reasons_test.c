@@ -70,11 +70,11 @@ static void reasons_are_those_that_programs_give(void **state)
 	char *programs = read_repository("bpf/*.[ch]");
 
 	for (unsigned int i = 0; i < KF_REASON_COUNT; i++)
-		if (has_word(programs, reasons[i].symbol) != kf_events_reason_occurs(i))
+		if (has_word(programs, reasons[i].symbol) != kf_traffic_events_reason_occurs(i))
 			fail_msg("%s: %s", reasons[i].symbol,
-				 kf_events_reason_occurs(i) ? "no program gives it"
-							    : "a program gives it");
-	assert_false(kf_events_reason_occurs(KF_REASON_COUNT));
+				 kf_traffic_events_reason_occurs(i) ? "no program gives it"
+								    : "a program gives it");
+	assert_false(kf_traffic_events_reason_occurs(KF_REASON_COUNT));
 	free(programs);
 }
 
@@ -83,7 +83,7 @@ static void manual_has_those_that_occur(void **state)
 	char *manual = read_repository("scripts/man/keyfilterctl.1");
 
 	for (unsigned int i = 0; i < KF_REASON_COUNT; i++) {
-		bool told = reasons[i].class != KF_CLASS_PASS && kf_events_reason_occurs(i);
+		bool told = reasons[i].class != KF_CLASS_PASS && kf_traffic_events_reason_occurs(i);
 
 		if (reasons[i].class != KF_CLASS_PASS && has_word(manual, reasons[i].name) != told)
 			fail_msg("keyfilterctl.1 should%s name %s", told ? "" : " not",

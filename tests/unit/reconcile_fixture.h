@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "policy/key.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "why.h"
 
 /*
@@ -69,7 +69,7 @@ struct fixture {
 	struct kf_store *store;
 	struct kf_secret *secret;
 	struct kf_maps *maps;
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_why why;
 };
 
@@ -80,18 +80,18 @@ static int start(struct fixture *f)
 
 	err = kf_store_open(&f->store, f->dir, &f->why);
 	err = err ?: kf_store_credential_any(f->store, &any);
-	err = err ?: kf_secret_open(&f->secret, f->dir, !any, &f->why);
+	err = err ?: kf_store_secret_open(&f->secret, f->dir, !any, &f->why);
 	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
-	return err ?: kf_reconcile_open(&f->reconcile, f->store, f->maps, f->secret, DAY, &f->why);
+	return err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, DAY, &f->why);
 }
 
 static void stop(struct fixture *f)
 {
-	kf_reconcile_close(f->reconcile);
+	kf_policy_close(f->policy);
 	kf_maps_close(f->maps);
-	kf_secret_close(f->secret);
+	kf_store_secret_close(f->secret);
 	kf_store_close(f->store);
-	f->reconcile = NULL;
+	f->policy = NULL;
 	f->maps = NULL;
 	f->secret = NULL;
 	f->store = NULL;
@@ -338,7 +338,7 @@ static void create(struct fixture *f, struct made *made, uint32_t quantity)
 {
 	const struct kf_key_wish wish = { .name = "key", .expires = KF_WALL_NEVER };
 
-	OK(f, kf_key_create(f->reconcile, &wish, quantity, keep_made, made, &f->why));
+	OK(f, kf_policy_key_create(f->policy, &wish, quantity, keep_made, made, &f->why));
 }
 
 /* The way of the programs: text to tag to slot. NULL: the key is unknown. */
@@ -348,7 +348,7 @@ static const struct kf_slot *find_slot(struct fixture *f, const char *text)
 	uint8_t tag[16];
 	uint32_t index;
 
-	kf_key_tag(f->secret, text, tag);
+	kf_policy_key_tag(f->secret, text, tag);
 	if (kf_maps_get(f->maps, KF_MAP_kf_tags, tag, &index))
 		return NULL;
 	slot = kf_maps_slot(f->maps, index);

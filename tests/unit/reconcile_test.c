@@ -33,7 +33,7 @@
 #include "policy/key.h"
 #include "policy/key_slot.h"
 #include "maps/diff.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "policy/service.h"
 #include "policy/source.h"
 #include "why.h"
@@ -60,7 +60,7 @@ static void assert_answers_are_right(struct fixture *f)
 			unsigned int detail = row < KF_REASON_MAX ? 0 : row - KF_REASON_MAX;
 			unsigned int reason = row < KF_REASON_MAX ? row : KF_REASON_MALFORMED;
 			struct kf_answer want = { 0 }, have = answer_in_map(f, reason, detail, p);
-			int err = kf_answer_make(reason, detail, p, &want);
+			int err = kf_policy_answer_make(reason, detail, p, &want);
 
 			assert_true(err == 0 || err == -ENOENT);
 			assert_memory_equal(&have, &want, sizeof(have));
@@ -144,22 +144,22 @@ static void penalty_ends_are_events(void **state)
 	json_t *json;
 
 	NEEDS_ROOT();
-	OK(f, kf_events_open(&events, f->reconcile, &f->why));
+	OK(f, kf_traffic_events_open(&events, f->policy, &f->why));
 	for (unsigned int i = 1; i <= KF_EVENTS_KEPT + 2; i++) {
-		assert_int_equal(kf_events_next_seq(events), i);
-		kf_events_add_penalty_end(events, addr, 9, 1795428000000001000);
+		assert_int_equal(kf_traffic_events_next_seq(events), i);
+		kf_traffic_events_add_penalty_end(events, addr, 9, 1795428000000001000);
 	}
-	assert_null(kf_events_get(events, 2));
-	entry = kf_events_get(events, KF_EVENTS_KEPT + 2);
+	assert_null(kf_traffic_events_get(events, 2));
+	entry = kf_traffic_events_get(events, KF_EVENTS_KEPT + 2);
 	assert_non_null(entry);
-	json = kf_events_json(entry);
+	json = kf_traffic_events_json(entry);
 	assert_string_equal(json_string_value(json_object_get(json, "event")), "penalty_ended");
 	assert_string_equal(json_string_value(json_object_get(json, "source")),
 			    "2001:db8:1:2::/64");
 	assert_string_equal(json_string_value(json_object_get(json, "time")),
 			    "2026-11-23T10:00:00.000001Z");
 	json_decref(json);
-	kf_events_close(events);
+	kf_traffic_events_close(events);
 }
 
 /* ---- pins ------------------------------------------------------------------------------------ */
@@ -299,19 +299,19 @@ static void key_lives_and_dies(void **state)
 	NEEDS_ROOT();
 	create(f, &made, 3);
 	assert_int_equal(find_slot(f, made.text[1])->status, KF_KEY_ENABLED);
-	OK(f, kf_key_disable(f->reconcile, made.id[1], &times, &f->why));
+	OK(f, kf_policy_key_disable(f->policy, made.id[1], &times, &f->why));
 	assert_true(times.kernel_ns && times.durable_ns > times.kernel_ns);
 	assert_int_equal(find_slot(f, made.text[1])->status, KF_KEY_DISABLED);
 	restart(f);
 	assert_int_equal(find_slot(f, made.text[1])->status, KF_KEY_DISABLED);
 	assert_int_equal(find_slot(f, made.text[0])->status, KF_KEY_ENABLED);
-	OK(f, kf_key_enable(f->reconcile, made.id[1], &f->why));
+	OK(f, kf_policy_key_enable(f->policy, made.id[1], &f->why));
 	assert_int_equal(find_slot(f, made.text[1])->status, KF_KEY_ENABLED);
-	OK(f, kf_key_delete(f->reconcile, made.id[1], &times, &f->why));
+	OK(f, kf_policy_key_delete(f->policy, made.id[1], &times, &f->why));
 	assert_null(find_slot(f, made.text[1]));
-	assert_int_equal(kf_key_get(f->reconcile, made.id[1], &key), -ENOENT);
-	assert_int_equal(kf_key_delete(f->reconcile, made.id[1], &times, &f->why), -ENOENT);
-	assert_int_equal(kf_key_get(f->reconcile, made.id[2], &key), 0);
+	assert_int_equal(kf_policy_key_get(f->policy, made.id[1], &key), -ENOENT);
+	assert_int_equal(kf_policy_key_delete(f->policy, made.id[1], &times, &f->why), -ENOENT);
+	assert_int_equal(kf_policy_key_get(f->policy, made.id[2], &key), 0);
 	assert_string_equal(key.row.name, "key-3");
 	assert_maps_are_right(f);
 }
@@ -325,12 +325,14 @@ static void slots_run_out_and_come_back(void **state)
 
 	NEEDS_ROOT();
 	create(f, &made, KEYS);
-	assert_int_equal(kf_key_create(f->reconcile, &wish, 1, keep_made, &more, &f->why), -ENOSPC);
+	assert_int_equal(kf_policy_key_create(f->policy, &wish, 1, keep_made, &more, &f->why),
+			 -ENOSPC);
 	assert_non_null(strstr(f->why.text, "keys_max"));
 	for (int i = 0; i < 10; i++)
-		OK(f, kf_key_delete(f->reconcile, made.id[i], &times, &f->why));
+		OK(f, kf_policy_key_delete(f->policy, made.id[i], &times, &f->why));
 	create(f, &more, 10);
-	assert_int_equal(kf_key_create(f->reconcile, &wish, 1, keep_made, &more, &f->why), -ENOSPC);
+	assert_int_equal(kf_policy_key_create(f->policy, &wish, 1, keep_made, &more, &f->why),
+			 -ENOSPC);
 	for (int i = 0; i < 10; i++)
 		assert_non_null(find_slot(f, more.text[i]));
 	assert_maps_are_right(f);
@@ -348,22 +350,22 @@ static void rotated_secret_has_its_grace(void **state)
 	create(f, &made, 1);
 	slot = (struct kf_slot *)find_slot(f, made.text[0]);
 	slot->requests_admitted = 5; /* as the programs count */
-	OK(f, kf_key_rotate(f->reconcile, made.id[0], 50000000, first, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[0], 50000000, first, &f->why));
 	assert_true(find_slot(f, made.text[0])->expires_ns < KF_NEVER);
 	assert_true(find_slot(f, first)->expires_ns == KF_NEVER);
-	kf_key_get(f->reconcile, made.id[0], &key);
-	assert_true(key.grace_until > kf_reconcile_now().wall_ns);
+	kf_policy_key_get(f->policy, made.id[0], &key);
+	assert_true(key.grace_until > kf_clock_now().wall_ns);
 	assert_int_equal(key.requests_admitted, 5);
 	assert_memory_equal(key.row.mask.tail, first + KF_KEY_LEN - 4, 4);
-	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_policy_expire(f->policy));
 	assert_non_null(find_slot(f, made.text[0])); /* not yet */
 	usleep(60000);
-	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_policy_expire(f->policy));
 	assert_null(find_slot(f, made.text[0]));
-	kf_key_get(f->reconcile, made.id[0], &key);
+	kf_policy_key_get(f->policy, made.id[0], &key);
 	assert_int_equal(key.grace_until, 0);
 	assert_int_equal(key.requests_admitted, 5); /* not lost with the slot */
-	OK(f, kf_key_rotate(f->reconcile, made.id[0], 0, second, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[0], 0, second, &f->why));
 	assert_null(find_slot(f, first));
 	assert_non_null(find_slot(f, second));
 	assert_maps_are_right(f);
@@ -380,12 +382,12 @@ static void graces_run_out_of_places(void **state)
 	NEEDS_ROOT();
 	create(f, &made, 1);
 	for (int i = 1; i < KF_KEY_CREDENTIALS_MAX; i++)
-		OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
-	err = kf_key_rotate(f->reconcile, made.id[0], DAY, last, &f->why);
+		OK(f, kf_policy_key_rotate(f->policy, made.id[0], DAY, text, &f->why));
+	err = kf_policy_key_rotate(f->policy, made.id[0], DAY, last, &f->why);
 	assert_int_equal(err, -ENOSPC);
 	assert_non_null(strstr(f->why.text, "`grace` 0"));
 	assert_non_null(find_slot(f, text));
-	OK(f, kf_key_rotate(f->reconcile, made.id[0], 0, last, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[0], 0, last, &f->why));
 	assert_null(find_slot(f, made.text[0]));
 	assert_null(find_slot(f, text));
 	assert_non_null(find_slot(f, last));
@@ -396,7 +398,9 @@ static void graces_run_out_of_places(void **state)
 static int list_blocks(struct fixture *f, const char *id, uint32_t count, uint8_t first_len)
 {
 	struct kf_cidr blocks[KF_KEY_ALLOW_MAX];
-	struct kf_key_edit edit = { .set_allow = true, .allow = blocks, .allow_count = count };
+	struct kf_policy_key_edit edit = { .set_allow = true,
+					   .allow = blocks,
+					   .allow_count = count };
 	char text[32];
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -404,7 +408,7 @@ static int list_blocks(struct fixture *f, const char *id, uint32_t count, uint8_
 		OK(f, kf_cidr_parse(text, &blocks[i]));
 	}
 	blocks[0].prefix_len = KF_CIDR_V4 + first_len;
-	return kf_key_edit(f->reconcile, id, &edit, &f->why);
+	return kf_policy_key_edit(f->policy, id, &edit, &f->why);
 }
 
 /* A revocation never waits for room: what goes makes it. */
@@ -423,8 +427,8 @@ static void full_table_still_narrows(void **state)
 	OK(f, list_blocks(f, made.id[0], KEYS / 2, 24)); /* one inside one that goes */
 	assert_maps_are_right(f);
 	OK(f, list_blocks(f, made.id[0], KEYS / 2, 16)); /* and back */
-	assert_int_equal(kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why), -ENOSPC);
-	OK(f, kf_key_rotate(f->reconcile, made.id[0], 0, text, &f->why));
+	assert_int_equal(kf_policy_key_rotate(f->policy, made.id[0], DAY, text, &f->why), -ENOSPC);
+	OK(f, kf_policy_key_rotate(f->policy, made.id[0], 0, text, &f->why));
 	assert_null(find_slot(f, made.text[0]));
 	assert_int_equal(find_slot(f, text)->status, KF_KEY_ENABLED);
 	assert_maps_are_right(f);
@@ -446,18 +450,18 @@ static void full_slots_still_rotate(void **state)
 	slot = find_slot(f, made.text[3]);
 	((struct kf_slot *)slot)->requests_admitted = 5;
 	((struct kf_slot *)slot)->rate_tat_ns = 7;
-	assert_int_equal(kf_key_rotate(f->reconcile, made.id[3], DAY, text, &f->why), -ENOSPC);
+	assert_int_equal(kf_policy_key_rotate(f->policy, made.id[3], DAY, text, &f->why), -ENOSPC);
 	assert_non_null(strstr(f->why.text, "`grace` 0"));
-	OK(f, kf_key_rotate(f->reconcile, made.id[3], 0, text, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[3], 0, text, &f->why));
 	assert_null(find_slot(f, made.text[3]));
 	assert_ptr_equal(find_slot(f, text), slot);
 	assert_int_equal(slot->status, KF_KEY_ENABLED);
 	assert_int_equal(slot->requests_admitted, 0);
 	assert_int_equal(slot->rate_tat_ns, 7); /* no new burst */
-	OK(f, kf_key_get(f->reconcile, made.id[3], &key));
+	OK(f, kf_policy_key_get(f->policy, made.id[3], &key));
 	assert_int_equal(key.requests_admitted, 5);
 	assert_maps_are_right(f);
-	OK(f, kf_key_rotate(f->reconcile, made.id[3], 0, last, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[3], 0, last, &f->why));
 	assert_null(find_slot(f, text));
 	assert_non_null(find_slot(f, last));
 	assert_maps_are_right(f);
@@ -468,14 +472,14 @@ static void full_slots_still_rotate(void **state)
 /* As if the clock, which is right now, had been set forward by @by a moment ago. */
 static void step_forward(struct fixture *f, int64_t by)
 {
-	struct kf_reconcile *reconcile = f->reconcile;
+	struct kf_policy *policy = f->policy;
 
-	reconcile->walltime.ahead -= by;
-	reconcile->walltime.latest -= by;
-	reconcile->walltime.seen -= by;
-	reconcile->clock.wall_ns -= by;
-	reconcile->source_clock.wall_ns -= by;
-	OK(f, kf_reconcile_clock(reconcile));
+	policy->walltime.ahead -= by;
+	policy->walltime.latest -= by;
+	policy->walltime.seen -= by;
+	policy->clock.wall_ns -= by;
+	policy->source_clock.wall_ns -= by;
+	OK(f, kf_policy_clock_correct(policy));
 }
 
 /* A step of some seconds deleted timed denials and secrets in their grace, for good. */
@@ -489,17 +493,17 @@ static void step_forward_deletes_nothing(void **state)
 
 	NEEDS_ROOT();
 	create(f, &made, 1);
-	OK(f, kf_key_rotate(f->reconcile, made.id[0], SECOND, text, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[0], SECOND, text, &f->why));
 	OK(f, kf_cidr_parse("192.0.2.1", &row.cidr));
-	row.expires = kf_reconcile_now().wall_ns + 1000000000;
-	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	row.expires = kf_clock_now().wall_ns + 1000000000;
+	OK(f, kf_policy_source_put(f->policy, &row, NULL, &f->why));
 	row.expires -= 1000000000; /* as it would be, had the clock been set forward by that */
 	OK(f, kf_store_source_put(f->store, &row, NULL));
 	step_forward(f, 2600000000);
-	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_policy_expire(f->policy));
 	OK(f, kf_store_source_get(f->store, &row.cidr, KF_SOURCE_DENY, &found));
 	OK(f, kf_maps_get(f->maps, KF_MAP_kf_hosts, row.cidr.addr, &source));
-	assert_true(kf_policy_in_force(source.deny_until, kf_maps_now()));
+	assert_true(kf_policy_compile_in_force(source.deny_until, kf_maps_now()));
 	assert_non_null(find_slot(f, made.text[0]));
 }
 
@@ -512,11 +516,11 @@ static struct kf_slot *slot_of(struct fixture *f, const char *text)
 
 static void set_rate(struct fixture *f, const char *id, uint32_t rpm, uint32_t rpm_burst)
 {
-	const struct kf_key_edit edit = {
+	const struct kf_policy_key_edit edit = {
 		.set_rpm = true, .rpm = rpm, .set_burst = true, .rpm_burst = rpm_burst
 	};
 
-	OK(f, kf_key_edit(f->reconcile, id, &edit, &f->why));
+	OK(f, kf_policy_key_edit(f->policy, id, &edit, &f->why));
 }
 
 static void assert_rate(struct fixture *f, const char *text, uint64_t interval, uint64_t burst)
@@ -530,43 +534,44 @@ static void assert_rate(struct fixture *f, const char *text, uint64_t interval, 
 /* How far ahead of now the key is, as if so far for the programs. */
 static void use_up(struct kf_slot *slot, uint64_t ahead)
 {
-	slot->rate_tat_ns = kf_reconcile_now().boot_ns + ahead;
+	slot->rate_tat_ns = kf_clock_now().boot_ns + ahead;
 }
 
 static bool is_ahead(const struct kf_slot *slot, uint64_t by)
 {
-	uint64_t now = kf_reconcile_now().boot_ns;
+	uint64_t now = kf_clock_now().boot_ns;
 
 	return slot->rate_tat_ns <= now + by && slot->rate_tat_ns > now + by - 5 * SECOND;
 }
 
 static void rate_is_edited(void **state)
 {
-	struct kf_key_edit edit = { .set_burst = true, .rpm_burst = 5 };
+	struct kf_policy_key_edit edit = { .set_burst = true, .rpm_burst = 5 };
 	struct kf_key_wish wish = { .name = "k", .expires = KF_WALL_NEVER, .rpm = 60 };
 	struct fixture *f = *state;
 	struct made made = { 0 };
 	struct kf_key key;
 
 	NEEDS_ROOT();
-	OK(f, kf_key_create(f->reconcile, &wish, 1, keep_made, &made, &f->why));
+	OK(f, kf_policy_key_create(f->policy, &wish, 1, keep_made, &made, &f->why));
 	assert_rate(f, made.text[0], SECOND, 59 * SECOND);
 	set_rate(f, made.id[0], 600, 0);
 	assert_rate(f, made.text[0], SECOND / 10, 599 * SECOND / 10);
-	OK(f, kf_key_edit(f->reconcile, made.id[0], &edit, &f->why)); /* rpm stays */
+	OK(f, kf_policy_key_edit(f->policy, made.id[0], &edit, &f->why)); /* rpm stays */
 	assert_rate(f, made.text[0], SECOND / 10, 4 * SECOND / 10);
 	restart(f);
 	assert_rate(f, made.text[0], SECOND / 10, 4 * SECOND / 10);
-	edit = (struct kf_key_edit){ .set_rpm = true, .rpm = 6 };
-	OK(f, kf_key_edit(f->reconcile, made.id[0], &edit, &f->why)); /* the burst stays */
+	edit = (struct kf_policy_key_edit){ .set_rpm = true, .rpm = 6 };
+	OK(f, kf_policy_key_edit(f->policy, made.id[0], &edit, &f->why)); /* the burst stays */
 	assert_rate(f, made.text[0], 10 * SECOND, 40 * SECOND);
 	edit.rpm = 0;
-	OK(f, kf_key_edit(f->reconcile, made.id[0], &edit, &f->why)); /* and goes with the rate */
+	OK(f,
+	   kf_policy_key_edit(f->policy, made.id[0], &edit, &f->why)); /* and goes with the rate */
 	assert_rate(f, made.text[0], 0, 0);
-	OK(f, kf_key_get(f->reconcile, made.id[0], &key));
+	OK(f, kf_policy_key_get(f->policy, made.id[0], &key));
 	assert_int_equal(key.row.rpm_burst, 0);
-	edit = (struct kf_key_edit){ .set_burst = true, .rpm_burst = 5 };
-	assert_int_equal(kf_key_edit(f->reconcile, made.id[0], &edit, &f->why), -EINVAL);
+	edit = (struct kf_policy_key_edit){ .set_burst = true, .rpm_burst = 5 };
+	assert_int_equal(kf_policy_key_edit(f->policy, made.id[0], &edit, &f->why), -EINVAL);
 	assert_non_null(strstr(f->why.text, "; give the rate"));
 	assert_rate(f, made.text[0], 0, 0);
 	assert_maps_are_right(f);
@@ -651,13 +656,13 @@ static void secrets_share_a_rate(void **state)
 	set_rate(f, made.id[1], 60, 0);
 	old = slot_of(f, made.text[1]);
 	use_up(old, 40 * SECOND);
-	OK(f, kf_key_rotate(f->reconcile, made.id[1], DAY, first, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[1], DAY, first, &f->why));
 	slot = slot_of(f, first);
 	assert_true(is_ahead(slot, 40 * SECOND));
 	assert_ptr_equal(kf_maps_slot(f->maps, old->rate_slot), slot);
 	assert_ptr_equal(kf_maps_slot(f->maps, slot->rate_slot), slot);
 	use_up(slot, 50 * SECOND); /* and a third one, while the first has its grace */
-	OK(f, kf_key_rotate(f->reconcile, made.id[1], DAY, second, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[1], DAY, second, &f->why));
 	assert_true(is_ahead(slot_of(f, second), 50 * SECOND));
 	assert_ptr_equal(kf_maps_slot(f->maps, old->rate_slot), slot_of(f, second));
 	assert_ptr_equal(kf_maps_slot(f->maps, slot->rate_slot), slot_of(f, second));
@@ -669,9 +674,9 @@ static void secrets_share_a_rate(void **state)
 	assert_true(is_ahead(slot_of(f, second), 20 * SECOND));
 	set_rate(f, made.id[1], 60, 10);
 	assert_true(is_ahead(slot_of(f, second), 10 * SECOND));
-	OK(f, kf_key_rotate(f->reconcile, made.id[1], 0, third, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[1], 0, third, &f->why));
 	assert_true(is_ahead(slot_of(f, third), 10 * SECOND)); /* a new secret is no new burst */
-	OK(f, kf_key_delete(f->reconcile, made.id[1], &times, &f->why));
+	OK(f, kf_policy_key_delete(f->policy, made.id[1], &times, &f->why));
 	assert_maps_are_right(f);
 }
 
@@ -688,7 +693,7 @@ static void start_shares_a_rate(void **state)
 
 		create(f, &made, 1);
 		set_rate(f, made.id[0], 60, 0);
-		OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+		OK(f, kf_policy_key_rotate(f->policy, made.id[0], DAY, text, &f->why));
 		old = slot_of(f, made.text[0]);
 		old->rate_slot = (uint32_t)(old - kf_maps_slot(f->maps, 0));
 		use_up(old, 40 * SECOND);
@@ -716,7 +721,7 @@ static void start_scales_what_is_shared(void **state)
 
 		create(f, &made, 1);
 		set_rate(f, made.id[0], 60, 0);
-		OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+		OK(f, kf_policy_key_rotate(f->policy, made.id[0], DAY, text, &f->why));
 		use_up(slot_of(f, text), 60 * SECOND);
 		OK(f, kf_store_key_get(f->store, made.id[0], &row));
 		row.rpm = 600;
@@ -741,7 +746,7 @@ static void home_is_scaled_by_itself(void **state)
 	NEEDS_ROOT();
 	create(f, &made, 1);
 	set_rate(f, made.id[0], 60, 0);
-	OK(f, kf_key_rotate(f->reconcile, made.id[0], DAY, text, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[0], DAY, text, &f->why));
 	old = slot_of(f, made.text[0]);
 	home = slot_of(f, text);
 	use_up(home, 60 * SECOND);
@@ -763,7 +768,7 @@ static void next_owner_begins_afresh(void **state)
 	for (int i = 0; i < KEYS; i++) {
 		set_rate(f, made.id[i], 60, 0);
 		use_up(slot_of(f, made.text[i]), 40 * SECOND);
-		OK(f, kf_key_delete(f->reconcile, made.id[i], &times, &f->why));
+		OK(f, kf_policy_key_delete(f->policy, made.id[i], &times, &f->why));
 	}
 	create(f, &next, 5);
 	for (int i = 0; i < 5; i++) {
@@ -780,14 +785,14 @@ static void expiry_follows_the_clock(void **state)
 	uint64_t before, after;
 
 	NEEDS_ROOT();
-	wish.expires = kf_reconcile_now().wall_ns + 3600000000000ll;
-	OK(f, kf_key_create(f->reconcile, &wish, 1, keep_made, &made, &f->why));
+	wish.expires = kf_clock_now().wall_ns + 3600000000000ll;
+	OK(f, kf_policy_key_create(f->policy, &wish, 1, keep_made, &made, &f->why));
 	before = find_slot(f, made.text[0])->expires_ns;
-	assert_true(before <= kf_reconcile_now().boot_ns + 3600000000000ull);
+	assert_true(before <= kf_clock_now().boot_ns + 3600000000000ull);
 	/* as if the wall clock had been set back by a minute since */
-	f->reconcile->clock.wall_ns += 60000000000ll;
+	f->policy->clock.wall_ns += 60000000000ll;
 	((struct kf_slot *)find_slot(f, made.text[0]))->expires_ns -= 60000000000ull;
-	OK(f, kf_reconcile_clock(f->reconcile));
+	OK(f, kf_policy_clock_correct(f->policy));
 	after = find_slot(f, made.text[0])->expires_ns;
 	assert_true(after > before - 1000000 && after < before + 1000000);
 }
@@ -835,7 +840,9 @@ static int ignore_made(void *context, const struct kf_key_row *row, const char *
 static void change_key(struct fixture *f, const char *id)
 {
 	struct kf_cidr allow[3] = { random_block(), random_block(), random_block() };
-	struct kf_key_edit edit = { .set_allow = true, .allow = allow, .allow_count = roll(4) };
+	struct kf_policy_key_edit edit = { .set_allow = true,
+					   .allow = allow,
+					   .allow_count = roll(4) };
 	char text[KF_KEY_TEXT_SIZE];
 	struct kf_key_times times;
 
@@ -845,28 +852,28 @@ static void change_key(struct fixture *f, const char *id)
 		edit.set_rpm = edit.set_burst = true;
 		edit.rpm = roll(3) ? 1 + roll(600) : 0;
 		edit.rpm_burst = edit.rpm ? roll(50) : 0;
-		OK(f, kf_key_edit(f->reconcile, id, &edit, &f->why));
+		OK(f, kf_policy_key_edit(f->policy, id, &edit, &f->why));
 		break;
 	case 0:
-		OK(f, kf_key_disable(f->reconcile, id, &times, &f->why));
+		OK(f, kf_policy_key_disable(f->policy, id, &times, &f->why));
 		break;
 	case 1:
-		OK(f, kf_key_enable(f->reconcile, id, &f->why));
+		OK(f, kf_policy_key_enable(f->policy, id, &f->why));
 		break;
 	case 2:
-		OK(f, kf_key_delete(f->reconcile, id, &times, &f->why));
+		OK(f, kf_policy_key_delete(f->policy, id, &times, &f->why));
 		break;
 	case 3:
-		if (kf_slotpool_free(f->reconcile->slots))
-			OK_OR_FULL(f, kf_key_rotate(f->reconcile, id, roll(2) ? 0 : DAY, text,
-						    &f->why));
+		if (kf_maps_slotpool_free(f->policy->slots))
+			OK_OR_FULL(f, kf_policy_key_rotate(f->policy, id, roll(2) ? 0 : DAY, text,
+							   &f->why));
 		break;
 	case 4:
 		edit.set_expires = true;
-		edit.expires = roll(2) ? KF_WALL_NEVER : kf_reconcile_now().wall_ns + (int64_t)DAY;
+		edit.expires = roll(2) ? KF_WALL_NEVER : kf_clock_now().wall_ns + (int64_t)DAY;
 		/* fall through */
 	default:
-		OK_OR_FULL(f, kf_key_edit(f->reconcile, id, &edit, &f->why));
+		OK_OR_FULL(f, kf_policy_key_edit(f->policy, id, &edit, &f->why));
 	}
 }
 
@@ -877,10 +884,10 @@ static void change_source(struct fixture *f)
 
 	row.expires = KF_WALL_NEVER;
 	if (roll(2)) {
-		OK_OR_FULL(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+		OK_OR_FULL(f, kf_policy_source_put(f->policy, &row, NULL, &f->why));
 		return;
 	}
-	err = kf_source_remove(f->reconcile, &row.cidr, &f->why);
+	err = kf_policy_source_remove(f->policy, &row.cidr, &f->why);
 	assert_true(!err || err == -ENOENT);
 }
 
@@ -894,11 +901,11 @@ static void change_service(struct fixture *f)
 	if (!row.any)
 		row.addr[15] = (uint8_t)(1 + roll(2));
 	if (roll(3) == 0)
-		err = kf_service_remove(f->reconcile, row.name, &f->why);
+		err = kf_policy_service_remove(f->policy, row.name, &f->why);
 	else if (roll(2))
-		err = kf_service_add(f->reconcile, &row, &f->why);
+		err = kf_policy_service_add(f->policy, &row, &f->why);
 	else if (!(err = kf_store_service_get(f->store, row.name, &row)))
-		err = kf_service_edit(f->reconcile, &row, &f->why);
+		err = kf_policy_service_edit(f->policy, &row, &f->why);
 	assert_true(!err || err == -ENOENT || err == -EEXIST);
 }
 
@@ -920,9 +927,9 @@ static void change_anything(struct fixture *f)
 		wish.allow_count = roll(3);
 		wish.rpm = roll(100);
 		wish.rpm_burst = wish.rpm ? roll(100) : 0;
-		if (kf_slotpool_free(f->reconcile->slots) >= 4)
-			OK_OR_FULL(f, kf_key_create(f->reconcile, &wish, 1 + roll(4), ignore_made,
-						    NULL, &f->why));
+		if (kf_maps_slotpool_free(f->policy->slots) >= 4)
+			OK_OR_FULL(f, kf_policy_key_create(f->policy, &wish, 1 + roll(4),
+							   ignore_made, NULL, &f->why));
 		break;
 	default:
 		if (random_id(f, id))
@@ -1047,7 +1054,7 @@ static int deny_blocks(struct fixture *f, int count)
 	for (int i = 0; !err && i < count; i++) {
 		snprintf(text, sizeof(text), "10.%d.0.0/16", i);
 		err = kf_cidr_parse(text, &row.cidr);
-		err = err ?: kf_source_put(f->reconcile, &row, NULL, &f->why);
+		err = err ?: kf_policy_source_put(f->policy, &row, NULL, &f->why);
 	}
 	return err;
 }
@@ -1066,7 +1073,7 @@ static int allow_all_and_die(struct fixture *f)
 		if (start(f))
 			_exit(1);
 		dies_at_sync = true;
-		_exit(kf_source_put(f->reconcile, &row, NULL, &f->why) == -ENOSPC ? 2 : 3);
+		_exit(kf_policy_source_put(f->policy, &row, NULL, &f->why) == -ENOSPC ? 2 : 3);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
@@ -1083,10 +1090,10 @@ static void killed_with_a_full_table(void **state)
 	assert_int_equal(allow_all_and_die(f), 2);
 	OK(f, start(f));
 	OK(f, kf_cidr_parse("10.7.0.0/16", &row.cidr));
-	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why)); /* the place is free again */
-	OK(f, kf_source_remove(f->reconcile, &row.cidr, &f->why));
+	OK(f, kf_policy_source_put(f->policy, &row, NULL, &f->why)); /* the place is free again */
+	OK(f, kf_policy_source_remove(f->policy, &row.cidr, &f->why));
 	OK(f, kf_cidr_parse("10.6.0.0/16", &row.cidr));
-	OK(f, kf_source_remove(f->reconcile, &row.cidr, &f->why));
+	OK(f, kf_policy_source_remove(f->policy, &row.cidr, &f->why));
 	assert_int_equal(allow_all_and_die(f), -SIGKILL);
 	OK(f, start(f));
 	assert_maps_are_right(f);
@@ -1130,7 +1137,7 @@ static void bad_row_stops_the_start(void **state)
 	NEEDS_ROOT();
 	create(f, &made, 1);
 	OK(f, deny_blocks(f, 1));
-	OK(f, kf_service_add(f->reconcile, &service, &f->why));
+	OK(f, kf_policy_service_add(f->policy, &service, &f->why));
 	OK(f, kf_store_iface_put(f->store, &iface));
 	before = snapshot(f);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -1157,7 +1164,7 @@ static void reused_index_counts_from_zero(void **state)
 	uint32_t zero = 0;
 
 	NEEDS_ROOT();
-	OK(f, kf_service_add(f->reconcile, &row, &f->why));
+	OK(f, kf_policy_service_add(f->policy, &row, &f->why));
 	each = calloc(1024, sizeof(*each));
 	each[0].packets[KF_REASON_ADMITTED] = 7;
 	each[1].packets[KF_REASON_ADMITTED] = 8; /* not there with one CPU */
@@ -1166,11 +1173,11 @@ static void reused_index_counts_from_zero(void **state)
 	restart(f);
 	assert_int_equal(kf_maps_counters(f->maps, 0, &counters), 0);
 	assert_true(counters.packets[KF_REASON_ADMITTED] >= 7); /* a restart loses none */
-	OK(f, kf_service_edit(f->reconcile, &row, &f->why));
+	OK(f, kf_policy_service_edit(f->policy, &row, &f->why));
 	kf_maps_counters(f->maps, 0, &counters);
 	assert_true(counters.packets[KF_REASON_ADMITTED] >= 7);
-	OK(f, kf_service_remove(f->reconcile, "a", &f->why));
-	OK(f, kf_service_add(f->reconcile, &row, &f->why));
+	OK(f, kf_policy_service_remove(f->policy, "a", &f->why));
+	OK(f, kf_policy_service_add(f->policy, &row, &f->why));
 	assert_int_equal(row.index, 0);
 	kf_maps_counters(f->maps, 0, &counters);
 	assert_int_equal(counters.packets[KF_REASON_ADMITTED], 0);
@@ -1180,7 +1187,7 @@ static void sweep(struct fixture *f)
 {
 	int more;
 
-	while ((more = kf_reconcile_flows(f->reconcile)) == 1)
+	while ((more = kf_traffic_flows_sweep(f->policy)) == 1)
 		;
 	assert_int_equal(more, 0);
 }
@@ -1200,19 +1207,19 @@ static void changed_sources_are_counted(void **state)
 	NEEDS_ROOT();
 	OK(f, kf_cidr_parse("192.0.2.0/24", &row.cidr));
 	before = generation(f);
-	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	OK(f, kf_policy_source_put(f->policy, &row, NULL, &f->why));
 	assert_int_not_equal(generation(f), before);
 	before = generation(f);
-	OK(f, kf_source_remove(f->reconcile, &row.cidr, &f->why));
+	OK(f, kf_policy_source_remove(f->policy, &row.cidr, &f->why));
 	assert_int_not_equal(generation(f), before);
-	row.expires = kf_reconcile_now().wall_ns + 1000;
-	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	row.expires = kf_clock_now().wall_ns + 1000;
+	OK(f, kf_policy_source_put(f->policy, &row, NULL, &f->why));
 	before = generation(f);
 	usleep(1000);
-	OK(f, kf_source_expire(f->reconcile));
+	OK(f, kf_policy_source_expire(f->policy));
 	assert_int_not_equal(generation(f), before);
 	before = generation(f);
-	OK(f, kf_source_expire(f->reconcile)); /* none any more */
+	OK(f, kf_policy_source_expire(f->policy)); /* none any more */
 	assert_int_equal(generation(f), before);
 	restart(f);
 	assert_int_not_equal(generation(f), before);
@@ -1235,13 +1242,13 @@ static void silent_flows_are_forgotten(void **state)
 		assert_int_equal(kf_maps_put(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
 	}
 	sweep(f);
-	assert_int_equal(f->reconcile->flows_live, 4500); /* found silent, still there */
+	assert_int_equal(f->policy->flows_live, 4500); /* found silent, still there */
 	key.client_port = 3;
 	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
 	assert_int_equal(flow.state, KF_FLOW_CLOSED);
 	assert_int_equal(flow.busy, 1); /* and stays locked when it is deleted */
 	sweep(f);
-	assert_int_equal(f->reconcile->flows_live, 3000);
+	assert_int_equal(f->policy->flows_live, 3000);
 	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), -ENOENT);
 	key.client_port = 4;
 	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
@@ -1289,15 +1296,15 @@ static void ending_flows_go_sooner(void **state)
 /* Did that revoke? Asked for once. */
 static void assert_revoked(struct fixture *f, unsigned int what)
 {
-	assert_int_equal(f->reconcile->revoked, what);
-	f->reconcile->revoked = 0;
+	assert_int_equal(f->policy->revoked, what);
+	f->policy->revoked = 0;
 }
 
 /* Every way to revoke asks for a walk over running requests, and nothing else does. */
 static void revocations_are_noted(void **state)
 {
 	struct kf_source_row source = { .action = KF_SOURCE_DENY, .expires = KF_WALL_NEVER };
-	struct kf_key_edit edit = { .set_expires = true };
+	struct kf_policy_key_edit edit = { .set_expires = true };
 	char text[KF_KEY_TEXT_SIZE];
 	struct fixture *f = *state;
 	struct kf_key_times times;
@@ -1306,29 +1313,29 @@ static void revocations_are_noted(void **state)
 	NEEDS_ROOT();
 	assert_revoked(f, KF_CUT_KEYS | KF_CUT_SOURCES); /* a start: whatever a crash left */
 	create(f, &made, 2);
-	OK(f, kf_reconcile_expire(f->reconcile));
-	OK(f, kf_key_enable(f->reconcile, made.id[0], &f->why));
+	OK(f, kf_policy_expire(f->policy));
+	OK(f, kf_policy_key_enable(f->policy, made.id[0], &f->why));
 	assert_revoked(f, 0);
-	OK(f, kf_key_disable(f->reconcile, made.id[0], &times, &f->why));
+	OK(f, kf_policy_key_disable(f->policy, made.id[0], &times, &f->why));
 	assert_revoked(f, KF_CUT_KEYS);
-	OK(f, kf_key_delete(f->reconcile, made.id[0], &times, &f->why));
+	OK(f, kf_policy_key_delete(f->policy, made.id[0], &times, &f->why));
 	assert_revoked(f, KF_CUT_KEYS);
-	OK(f, kf_key_rotate(f->reconcile, made.id[1], 0, text, &f->why));
+	OK(f, kf_policy_key_rotate(f->policy, made.id[1], 0, text, &f->why));
 	assert_revoked(f, KF_CUT_KEYS);
 
-	edit.expires = kf_reconcile_now().wall_ns + 50000000;
-	OK(f, kf_key_edit(f->reconcile, made.id[1], &edit, &f->why));
-	f->reconcile->revoked = 0;
+	edit.expires = kf_clock_now().wall_ns + 50000000;
+	OK(f, kf_policy_key_edit(f->policy, made.id[1], &edit, &f->why));
+	f->policy->revoked = 0;
 	usleep(60000);
-	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_policy_expire(f->policy));
 	assert_revoked(f, KF_CUT_KEYS);
-	OK(f, kf_reconcile_expire(f->reconcile));
+	OK(f, kf_policy_expire(f->policy));
 	assert_revoked(f, 0); /* once */
 
 	OK(f, kf_cidr_parse("192.0.2.1", &source.cidr));
-	OK(f, kf_source_put(f->reconcile, &source, NULL, &f->why));
+	OK(f, kf_policy_source_put(f->policy, &source, NULL, &f->why));
 	assert_revoked(f, KF_CUT_SOURCES);
-	OK(f, kf_source_remove(f->reconcile, &source.cidr, &f->why));
+	OK(f, kf_policy_source_remove(f->policy, &source.cidr, &f->why));
 	assert_revoked(f, 0);
 }
 

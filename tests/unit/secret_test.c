@@ -50,7 +50,7 @@ static int teardown(void **state)
 static int load(struct fixture *f, bool may_create, __u64 key[2])
 {
 	struct kf_secret *secret = NULL;
-	int err = kf_secret_open(&secret, f->dir, may_create, &f->why);
+	int err = kf_store_secret_open(&secret, f->dir, may_create, &f->why);
 
 	if (err) {
 		assert_null(secret);
@@ -59,7 +59,7 @@ static int load(struct fixture *f, bool may_create, __u64 key[2])
 	}
 	if (key)
 		memcpy(key, secret->key, sizeof(secret->key));
-	kf_secret_close(secret);
+	kf_store_secret_close(secret);
 	return 0;
 }
 

@@ -105,7 +105,7 @@ static void every_key_is_found(void **state)
 	unsigned int missed = 0;
 
 	for (int i = 0; i < 20000; i++) {
-		assert_int_equal(kf_key_text(text), 0);
+		assert_int_equal(kf_policy_key_text(text), 0);
 		assert_true(kf_secrettext_has(text));
 		snprintf(cut, sizeof(cut), "%.40s", text);
 		missed += !kf_secrettext_has(cut);

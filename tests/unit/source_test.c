@@ -49,7 +49,7 @@ static struct kf_source_row random_row(void)
 	struct kf_source_row row = { .cidr = random_block(), .action = (uint8_t)roll(2) };
 
 	row.expires =
-		roll(3) ? KF_WALL_NEVER : kf_reconcile_now().wall_ns + (1 + roll(3)) * (int64_t)DAY;
+		roll(3) ? KF_WALL_NEVER : kf_clock_now().wall_ns + (1 + roll(3)) * (int64_t)DAY;
 	return row;
 }
 
@@ -57,14 +57,14 @@ static int open_random(struct fixture *f, struct kf_source_change **out)
 {
 	struct kf_source_row row = random_row();
 
-	return roll(3) ? kf_source_change_put(out, f->reconcile, &row)
-		       : kf_source_change_remove(out, f->reconcile, &row.cidr);
+	return roll(3) ? kf_policy_source_change_put(out, f->policy, &row)
+		       : kf_policy_source_change_remove(out, f->policy, &row.cidr);
 }
 
 /* 1: there is more. Not to find something, or no room, is an answer. */
 static int step(struct fixture *f, struct kf_source_change *change)
 {
-	int more = kf_source_change_step(change, &f->why);
+	int more = kf_policy_source_change_step(change, &f->why);
 
 	if (more < 0 && more != -ENOENT && more != -ENOSPC)
 		fail_msg("%s", f->why.text);
@@ -77,7 +77,7 @@ static void fill(struct fixture *f, int count)
 
 	for (int i = 0; i < count; i++) {
 		row = random_row();
-		OK_OR_FULL(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+		OK_OR_FULL(f, kf_policy_source_put(f->policy, &row, NULL, &f->why));
 	}
 }
 
@@ -106,9 +106,9 @@ static char treated(struct fixture *f, const struct kf_cidr *address)
 	if (kf_maps_get(f->maps, KF_MAP_kf_hosts, address->addr, &source) &&
 	    kf_maps_get(f->maps, KF_MAP_kf_prefixes, &prefix, &source))
 		return '-';
-	if (source.allow_until && kf_policy_in_force(source.allow_until, now))
+	if (source.allow_until && kf_policy_compile_in_force(source.allow_until, now))
 		return 'a';
-	return source.deny_until && kf_policy_in_force(source.deny_until, now) ? 'd' : '-';
+	return source.deny_until && kf_policy_compile_in_force(source.deny_until, now) ? 'd' : '-';
 }
 
 static void treat_all(struct fixture *f, char out[PROBES])
@@ -135,16 +135,16 @@ static void every_slice_is_as_before_or_after(void **state)
 		if (round % 30 == 0)
 			fill(f, 30);
 		make_probes();
-		f->reconcile->sources_at_once = SLICE;
+		f->policy->sources_at_once = SLICE;
 		row = random_row();
 		treat_all(f, seen[0]);
 		count = 1;
-		OK(f, kf_source_change_put(&change, f->reconcile, &row));
+		OK(f, kf_policy_source_change_put(&change, f->policy, &row));
 		while (step(f, change)) {
 			assert_true(count < STEPS - 1);
 			treat_all(f, seen[count++]);
 		}
-		kf_source_change_close(change);
+		kf_policy_source_change_close(change);
 		treat_all(f, seen[count]);
 		sliced += count > 3;
 		for (int i = 1; i < count; i++)
@@ -171,7 +171,7 @@ static void changes_go_on_side_by_side(void **state)
 	for (int round = 0; round < 120; round++) {
 		if (round % 15 == 0)
 			fill(f, 30);
-		f->reconcile->sources_at_once = SLICE + roll(3);
+		f->policy->sources_at_once = SLICE + roll(3);
 		open = AT_ONCE;
 		for (int i = 0; i < AT_ONCE; i++)
 			OK(f, open_random(f, &changes[i]));
@@ -179,14 +179,14 @@ static void changes_go_on_side_by_side(void **state)
 			int i = (int)roll(AT_ONCE);
 
 			if (roll(20) == 0)
-				OK(f, kf_reconcile_sources(f->reconcile));
+				OK(f, kf_policy_reconcile_sources(f->policy));
 			if (!changes[i] || step(f, changes[i]))
 				continue;
-			kf_source_change_close(changes[i]);
+			kf_policy_source_change_close(changes[i]);
 			changes[i] = NULL;
 			open--;
 		}
-		assert_int_equal(kf_hold_source_count(f->reconcile->holds), 0);
+		assert_int_equal(kf_policy_hold_source_count(f->policy->holds), 0);
 		if (round % 20 == 19)
 			assert_maps_are_right(f);
 	}
@@ -203,11 +203,11 @@ static void expired_blocks_go_in_slices(void **state)
 	srandom(13);
 	fill(f, 60);
 	OK(f, kf_cidr_parse("0.0.0.0/0", &row.cidr));
-	row.expires = kf_reconcile_now().wall_ns + 1000;
-	OK(f, kf_source_put(f->reconcile, &row, NULL, &f->why));
+	row.expires = kf_clock_now().wall_ns + 1000;
+	OK(f, kf_policy_source_put(f->policy, &row, NULL, &f->why));
 	usleep(1000);
-	f->reconcile->sources_at_once = SLICE;
-	while ((more = kf_source_expire(f->reconcile)) > 0)
+	f->policy->sources_at_once = SLICE;
+	while ((more = kf_policy_source_expire(f->policy)) > 0)
 		slices++;
 	assert_int_equal(more, 0);
 	assert_true(slices > 3);
@@ -233,7 +233,7 @@ static void killed_between_slices(void **state)
 			srandom((unsigned int)round);
 			if (start(f))
 				_exit(1);
-			f->reconcile->sources_at_once = SLICE;
+			f->policy->sources_at_once = SLICE;
 			for (int left = (int)roll(60);; left--) {
 				if (!left)
 					kill(getpid(), SIGKILL);
@@ -242,7 +242,7 @@ static void killed_between_slices(void **state)
 				while (step(f, change))
 					if (!left--)
 						kill(getpid(), SIGKILL);
-				kf_source_change_close(change);
+				kf_policy_source_change_close(change);
 				left += !left;
 			}
 		}

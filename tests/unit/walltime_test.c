@@ -25,7 +25,7 @@ struct machine {
 
 static void start(struct machine *m, const struct kf_store_time *stored, const char *boot)
 {
-	kf_walltime_open(&m->w, stored, boot, &m->raw);
+	kf_policy_walltime_open(&m->w, stored, boot, &m->raw);
 }
 
 static void go_on(struct machine *m, int64_t ns)
@@ -34,7 +34,7 @@ static void go_on(struct machine *m, int64_t ns)
 		step = ns < 2 * S ? ns : 2 * S;
 		m->raw.wall_ns += step;
 		m->raw.boot_ns += (uint64_t)step;
-		kf_walltime_look(&m->w, &m->raw);
+		kf_policy_walltime_look(&m->w, &m->raw);
 	}
 }
 
@@ -45,12 +45,12 @@ static void set(struct machine *m, int64_t by)
 
 static int64_t later(const struct machine *m)
 {
-	return kf_walltime_at(&m->w, &m->raw).wall_ns;
+	return kf_policy_walltime_at(&m->w, &m->raw).wall_ns;
 }
 
 static int64_t earlier(const struct machine *m)
 {
-	struct kf_clock at = kf_walltime_at(&m->w, &m->raw);
+	struct kf_clock at = kf_policy_walltime_at(&m->w, &m->raw);
 
 	return at.wall_ns - at.doubt_ns;
 }
@@ -67,7 +67,7 @@ static struct kf_store_time stored_by(const struct machine *m, const char *boot)
 {
 	struct kf_store_time time = { 0 };
 
-	kf_walltime_note(&m->w, boot, &time);
+	kf_policy_walltime_note(&m->w, boot, &time);
 	return time;
 }
 
@@ -75,7 +75,7 @@ static void clock_that_is_right_is_followed(void **state)
 {
 	struct machine m = fresh();
 
-	assert_true(kf_walltime_is_sure(&m.w));
+	assert_true(kf_policy_walltime_is_sure(&m.w));
 	go_on(&m, HOUR);
 	assert_true(later(&m) == WALL + HOUR);
 	assert_true(earlier(&m) == WALL + HOUR);
@@ -158,18 +158,18 @@ static void clock_of_a_new_boot_has_to_last(void **state)
 	go_on(&m, HOUR);
 	stored = stored_by(&m, "boot-1");
 	start(&next, &stored, "boot-2");
-	assert_false(kf_walltime_is_sure(&next.w));
+	assert_false(kf_policy_walltime_is_sure(&next.w));
 	assert_true(next.w.seen == stored.seen);
 	stored = stored_by(&next, "boot-2"); /* a restart does not make it last */
 	start(&next, &stored, "boot-2");
-	assert_false(kf_walltime_is_sure(&next.w));
+	assert_false(kf_policy_walltime_is_sure(&next.w));
 	set(&next, -97 * HOUR); /* NTP */
 	go_on(&next, MINUTE);
-	assert_false(kf_walltime_is_sure(&next.w));
+	assert_false(kf_policy_walltime_is_sure(&next.w));
 	assert_true(next.w.seen == stored.seen);
 	assert_true(later(&next) == next.raw.wall_ns);
 	go_on(&next, KF_WALLTIME_SETTLE);
-	assert_true(kf_walltime_is_sure(&next.w));
+	assert_true(kf_policy_walltime_is_sure(&next.w));
 	assert_true(next.w.seen == next.raw.wall_ns);
 }
 
@@ -184,11 +184,11 @@ static void step_between_two_processes_waits(void **state)
 	next = m;
 	set(&next, HOUR);
 	start(&next, &stored, "boot-1");
-	assert_true(kf_walltime_is_sure(&next.w));
+	assert_true(kf_policy_walltime_is_sure(&next.w));
 	assert_true(earlier(&next) == next.raw.wall_ns - HOUR);
 	start(&m, &stored, "boot-1"); /* and where nothing was set, nothing is doubted */
 	assert_true(earlier(&m) == m.raw.wall_ns);
-	assert_true(kf_walltime_is_sure(&m.w));
+	assert_true(kf_policy_walltime_is_sure(&m.w));
 }
 
 int main(void)

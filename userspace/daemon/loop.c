@@ -19,7 +19,7 @@
 #include "log.h"
 #include "net/netlink.h"
 #include "traffic/penalty.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "base/work.h"
 
 #define SECOND_US      1000000ull
@@ -67,13 +67,13 @@ static uint64_t monotonic_us(void)
 
 static int check_clock(struct kf_daemon *daemon)
 {
-	return kf_reconcile_clock(daemon->reconcile);
+	return kf_policy_clock_correct(daemon->policy);
 }
 
 /* What fails is logged where it begins and where it ends. */
 static int settle(struct kf_daemon *daemon)
 {
-	kf_mend_tick(daemon->reconcile);
+	kf_policy_mend_tick(daemon->policy);
 	return 0;
 }
 
@@ -88,7 +88,7 @@ static struct kf_loop *loop_of(struct kf_work_item *item)
 
 static int expire_some(struct kf_work_item *item)
 {
-	return kf_reconcile_expire(loop_of(item)->daemon->reconcile);
+	return kf_policy_expire(loop_of(item)->daemon->policy);
 }
 
 static void end_expiry(struct kf_work_item *item, int result)
@@ -113,7 +113,7 @@ static int expire(struct kf_daemon *daemon)
 
 static int watch_penalties(struct kf_daemon *daemon)
 {
-	int ended = kf_penalty_watch_tick(daemon->penalties);
+	int ended = kf_traffic_penalty_watch_tick(daemon->penalties);
 
 	if (ended > 0)
 		kf_api_wake_followers(daemon);
@@ -123,13 +123,13 @@ static int watch_penalties(struct kf_daemon *daemon)
 static int guard_ifaces(struct kf_daemon *daemon)
 {
 	daemon->loop->guarded_us = monotonic_us();
-	kf_iface_guard(daemon);
+	kf_attach_iface_guard(daemon);
 	return 0;
 }
 
 static int guard_pins(struct kf_daemon *daemon)
 {
-	return kf_iface_pin_again(daemon);
+	return kf_attach_iface_pin_again(daemon);
 }
 
 static const struct job {
@@ -189,7 +189,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct kf_daemon *daemon = context;
 	uint64_t begun = monotonic_us();
-	int more = kf_reconcile_flows(daemon->reconcile);
+	int more = kf_traffic_flows_sweep(daemon->policy);
 
 	if (more < 0)
 		kf_log_error("the sweep over connections failed: %s; it begins anew in a minute",
@@ -219,12 +219,12 @@ static int on_cut(sd_event_source *source, uint64_t usec, void *context)
 	int more = 0;
 
 	if (!loop->cutting) {
-		more = kf_cut_begin(loop->cut, daemon->reconcile->revoked);
-		daemon->reconcile->revoked = 0;
+		more = kf_traffic_cut_begin(loop->cut, daemon->policy->revoked);
+		daemon->policy->revoked = 0;
 		loop->cutting = true;
 		loop->cut_took_us = 0;
 	}
-	more = more ?: kf_cut_step(loop->cut);
+	more = more ?: kf_traffic_cut_step(loop->cut);
 	loop->cut_took_us += monotonic_us() - begun;
 	if (more <= 0)
 		end_walk(loop, more);
@@ -241,7 +241,7 @@ static int after_all(sd_event_source *source, void *context)
 	int enabled = SD_EVENT_OFF, err;
 
 	err = sd_event_source_get_enabled(loop->on_cut, &enabled);
-	if (err < 0 || !daemon->reconcile->revoked || enabled != SD_EVENT_OFF)
+	if (err < 0 || !daemon->policy->revoked || enabled != SD_EVENT_OFF)
 		return err < 0 ? err : 0;
 	err = sd_event_source_set_time(loop->on_cut,
 				       at > loop->cut_not_before ? at : loop->cut_not_before);
@@ -253,7 +253,7 @@ static int after_all(sd_event_source *source, void *context)
 static int on_events(sd_event_source *source, int fd, uint32_t revents, void *context)
 {
 	struct kf_daemon *daemon = context;
-	int taken = kf_events_dispatch(daemon->events);
+	int taken = kf_traffic_events_dispatch(daemon->events);
 
 	if (taken < 0)
 		kf_log_error("cannot read the events: %s; restart keyfilterd", strerror(-taken));
@@ -265,7 +265,7 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *co
 static int on_link(sd_event_source *source, int fd, uint32_t revents, void *context)
 {
 	struct kf_daemon *daemon = context;
-	int err = kf_linkwatch_dispatch(daemon->linkwatch);
+	int err = kf_net_linkwatch_dispatch(daemon->linkwatch);
 
 	if (err)
 		kf_log_warning("cannot read about links: %s; the next message tries again",
@@ -344,11 +344,11 @@ static int add_descriptors(struct kf_daemon *daemon, struct kf_loop *loop)
 	err = sd_event_add_io(loop->event, NULL, loop->clock_fd, EPOLLIN, on_clock, daemon);
 	if (err < 0)
 		return err;
-	err = sd_event_add_io(loop->event, NULL, kf_events_fd(daemon->events), EPOLLIN, on_events,
-			      daemon);
+	err = sd_event_add_io(loop->event, NULL, kf_traffic_events_fd(daemon->events), EPOLLIN,
+			      on_events, daemon);
 	if (err < 0)
 		return err;
-	return sd_event_add_io(loop->event, NULL, kf_linkwatch_fd(daemon->linkwatch), EPOLLIN,
+	return sd_event_add_io(loop->event, NULL, kf_net_linkwatch_fd(daemon->linkwatch), EPOLLIN,
 			       on_link, daemon);
 }
 
@@ -365,7 +365,7 @@ static void tell_cut(void *context, const struct kf_event *event)
 {
 	struct kf_daemon *daemon = context;
 
-	kf_events_add_cut(daemon->events, event);
+	kf_traffic_events_add_cut(daemon->events, event);
 	kf_api_wake_followers(daemon);
 }
 
@@ -374,7 +374,7 @@ static int add_cut(struct kf_daemon *daemon, struct kf_loop *loop)
 	int err = kf_work_open(&loop->work, loop->event);
 
 	if (err >= 0)
-		err = kf_cut_open(&loop->cut, daemon->maps, tell_cut, daemon);
+		err = kf_traffic_cut_open(&loop->cut, daemon->maps, tell_cut, daemon);
 
 	if (err >= 0)
 		err = sd_event_add_time(loop->event, &loop->on_cut, CLOCK_MONOTONIC, 0, 1, on_cut,
@@ -427,7 +427,7 @@ void kf_loop_close(struct kf_daemon *daemon)
 	sd_event_unref(loop->event);
 	if (loop->clock_fd >= 0)
 		close(loop->clock_fd);
-	kf_cut_close(loop->cut);
+	kf_traffic_cut_close(loop->cut);
 	free(loop);
 	daemon->loop = NULL;
 }

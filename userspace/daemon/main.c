@@ -48,7 +48,7 @@
 #include "maps/maps.h"
 #include "net/netlink.h"
 #include "traffic/penalty.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "attach/recover.h"
 #include "store/secret.h"
 #include "secrettext.h"
@@ -285,7 +285,7 @@ static int open_policy(struct kf_daemon *daemon)
 			     kf_store_error(daemon->store));
 		return err;
 	}
-	err = kf_secret_open(&daemon->secret, daemon->state_dir, !has_keys, &why);
+	err = kf_store_secret_open(&daemon->secret, daemon->state_dir, !has_keys, &why);
 	return err ? give_up(err, &why) : 0;
 }
 
@@ -320,13 +320,13 @@ static int open_kernel(struct kf_daemon *daemon)
 	const struct kf_config_settings *s = &daemon->settings;
 	const struct kf_maps_settings maps = maps_settings(s);
 	struct kf_why why = { 0 };
-	int err = kf_recover_pins(daemon->pin_dir, daemon->secret, &why);
+	int err = kf_attach_recover_pins(daemon->pin_dir, daemon->secret, &why);
 
 	err = err ?: kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
 	err = err
-		      ?: kf_reconcile_open(&daemon->reconcile, daemon->store, daemon->maps,
-					   daemon->secret,
-					   s->flow_idle * (uint64_t)KF_TIMETEXT_SECOND, &why);
+		      ?: kf_policy_open(&daemon->policy, daemon->store, daemon->maps,
+					daemon->secret, s->flow_idle * (uint64_t)KF_TIMETEXT_SECOND,
+					&why);
 	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, daemon->secret, &why);
 	return err ? give_up(err, &why) : 0;
 }
@@ -335,18 +335,18 @@ static int open_kernel(struct kf_daemon *daemon)
 static int open_interfaces(struct kf_daemon *daemon)
 {
 	struct kf_why why = { 0 };
-	int err = kf_linkwatch_open(&daemon->linkwatch, kf_iface_link, daemon);
+	int err = kf_net_linkwatch_open(&daemon->linkwatch, kf_attach_iface_link, daemon);
 
 	if (err) {
 		kf_log_error("cannot watch the links: %s; see the limit of open files",
 			     strerror(-err));
 		return err;
 	}
-	kf_iface_open(daemon);
-	err = kf_events_open(&daemon->events, daemon->reconcile, &why);
+	kf_attach_iface_open(daemon);
+	err = kf_traffic_events_open(&daemon->events, daemon->policy, &why);
 	if (err)
 		return give_up(err, &why);
-	err = kf_penalty_watch_open(&daemon->penalties, daemon->reconcile, daemon->events);
+	err = kf_traffic_penalty_watch_open(&daemon->penalties, daemon->policy, daemon->events);
 	if (err)
 		kf_log_error("no memory to watch penalties; free some, or lower penalties");
 	return err;
@@ -411,16 +411,16 @@ static void finish(struct kf_daemon *daemon)
 	sd_notify(0, "STOPPING=1");
 	kf_api_close(daemon);
 	kf_loop_close(daemon);
-	kf_penalty_watch_close(daemon->penalties);
-	kf_events_close(daemon->events);
-	kf_iface_close(daemon);
-	kf_linkwatch_close(daemon->linkwatch);
+	kf_traffic_penalty_watch_close(daemon->penalties);
+	kf_traffic_events_close(daemon->events);
+	kf_attach_iface_close(daemon);
+	kf_net_linkwatch_close(daemon->linkwatch);
 	unload_programs(daemon);
 	kf_attach_close(daemon->attach);
-	kf_reconcile_close(daemon->reconcile);
+	kf_policy_close(daemon->policy);
 	kf_maps_close(daemon->maps);
 	unload_pins(daemon);
-	kf_secret_close(daemon->secret);
+	kf_store_secret_close(daemon->secret);
 	kf_store_close(daemon->store);
 	kf_lock_release(&daemon->state_lock);
 	kf_lock_release(&daemon->run_lock);
@@ -435,7 +435,7 @@ static int run_daemon(const struct options *options, const struct kf_config_sett
 		.pin_dir = options->pin_dir,
 		.state_lock = KF_LOCK_NONE,
 		.run_lock = KF_LOCK_NONE,
-		.started_ns = kf_reconcile_now().boot_ns,
+		.started_ns = kf_clock_now().boot_ns,
 	};
 	char state_dir[PATH_MAX], run_dir[PATH_MAX];
 	int err = open_directories(&daemon, state_dir, run_dir) ?: start(&daemon);
@@ -456,7 +456,7 @@ static struct kf_secret *find_secret(const struct options *options)
 	struct kf_secret *secret = NULL;
 	struct kf_why why;
 
-	return kf_secret_open(&secret, options->state_dir, false, &why) ? NULL : secret;
+	return kf_store_secret_open(&secret, options->state_dir, false, &why) ? NULL : secret;
 }
 
 static int unload_alone(const struct options *options, struct kf_why *why)
@@ -464,7 +464,7 @@ static int unload_alone(const struct options *options, struct kf_why *why)
 	struct kf_secret *secret = find_secret(options);
 	int err = kf_unload_alone(options->pin_dir, secret, why);
 
-	kf_secret_close(secret);
+	kf_store_secret_close(secret);
 	return err;
 }
 

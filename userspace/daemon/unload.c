@@ -123,11 +123,11 @@ int kf_unload_alone(const char *pin_dir, const struct kf_secret *secret, struct 
 	if (err)
 		return err;
 	/* what hinders a start does not hinder the end, but for pins that are elsewhere */
-	err = secret ? kf_recover_pins(pin_dir, secret, why) : 0;
+	err = secret ? kf_attach_recover_pins(pin_dir, secret, why) : 0;
 	if (err == -EBUSY)
 		return err;
 	err = access(pin_dir, F_OK) ? 0 : take_off(pin_dir, secret, why);
-	return err ?: kf_recover_is_off(pin_dir, secret, why);
+	return err ?: kf_attach_recover_is_off(pin_dir, secret, why);
 }
 
 /* ---- a running daemon ------------------------------------------------------------------------ */

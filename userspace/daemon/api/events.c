@@ -13,12 +13,12 @@
 static json_t *list_events(struct kf_events *events)
 {
 	_cleanup_json_ json_t *list = json_array();
-	uint64_t end = kf_events_next_seq(events);
+	uint64_t end = kf_traffic_events_next_seq(events);
 	struct kf_events_entry entry;
 
-	for (uint64_t seq = kf_events_oldest_seq(events); seq < end; seq++)
-		if (kf_events_copy(events, seq, &entry) &&
-		    json_array_append_new(list, kf_events_json(&entry)))
+	for (uint64_t seq = kf_traffic_events_oldest_seq(events); seq < end; seq++)
+		if (kf_traffic_events_copy(events, seq, &entry) &&
+		    json_array_append_new(list, kf_traffic_events_json(&entry)))
 			return NULL;
 	return TAKE_PTR(list);
 }

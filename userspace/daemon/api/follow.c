@@ -60,7 +60,7 @@ static void put_line(struct kf_api_follower *follower, json_t *value)
 static void next_line(struct kf_api_follower *follower)
 {
 	struct kf_events *events = follower->front->api->daemon->events;
-	uint64_t oldest = kf_events_oldest_seq(events);
+	uint64_t oldest = kf_traffic_events_oldest_seq(events);
 	struct kf_events_entry entry;
 
 	if (follower->next_seq < oldest) {
@@ -69,8 +69,8 @@ static void next_line(struct kf_api_follower *follower)
 		follower->next_seq = oldest;
 		return;
 	}
-	if (kf_events_copy(events, follower->next_seq, &entry)) {
-		put_line(follower, kf_events_json(&entry));
+	if (kf_traffic_events_copy(events, follower->next_seq, &entry)) {
+		put_line(follower, kf_traffic_events_json(&entry));
 		follower->next_seq++;
 	} else if (now_seconds() - follower->spoke >= HEARTBEAT_SECONDS) {
 		follower->line[0] = '\n';
@@ -142,7 +142,7 @@ int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *fro
 		return -ENOMEM;
 	follower->front = front;
 	follower->connection = request->connection;
-	follower->next_seq = kf_events_next_seq(request->daemon->events);
+	follower->next_seq = kf_traffic_events_next_seq(request->daemon->events);
 	follower->spoke = now_seconds();
 	response = make_response(follower);
 	if (!response) {

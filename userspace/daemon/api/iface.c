@@ -9,7 +9,7 @@
 #include <microhttpd.h>
 
 #include "attach/iface.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 /* dev_valid_name() of the kernel, without what no tool makes: white space and control bytes. */
 static int take_dev(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
@@ -43,7 +43,7 @@ static int take_existing(struct kf_api_request *request, const json_t *value,
 {
 	enum kf_existing existing = KF_EXISTING_ADOPT;
 
-	if (value && kf_adopt_existing_parse(json_string_value(value), &existing))
+	if (value && kf_attach_adopt_existing_parse(json_string_value(value), &existing))
 		return kf_api_refuse_value(request, "existing", "give adopt or reset",
 					   "'%.40s' is none of them", json_string_value(value));
 	row->reset = existing == KF_EXISTING_RESET;
@@ -66,7 +66,7 @@ static int refuse_attach(struct kf_api_request *request, int err, const char *wh
 int kf_api_iface_attach(struct kf_api_request *request)
 {
 	struct kf_daemon *daemon = request->daemon;
-	struct kf_iface_row row = { .created = kf_reconcile_now().wall_ns };
+	struct kf_iface_row row = { .created = kf_clock_now().wall_ns };
 	struct kf_why why = { 0 };
 	json_t *dev, *mode, *existing;
 	const struct kf_api_member members[] = {
@@ -81,10 +81,10 @@ int kf_api_iface_attach(struct kf_api_request *request)
 	err = err ?: take_existing(request, existing, &row);
 	if (err)
 		return err;
-	err = kf_iface_add(daemon, &row, &why);
+	err = kf_attach_iface_add(daemon, &row, &why);
 	if (err)
 		return refuse_attach(request, err, why.text);
-	return kf_api_reply(request, MHD_HTTP_CREATED, kf_iface_json(daemon, &row));
+	return kf_api_reply(request, MHD_HTTP_CREATED, kf_attach_iface_json(daemon, &row));
 }
 
 int kf_api_iface_list(struct kf_api_request *request)
@@ -93,9 +93,9 @@ int kf_api_iface_list(struct kf_api_request *request)
 	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
 
 	return err
-		       ?: kf_api_reply(
-				  request, MHD_HTTP_OK,
-				  json_pack("{s:o}", "ifaces", kf_iface_json_all(request->daemon)));
+		       ?: kf_api_reply(request, MHD_HTTP_OK,
+				       json_pack("{s:o}", "ifaces",
+						 kf_attach_iface_json_all(request->daemon)));
 }
 
 static int find_iface(struct kf_api_request *request, struct kf_iface_row *row)
@@ -110,7 +110,9 @@ int kf_api_iface_show(struct kf_api_request *request)
 	struct kf_iface_row row;
 	int err = kf_api_no_members(request) ?: find_iface(request, &row);
 
-	return err ?: kf_api_reply(request, MHD_HTTP_OK, kf_iface_json(request->daemon, &row));
+	return err
+		       ?: kf_api_reply(request, MHD_HTTP_OK,
+				       kf_attach_iface_json(request->daemon, &row));
 }
 
 int kf_api_iface_detach(struct kf_api_request *request)
@@ -121,7 +123,7 @@ int kf_api_iface_detach(struct kf_api_request *request)
 
 	if (err)
 		return err;
-	err = kf_iface_remove(request->daemon, row.dev, &why);
+	err = kf_attach_iface_remove(request->daemon, row.dev, &why);
 	if (err == -EBUSY)
 		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "interface_busy", why.text);
 	if (err)

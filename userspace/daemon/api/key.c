@@ -13,7 +13,7 @@
 #include "policy/key.h"
 #include "policy/key_batch.h"
 #include "loop.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "why.h"
 #include "base/work.h"
 
@@ -49,13 +49,13 @@ static json_t *key_json(const struct kf_key *key)
 {
 	char masked[16], revision[KF_API_REVISION_SIZE];
 
-	kf_key_masked(&key->row.mask, masked);
+	kf_policy_key_masked(&key->row.mask, masked);
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:s}",
 			 "id", key->row.id, "name", key->row.name, "masked", masked, "status",
 			 status_of(key), "created_at", kf_api_time(key->row.created), "expires_at",
 			 kf_api_time(key->row.expires), "allow_ips", allow_json(key), "rpm",
 			 limit_json(key->row.rpm), "burst",
-			 limit_json(kf_policy_burst(key->row.rpm, key->row.rpm_burst)),
+			 limit_json(kf_policy_compile_burst(key->row.rpm, key->row.rpm_burst)),
 			 "requests_admitted", (json_int_t)key->requests_admitted,
 			 "requests_refused", (json_int_t)key->requests_refused, "last_used_at",
 			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until),
@@ -66,7 +66,7 @@ static int answer_key(struct kf_api_request *request, int status, const char *te
 {
 	struct kf_key key;
 	json_t *object;
-	int err = kf_key_get(request->daemon->reconcile, request->name, &key);
+	int err = kf_policy_key_get(request->daemon->policy, request->name, &key);
 
 	if (err == -ENOENT)
 		return kf_api_refuse_missing(request, "key");
@@ -117,7 +117,7 @@ struct creation {
 
 static void creation_free(struct creation *creation)
 {
-	kf_key_batch_close(creation->batch);
+	kf_policy_key_batch_close(creation->batch);
 	json_decref(creation->array);
 	free(creation);
 }
@@ -145,7 +145,7 @@ static int answer_made(struct kf_api_request *request)
 	int err;
 
 	request->work = NULL;
-	err = kf_key_batch_each(creation->batch, append_made, creation);
+	err = kf_policy_key_batch_each(creation->batch, append_made, creation);
 	return err
 		       ?: kf_api_reply(request, MHD_HTTP_CREATED,
 				       json_pack("{s:o}", "keys", TAKE_PTR(creation->array)));
@@ -155,7 +155,7 @@ static int make_some(struct kf_work_item *item)
 {
 	struct creation *creation = (struct creation *)item;
 
-	return kf_key_batch_step(creation->batch, &creation->why);
+	return kf_policy_key_batch_step(creation->batch, &creation->why);
 }
 
 static void end_creation(struct kf_work_item *item, int result)
@@ -190,15 +190,15 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 	creation->array = json_array();
 	creation->allow_count = wish->allow_count;
 	memcpy(creation->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
-	more = kf_key_batch_open(&creation->batch, request->daemon->reconcile, wish, count,
-				 &creation->why);
+	more = kf_policy_key_batch_open(&creation->batch, request->daemon->policy, wish, count,
+					&creation->why);
 	if (!more && count > KF_KEY_BATCH_SMALL) {
 		kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(creation)->item);
 		return KF_API_LATER;
 	}
 	more = more ? more : 1;
 	while (more > 0)
-		more = kf_key_batch_step(creation->batch, &creation->why);
+		more = kf_policy_key_batch_step(creation->batch, &creation->why);
 	if (more)
 		return refuse(request, more, &creation->why);
 	request->work = TAKE_PTR(creation);
@@ -245,7 +245,7 @@ int kf_api_key_create(struct kf_api_request *request)
 
 /* A page of keys: one more than asked for is read, to know whether there are more. */
 struct page {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	json_t *array;
 	uint32_t limit;
 	int64_t last;
@@ -262,7 +262,7 @@ static int append_listed(void *context, const struct kf_key_row *row)
 		page->more = true;
 		return 0;
 	}
-	err = kf_key_view(page->reconcile, row, &key);
+	err = kf_policy_key_view(page->policy, row, &key);
 	if (err)
 		return err;
 	page->last = row->seq;
@@ -291,10 +291,8 @@ int kf_api_key_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "status", "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
-	struct page page = { .reconcile = request->daemon->reconcile, .array = array };
-	struct kf_key_query query = {
-		.now = kf_reconcile_time(request->daemon->reconcile).wall_ns
-	};
+	struct page page = { .policy = request->daemon->policy, .array = array };
+	struct kf_key_query query = { .now = kf_policy_time(request->daemon->policy).wall_ns };
 	int err;
 
 	err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
@@ -317,7 +315,7 @@ struct lists {
 
 /* allow_ips replaces the list; the other two change it, whatever it is at that moment. */
 static int take_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
-		      const json_t *removed, struct lists *lists, struct kf_key_edit *edit)
+		      const json_t *removed, struct lists *lists, struct kf_policy_key_edit *edit)
 {
 	int err;
 
@@ -354,7 +352,7 @@ int kf_api_key_edit(struct kf_api_request *request)
 		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
 	};
 	struct lists lists;
-	struct kf_key_edit edit = { 0 };
+	struct kf_policy_key_edit edit = { 0 };
 	struct kf_why why = { 0 };
 	int err;
 
@@ -370,11 +368,11 @@ int kf_api_key_edit(struct kf_api_request *request)
 	edit.set_expires = expires;
 	edit.set_rpm = rpm;
 	edit.set_burst = burst;
-	err = kf_key_edit(request->daemon->reconcile, request->name, &edit, &why);
+	err = kf_policy_key_edit(request->daemon->policy, request->name, &edit, &why);
 	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
 }
 
-typedef int (*revoke_fn)(struct kf_reconcile *reconcile, const char *id, struct kf_key_times *times,
+typedef int (*revoke_fn)(struct kf_policy *policy, const char *id, struct kf_key_times *times,
 			 struct kf_why *why);
 
 static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const char *status)
@@ -385,7 +383,7 @@ static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const ch
 
 	if (err)
 		return err;
-	err = fn(request->daemon->reconcile, request->name, &times, &why);
+	err = fn(request->daemon->policy, request->name, &times, &why);
 	if (err)
 		return refuse(request, err, &why);
 	return kf_api_reply(request, MHD_HTTP_OK,
@@ -396,12 +394,12 @@ static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const ch
 
 int kf_api_key_delete(struct kf_api_request *request)
 {
-	return answer_revoked(request, kf_key_delete, "deleted");
+	return answer_revoked(request, kf_policy_key_delete, "deleted");
 }
 
 int kf_api_key_disable(struct kf_api_request *request)
 {
-	return answer_revoked(request, kf_key_disable, "disabled");
+	return answer_revoked(request, kf_policy_key_disable, "disabled");
 }
 
 int kf_api_key_enable(struct kf_api_request *request)
@@ -411,7 +409,7 @@ int kf_api_key_enable(struct kf_api_request *request)
 
 	if (err)
 		return err;
-	err = kf_key_enable(request->daemon->reconcile, request->name, &why);
+	err = kf_policy_key_enable(request->daemon->policy, request->name, &why);
 	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
 }
 
@@ -431,8 +429,8 @@ int kf_api_key_rotate(struct kf_api_request *request)
 	err = err ?: match(request);
 	if (err)
 		return err;
-	err = kf_key_rotate(request->daemon->reconcile, request->name, (uint64_t)grace_ns, text,
-			    &why);
+	err = kf_policy_key_rotate(request->daemon->policy, request->name, (uint64_t)grace_ns, text,
+				   &why);
 	if (err)
 		return refuse(request, err, &why);
 	err = answer_key(request, MHD_HTTP_OK, text);

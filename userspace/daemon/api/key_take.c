@@ -7,7 +7,7 @@
 
 #include <microhttpd.h>
 
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 /* ASCII controls, DEL, and U+0080 to U+009F, which terminals may obey as well. */
 static bool has_control(const char *text)
@@ -42,7 +42,7 @@ int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, ui
 
 int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
 {
-	int64_t now = kf_reconcile_now().wall_ns;
+	int64_t now = kf_clock_now().wall_ns;
 
 	return value ? kf_api_end(request, "expires", value, now, expires) : 0;
 }

@@ -13,7 +13,7 @@
 #include "attach/iface.h"
 #include "maps/maps.h"
 #include "traffic/penalty.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 struct family;
 
@@ -28,7 +28,7 @@ static void begin(FILE *out, const char *name, const char *type, const char *hel
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-void kf_metrics_label(FILE *out, const char *text)
+void kf_api_metrics_label(FILE *out, const char *text)
 {
 	for (; *text; text++) {
 		if (*text == '\n') {
@@ -46,10 +46,10 @@ void kf_metrics_label(FILE *out, const char *text)
 static void write_packets(FILE *out, const char *service, const struct kf_counters *counters)
 {
 	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++) {
-		if (!kf_events_reason_occurs(reason))
+		if (!kf_traffic_events_reason_occurs(reason))
 			continue;
 		fprintf(out, "keyfilter_packets_total{service=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-			service, kf_events_reason_name(reason),
+			service, kf_traffic_events_reason_name(reason),
 			(uint64_t)counters->packets[reason]);
 	}
 }
@@ -128,11 +128,11 @@ static int write_services(struct writer *writer)
 static int write_iface(void *context, const struct kf_iface_row *row)
 {
 	const struct writer *writer = context;
-	struct kf_iface_view view;
+	struct kf_attach_iface_view view;
 
-	kf_iface_view(writer->daemon, row, &view);
+	kf_attach_iface_view(writer->daemon, row, &view);
 	fputs("keyfilter_iface_attached{dev=\"", writer->out);
-	kf_metrics_label(writer->out, row->dev);
+	kf_api_metrics_label(writer->out, row->dev);
 	fprintf(writer->out, "\",mode=\"%s\"} %d\n", kf_attach_mode_name(row->mode),
 		view.state == KF_IFACE_ATTACHED);
 	return 0;
@@ -175,7 +175,7 @@ static int write_keys(struct writer *writer)
 {
 	struct kf_key_counts counts;
 	int err = kf_store_key_count(writer->daemon->store,
-				     kf_reconcile_time(writer->daemon->reconcile).wall_ns, &counts);
+				     kf_policy_time(writer->daemon->policy).wall_ns, &counts);
 
 	if (err)
 		return err;
@@ -193,10 +193,10 @@ static void write_penalised(struct writer *writer)
 	begin(writer->out, "keyfilter_sources_penalised", "gauge",
 	      "Sources whose packets are dropped now because their requests failed.");
 	fprintf(writer->out, "keyfilter_sources_penalised %" PRIu64 "\n",
-		kf_penalty_count(writer->daemon->maps));
+		kf_traffic_penalty_count(writer->daemon->maps));
 }
 
-int kf_metrics_write(struct kf_daemon *daemon, FILE *out)
+int kf_api_metrics_write(struct kf_daemon *daemon, FILE *out)
 {
 	struct writer writer = { .daemon = daemon, .out = out };
 	int err;
@@ -228,7 +228,7 @@ int kf_api_metrics_show(struct kf_api_request *request)
 	out = open_memstream(&text, &size);
 	if (!out)
 		return -ENOMEM;
-	err = kf_metrics_write(request->daemon, out);
+	err = kf_api_metrics_write(request->daemon, out);
 	if (fclose(out) && !err)
 		err = -ENOMEM;
 	if (err)

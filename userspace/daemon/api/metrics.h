@@ -13,9 +13,9 @@
 #include "base/daemon.h"
 
 /* Writes all of it to @out. 0 or -errno, and then a part may be written. */
-int kf_metrics_write(struct kf_daemon *daemon, FILE *out);
+int kf_api_metrics_write(struct kf_daemon *daemon, FILE *out);
 
 /* @text as a label's value: backslash, quote and line feed escaped. */
-void kf_metrics_label(FILE *out, const char *text);
+void kf_api_metrics_label(FILE *out, const char *text);
 
 #endif

@@ -11,7 +11,7 @@
 
 #include "base/ask.h"
 #include "cleanup.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "why.h"
 
 #define THREADS	   3
@@ -74,19 +74,19 @@ static struct kf_api_job *pick(struct kf_api_pool *pool)
 /* What a view is gone by: what ends is compared with the time as the loop has it. */
 static int ask_time(struct kf_daemon *daemon, void *context)
 {
-	struct kf_reconcile *reconcile = context;
+	struct kf_policy *policy = context;
 
-	reconcile->walltime = daemon->reconcile->walltime;
-	reconcile->clock = daemon->reconcile->clock;
+	policy->walltime = daemon->policy->walltime;
+	policy->clock = daemon->policy->clock;
 	return 0;
 }
 
 /* The loop's members are left out, so that a handler which wants one fails in its first test. */
-static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_reconcile *reconcile)
+static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_policy *policy)
 {
 	const struct kf_daemon *daemon = reader->pool->api->daemon;
 
-	*reconcile = (struct kf_reconcile){
+	*policy = (struct kf_policy){
 		.store = reader->store,
 		.maps = daemon->maps,
 	};
@@ -98,24 +98,24 @@ static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_r
 		.started_ns = daemon->started_ns,
 		.store = reader->store,
 		.maps = daemon->maps,
-		.reconcile = reconcile,
+		.policy = policy,
 		.events = daemon->events,
 		.ask = reader->pool->api->ask,
 	};
-	if (kf_ask(view, ask_time, reconcile))
-		reconcile->clock = kf_reconcile_now(); /* the daemon ends, and so does the job */
+	if (kf_ask(view, ask_time, policy))
+		policy->clock = kf_clock_now(); /* the daemon ends, and so does the job */
 }
 
 static void carry_out(struct reader *reader, struct kf_api_job *job, bool ending)
 {
-	struct kf_reconcile reconcile;
+	struct kf_policy policy;
 	struct kf_daemon view;
 
 	if (ending || job->deadline_ns <= kf_api_now()) {
 		job->run(job, NULL, ending);
 		return;
 	}
-	make_view(reader, &view, &reconcile);
+	make_view(reader, &view, &policy);
 	kf_store_read_begin(reader->store, READ_NS);
 	job->run(job, &view, false);
 	kf_store_read_end(reader->store);

@@ -14,7 +14,7 @@
 #include "endpoint.h"
 #include "traffic/events.h"
 #include "attach/iface.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "policy/service.h"
 #include "timetext.h"
 
@@ -384,11 +384,11 @@ int kf_api_service_create(struct kf_api_request *request)
 	err = err ?: take_wish(request, &wish, &row);
 	if (err)
 		return err;
-	err = kf_service_add(request->daemon->reconcile, &row, &why);
+	err = kf_policy_service_add(request->daemon->policy, &row, &why);
 	if (err)
 		return kf_api_refuse_error(request, err, why.text);
-	kf_events_reload(request->daemon->events);
-	kf_iface_adopt(request->daemon);
+	kf_traffic_events_reload(request->daemon->events);
+	kf_attach_iface_adopt(request->daemon);
 	return kf_api_reply_revision(request, MHD_HTTP_CREATED, service_json(&row), row.revision);
 }
 
@@ -435,11 +435,11 @@ int kf_api_service_edit(struct kf_api_request *request)
 	err = err ?: take_wish(request, &wish, &row);
 	if (err)
 		return err;
-	err = kf_service_edit(request->daemon->reconcile, &row, &why);
+	err = kf_policy_service_edit(request->daemon->policy, &row, &why);
 	if (err)
 		return kf_api_refuse_error(request, err, why.text);
 	if (wish.listen)
-		kf_iface_adopt(request->daemon);
+		kf_attach_iface_adopt(request->daemon);
 	err = kf_store_service_get(request->daemon->store, row.name, &row); /* a new revision */
 	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
@@ -452,7 +452,7 @@ int kf_api_service_delete(struct kf_api_request *request)
 
 	if (err)
 		return err;
-	err = kf_service_remove(request->daemon->reconcile, row.name, &why);
+	err = kf_policy_service_remove(request->daemon->policy, row.name, &why);
 	if (err)
 		return kf_api_refuse_error(request, err, why.text);
 	return kf_api_reply(request, MHD_HTTP_OK,

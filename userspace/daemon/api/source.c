@@ -13,7 +13,7 @@
 #include "cidr.h"
 #include "cleanup.h"
 #include "traffic/penalty.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "loop.h"
 #include "policy/source.h"
 #include "base/work.h"
@@ -90,7 +90,7 @@ struct job {
 
 static void job_free(struct job *job)
 {
-	kf_source_change_close(job->change);
+	kf_policy_source_change_close(job->change);
 	free(job);
 }
 KF_CLEANUP_DEFINE(struct job, job_free)
@@ -106,8 +106,9 @@ static int answer_changed(const struct job *job, int result)
 		return kf_api_refuse_error(request, result, job->why.text);
 	if (!job->removes)
 		return kf_api_reply(request,
-				    kf_source_change_replaced(job->change) ? MHD_HTTP_OK
-									   : MHD_HTTP_CREATED,
+				    kf_policy_source_change_replaced(job->change)
+					    ? MHD_HTTP_OK
+					    : MHD_HTTP_CREATED,
 				    source_json(&job->row));
 	kf_cidr_format(&job->row.cidr, text);
 	return kf_api_reply(request, MHD_HTTP_OK,
@@ -118,12 +119,12 @@ static int change_some(struct kf_work_item *item)
 {
 	struct job *job = (struct job *)item;
 
-	return kf_source_change_step(job->change, &job->why);
+	return kf_policy_source_change_step(job->change, &job->why);
 }
 
 static int refuse_ending(const struct job *job)
 {
-	bool stored = kf_source_change_is_stored(job->change);
+	bool stored = kf_policy_source_change_is_stored(job->change);
 
 	return kf_api_refuse(job->request, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
 			     stored ? "look at the list when it runs" : "ask again when it runs",
@@ -144,7 +145,7 @@ static int begin_change(struct kf_api_request *request, const struct kf_source_r
 			bool removes)
 {
 	_cleanup_(job_freep) struct job *job = calloc(1, sizeof(*job));
-	struct kf_reconcile *reconcile = request->daemon->reconcile;
+	struct kf_policy *policy = request->daemon->policy;
 	int more;
 
 	if (!job)
@@ -153,12 +154,12 @@ static int begin_change(struct kf_api_request *request, const struct kf_source_r
 	job->request = request;
 	job->row = *row;
 	job->removes = removes;
-	more = removes ? kf_source_change_remove(&job->change, reconcile, &row->cidr)
-		       : kf_source_change_put(&job->change, reconcile, row);
+	more = removes ? kf_policy_source_change_remove(&job->change, policy, &row->cidr)
+		       : kf_policy_source_change_put(&job->change, policy, row);
 	if (more)
 		return more;
 	for (int i = 0; !i || (more > 0 && i < STEPS_AT_ONCE); i++)
-		more = kf_source_change_step(job->change, &job->why);
+		more = kf_policy_source_change_step(job->change, &job->why);
 	if (more <= 0)
 		return answer_changed(job, more);
 	kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(job)->item);
@@ -169,9 +170,7 @@ static int begin_change(struct kf_api_request *request, const struct kf_source_r
 
 int kf_api_source_create(struct kf_api_request *request)
 {
-	struct kf_source_row row = {
-		.created = kf_reconcile_time(request->daemon->reconcile).wall_ns
-	};
+	struct kf_source_row row = { .created = kf_policy_time(request->daemon->policy).wall_ns };
 	json_t *cidr, *action, *ttl;
 	const struct kf_api_member members[] = {
 		{ "cidr", KF_API_STRING | KF_API_REQUIRED, &cidr },
@@ -286,13 +285,13 @@ static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_cl
 	char cidr[KF_CIDR_TEXT];
 	struct kf_cidr block;
 
-	kf_penalty_block(penalty, &block);
+	kf_traffic_penalty_block(penalty, &block);
 	kf_cidr_format(&block, cidr);
 	return json_pack("{s:s, s:s?, s:I, s:I, s:I, s:o, s:I}", "cidr", cidr, "service",
 			 penalised ? service : NULL, "failures", (json_int_t)penalty->failures,
 			 "successes", (json_int_t)kf_penalty_good(penalty->successes), "level",
 			 (json_int_t)penalty->level, "until",
-			 penalised ? kf_api_time(kf_policy_wall(now, penalty->until_ns))
+			 penalised ? kf_api_time(kf_policy_compile_wall(now, penalty->until_ns))
 				   : json_null(),
 			 "remaining_s",
 			 (json_int_t)((left_ns + KF_TIMETEXT_SECOND - 1) / KF_TIMETEXT_SECOND));
@@ -319,14 +318,14 @@ static int append_penalties(struct kf_api_request *request, struct kf_penalty_wa
 			    unsigned int limit, json_t *array, json_t **next)
 {
 	_cleanup_(free_names) struct names names = { 0 };
-	struct kf_clock now = kf_reconcile_now();
+	struct kf_clock now = kf_clock_now();
 	struct kf_penalty penalty;
 	uint32_t place = walk->place;
 	int err = kf_store_service_each(request->daemon->store, remember_name, names.of);
 
 	if (err)
 		return err;
-	while (kf_penalty_walk_next(walk, &penalty)) {
+	while (kf_traffic_penalty_walk_next(walk, &penalty)) {
 		if (json_array_size(array) == limit) {
 			*next = json_sprintf("%u", place);
 			return *next ? 0 : -ENOMEM;
@@ -348,7 +347,7 @@ static int list_penalties(struct kf_api_request *request, enum kf_penalty_kind k
 	json_t *next;
 	int err = kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &limit);
 
-	kf_penalty_walk_begin(&walk, request->daemon->maps, kind);
+	kf_traffic_penalty_walk_begin(&walk, request->daemon->maps, kind);
 	err = err ?: take_place(request, &walk.place);
 	err = err ?: append_penalties(request, &walk, limit, array, &next);
 	if (err)
@@ -402,7 +401,7 @@ int kf_api_source_forgive(struct kf_api_request *request)
 	err = err ?: kf_api_cidr(request, "cidr", json_string_value(value), &cidr);
 	if (err)
 		return err;
-	forgiven = kf_penalty_forgive(request->daemon->penalties, &cidr);
+	forgiven = kf_traffic_penalty_forgive(request->daemon->penalties, &cidr);
 	kf_api_wake_followers(request->daemon);
 	kf_cidr_format(&cidr, text);
 	return kf_api_reply(request, MHD_HTTP_OK,

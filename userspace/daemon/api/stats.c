@@ -22,8 +22,8 @@ static json_t *packets_json(const struct kf_counters *counters)
 	_cleanup_json_ json_t *packets = json_object();
 
 	for (unsigned int reason = 0; reason < KF_REASON_COUNT; reason++)
-		if (kf_events_reason_occurs(reason) &&
-		    json_object_set_new(packets, kf_events_reason_name(reason),
+		if (kf_traffic_events_reason_occurs(reason) &&
+		    json_object_set_new(packets, kf_traffic_events_reason_name(reason),
 					json_integer((json_int_t)counters->packets[reason])))
 			return NULL;
 	return TAKE_PTR(packets);

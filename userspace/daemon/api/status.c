@@ -17,7 +17,7 @@
 #include "loop.h"
 #include "maps/maps.h"
 #include "traffic/penalty.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 #define NEARLY_FULL 90 /* per cent */
 
@@ -54,9 +54,9 @@ static int ask_loop(struct kf_daemon *daemon, void *context)
 	numbers->store_failing = kf_store_failing(daemon->store, &words);
 	numbers->store_unsure = kf_store_is_unsure(daemon->store);
 	snprintf(numbers->store_words, sizeof(numbers->store_words), "%s", words);
-	numbers->flows_live = daemon->reconcile->flows_live;
-	kf_mend_describe(daemon->reconcile, on_difference, numbers->differences);
-	numbers->cannot_cut = kf_cut_is_unable(kf_loop_cut(daemon));
+	numbers->flows_live = daemon->policy->flows_live;
+	kf_policy_mend_describe(daemon->policy, on_difference, numbers->differences);
+	numbers->cannot_cut = kf_traffic_cut_is_unable(kf_loop_cut(daemon));
 	return 0;
 }
 
@@ -73,7 +73,7 @@ static int count(struct kf_daemon *daemon, struct numbers *numbers)
 
 	*numbers = (struct numbers){
 		.differences = json_array(),
-		.penalised = kf_penalty_count(maps),
+		.penalised = kf_traffic_penalty_count(maps),
 		.flows_max = kf_maps_entries(maps, KF_MAP_kf_flows),
 		.keys_max = kf_maps_entries(maps, KF_MAP_kf_slots),
 		.sources_max = kf_maps_entries(maps, KF_MAP_kf_prefixes),
@@ -82,8 +82,7 @@ static int count(struct kf_daemon *daemon, struct numbers *numbers)
 	err = err ?: kf_store_service_each(daemon->store, count_service, &numbers->services);
 	err = err ?: kf_store_source_count(daemon->store, &numbers->sources);
 	return err
-		       ?: kf_store_key_count(daemon->store,
-					     kf_reconcile_time(daemon->reconcile).wall_ns,
+		       ?: kf_store_key_count(daemon->store, kf_policy_time(daemon->policy).wall_ns,
 					     &numbers->keys);
 }
 
@@ -119,9 +118,9 @@ static void check_room(json_t *list, const char *what, uint64_t used, uint64_t m
 
 static int check_iface(json_t *list, struct kf_daemon *daemon, const struct kf_iface_row *row)
 {
-	struct kf_iface_view view;
+	struct kf_attach_iface_view view;
 
-	kf_iface_view(daemon, row, &view);
+	kf_attach_iface_view(daemon, row, &view);
 	if (view.state == KF_IFACE_MISSING && !*view.error)
 		complain(list, "%s: the interface is missing, so nothing is filtered there; %s",
 			 row->dev, "it is attached when it comes back, or detach it");
@@ -231,7 +230,7 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 
 static uint64_t uptime_seconds(const struct kf_daemon *daemon)
 {
-	return (kf_reconcile_now().boot_ns - daemon->started_ns) / 1000000000u;
+	return (kf_clock_now().boot_ns - daemon->started_ns) / 1000000000u;
 }
 
 int kf_api_status_show(struct kf_api_request *request)
@@ -258,7 +257,7 @@ int kf_api_status_show(struct kf_api_request *request)
 			  (json_int_t)n.penalised, "flows", "live", (json_int_t)n.flows_live, "max",
 			  (json_int_t)n.flows_max, "keys_max", (json_int_t)n.keys_max,
 			  "sources_max", (json_int_t)n.sources_max, "ifaces",
-			  kf_iface_json_all(daemon), "degraded", find_trouble(daemon, &n)));
+			  kf_attach_iface_json_all(daemon), "degraded", find_trouble(daemon, &n)));
 }
 
 /* The loop ends once the answer is out (api_http.c); main.c does what was asked. */

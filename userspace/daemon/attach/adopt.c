@@ -149,7 +149,7 @@ static int look_at_sockets(struct run *run)
 			done = run->services[j].port == run->services[i].port;
 		if (done)
 			continue;
-		err = kf_sockdiag_each(run->services[i].port, take_connection, run);
+		err = kf_net_sockdiag_each(run->services[i].port, take_connection, run);
 		if (err)
 			return err;
 	}
@@ -159,7 +159,7 @@ static int look_at_sockets(struct run *run)
 static int end_doomed(struct run *run)
 {
 	for (size_t i = 0; i < run->doomed.count; i++) {
-		int err = kf_sockdiag_destroy(&run->doomed.items[i]);
+		int err = kf_net_sockdiag_destroy(&run->doomed.items[i]);
 
 		if (err && err != -ENOENT)
 			return err;
@@ -191,9 +191,9 @@ static int explain(const struct run *run, int err, bool listing, struct kf_why *
 			  listing ? "take over" : "end", strerror(-err));
 }
 
-int kf_adopt_run(const char *dev, int flows_fd, const struct kf_adopt_service *services, size_t n,
-		 enum kf_existing existing, const __u64 flow_secret[8], struct kf_adopt_result *out,
-		 struct kf_why *why)
+int kf_attach_adopt_run(const char *dev, int flows_fd, const struct kf_adopt_service *services,
+			size_t n, enum kf_existing existing, const __u64 flow_secret[8],
+			struct kf_adopt_result *out, struct kf_why *why)
 {
 	struct run run = {
 		.flows_fd = flows_fd,
@@ -220,12 +220,12 @@ static const char *const existing_names[] = {
 	[KF_EXISTING_RESET] = "reset",
 };
 
-const char *kf_adopt_existing_name(enum kf_existing existing)
+const char *kf_attach_adopt_existing_name(enum kf_existing existing)
 {
 	return existing_names[existing];
 }
 
-int kf_adopt_existing_parse(const char *text, enum kf_existing *out)
+int kf_attach_adopt_existing_parse(const char *text, enum kf_existing *out)
 {
 	for (size_t i = 0; i < sizeof(existing_names) / sizeof(existing_names[0]); i++) {
 		if (!strcmp(text, existing_names[i])) {

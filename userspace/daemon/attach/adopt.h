@@ -3,10 +3,10 @@
  * adopt.h - the connections that were there before the filter.
  *
  * Once the programs are attached, a connection whose handshake they did not see is a stranger and
- * its data is dropped. kf_adopt_run() looks at the TCP sockets of this network namespace and either
- * enters their connections into kf_flows, unsynchronised (adopt), or ends them (reset). Connections
- * of a container behind a published port have no socket here and are not seen. Called by
- * api_iface.c and the link watch right after kf_attach_add(), from the daemon's one thread: what
+ * its data is dropped. kf_attach_adopt_run() looks at the TCP sockets of this network namespace and
+ * either enters their connections into kf_flows, unsynchronised (adopt), or ends them (reset).
+ * Connections of a container behind a published port have no socket here and are not seen. Called
+ * by api_iface.c and the link watch right after kf_attach_add(), from the daemon's one thread: what
  * the peers sent in between was dropped, and TCP sends it again. It may be repeated at any time:
  * connections that have a flow already are left alone, by adopt and by reset.
  */
@@ -44,11 +44,11 @@ struct kf_adopt_result {
  * sockets (CONFIG_INET_DIAG_DESTROY) or list them (CONFIG_INET_DIAG); -EPERM: CAP_NET_ADMIN is
  * missing.
  */
-int kf_adopt_run(const char *dev, int flows_fd, const struct kf_adopt_service *services, size_t n,
-		 enum kf_existing existing, const __u64 flow_secret[8], struct kf_adopt_result *out,
-		 struct kf_why *why);
+int kf_attach_adopt_run(const char *dev, int flows_fd, const struct kf_adopt_service *services,
+			size_t n, enum kf_existing existing, const __u64 flow_secret[8],
+			struct kf_adopt_result *out, struct kf_why *why);
 
-const char *kf_adopt_existing_name(enum kf_existing existing);
-int kf_adopt_existing_parse(const char *text, enum kf_existing *out); /* -EINVAL */
+const char *kf_attach_adopt_existing_name(enum kf_existing existing);
+int kf_attach_adopt_existing_parse(const char *text, enum kf_existing *out); /* -EINVAL */
 
 #endif

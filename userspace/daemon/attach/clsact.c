@@ -128,7 +128,7 @@ static int look(struct search *search, int ifindex, enum kf_attach_part part)
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		where->tcm_ifindex = ifindex;
 		where->tcm_parent = parent_of(part);
-		err = kf_netlink_ask(NETLINK_ROUTE, request, take_filter, search);
+		err = kf_net_netlink_ask(NETLINK_ROUTE, request, take_filter, search);
 	}
 	return err < 0 || search->tell ? err : 0;
 }
@@ -170,7 +170,7 @@ static int check_qdisc(int ifindex)
 		request->nlmsg_type = RTM_GETQDISC;
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		where->tcm_ifindex = ifindex;
-		err = kf_netlink_ask(NETLINK_ROUTE, request, take_qdisc, &search);
+		err = kf_net_netlink_ask(NETLINK_ROUTE, request, take_qdisc, &search);
 	}
 	if (err || search.is_clsact)
 		return err;

@@ -22,7 +22,7 @@ struct kf_iface {
 	unsigned int ifindex; /* where we attached it; 0: nowhere yet */
 	struct kf_adopt_result existing;
 	struct kf_why error;
-	struct kf_iface_guard guard;
+	struct kf_attach_iface_guard guard;
 };
 
 /* ---- what is remembered ---------------------------------------------------------------------- */
@@ -106,9 +106,10 @@ static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
 	if (err)
 		return kf_why_set(why, err, "cannot read the services: %s; see the log",
 				  strerror(-err));
-	return kf_adopt_run(row->dev, kf_maps_fd(daemon->maps, KF_MAP_kf_flows), list->services,
-			    list->count, row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT,
-			    kf_maps_config(daemon->maps)->flow_secret, result, why);
+	return kf_attach_adopt_run(row->dev, kf_maps_fd(daemon->maps, KF_MAP_kf_flows),
+				   list->services, list->count,
+				   row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT,
+				   kf_maps_config(daemon->maps)->flow_secret, result, why);
 }
 
 /* ---- attaching ------------------------------------------------------------------------------- */
@@ -140,7 +141,7 @@ static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, stru
 		return err;
 	iface->ifindex = if_nametoindex(row->dev);
 	iface->error = (struct kf_why){ 0 };
-	kf_iface_guard_restore(&iface->guard);
+	kf_attach_iface_guard_restore(&iface->guard);
 	if (was_on)
 		return 0;
 	adopt_and_remember(daemon, row, iface);
@@ -168,7 +169,7 @@ static int adopt_again(void *context, const struct kf_iface_row *row)
 	return 0;
 }
 
-void kf_iface_adopt(struct kf_daemon *daemon)
+void kf_attach_iface_adopt(struct kf_daemon *daemon)
 {
 	if (kf_store_iface_each(daemon->store, adopt_again, daemon))
 		kf_log_error("cannot read the interfaces: %s; see the store",
@@ -194,7 +195,7 @@ static void attach_or_log(struct kf_daemon *daemon, const struct kf_iface_row *r
 	if (!iface)
 		return;
 	iface->error = why;
-	kf_iface_guard_fail(&iface->guard, kf_maps_now());
+	kf_attach_iface_guard_fail(&iface->guard, kf_maps_now());
 }
 
 static int open_one(void *context, const struct kf_iface_row *row)
@@ -203,7 +204,7 @@ static int open_one(void *context, const struct kf_iface_row *row)
 	return 0;
 }
 
-void kf_iface_open(struct kf_daemon *daemon)
+void kf_attach_iface_open(struct kf_daemon *daemon)
 {
 	int err = kf_store_iface_each(daemon->store, open_one, daemon);
 
@@ -212,7 +213,7 @@ void kf_iface_open(struct kf_daemon *daemon)
 			     kf_store_error(daemon->store));
 }
 
-void kf_iface_close(struct kf_daemon *daemon)
+void kf_attach_iface_close(struct kf_daemon *daemon)
 {
 	while (daemon->ifaces)
 		forget(daemon, daemon->ifaces->dev);
@@ -234,7 +235,8 @@ static void put_back(struct kf_daemon *daemon, const struct kf_iface_row *row, b
 }
 
 /* The store first: what is attached and not in the store would be left behind by a crash. */
-int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why)
+int kf_attach_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row,
+			struct kf_why *why)
 {
 	struct kf_iface_row old;
 	bool had;
@@ -260,11 +262,11 @@ int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struc
 	if (err)
 		put_back(daemon, row, had, &old);
 	else
-		kf_iface_guard_forget(&find(daemon, row->dev)->guard);
+		kf_attach_iface_guard_forget(&find(daemon, row->dev)->guard);
 	return err;
 }
 
-int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why)
+int kf_attach_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why)
 {
 	struct kf_iface_row row;
 	char name[IFNAMSIZ];
@@ -290,7 +292,7 @@ int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *wh
 	return 0;
 }
 
-void kf_iface_link(void *context, const char *dev, int ifindex, bool up)
+void kf_attach_iface_link(void *context, const char *dev, int ifindex, bool up)
 {
 	struct kf_daemon *daemon = context;
 	struct kf_iface_row row;
@@ -330,7 +332,7 @@ static const char *effect_of(unsigned int lacks)
 static void tell_loss(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		      const struct kf_iface *iface, unsigned int lacks, uint64_t now)
 {
-	unsigned int wait = kf_iface_guard_wait(&iface->guard, now);
+	unsigned int wait = kf_attach_iface_guard_wait(&iface->guard, now);
 
 	if (wait)
 		kf_log_warning("%s: %s taken off by someone else, %u times of late; attached again "
@@ -339,11 +341,11 @@ static void tell_loss(struct kf_daemon *daemon, const struct kf_iface_row *row,
 	else
 		kf_log_warning("%s: %s taken off by someone else; attaching again", row->dev,
 			       effect_of(lacks));
-	kf_events_add_filter(daemon->events, row->dev, false);
+	kf_traffic_events_add_filter(daemon->events, row->dev, false);
 }
 
 /* Programs are loaded over pins, and links are pinned: both must be there. */
-int kf_iface_pin_again(struct kf_daemon *daemon)
+int kf_attach_iface_pin_again(struct kf_daemon *daemon)
 {
 	struct kf_why why = { 0 };
 	int count = kf_maps_pin_again(daemon->maps, daemon->pin_dir, &why);
@@ -368,27 +370,27 @@ static int guard_one(void *context, const struct kf_iface_row *row)
 	lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
 	known = iface->guard.off;
 	if (!lacks) {
-		kf_iface_guard_restore(&iface->guard);
+		kf_attach_iface_guard_restore(&iface->guard);
 	} else if (!known) {
-		kf_iface_guard_lose(&iface->guard, now);
+		kf_attach_iface_guard_lose(&iface->guard, now);
 		tell_loss(daemon, row, iface, lacks, now);
 	}
-	if (lacks && kf_iface_guard_is_due(&iface->guard, now)) {
-		kf_iface_pin_again(daemon);
+	if (lacks && kf_attach_iface_guard_is_due(&iface->guard, now)) {
+		kf_attach_iface_pin_again(daemon);
 		attach_or_log(daemon, row);
 	}
 	if (lacks ? !iface->guard.off : known)
-		kf_events_add_filter(daemon->events, row->dev, true);
+		kf_traffic_events_add_filter(daemon->events, row->dev, true);
 	return 0;
 }
 
-void kf_iface_guard(struct kf_daemon *daemon)
+void kf_attach_iface_guard(struct kf_daemon *daemon)
 {
-	uint64_t before = kf_events_next_seq(daemon->events);
+	uint64_t before = kf_traffic_events_next_seq(daemon->events);
 
 	/* a store that cannot be read is told of by all that needs it */
 	kf_store_iface_each(daemon->store, guard_one, daemon);
-	if (kf_events_next_seq(daemon->events) != before)
+	if (kf_traffic_events_next_seq(daemon->events) != before)
 		kf_api_wake_followers(daemon);
 }
 
@@ -396,11 +398,11 @@ void kf_iface_guard(struct kf_daemon *daemon)
 
 /* It is whole now, and may not be for long. */
 static void tell_fight(const struct kf_iface_row *row, const struct kf_iface *iface,
-		       struct kf_iface_view *view)
+		       struct kf_attach_iface_view *view)
 {
 	uint64_t now = kf_maps_now();
 
-	if (!iface || *view->error || !kf_iface_guard_is_fight(&iface->guard, now))
+	if (!iface || *view->error || !kf_attach_iface_guard_is_fight(&iface->guard, now))
 		return;
 	snprintf(view->error, sizeof(view->error),
 		 "somebody has taken our programs off %u times of late, the last time %llu s ago; "
@@ -410,7 +412,7 @@ static void tell_fight(const struct kf_iface_row *row, const struct kf_iface *if
 }
 
 static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		    const struct kf_iface *iface, struct kf_iface_view *view)
+		    const struct kf_iface *iface, struct kf_attach_iface_view *view)
 {
 	unsigned int lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
 
@@ -428,17 +430,17 @@ static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
 			 "%s taken off by someone else; it is attached again in %u s, or by "
 			 "keyfilterctl iface attach %s --mode %s",
 			 effect_of(lacks),
-			 iface ? kf_iface_guard_wait(&iface->guard, kf_maps_now()) : 0, row->dev,
-			 kf_attach_mode_name(row->mode));
+			 iface ? kf_attach_iface_guard_wait(&iface->guard, kf_maps_now()) : 0,
+			 row->dev, kf_attach_mode_name(row->mode));
 }
 
 static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		      struct kf_iface_view *view)
+		      struct kf_attach_iface_view *view)
 {
 	const struct kf_iface *iface = find(daemon, row->dev);
 	char name[IFNAMSIZ];
 
-	*view = (struct kf_iface_view){ .ifindex = if_nametoindex(row->dev) };
+	*view = (struct kf_attach_iface_view){ .ifindex = if_nametoindex(row->dev) };
 	if (iface) {
 		view->existing = iface->existing;
 		memcpy(view->error, iface->error.text, sizeof(view->error));
@@ -457,7 +459,7 @@ static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 
 struct question {
 	const struct kf_iface_row *row;
-	struct kf_iface_view *view;
+	struct kf_attach_iface_view *view;
 };
 
 static int answer_view(struct kf_daemon *daemon, void *context)
@@ -468,17 +470,17 @@ static int answer_view(struct kf_daemon *daemon, void *context)
 	return 0;
 }
 
-void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		   struct kf_iface_view *view)
+void kf_attach_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
+			  struct kf_attach_iface_view *view)
 {
 	struct question question = { row, view };
 
-	*view = (struct kf_iface_view){ .state = KF_IFACE_MISSING };
+	*view = (struct kf_attach_iface_view){ .state = KF_IFACE_MISSING };
 	if (kf_ask(daemon, answer_view, &question))
 		snprintf(view->error, sizeof(view->error), "keyfilterd is ending; ask again");
 }
 
-json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
+json_t *kf_attach_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
 {
 	static const char *const states[] = {
 		[KF_IFACE_ATTACHED] = "attached",
@@ -486,14 +488,15 @@ json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
 		[KF_IFACE_MISSING] = "missing",
 		[KF_IFACE_FAILED] = "failed",
 	};
-	struct kf_iface_view view;
+	struct kf_attach_iface_view view;
 
-	kf_iface_view(daemon, row, &view);
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s?, s:i, s:i}", "dev", row->dev, "ifindex",
-			 (int)view.ifindex, "mode", kf_attach_mode_name(row->mode), "existing",
-			 kf_adopt_existing_name(row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT),
-			 "state", states[view.state], "error", *view.error ? view.error : NULL,
-			 "adopted", (int)view.existing.adopted, "reset", (int)view.existing.reset);
+	kf_attach_iface_view(daemon, row, &view);
+	return json_pack(
+		"{s:s, s:i, s:s, s:s, s:s, s:s?, s:i, s:i}", "dev", row->dev, "ifindex",
+		(int)view.ifindex, "mode", kf_attach_mode_name(row->mode), "existing",
+		kf_attach_adopt_existing_name(row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT),
+		"state", states[view.state], "error", *view.error ? view.error : NULL, "adopted",
+		(int)view.existing.adopted, "reset", (int)view.existing.reset);
 }
 
 struct json_list {
@@ -505,10 +508,11 @@ static int append_json(void *context, const struct kf_iface_row *row)
 {
 	struct json_list *list = context;
 
-	return json_array_append_new(list->array, kf_iface_json(list->daemon, row)) ? -ENOMEM : 0;
+	return json_array_append_new(list->array, kf_attach_iface_json(list->daemon, row)) ? -ENOMEM
+											   : 0;
 }
 
-json_t *kf_iface_json_all(struct kf_daemon *daemon)
+json_t *kf_attach_iface_json_all(struct kf_daemon *daemon)
 {
 	_cleanup_json_ json_t *array = json_array();
 	struct json_list list = { daemon, array };

@@ -29,7 +29,7 @@ enum kf_iface_state {
 struct kf_iface; /* what is known of one; a list hangs on daemon->ifaces */
 
 /* How an interface stands now; asks the kernel. */
-struct kf_iface_view {
+struct kf_attach_iface_view {
 	unsigned int ifindex; /* 0: missing */
 	enum kf_iface_state state;
 	struct kf_adopt_result existing;		/* of the last attach by this daemon */
@@ -37,41 +37,42 @@ struct kf_iface_view {
 };
 
 /* Attaches all that the store names. What fails is logged and remembered, and is no error. */
-void kf_iface_open(struct kf_daemon *daemon);
-void kf_iface_close(struct kf_daemon *daemon); /* detaches nothing */
+void kf_attach_iface_open(struct kf_daemon *daemon);
+void kf_attach_iface_close(struct kf_daemon *daemon); /* detaches nothing */
 
 /*
  * Attaches @row->dev and remembers it in the store. 0 or -errno with @why, and then all is as it
  * was before: -ENODEV: there is no such interface; -EBUSY: attached in another mode. Trouble with
  * the existing connections is no error: it is in the view.
  */
-int kf_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why);
+int kf_attach_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row,
+			struct kf_why *why);
 /* Detaches, under another name too if it was renamed, and forgets. -ENOENT: not in the store. */
-int kf_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why);
+int kf_attach_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why);
 
 /*
  * A service is new, or listens elsewhere: the connections that it has already are adopted (or
  * reset) on every interface that is attached. Trouble is logged and remembered.
  */
-void kf_iface_adopt(struct kf_daemon *daemon);
+void kf_attach_iface_adopt(struct kf_daemon *daemon);
 
 /* The link watch tells; attaches again what came back. kf_link_fn, @context is the daemon. */
-void kf_iface_link(void *context, const char *dev, int ifindex, bool up);
+void kf_attach_iface_link(void *context, const char *dev, int ifindex, bool up);
 
 /*
  * Puts back what somebody took off since the last call, and tries again what could not be attached;
  * logged, and told as an event. Every second, and when the link watch heard something. In the loop.
  */
-void kf_iface_guard(struct kf_daemon *daemon);
+void kf_attach_iface_guard(struct kf_daemon *daemon);
 /* Makes pins again that were taken away while the daemon ran; logged. 0 or -errno. */
-int kf_iface_pin_again(struct kf_daemon *daemon);
+int kf_attach_iface_pin_again(struct kf_daemon *daemon);
 
-void kf_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		   struct kf_iface_view *view);
+void kf_attach_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
+			  struct kf_attach_iface_view *view);
 
 /* As the API shows it; a new reference, NULL when out of memory. */
-json_t *kf_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row);
+json_t *kf_attach_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row);
 /* All of them, in an array. */
-json_t *kf_iface_json_all(struct kf_daemon *daemon);
+json_t *kf_attach_iface_json_all(struct kf_daemon *daemon);
 
 #endif

@@ -11,7 +11,7 @@ static uint64_t delay(unsigned int lost)
 	return (seconds < KF_IFACE_GUARD_REST_S ? seconds : KF_IFACE_GUARD_REST_S) * NS_PER_S;
 }
 
-void kf_iface_guard_lose(struct kf_iface_guard *guard, uint64_t now)
+void kf_attach_iface_guard_lose(struct kf_attach_iface_guard *guard, uint64_t now)
 {
 	if (now - guard->lost_ns > KF_IFACE_GUARD_CALM_S * NS_PER_S)
 		guard->lost = 0;
@@ -21,35 +21,35 @@ void kf_iface_guard_lose(struct kf_iface_guard *guard, uint64_t now)
 	guard->off = true;
 }
 
-void kf_iface_guard_fail(struct kf_iface_guard *guard, uint64_t now)
+void kf_attach_iface_guard_fail(struct kf_attach_iface_guard *guard, uint64_t now)
 {
 	guard->failed++;
 	guard->next_ns = now + delay(guard->failed + 1); /* the first try was at once */
 	guard->off = true;
 }
 
-void kf_iface_guard_restore(struct kf_iface_guard *guard)
+void kf_attach_iface_guard_restore(struct kf_attach_iface_guard *guard)
 {
 	guard->off = false;
 	guard->failed = 0;
 }
 
-void kf_iface_guard_forget(struct kf_iface_guard *guard)
+void kf_attach_iface_guard_forget(struct kf_attach_iface_guard *guard)
 {
-	*guard = (struct kf_iface_guard){ 0 };
+	*guard = (struct kf_attach_iface_guard){ 0 };
 }
 
-bool kf_iface_guard_is_due(const struct kf_iface_guard *guard, uint64_t now)
+bool kf_attach_iface_guard_is_due(const struct kf_attach_iface_guard *guard, uint64_t now)
 {
 	return guard->off && now >= guard->next_ns;
 }
 
-bool kf_iface_guard_is_fight(const struct kf_iface_guard *guard, uint64_t now)
+bool kf_attach_iface_guard_is_fight(const struct kf_attach_iface_guard *guard, uint64_t now)
 {
 	return guard->lost > 1 && now - guard->lost_ns <= KF_IFACE_GUARD_CALM_S * NS_PER_S;
 }
 
-unsigned int kf_iface_guard_wait(const struct kf_iface_guard *guard, uint64_t now)
+unsigned int kf_attach_iface_guard_wait(const struct kf_attach_iface_guard *guard, uint64_t now)
 {
 	if (now >= guard->next_ns)
 		return 0;

@@ -16,7 +16,7 @@ static int add(void *context, const char *dev, int program_fd)
 	return kf_maps_running_add(context, dev, program_fd);
 }
 
-int kf_recover_pins(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why)
+int kf_attach_recover_pins(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why)
 {
 	struct kf_maps_running running = { .secret = { secret->key[0], secret->key[1] } };
 	__u32 ids[KF_MAP_COUNT];
@@ -53,7 +53,8 @@ static int look_at(void *context, const char *dev, int program_fd)
 	return ours;
 }
 
-int kf_recover_is_off(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why)
+int kf_attach_recover_is_off(const char *pin_dir, const struct kf_secret *secret,
+			     struct kf_why *why)
 {
 	struct left left = { .pin_dir = pin_dir, .secret = secret };
 	int found = kf_attach_running_each(look_at, &left);

@@ -19,13 +19,14 @@ struct kf_why;
  * their maps are pinned in another directory; -EXDEV: pins are missing, and those that are there
  * were made in another network namespace, whose programs cannot be seen here.
  */
-int kf_recover_pins(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why);
+int kf_attach_recover_pins(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why);
 
 /*
  * After an unload: does nothing of this installation run any more? -EBUSY: it does, or something
  * does that may be (without @secret, which may be NULL: its maps are pinned nowhere); @why names
  * where.
  */
-int kf_recover_is_off(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why);
+int kf_attach_recover_is_off(const char *pin_dir, const struct kf_secret *secret,
+			     struct kf_why *why);
 
 #endif

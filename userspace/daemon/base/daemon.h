@@ -20,7 +20,7 @@
 struct kf_store;
 struct kf_maps;
 struct kf_secret;
-struct kf_reconcile;
+struct kf_policy;
 struct kf_attach;
 struct kf_iface;
 struct kf_linkwatch;
@@ -42,7 +42,7 @@ struct kf_daemon {
 	struct kf_store *store;
 	struct kf_secret *secret;
 	struct kf_maps *maps;
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_attach *attach;
 	struct kf_linkwatch *linkwatch;
 	struct kf_iface *ifaces; /* what iface.c remembers */
@@ -52,7 +52,7 @@ struct kf_daemon {
 	struct kf_api *api; /* last to open, first to close */
 	/*
 	 * NULL in the one struct that all this is about. A reading thread of the admin server gets
-	 * a copy in which store, reconcile and maps are for reading, what belongs to the loop is
+	 * a copy in which store, policy and maps are for reading, what belongs to the loop is
 	 * NULL, and this is the way to ask for it (ask.h).
 	 */
 	struct kf_ask *ask;

@@ -7,8 +7,8 @@
 
 #include "cleanup.h"
 
-void kf_mapdiff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_map map,
-		      size_t key_size, size_t value_size)
+void kf_maps_diff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_map map,
+			size_t key_size, size_t value_size)
 {
 	memset(diff, 0, sizeof(*diff));
 	diff->maps = maps;
@@ -17,7 +17,7 @@ void kf_mapdiff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_map
 	diff->value_size = value_size;
 }
 
-void kf_mapdiff_end(struct kf_mapdiff *diff)
+void kf_maps_diff_end(struct kf_mapdiff *diff)
 {
 	free(diff->want.entries);
 	free(diff->have.entries);
@@ -50,7 +50,7 @@ static int append(const struct kf_mapdiff *diff, struct kf_mapdiff_table *table,
 	return 0;
 }
 
-int kf_mapdiff_want(struct kf_mapdiff *diff, const void *key, const void *value)
+int kf_maps_diff_want(struct kf_mapdiff *diff, const void *key, const void *value)
 {
 	return append(diff, &diff->want, key, value);
 }
@@ -62,7 +62,7 @@ static int append_have(void *context, const void *key, const void *value)
 	return append(diff, &diff->have, key, value);
 }
 
-int kf_mapdiff_read(struct kf_mapdiff *diff)
+int kf_maps_diff_read(struct kf_mapdiff *diff)
 {
 	return kf_maps_each(diff->maps, diff->map, append_have, diff);
 }
@@ -110,7 +110,7 @@ static size_t subtract(const struct kf_mapdiff *diff, const struct kf_mapdiff_ta
 	return count;
 }
 
-int kf_mapdiff_put(struct kf_mapdiff *diff)
+int kf_maps_diff_put(struct kf_mapdiff *diff)
 {
 	_cleanup_free_ char *keys = malloc(diff->want.count * diff->key_size + 1);
 	_cleanup_free_ char *values = malloc(diff->want.count * diff->value_size + 1);
@@ -124,7 +124,7 @@ int kf_mapdiff_put(struct kf_mapdiff *diff)
 	return kf_maps_put_many(diff->maps, diff->map, keys, values, (uint32_t)count);
 }
 
-int kf_mapdiff_delete(struct kf_mapdiff *diff)
+int kf_maps_diff_delete(struct kf_mapdiff *diff)
 {
 	_cleanup_free_ char *keys = malloc(diff->have.count * diff->key_size + 1);
 	size_t count;

@@ -30,13 +30,13 @@ struct kf_mapdiff {
 	struct kf_mapdiff_table have;
 };
 
-void kf_mapdiff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_map map,
-		      size_t key_size, size_t value_size);
-void kf_mapdiff_end(struct kf_mapdiff *diff); /* for _cleanup_, too */
+void kf_maps_diff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_map map,
+			size_t key_size, size_t value_size);
+void kf_maps_diff_end(struct kf_mapdiff *diff); /* for _cleanup_, too */
 
-int kf_mapdiff_want(struct kf_mapdiff *diff, const void *key, const void *value);
-int kf_mapdiff_read(struct kf_mapdiff *diff);
-int kf_mapdiff_put(struct kf_mapdiff *diff); /* -E2BIG or -ENOSPC: full */
-int kf_mapdiff_delete(struct kf_mapdiff *diff);
+int kf_maps_diff_want(struct kf_mapdiff *diff, const void *key, const void *value);
+int kf_maps_diff_read(struct kf_mapdiff *diff);
+int kf_maps_diff_put(struct kf_mapdiff *diff); /* -E2BIG or -ENOSPC: full */
+int kf_maps_diff_delete(struct kf_mapdiff *diff);
 
 #endif

@@ -79,7 +79,7 @@ struct kf_maps_running {
 int kf_maps_running_add(struct kf_maps_running *running, const char *dev, int program_fd);
 /*
  * Makes the pins below @pin_dir be those maps, and logs what was not. Where the programs differ and
- * the pins are whole, they stay: the programs are replaced. As kf_recover_pins() says.
+ * the pins are whole, they stay: the programs are replaced. As kf_attach_recover_pins() says.
  */
 int kf_maps_running_pin(const struct kf_maps_running *running, const char *pin_dir,
 			struct kf_why *why);

@@ -380,8 +380,9 @@ static int make_fresh(struct kf_maps *maps, const struct kf_maps_settings *setti
 }
 
 /*
- * Single maps whose pins are missing, and that no running program uses (kf_recover_pins() has put
- * back those of the others): made anew, and filled as any other that differs from the store.
+ * Single maps whose pins are missing, and that no running program uses (kf_attach_recover_pins()
+ * has put back those of the others): made anew, and filled as any other that differs from the
+ * store.
  */
 static int make_missing(struct kf_maps *maps, struct bpf_object *object, const char *pin_dir,
 			struct kf_why *why)

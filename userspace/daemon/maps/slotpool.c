@@ -19,7 +19,7 @@ struct kf_slotpool {
 	uint8_t state[];
 };
 
-int kf_slotpool_open(struct kf_slotpool **out, uint32_t slots)
+int kf_maps_slotpool_open(struct kf_slotpool **out, uint32_t slots)
 {
 	struct kf_slotpool *pool = calloc(1, sizeof(*pool) + slots);
 
@@ -30,12 +30,12 @@ int kf_slotpool_open(struct kf_slotpool **out, uint32_t slots)
 	return 0;
 }
 
-void kf_slotpool_close(struct kf_slotpool *pool)
+void kf_maps_slotpool_close(struct kf_slotpool *pool)
 {
 	free(pool);
 }
 
-uint32_t kf_slotpool_free(const struct kf_slotpool *pool)
+uint32_t kf_maps_slotpool_free(const struct kf_slotpool *pool)
 {
 	return pool->free + pool->resting;
 }
@@ -58,7 +58,7 @@ static const uint8_t *find_free(const struct kf_slotpool *pool)
 	return found ? found : memchr(pool->state, FREE, pool->next);
 }
 
-int kf_slotpool_take(struct kf_slotpool *pool, uint32_t *slot)
+int kf_maps_slotpool_take(struct kf_slotpool *pool, uint32_t *slot)
 {
 	const uint8_t *found;
 
@@ -75,14 +75,14 @@ int kf_slotpool_take(struct kf_slotpool *pool, uint32_t *slot)
 	return 0;
 }
 
-void kf_slotpool_mark(struct kf_slotpool *pool, uint32_t slot)
+void kf_maps_slotpool_mark(struct kf_slotpool *pool, uint32_t slot)
 {
 	assert(slot < pool->slots && pool->state[slot] == FREE);
 	pool->state[slot] = TAKEN;
 	pool->free--;
 }
 
-void kf_slotpool_rest(struct kf_slotpool *pool)
+void kf_maps_slotpool_rest(struct kf_slotpool *pool)
 {
 	for (uint32_t i = 0; i < pool->slots; i++)
 		if (pool->state[i] == FREE)
@@ -91,20 +91,20 @@ void kf_slotpool_rest(struct kf_slotpool *pool)
 	pool->free = 0;
 }
 
-void kf_slotpool_give(struct kf_slotpool *pool, uint32_t slot)
+void kf_maps_slotpool_retire(struct kf_slotpool *pool, uint32_t slot)
 {
 	assert(slot < pool->slots && pool->state[slot] == TAKEN);
 	pool->state[slot] = RESTING;
 	pool->resting++;
 }
 
-void kf_slotpool_put_back(struct kf_slotpool *pool, uint32_t slot)
+void kf_maps_slotpool_put_back(struct kf_slotpool *pool, uint32_t slot)
 {
 	if (pool && slot < pool->slots && pool->state[slot] == TAKEN)
-		kf_slotpool_give(pool, slot);
+		kf_maps_slotpool_retire(pool, slot);
 }
 
-void kf_slotpool_return(struct kf_slotpool *pool, uint32_t slot)
+void kf_maps_slotpool_untake(struct kf_slotpool *pool, uint32_t slot)
 {
 	assert(slot < pool->slots && pool->state[slot] == TAKEN);
 	pool->state[slot] = FREE;

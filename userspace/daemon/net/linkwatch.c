@@ -140,7 +140,7 @@ static int dump_links(struct kf_linkwatch *watch)
 		request->nlmsg_type = RTM_GETLINK;
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-		err = kf_netlink_ask(NETLINK_ROUTE, request, take_link, watch);
+		err = kf_net_netlink_ask(NETLINK_ROUTE, request, take_link, watch);
 	}
 	if (err && err != -EINTR)
 		return err;
@@ -177,7 +177,7 @@ static int take_event(const struct nlmsghdr *message, void *watch)
 	return MNL_CB_ERROR;
 }
 
-int kf_linkwatch_dispatch(struct kf_linkwatch *watch)
+int kf_net_linkwatch_dispatch(struct kf_linkwatch *watch)
 {
 	char buffer[32768];
 	int err;
@@ -200,12 +200,12 @@ int kf_linkwatch_dispatch(struct kf_linkwatch *watch)
 	}
 }
 
-int kf_linkwatch_fd(const struct kf_linkwatch *watch)
+int kf_net_linkwatch_fd(const struct kf_linkwatch *watch)
 {
 	return mnl_socket_get_fd(watch->socket);
 }
 
-void kf_linkwatch_close(struct kf_linkwatch *watch)
+void kf_net_linkwatch_close(struct kf_linkwatch *watch)
 {
 	if (!watch)
 		return;
@@ -215,15 +215,15 @@ void kf_linkwatch_close(struct kf_linkwatch *watch)
 	free(watch);
 }
 
-KF_CLEANUP_DEFINE(struct kf_linkwatch, kf_linkwatch_close)
+KF_CLEANUP_DEFINE(struct kf_linkwatch, kf_net_linkwatch_close)
 
 /*
  * Subscribes before the dump, so that nothing falls between the two; to changes of qdiscs and
  * filters as well, which wake the loop, so that it looks at the interfaces, and tell nothing here.
  */
-int kf_linkwatch_open(struct kf_linkwatch **out, kf_link_fn fn, void *context)
+int kf_net_linkwatch_open(struct kf_linkwatch **out, kf_link_fn fn, void *context)
 {
-	_cleanup_(kf_linkwatch_closep) struct kf_linkwatch *watch = calloc(1, sizeof(*watch));
+	_cleanup_(kf_net_linkwatch_closep) struct kf_linkwatch *watch = calloc(1, sizeof(*watch));
 	int err;
 
 	if (!watch)

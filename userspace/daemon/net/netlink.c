@@ -31,7 +31,7 @@ static int take_message(const struct nlmsghdr *message, void *data)
 	return answer->result ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-int kf_netlink_ask(int bus, struct nlmsghdr *request, kf_netlink_fn fn, void *context)
+int kf_net_netlink_ask(int bus, struct nlmsghdr *request, kf_netlink_fn fn, void *context)
 {
 	struct answer answer = { .fn = fn, .context = context };
 	_cleanup_(close_socket) struct mnl_socket *socket = mnl_socket_open2(bus, SOCK_CLOEXEC);

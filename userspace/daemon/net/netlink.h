@@ -4,10 +4,10 @@
  *
  * The link watch (rtnetlink, RTNLGRP_LINK; linkwatch.c) tells when an interface appears or
  * vanishes; sock_diag (sockdiag.c) lists the TCP connections that existed before an attach, and
- * ends these (adopt.c) and those whose key was revoked (cut.c); kf_netlink_ask() (netlink.c) is one
- * question and its answer, for those two and attach_clsact.c. Called from the daemon's one thread,
- * in the network namespace the caller is in; nothing here blocks longer than the kernel needs to
- * answer a dump. 0 or -errno.
+ * ends these (adopt.c) and those whose key was revoked (cut.c); kf_net_netlink_ask() (netlink.c) is
+ * one question and its answer, for those two and attach_clsact.c. Called from the daemon's one
+ * thread, in the network namespace the caller is in; nothing here blocks longer than the kernel
+ * needs to answer a dump. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_NETLINK_H
 #define KEYFILTER_DAEMON_NETLINK_H
@@ -31,7 +31,7 @@ typedef int (*kf_netlink_fn)(void *context, const struct nlmsghdr *message);
  * socket of its own, made for @bus (NETLINK_ROUTE, NETLINK_SOCK_DIAG), and calls @fn, which may be
  * NULL, for each message of the answer. -EINTR: what is dumped changed meanwhile, ask again.
  */
-int kf_netlink_ask(int bus, struct nlmsghdr *request, kf_netlink_fn fn, void *context);
+int kf_net_netlink_ask(int bus, struct nlmsghdr *request, kf_netlink_fn fn, void *context);
 
 /* ---- link watch --------------------------------------------------------------------------- */
 
@@ -42,15 +42,15 @@ typedef void (*kf_link_fn)(void *context, const char *dev, int ifindex, bool up)
 
 /*
  * Takes note of the interfaces that exist, without calling back: @fn hears of changes only, from
- * kf_linkwatch_dispatch(). It may attach and detach programs, and must not close the watch. A
+ * kf_net_linkwatch_dispatch(). It may attach and detach programs, and must not close the watch. A
  * renamed interface vanishes under its old name and appears under the new one; one that was deleted
  * and made again has another ifindex.
  */
-int kf_linkwatch_open(struct kf_linkwatch **out, kf_link_fn fn, void *context);
-void kf_linkwatch_close(struct kf_linkwatch *watch);   /* NULL is fine */
-int kf_linkwatch_fd(const struct kf_linkwatch *watch); /* for the loop: readable */
+int kf_net_linkwatch_open(struct kf_linkwatch **out, kf_link_fn fn, void *context);
+void kf_net_linkwatch_close(struct kf_linkwatch *watch);   /* NULL is fine */
+int kf_net_linkwatch_fd(const struct kf_linkwatch *watch); /* for the loop: readable */
 /* Reads what there is and calls back. After a lost message (ENOBUFS) it dumps all links afresh. */
-int kf_linkwatch_dispatch(struct kf_linkwatch *watch);
+int kf_net_linkwatch_dispatch(struct kf_linkwatch *watch);
 
 /* ---- sock_diag ---------------------------------------------------------------------------- */
 
@@ -58,7 +58,7 @@ int kf_linkwatch_dispatch(struct kf_linkwatch *watch);
 struct kf_connection {
 	struct kf_flow_key key; /* as the client's packets name it */
 	bool answered;		/* the next data of the client, if any, begins a request */
-	uint64_t cookie;	/* for kf_sockdiag_destroy */
+	uint64_t cookie;	/* for kf_net_sockdiag_destroy */
 	uint32_t ifindex;	/* the socket is bound to this device; 0: to none */
 };
 
@@ -70,18 +70,18 @@ typedef int (*kf_connection_fn)(void *context, const struct kf_connection *conne
  * (mapped). @fn must not end connections: the dump would lose its place. -ENOENT or -EOPNOTSUPP: no
  * CONFIG_INET_DIAG.
  */
-int kf_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context);
+int kf_net_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context);
 /*
  * The one that @key names. -ENOENT: there is none here, or none that is live, or its socket is
  * bound to a device.
  */
-int kf_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out);
+int kf_net_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out);
 
 /*
  * Ends one (SOCK_DESTROY), and no other that has its addresses by now: its cookie says which: the
  * local socket reads ECONNABORTED, the client gets a RST. -ENOENT: gone already. -EOPNOTSUPP: no
  * CONFIG_INET_DIAG_DESTROY.
  */
-int kf_sockdiag_destroy(const struct kf_connection *connection);
+int kf_net_sockdiag_destroy(const struct kf_connection *connection);
 
 #endif

@@ -96,10 +96,10 @@ static int dump_family(int family, uint16_t port, struct dump *dump)
 	want->idiag_states = LIVE_STATES;
 	want->idiag_ext = 1 << (INET_DIAG_INFO - 1);
 	want->id.idiag_sport = htons(port);
-	return kf_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, dump);
+	return kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, dump);
 }
 
-int kf_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context)
+int kf_net_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context)
 {
 	struct dump dump = { .fn = fn, .context = context };
 	int err = dump_family(AF_INET, port, &dump);
@@ -143,13 +143,13 @@ static int keep_it(void *context, const struct kf_connection *connection)
 }
 
 /* Where there is no such connection the kernel answers with the socket that listens: not live. */
-int kf_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out)
+int kf_net_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out)
 {
 	struct kf_connection found = { .key = *key, .cookie = NO_COOKIE };
 	struct dump dump = { .fn = keep_it, .context = &found };
 	char buffer[KF_NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = put_request(buffer, SOCK_DIAG_BY_FAMILY, &found);
-	int err = kf_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, &dump);
+	int err = kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, &dump);
 
 	if (err < 0)
 		return err;
@@ -159,10 +159,10 @@ int kf_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *out)
 	return 0;
 }
 
-int kf_sockdiag_destroy(const struct kf_connection *connection)
+int kf_net_sockdiag_destroy(const struct kf_connection *connection)
 {
 	char buffer[KF_NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = put_request(buffer, SOCK_DESTROY, connection);
 
-	return kf_netlink_ask(NETLINK_SOCK_DIAG, request, NULL, NULL);
+	return kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static unsigned int status_of(unsigned int reason)
 	return reason < KF_REASON_COUNT ? statuses[reason] : 0;
 }
 
-const char *kf_answer_code(unsigned int reason)
+const char *kf_policy_answer_code(unsigned int reason)
 {
 	return status_of(reason) ? words[reason].code : NULL;
 }
@@ -115,7 +115,7 @@ static bool is_worth_repeating(unsigned int reason)
  */
 static json_t *openai_body(unsigned int reason, const char *message)
 {
-	const char *code = kf_answer_code(reason);
+	const char *code = kf_policy_answer_code(reason);
 	const char *type = "invalid_request_error";
 
 	if (!strcmp(code, "insufficient_quota"))
@@ -147,7 +147,7 @@ static const char *anthropic_type(unsigned int status)
 /* Newer SDKs read the code from details, as errorCode; for the others the message ends with it. */
 static json_t *anthropic_body(unsigned int reason, const char *message)
 {
-	const char *code = kf_answer_code(reason);
+	const char *code = kf_policy_answer_code(reason);
 
 	return json_pack("{s:s, s:{s:s, s:s+++, s:{s:s}}}", "type", "error", "error", "type",
 			 anthropic_type(status_of(reason)), "message", message, " (", code, ")",
@@ -174,7 +174,7 @@ static json_t *gemini_body(unsigned int reason, const char *message)
 	int status = (int)status_of(reason);
 
 	return json_pack("{s:{s:i, s:s+++, s:s}}", "error", "code", status, "message", message,
-			 " (", kf_answer_code(reason), ")", "status", gemini_status(status));
+			 " (", kf_policy_answer_code(reason), ")", "status", gemini_status(status));
 }
 
 /* Compact; to be freed. NULL: no memory. */
@@ -185,7 +185,7 @@ static char *make_body(unsigned int reason, unsigned int detail, unsigned int pr
 	char no_key[128];
 
 	if (reason == KF_REASON_MALFORMED)
-		message = kf_answer_detail(detail) ?: message;
+		message = kf_policy_answer_detail(detail) ?: message;
 
 	if (reason == KF_REASON_NO_KEY) {
 		snprintf(no_key, sizeof(no_key),
@@ -302,13 +302,13 @@ static void make_http2(struct kf_answer *out)
 	*out = answer;
 }
 
-int kf_answer_make(unsigned int reason, unsigned int detail, unsigned int protocol,
-		   struct kf_answer *out)
+int kf_policy_answer_make(unsigned int reason, unsigned int detail, unsigned int protocol,
+			  struct kf_answer *out)
 {
 	_cleanup_free_ char *body = NULL;
 	struct draft draft = { 0 };
 
-	if (!kf_answer_code(reason))
+	if (!kf_policy_answer_code(reason))
 		return -ENOENT;
 	if (reason == KF_REASON_MALFORMED && detail == KF_DETAIL_HTTP2_PREFACE) {
 		make_http2(out);

@@ -20,13 +20,13 @@
  * -ENOENT: nobody is told anything for this reason; -ENOMEM; -EMSGSIZE: it does not fit, which
  * would be our bug. *out is untouched unless 0.
  */
-int kf_answer_make(unsigned int reason, unsigned int detail, unsigned int protocol,
-		   struct kf_answer *out);
+int kf_policy_answer_make(unsigned int reason, unsigned int detail, unsigned int protocol,
+			  struct kf_answer *out);
 
 /* The cause and the mend of a request that is malformed by @detail; NULL: no more is known. */
-const char *kf_answer_detail(unsigned int detail);
+const char *kf_policy_answer_detail(unsigned int detail);
 
 /* "invalid_api_key": what the client finds in the body; NULL where it is told nothing. */
-const char *kf_answer_code(unsigned int reason);
+const char *kf_policy_answer_code(unsigned int reason);
 
 #endif

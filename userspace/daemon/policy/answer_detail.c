@@ -133,7 +133,7 @@ static const char *const messages[KF_DETAIL_COUNT] = {
 	[KF_DETAIL_EMPTY_LINES] = "More than one empty line stands before this request; send none.",
 };
 
-const char *kf_answer_detail(unsigned int detail)
+const char *kf_policy_answer_detail(unsigned int detail)
 {
 	return detail < KF_DETAIL_COUNT ? messages[detail] : NULL;
 }

@@ -9,7 +9,7 @@
 
 /* Clocks before 1970 or deadlines beyond the kernel's 64 bits do not occur; overflow is held off.
  */
-uint64_t kf_policy_deadline(const struct kf_clock *clock, int64_t wall_ns)
+uint64_t kf_policy_compile_deadline(const struct kf_clock *clock, int64_t wall_ns)
 {
 	uint64_t away, deadline;
 
@@ -23,7 +23,7 @@ uint64_t kf_policy_deadline(const struct kf_clock *clock, int64_t wall_ns)
 	return deadline ? deadline : 1;
 }
 
-int64_t kf_policy_wall(const struct kf_clock *clock, uint64_t boot_ns)
+int64_t kf_policy_compile_wall(const struct kf_clock *clock, uint64_t boot_ns)
 {
 	int64_t wall;
 
@@ -36,7 +36,7 @@ int64_t kf_policy_wall(const struct kf_clock *clock, uint64_t boot_ns)
 	return wall > 0 ? wall : 1;
 }
 
-bool kf_policy_in_force(uint64_t until_ns, uint64_t now_ns)
+bool kf_policy_compile_in_force(uint64_t until_ns, uint64_t now_ns)
 {
 	return until_ns == KF_NEVER || until_ns > now_ns;
 }
@@ -65,7 +65,7 @@ static void add_methods(struct kf_service *service, const char *methods)
 	}
 }
 
-void kf_policy_service(struct kf_policy_services *out, const struct kf_service_row *row)
+void kf_policy_compile_service(struct kf_policy_services *out, const struct kf_service_row *row)
 {
 	struct kf_listener *listener;
 
@@ -96,14 +96,15 @@ void kf_policy_service(struct kf_policy_services *out, const struct kf_service_r
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
-const struct kf_cidr kf_policy_v4 = { .addr = { [10] = 0xff, [11] = 0xff },
-				      .prefix_len = KF_CIDR_V4 };
+const struct kf_cidr kf_policy_compile_v4 = { .addr = { [10] = 0xff, [11] = 0xff },
+					      .prefix_len = KF_CIDR_V4 };
 
-void kf_policy_walk_begin(struct kf_policy_walk *walk, const struct kf_clock *clock,
-			  const struct kf_cidr *within, kf_policy_source_fn fn, void *context)
+void kf_policy_compile_walk_begin(struct kf_policy_walk *walk, const struct kf_clock *clock,
+				  const struct kf_cidr *within, kf_policy_source_fn fn,
+				  void *context)
 {
 	memset(walk, 0, sizeof(*walk));
-	walk->shielding = !within || kf_cidr_covers(within, &kf_policy_v4);
+	walk->shielding = !within || kf_cidr_covers(within, &kf_policy_compile_v4);
 	walk->clock = clock;
 	walk->fn = fn;
 	walk->context = context;
@@ -118,9 +119,9 @@ static int compare(const struct kf_cidr *a, const struct kf_cidr *b)
 }
 
 /* Of a walk that is behind it already, ::ffff:0:0/96 is no part. */
-void kf_policy_walk_from(struct kf_policy_walk *walk, const struct kf_cidr *from)
+void kf_policy_compile_walk_from(struct kf_policy_walk *walk, const struct kf_cidr *from)
 {
-	walk->shielding = walk->shielding && compare(from, &kf_policy_v4) <= 0;
+	walk->shielding = walk->shielding && compare(from, &kf_policy_compile_v4) <= 0;
 }
 
 /* Gives out the block on top, now that no further row can be about it. */
@@ -140,8 +141,8 @@ static int give_pending(struct kf_policy_walk *walk)
  */
 static int give_shield(struct kf_policy_walk *walk, const struct kf_cidr *next)
 {
-	const struct kf_policy_source shield = { .cidr = kf_policy_v4 };
-	int order = next ? compare(next, &kf_policy_v4) : 1;
+	const struct kf_policy_source shield = { .cidr = kf_policy_compile_v4 };
+	int order = next ? compare(next, &kf_policy_compile_v4) : 1;
 
 	if (!walk->shield_needed || order < 0)
 		return 0;
@@ -161,7 +162,7 @@ static void push(struct kf_policy_walk *walk, const struct kf_cidr *cidr)
 	if (above && kf_cidr_is_v4(&above->cidr) == kf_cidr_is_v4(cidr))
 		entry->source = above->source;
 	entry->cidr = *cidr;
-	if (walk->shielding && !kf_cidr_is_v4(cidr) && kf_cidr_covers(cidr, &kf_policy_v4))
+	if (walk->shielding && !kf_cidr_is_v4(cidr) && kf_cidr_covers(cidr, &kf_policy_compile_v4))
 		walk->shield_needed = true;
 	walk->pending = true;
 	walk->pending_quiet = walk->quiet;
@@ -176,10 +177,10 @@ static uint64_t source_deadline(const struct kf_clock *clock, const struct kf_so
 		return 0;
 	if (row->action == KF_SOURCE_DENY)
 		by.wall_ns -= clock->doubt_ns;
-	return kf_policy_deadline(&by, row->expires);
+	return kf_policy_compile_deadline(&by, row->expires);
 }
 
-int kf_policy_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row)
+int kf_policy_compile_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row)
 {
 	uint64_t until = source_deadline(walk->clock, row);
 	struct kf_source *source;
@@ -201,7 +202,7 @@ int kf_policy_walk_next(struct kf_policy_walk *walk, const struct kf_source_row 
 	return 0;
 }
 
-int kf_policy_walk_finish(struct kf_policy_walk *walk)
+int kf_policy_compile_walk_finish(struct kf_policy_walk *walk)
 {
 	int err = give_pending(walk);
 
@@ -219,30 +220,31 @@ _Static_assert(MINUTE_NS <= KF_NEVER / 4 / KF_RPM_TOP, "a time and a burst are 6
  * Rounded down, so that whoever keeps to so many in each minute is never refused: with the whole
  * burst of @rpm the @rpm + 1st request conforms no later than a minute after the first.
  */
-void kf_policy_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns)
+void kf_policy_compile_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns)
 {
 	uint64_t interval = rpm ? MINUTE_NS / rpm : 0;
-	uint64_t burst = kf_policy_burst(rpm, rpm_burst);
+	uint64_t burst = kf_policy_compile_burst(rpm, rpm_burst);
 
 	*interval_ns = interval;
 	*burst_ns = burst ? interval * (burst - 1) : 0;
 }
 
-uint32_t kf_policy_burst(uint32_t rpm, uint32_t rpm_burst)
+uint32_t kf_policy_compile_burst(uint32_t rpm, uint32_t rpm_burst)
 {
 	return rpm_burst ? rpm_burst : rpm;
 }
 
-void kf_policy_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
-		    struct kf_slot *out)
+void kf_policy_compile_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
+			    struct kf_slot *out)
 {
 	memset(out, 0, sizeof(*out));
 	memcpy(out->tag, row->tag, sizeof(out->tag));
 	out->status = row->gone ? KF_KEY_DELETED : row->disabled ? KF_KEY_DISABLED : KF_KEY_ENABLED;
 	out->flags = row->allowlist ? KF_KEY_HAS_ALLOWLIST : 0;
-	out->expires_ns = kf_policy_deadline(clock, row->expires);
+	out->expires_ns = kf_policy_compile_deadline(clock, row->expires);
 	out->rate_slot = row->rate_slot;
-	kf_policy_rate(row->rpm, row->rpm_burst, &out->rate_interval_ns, &out->rate_burst_ns);
+	kf_policy_compile_rate(row->rpm, row->rpm_burst, &out->rate_interval_ns,
+			       &out->rate_burst_ns);
 }
 
 static void write_prefix(uint32_t slot, const struct kf_cidr *cidr, struct kf_key_prefix *out)
@@ -257,17 +259,17 @@ static void write_prefix(uint32_t slot, const struct kf_cidr *cidr, struct kf_ke
  * A block around all of IPv4 is replaced by what branches off on the way from it to ::ffff:0:0/96:
  * one sibling for each bit.
  */
-uint32_t kf_policy_allow(uint32_t slot, const struct kf_cidr *cidr,
-			 struct kf_key_prefix out[static KF_POLICY_ALLOW_MAX])
+uint32_t kf_policy_compile_allow(uint32_t slot, const struct kf_cidr *cidr,
+				 struct kf_key_prefix out[static KF_POLICY_ALLOW_MAX])
 {
 	uint32_t count = 0;
 
-	if (kf_cidr_is_v4(cidr) || !kf_cidr_covers(cidr, &kf_policy_v4)) {
+	if (kf_cidr_is_v4(cidr) || !kf_cidr_covers(cidr, &kf_policy_compile_v4)) {
 		write_prefix(slot, cidr, out);
 		return 1;
 	}
 	for (unsigned int bit = cidr->prefix_len; bit < KF_CIDR_V4; bit++) {
-		struct kf_cidr sibling = kf_policy_v4;
+		struct kf_cidr sibling = kf_policy_compile_v4;
 
 		sibling.addr[bit / 8] ^= (uint8_t)(0x80 >> bit % 8);
 		sibling.prefix_len = (uint8_t)(bit + 1);

@@ -29,11 +29,11 @@ struct kf_clock {
  * The kernel's time for a wall-clock time: never later than asked. KF_NEVER for KF_WALL_NEVER only;
  * 1, never 0, for what is past.
  */
-uint64_t kf_policy_deadline(const struct kf_clock *clock, int64_t wall_ns);
+uint64_t kf_policy_compile_deadline(const struct kf_clock *clock, int64_t wall_ns);
 /* The wall-clock time of a kernel time. KF_WALL_NEVER for KF_NEVER; 0 for 0 ("never yet"). */
-int64_t kf_policy_wall(const struct kf_clock *clock, uint64_t boot_ns);
+int64_t kf_policy_compile_wall(const struct kf_clock *clock, uint64_t boot_ns);
 /* Does what ends at this kernel time still hold? KF_NEVER: always; 0: it never did. */
-bool kf_policy_in_force(uint64_t until_ns, uint64_t now_ns);
+bool kf_policy_compile_in_force(uint64_t until_ns, uint64_t now_ns);
 
 /* ---- services ------------------------------------------------------------------------------- */
 
@@ -46,7 +46,7 @@ struct kf_policy_services {
 };
 
 /* Adds one service to what is there; begin with zeroes. */
-void kf_policy_service(struct kf_policy_services *out, const struct kf_service_row *row);
+void kf_policy_compile_service(struct kf_policy_services *out, const struct kf_service_row *row);
 
 /* ---- sources -------------------------------------------------------------------------------- */
 
@@ -78,25 +78,26 @@ struct kf_policy_walk {
 	struct kf_policy_source stack[KF_CIDR_BITS + 2];
 };
 
-extern const struct kf_cidr kf_policy_v4; /* ::ffff:0:0/96 */
+extern const struct kf_cidr kf_policy_compile_v4; /* ::ffff:0:0/96 */
 
-void kf_policy_walk_begin(struct kf_policy_walk *walk, const struct kf_clock *clock,
-			  const struct kf_cidr *within, kf_policy_source_fn fn, void *context);
+void kf_policy_compile_walk_begin(struct kf_policy_walk *walk, const struct kf_clock *clock,
+				  const struct kf_cidr *within, kf_policy_source_fn fn,
+				  void *context);
 /* The walk begins with the block @from of @within; what covers @from is fed with @quiet set. */
-void kf_policy_walk_from(struct kf_policy_walk *walk, const struct kf_cidr *from);
-int kf_policy_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row);
-int kf_policy_walk_finish(struct kf_policy_walk *walk);
+void kf_policy_compile_walk_from(struct kf_policy_walk *walk, const struct kf_cidr *from);
+int kf_policy_compile_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row);
+int kf_policy_compile_walk_finish(struct kf_policy_walk *walk);
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
 /* The controller's half of the slot; the kernel's half is zero. */
-void kf_policy_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
-		    struct kf_slot *out);
+void kf_policy_compile_slot(const struct kf_clock *clock, const struct kf_slot_row *row,
+			    struct kf_slot *out);
 
 /* A rate as the slot has it; 0 and 0 where there is none. Up to KF_RPM_TOP each. */
-void kf_policy_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns);
+void kf_policy_compile_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns);
 /* How many requests at once that is; 0: there is no limit. */
-uint32_t kf_policy_burst(uint32_t rpm, uint32_t rpm_burst);
+uint32_t kf_policy_compile_burst(uint32_t rpm, uint32_t rpm_burst);
 
 #define KF_POLICY_ALLOW_MAX 96
 
@@ -104,7 +105,7 @@ uint32_t kf_policy_burst(uint32_t rpm, uint32_t rpm_burst);
  * The kf_key_allow entries of one block of a key's allow list: one, but for an IPv6 block around
  * all of IPv4, which is split so that it does not admit IPv4. Returns how many were written.
  */
-uint32_t kf_policy_allow(uint32_t slot, const struct kf_cidr *cidr,
-			 struct kf_key_prefix out[static KF_POLICY_ALLOW_MAX]);
+uint32_t kf_policy_compile_allow(uint32_t slot, const struct kf_cidr *cidr,
+				 struct kf_key_prefix out[static KF_POLICY_ALLOW_MAX]);
 
 #endif

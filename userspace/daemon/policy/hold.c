@@ -15,7 +15,7 @@ struct kf_holds {
 	uint32_t source_count, source_room;
 };
 
-int kf_hold_open(struct kf_holds **out)
+int kf_policy_hold_open(struct kf_holds **out)
 {
 	struct kf_holds *holds = calloc(1, sizeof(*holds));
 
@@ -25,7 +25,7 @@ int kf_hold_open(struct kf_holds **out)
 	return 0;
 }
 
-void kf_hold_close(struct kf_holds *holds)
+void kf_policy_hold_close(struct kf_holds *holds)
 {
 	if (!holds)
 		return;
@@ -79,7 +79,7 @@ static struct kf_hold *find(const struct kf_holds *holds, int64_t key)
 		       : NULL;
 }
 
-const struct kf_hold *kf_hold_find(const struct kf_holds *holds, int64_t key)
+const struct kf_hold *kf_policy_hold_find(const struct kf_holds *holds, int64_t key)
 {
 	return find(holds, key);
 }
@@ -129,7 +129,7 @@ static void add(struct kf_hold *hold, const struct kf_hold *more, struct kf_cidr
 	hold->what |= more->what;
 }
 
-int kf_hold_add(struct kf_holds *holds, const struct kf_hold *more)
+int kf_policy_hold_add(struct kf_holds *holds, const struct kf_hold *more)
 {
 	_cleanup_free_ struct kf_cidr *allow = NULL;
 	struct kf_hold *hold;
@@ -150,7 +150,7 @@ int kf_hold_add(struct kf_holds *holds, const struct kf_hold *more)
 	return 0;
 }
 
-void kf_hold_drop(struct kf_holds *holds, int64_t key, unsigned int what)
+void kf_policy_hold_drop(struct kf_holds *holds, int64_t key, unsigned int what)
 {
 	struct kf_hold *hold = find(holds, key);
 
@@ -168,7 +168,7 @@ void kf_hold_drop(struct kf_holds *holds, int64_t key, unsigned int what)
 	memmove(hold, hold + 1, (size_t)(holds->keys + holds->key_count - hold) * sizeof(*hold));
 }
 
-void kf_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row)
+void kf_policy_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row)
 {
 	if (!hold)
 		return;
@@ -185,12 +185,12 @@ void kf_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row)
 	}
 }
 
-uint32_t kf_hold_count(const struct kf_holds *holds)
+uint32_t kf_policy_hold_count(const struct kf_holds *holds)
 {
 	return holds->key_count;
 }
 
-const struct kf_hold *kf_hold_at(const struct kf_holds *holds, uint32_t index)
+const struct kf_hold *kf_policy_hold_at(const struct kf_holds *holds, uint32_t index)
 {
 	return &holds->keys[index];
 }
@@ -225,7 +225,7 @@ static bool is_at(const struct kf_holds *holds, uint32_t place, const struct kf_
 	       !compare(&holds->sources[place].cidr, holds->sources[place].action, cidr, action);
 }
 
-int kf_hold_source_add(struct kf_holds *holds, const struct kf_source_row *row)
+int kf_policy_hold_source_add(struct kf_holds *holds, const struct kf_source_row *row)
 {
 	uint32_t place = source_place(holds, &row->cidr, row->action);
 	struct kf_source_row *to;
@@ -254,8 +254,8 @@ static void remove_at(struct kf_holds *holds, uint32_t place)
 	memmove(at, at + 1, (holds->source_count - place) * sizeof(*at));
 }
 
-bool kf_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
-			 enum kf_source_action action)
+bool kf_policy_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
+				enum kf_source_action action)
 {
 	uint32_t place = source_place(holds, cidr, (uint8_t)action);
 
@@ -265,13 +265,13 @@ bool kf_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
 	return true;
 }
 
-bool kf_hold_source_is(const struct kf_holds *holds, const struct kf_cidr *cidr,
-		       enum kf_source_action action)
+bool kf_policy_hold_source_is(const struct kf_holds *holds, const struct kf_cidr *cidr,
+			      enum kf_source_action action)
 {
 	return is_at(holds, source_place(holds, cidr, (uint8_t)action), cidr, (uint8_t)action);
 }
 
-bool kf_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *cidr)
+bool kf_policy_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *cidr)
 {
 	for (uint32_t i = 0; i < holds->source_count; i++) {
 		const struct kf_source_row *row = &holds->sources[i];
@@ -285,26 +285,26 @@ bool kf_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *
 	return false;
 }
 
-uint32_t kf_hold_source_count(const struct kf_holds *holds)
+uint32_t kf_policy_hold_source_count(const struct kf_holds *holds)
 {
 	return holds->source_count;
 }
 
-const struct kf_source_row *kf_hold_source_at(const struct kf_holds *holds, uint32_t index)
+const struct kf_source_row *kf_policy_hold_source_at(const struct kf_holds *holds, uint32_t index)
 {
 	return &holds->sources[index];
 }
 
 /* ---- the feed -------------------------------------------------------------------------------- */
 
-void kf_hold_feed_begin(struct kf_hold_feed *feed, const struct kf_holds *holds,
-			enum kf_hold_range range, const struct kf_cidr *cidr, kf_source_fn fn,
-			void *context)
+void kf_policy_hold_feed_begin(struct kf_hold_feed *feed, const struct kf_holds *holds,
+			       enum kf_hold_range range, const struct kf_cidr *cidr,
+			       kf_source_fn fn, void *context)
 {
 	*feed = (struct kf_hold_feed){ holds, range, cidr, 0, fn, context };
 }
 
-void kf_hold_feed_from(struct kf_hold_feed *feed, const struct kf_cidr *from)
+void kf_policy_hold_feed_from(struct kf_hold_feed *feed, const struct kf_cidr *from)
 {
 	feed->next = source_place(feed->holds, from, KF_SOURCE_DENY);
 }
@@ -338,7 +338,7 @@ static int give_held(struct kf_hold_feed *feed, const struct kf_source_row *row)
 	return err;
 }
 
-int kf_hold_feed_row(void *context, const struct kf_source_row *row)
+int kf_policy_hold_feed_row(void *context, const struct kf_source_row *row)
 {
 	struct kf_hold_feed *feed = context;
 	struct kf_source_row narrowed = *row;
@@ -356,7 +356,7 @@ int kf_hold_feed_row(void *context, const struct kf_source_row *row)
 	return feed->fn(feed->context, &narrowed);
 }
 
-int kf_hold_feed_finish(struct kf_hold_feed *feed)
+int kf_policy_hold_feed_finish(struct kf_hold_feed *feed)
 {
 	return give_held(feed, NULL);
 }

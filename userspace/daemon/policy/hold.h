@@ -37,24 +37,24 @@ struct kf_hold {
 
 struct kf_holds;
 
-int kf_hold_open(struct kf_holds **out);
-void kf_hold_close(struct kf_holds *holds); /* NULL is fine */
+int kf_policy_hold_open(struct kf_holds **out);
+void kf_policy_hold_close(struct kf_holds *holds); /* NULL is fine */
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
 /* NULL: nothing is held of it; so it is for a reading thread, which has no @holds. */
-const struct kf_hold *kf_hold_find(const struct kf_holds *holds, int64_t key);
+const struct kf_hold *kf_policy_hold_find(const struct kf_holds *holds, int64_t key);
 /*
  * Adds to what is held of the key: @more->what and the members that belong to it, the narrower
  * where both have one; its allow list, which is copied, replaces the one that was. -ENOMEM.
  */
-int kf_hold_add(struct kf_holds *holds, const struct kf_hold *more);
+int kf_policy_hold_add(struct kf_holds *holds, const struct kf_hold *more);
 /* Lets go of @what of the key. */
-void kf_hold_drop(struct kf_holds *holds, int64_t key, unsigned int what);
+void kf_policy_hold_drop(struct kf_holds *holds, int64_t key, unsigned int what);
 /* What the slot of a credential may say, @hold (may be NULL) being of its key. */
-void kf_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row);
-uint32_t kf_hold_count(const struct kf_holds *holds);
-const struct kf_hold *kf_hold_at(const struct kf_holds *holds, uint32_t index);
+void kf_policy_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row);
+uint32_t kf_policy_hold_count(const struct kf_holds *holds);
+const struct kf_hold *kf_policy_hold_at(const struct kf_holds *holds, uint32_t index);
 
 /* ---- sources -------------------------------------------------------------------------------- */
 
@@ -62,17 +62,17 @@ const struct kf_hold *kf_hold_at(const struct kf_holds *holds, uint32_t index);
  * A denial that the store does not have holds until row->expires; an allowance that it still has
  * ends then (0: it is over). -ENOMEM.
  */
-int kf_hold_source_add(struct kf_holds *holds, const struct kf_source_row *row);
+int kf_policy_hold_source_add(struct kf_holds *holds, const struct kf_source_row *row);
 /* Was there one of the same block and action? It is gone. */
-bool kf_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
-			 enum kf_source_action action);
+bool kf_policy_hold_source_drop(struct kf_holds *holds, const struct kf_cidr *cidr,
+				enum kf_source_action action);
 /* Is there one of exactly this block and action? */
-bool kf_hold_source_is(const struct kf_holds *holds, const struct kf_cidr *cidr,
-		       enum kf_source_action action);
+bool kf_policy_hold_source_is(const struct kf_holds *holds, const struct kf_cidr *cidr,
+			      enum kf_source_action action);
 /* Lets go of one denial whose time has come, and names it; false: there is none. */
-bool kf_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *cidr);
-uint32_t kf_hold_source_count(const struct kf_holds *holds);
-const struct kf_source_row *kf_hold_source_at(const struct kf_holds *holds, uint32_t index);
+bool kf_policy_hold_source_expire(struct kf_holds *holds, int64_t now, struct kf_cidr *cidr);
+uint32_t kf_policy_hold_source_count(const struct kf_holds *holds);
+const struct kf_source_row *kf_policy_hold_source_at(const struct kf_holds *holds, uint32_t index);
 
 /*
  * Between the rows of the store and a walk that wants them in order: gives on each row as it is in
@@ -94,12 +94,12 @@ struct kf_hold_feed {
 	void *context;
 };
 
-void kf_hold_feed_begin(struct kf_hold_feed *feed, const struct kf_holds *holds,
-			enum kf_hold_range range, const struct kf_cidr *cidr, kf_source_fn fn,
-			void *context);
+void kf_policy_hold_feed_begin(struct kf_hold_feed *feed, const struct kf_holds *holds,
+			       enum kf_hold_range range, const struct kf_cidr *cidr,
+			       kf_source_fn fn, void *context);
 /* Leaves out what comes before the block @from. */
-void kf_hold_feed_from(struct kf_hold_feed *feed, const struct kf_cidr *from);
-int kf_hold_feed_row(void *feed, const struct kf_source_row *row); /* a kf_source_fn */
-int kf_hold_feed_finish(struct kf_hold_feed *feed);
+void kf_policy_hold_feed_from(struct kf_hold_feed *feed, const struct kf_cidr *from);
+int kf_policy_hold_feed_row(void *feed, const struct kf_source_row *row); /* a kf_source_fn */
+int kf_policy_hold_feed_finish(struct kf_hold_feed *feed);
 
 #endif

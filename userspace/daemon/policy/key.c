@@ -37,45 +37,45 @@ static int random_text(char *out, size_t count)
 	return n < 0 ? -EIO : 0;
 }
 
-int kf_key_text(char text[static KF_KEY_TEXT_SIZE])
+int kf_policy_key_text(char text[static KF_KEY_TEXT_SIZE])
 {
 	memcpy(text, "sk-", KF_KEY_PREFIX);
 	text[KF_KEY_LEN] = '\0';
 	return random_text(text + KF_KEY_PREFIX, KF_KEY_LEN - KF_KEY_PREFIX);
 }
 
-int kf_key_id(char id[static KF_KEY_ID_SIZE])
+int kf_policy_key_id(char id[static KF_KEY_ID_SIZE])
 {
 	memcpy(id, "k_", 2);
 	id[KF_KEY_ID_SIZE - 1] = '\0';
 	return random_text(id + 2, KF_KEY_ID_SIZE - 3);
 }
 
-void kf_key_masked(const struct kf_key_mask *mask, char text[static 16])
+void kf_policy_key_masked(const struct kf_key_mask *mask, char text[static 16])
 {
 	snprintf(text, 16, "sk-%s...%s", mask->head, mask->tail);
 }
 
-void kf_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask)
+void kf_policy_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask)
 {
 	memset(mask, 0, sizeof(*mask));
 	memcpy(mask->head, text + KF_KEY_PREFIX, sizeof(mask->head) - 1);
 	memcpy(mask->tail, text + KF_KEY_LEN - 4, sizeof(mask->tail) - 1);
 }
 
-void kf_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
-		uint8_t tag[static 16])
+void kf_policy_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
+		       uint8_t tag[static 16])
 {
 	kf_keyhash(secret->key, (const __u8 *)text, KF_KEY_LEN, tag);
 }
 
 /* ---- view ------------------------------------------------------------------------------------ */
 
-int kf_key_view(struct kf_reconcile *reconcile, const struct kf_key_row *row, struct kf_key *key)
+int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, struct kf_key *key)
 {
-	int64_t now = kf_reconcile_time(reconcile).wall_ns;
+	int64_t now = kf_policy_time(policy).wall_ns;
 	struct kf_key_state state;
-	int err = kf_key_slot_state(reconcile, row, &state);
+	int err = kf_policy_key_slot_state(policy, row, &state);
 
 	if (err)
 		return err;
@@ -87,7 +87,7 @@ int kf_key_view(struct kf_reconcile *reconcile, const struct kf_key_row *row, st
 	for (uint32_t i = 0; i < state.credential_count; i++) {
 		const struct kf_credential_row *credential = &state.credentials[i];
 
-		kf_key_slot_keep_counts(reconcile, credential->slot, &state.row);
+		kf_policy_key_slot_keep_counts(policy, credential->slot, &state.row);
 		if (credential->until != KF_WALL_NEVER && credential->until > now &&
 		    credential->until > key->grace_until)
 			key->grace_until = credential->until;
@@ -98,22 +98,23 @@ int kf_key_view(struct kf_reconcile *reconcile, const struct kf_key_row *row, st
 	return 0;
 }
 
-int kf_key_get(struct kf_reconcile *reconcile, const char *id, struct kf_key *key)
+int kf_policy_key_get(struct kf_policy *policy, const char *id, struct kf_key *key)
 {
 	struct kf_key_row row;
-	int err = kf_store_key_get(reconcile->store, id, &row);
+	int err = kf_store_key_get(policy->store, id, &row);
 
-	return err ? err : kf_key_view(reconcile, &row, key);
+	return err ? err : kf_policy_key_view(policy, &row, key);
 }
 
-int kf_key_id_of_slot(struct kf_reconcile *reconcile, uint32_t slot, char id[static KF_KEY_ID_SIZE])
+int kf_policy_key_id_of_slot(struct kf_policy *policy, uint32_t slot,
+			     char id[static KF_KEY_ID_SIZE])
 {
 	struct kf_key_row row;
 	int err;
 
 	if (slot == KF_SLOT_NONE)
 		return -ENOENT;
-	err = kf_store_key_of_slot(reconcile->store, slot, &row);
+	err = kf_store_key_of_slot(policy->store, slot, &row);
 	if (!err)
 		memcpy(id, row.id, KF_KEY_ID_SIZE);
 	return err;

@@ -5,7 +5,7 @@
  * Called by api_key.c. A grant is made durable first and then given to the kernel; a revocation is
  * given to the kernel first, then made durable, and both are done when the function returns.
  * Whatever instant the process dies at, the kernel admits nothing that the store forbids for longer
- * than it takes to acknowledge, and kf_reconcile_open() makes the two agree again. Wall-clock times
+ * than it takes to acknowledge, and kf_policy_open() makes the two agree again. Wall-clock times
  * are nanoseconds since the epoch, KF_WALL_NEVER where there is none. 0 or -errno with @why filled:
  * -ENOENT no such key, -ENOSPC no free slot, -EINVAL. Key texts are the caller's to wipe.
  */
@@ -19,7 +19,7 @@
 
 #include "store/store.h"
 
-struct kf_reconcile;
+struct kf_policy;
 struct kf_secret;
 struct kf_why;
 
@@ -38,12 +38,12 @@ struct kf_key {
 };
 
 /* A new key's text: "sk-" + 48 characters of getrandom(2), each of 62 equally likely. */
-int kf_key_text(char text[static KF_KEY_TEXT_SIZE]);
-int kf_key_id(char id[static KF_KEY_ID_SIZE]); /* "k_" + 12 of the same characters */
+int kf_policy_key_text(char text[static KF_KEY_TEXT_SIZE]);
+int kf_policy_key_id(char id[static KF_KEY_ID_SIZE]); /* "k_" + 12 of the same characters */
 /* What may be shown of it, and what stands for it in store and maps. */
-void kf_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask);
-void kf_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
-		uint8_t tag[static 16]);
+void kf_policy_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask);
+void kf_policy_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
+		       uint8_t tag[static 16]);
 
 /* What is asked for a new key. */
 struct kf_key_wish {
@@ -63,16 +63,17 @@ typedef int (*kf_key_made_fn)(void *context, const struct kf_key_row *row, const
  * Makes @quantity keys; names get "-1" to "-N" when there are several. All or
  * nothing, until @made is called. Does not return before, so it is for few: see key_batch.h.
  */
-int kf_key_create(struct kf_reconcile *reconcile, const struct kf_key_wish *wish, uint32_t quantity,
-		  kf_key_made_fn made, void *context, struct kf_why *why);
+int kf_policy_key_create(struct kf_policy *policy, const struct kf_key_wish *wish,
+			 uint32_t quantity, kf_key_made_fn made, void *context, struct kf_why *why);
 
-int kf_key_get(struct kf_reconcile *reconcile, const char *id, struct kf_key *key);
+int kf_policy_key_get(struct kf_policy *policy, const char *id, struct kf_key *key);
 /* Completes a listed row with allow list, counters and times. */
-int kf_key_view(struct kf_reconcile *reconcile, const struct kf_key_row *row, struct kf_key *key);
+int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, struct kf_key *key);
 /* The id of the key that a slot belongs to; -ENOENT (also for KF_SLOT_NONE). For events. */
-int kf_key_id_of_slot(struct kf_reconcile *reconcile, uint32_t slot,
-		      char id[static KF_KEY_ID_SIZE]);
-void kf_key_masked(const struct kf_key_mask *mask, char text[static 16]); /* "sk-ab...wxyz" */
+int kf_policy_key_id_of_slot(struct kf_policy *policy, uint32_t slot,
+			     char id[static KF_KEY_ID_SIZE]);
+void kf_policy_key_masked(const struct kf_key_mask *mask,
+			  char text[static 16]); /* "sk-ab...wxyz" */
 
 /* How long a revocation took, from the call. */
 struct kf_key_times {
@@ -84,14 +85,14 @@ struct kf_key_times {
  * Also fill *times when making it durable fails (-EIO): the kernel refuses the key, but a restart
  * would admit it again; @why says so. Doing it again is fine.
  */
-int kf_key_disable(struct kf_reconcile *reconcile, const char *id, struct kf_key_times *times,
-		   struct kf_why *why);
-int kf_key_delete(struct kf_reconcile *reconcile, const char *id, struct kf_key_times *times,
-		  struct kf_why *why);
-int kf_key_enable(struct kf_reconcile *reconcile, const char *id, struct kf_why *why);
+int kf_policy_key_disable(struct kf_policy *policy, const char *id, struct kf_key_times *times,
+			  struct kf_why *why);
+int kf_policy_key_delete(struct kf_policy *policy, const char *id, struct kf_key_times *times,
+			 struct kf_why *why);
+int kf_policy_key_enable(struct kf_policy *policy, const char *id, struct kf_why *why);
 
 /* What is to change: members that are not named stay. */
-struct kf_key_edit {
+struct kf_policy_key_edit {
 	const char *name; /* NULL: stays */
 	bool set_expires;
 	int64_t expires;
@@ -106,8 +107,8 @@ struct kf_key_edit {
 	bool set_burst;
 	uint32_t rpm_burst; /* 0: as many as rpm */
 };
-int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *asked,
-		struct kf_why *why);
+int kf_policy_key_edit(struct kf_policy *policy, const char *id,
+		       const struct kf_policy_key_edit *asked, struct kf_why *why);
 
 /* How long the older secrets are served where a rotation does not say: an answer may get lost. */
 #define KF_KEY_GRACE_NS (3600 * 1000000000ull)
@@ -116,11 +117,11 @@ int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_
  * A new secret for the key. Its older ones work for @grace_ns more, but not longer than they had;
  * 0: not a moment longer.
  */
-int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace_ns,
-		  char text[static KF_KEY_TEXT_SIZE], struct kf_why *why);
+int kf_policy_key_rotate(struct kf_policy *policy, const char *id, uint64_t grace_ns,
+			 char text[static KF_KEY_TEXT_SIZE], struct kf_why *why);
 
 /* Forgets old secrets whose grace is over, at most @limit: 0, 1 when there may be more, or -errno.
  */
-int kf_key_expire(struct kf_reconcile *reconcile, uint32_t limit);
+int kf_policy_key_expire(struct kf_policy *policy, uint32_t limit);
 
 #endif

@@ -19,7 +19,7 @@ static bool has(const struct kf_cidr *list, uint32_t count, const struct kf_cidr
 }
 
 /* A block that leaves must be there: one that only looks like it would stay, unseen. */
-static int check_removals(const struct kf_key_state *old, const struct kf_key_edit *edit,
+static int check_removals(const struct kf_key_state *old, const struct kf_policy_key_edit *edit,
 			  struct kf_why *why)
 {
 	char text[KF_CIDR_TEXT];
@@ -43,7 +43,7 @@ static int check_removals(const struct kf_key_state *old, const struct kf_key_ed
 }
 
 /* From anywhere to one block, and from one block to anywhere: not by the way. */
-static int check_ends(const struct kf_key_state *old, const struct kf_key_edit *edit,
+static int check_ends(const struct kf_key_state *old, const struct kf_policy_key_edit *edit,
 		      uint32_t count, struct kf_why *why)
 {
 	if (edit->add_count && !old->allow_count)
@@ -66,8 +66,8 @@ static int check_ends(const struct kf_key_state *old, const struct kf_key_edit *
 	return 0;
 }
 
-int kf_key_change_allow(const struct kf_key_state *old, struct kf_key_edit *edit,
-			struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why)
+int kf_policy_key_change_allow(const struct kf_key_state *old, struct kf_policy_key_edit *edit,
+			       struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why)
 {
 	struct kf_cidr made[2 * KF_KEY_ALLOW_MAX];
 	uint32_t count = 0;

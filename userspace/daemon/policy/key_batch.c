@@ -23,7 +23,7 @@ struct fresh {
 enum phase { STORE, LOAD_SLOTS, LOAD_TAGS, DONE };
 
 struct kf_key_batch {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_key_wish wish;
 	char name[KF_KEY_NAME_SIZE];
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
@@ -39,21 +39,21 @@ struct kf_key_batch {
 	struct fresh *keys;
 };
 
-KF_CLEANUP_DEFINE(struct kf_key_batch, kf_key_batch_close)
+KF_CLEANUP_DEFINE(struct kf_key_batch, kf_policy_key_batch_close)
 
 /* ---- open ------------------------------------------------------------------------------------ */
 
-static int check_room(const struct kf_reconcile *reconcile, const struct kf_key_wish *wish,
+static int check_room(const struct kf_policy *policy, const struct kf_key_wish *wish,
 		      uint32_t quantity, struct kf_why *why)
 {
-	uint64_t entries = kf_key_slot_allow_entries(wish->allow, wish->allow_count);
+	uint64_t entries = kf_policy_key_slot_allow_entries(wish->allow, wish->allow_count);
 
-	if (quantity > kf_slotpool_free(reconcile->slots))
+	if (quantity > kf_maps_slotpool_free(policy->slots))
 		return kf_why_set(why, -ENOSPC,
 				  "there is room for %u more keys; delete some, or raise keys_max "
 				  "and start again after `keyfilterd --unload`",
-				  kf_slotpool_free(reconcile->slots));
-	if (kf_key_slot_allow_room(reconcile, quantity * entries))
+				  kf_maps_slotpool_free(policy->slots));
+	if (kf_policy_key_slot_allow_room(policy, quantity * entries))
 		return kf_why_set(
 			why, -ENOSPC,
 			"there is no room for so many allow lists; give fewer "
@@ -62,8 +62,8 @@ static int check_room(const struct kf_reconcile *reconcile, const struct kf_key_
 	return 0;
 }
 
-static struct kf_key_batch *make_batch(struct kf_reconcile *reconcile,
-				       const struct kf_key_wish *wish, uint32_t quantity)
+static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf_key_wish *wish,
+				       uint32_t quantity)
 {
 	struct kf_key_batch *batch = calloc(1, sizeof(*batch));
 
@@ -74,9 +74,9 @@ static struct kf_key_batch *make_batch(struct kf_reconcile *reconcile,
 		free(batch);
 		return NULL;
 	}
-	batch->reconcile = reconcile;
+	batch->policy = policy;
 	batch->quantity = quantity;
-	batch->now = kf_reconcile_time(reconcile).wall_ns;
+	batch->now = kf_policy_time(policy).wall_ns;
 	batch->wish = *wish;
 	snprintf(batch->name, sizeof(batch->name), "%s", wish->name);
 	if (wish->allow_count)
@@ -86,24 +86,24 @@ static struct kf_key_batch *make_batch(struct kf_reconcile *reconcile,
 	return batch;
 }
 
-int kf_key_batch_open(struct kf_key_batch **out, struct kf_reconcile *reconcile,
-		      const struct kf_key_wish *wish, uint32_t quantity, struct kf_why *why)
+int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy,
+			     const struct kf_key_wish *wish, uint32_t quantity, struct kf_why *why)
 {
-	int err = check_room(reconcile, wish, quantity, why);
+	int err = check_room(policy, wish, quantity, why);
 	struct kf_key_batch *batch;
 
 	if (err)
 		return err;
-	if (quantity > KF_KEY_BATCH_SMALL && (reconcile->making || reconcile->leftover))
+	if (quantity > KF_KEY_BATCH_SMALL && (policy->making || policy->leftover))
 		return kf_why_set(why, -EBUSY,
 				  "another request makes many keys, or its keys are being removed "
 				  "again; wait until it is done");
-	batch = make_batch(reconcile, wish, quantity);
+	batch = make_batch(policy, wish, quantity);
 	if (!batch)
 		return kf_why_set(why, -ENOMEM,
 				  "out of memory; free some, or ask for fewer keys at a time");
 	if (quantity > KF_KEY_BATCH_SMALL)
-		reconcile->making = batch;
+		policy->making = batch;
 	*out = batch;
 	return 0;
 }
@@ -116,11 +116,11 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	struct fresh *fresh = &batch->keys[index];
 	int n, err;
 
-	err = kf_slotpool_take(batch->reconcile->slots, &fresh->credential.slot);
+	err = kf_maps_slotpool_take(batch->policy->slots, &fresh->credential.slot);
 	if (err)
 		return err;
 	batch->taken++;
-	err = kf_key_id(fresh->row.id) ?: kf_key_text(fresh->text);
+	err = kf_policy_key_id(fresh->row.id) ?: kf_policy_key_text(fresh->text);
 	if (err)
 		return err;
 	n = batch->quantity == 1
@@ -132,15 +132,15 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	fresh->row.expires = wish->expires;
 	fresh->row.rpm = wish->rpm;
 	fresh->row.rpm_burst = wish->rpm_burst;
-	kf_key_mask_of(fresh->text, &fresh->row.mask);
-	kf_key_tag(batch->reconcile->secret, fresh->text, fresh->credential.tag);
+	kf_policy_key_mask_of(fresh->text, &fresh->row.mask);
+	kf_policy_key_tag(batch->policy->secret, fresh->text, fresh->credential.tag);
 	fresh->credential.until = KF_WALL_NEVER;
 	return 0;
 }
 
 static int store_one(struct kf_key_batch *batch, uint32_t index)
 {
-	struct kf_store *store = batch->reconcile->store;
+	struct kf_store *store = batch->policy->store;
 	struct fresh *fresh = &batch->keys[index];
 	int err;
 
@@ -164,7 +164,7 @@ static bool is_large(const struct kf_key_batch *batch)
 
 static int begin_large(struct kf_key_batch *batch)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;
 	int err = kf_store_begin(open);
 
 	err = err ?: kf_store_batch_begin(open, batch->quantity, &batch->range);
@@ -176,7 +176,7 @@ static int begin_large(struct kf_key_batch *batch)
 /* In one transaction with the last of them the note goes, and all are there. */
 static int store_some(struct kf_key_batch *batch)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;
 	struct kf_work_slice slice = kf_work_slice();
 	uint32_t at = batch->at;
 	int err = 0;
@@ -216,8 +216,8 @@ static int fill_some(struct kf_key_batch *batch)
 		struct fresh *fresh = &batch->keys[batch->at++];
 
 		batch->filled++;
-		err = kf_key_slot_fill(batch->reconcile, &fresh->row, batch->allow,
-				       batch->wish.allow_count, &fresh->credential);
+		err = kf_policy_key_slot_fill(batch->policy, &fresh->row, batch->allow,
+					      batch->wish.allow_count, &fresh->credential);
 	}
 	if (!err && batch->at == batch->quantity) {
 		batch->phase = LOAD_TAGS;
@@ -229,8 +229,8 @@ static int fill_some(struct kf_key_batch *batch)
 /* The next one may begin. */
 static void end_making(struct kf_key_batch *batch)
 {
-	if (batch->reconcile->making == batch)
-		batch->reconcile->making = NULL;
+	if (batch->policy->making == batch)
+		batch->policy->making = NULL;
 }
 
 static int tag_some(struct kf_key_batch *batch)
@@ -245,7 +245,7 @@ static int tag_some(struct kf_key_batch *batch)
 		memcpy(tags[count], fresh->credential.tag, sizeof(tags[count]));
 		slots[count] = fresh->credential.slot;
 	}
-	err = kf_maps_put_many(batch->reconcile->maps, KF_MAP_kf_tags, tags, slots, count);
+	err = kf_maps_put_many(batch->policy->maps, KF_MAP_kf_tags, tags, slots, count);
 	if (err)
 		return err;
 	batch->at += count;
@@ -260,7 +260,7 @@ static int tag_some(struct kf_key_batch *batch)
 
 static int remove_stored(struct kf_key_batch *batch)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;
 	int err = kf_store_begin(open);
 
 	for (uint32_t i = 0; !err && i < batch->quantity; i++)
@@ -271,7 +271,7 @@ static int remove_stored(struct kf_key_batch *batch)
 /* So that they are gone for everybody at once; the removal follows in slices. */
 static void note_again(struct kf_key_batch *batch)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;
 
 	if (kf_store_begin(open) || kf_store_batch_note(open, &batch->range))
 		return;
@@ -279,38 +279,38 @@ static void note_again(struct kf_key_batch *batch)
 }
 
 /*
- * Kernel first. The slot of a key that is in the store still is not free: kf_key_batch_clean()
- * gives it back with its row.
+ * Kernel first. The slot of a key that is in the store still is not free:
+ * kf_policy_key_batch_clean() gives it back with its row.
  */
 static void take_back(struct kf_key_batch *batch)
 {
-	struct kf_reconcile *reconcile = batch->reconcile;
+	struct kf_policy *policy = batch->policy;
 	uint32_t stored = batch->stored ? batch->quantity : batch->noted ? batch->at : 0;
 
-	if (batch->noted && kf_store_is_unsure(reconcile->store))
+	if (batch->noted && kf_store_is_unsure(policy->store))
 		stored = batch->taken; /* the last step may be stored */
 	for (uint32_t i = 0; i < batch->filled; i++)
-		kf_maps_slot_status(reconcile->maps, batch->keys[i].credential.slot,
-				    KF_KEY_DELETED);
+		kf_maps_slot_status(policy->maps, batch->keys[i].credential.slot, KF_KEY_DELETED);
 	if (batch->stored && is_large(batch))
 		note_again(batch);
 	else if (batch->stored && !remove_stored(batch))
 		stored = 0;
 	else if (batch->stored)
-		kf_mend_note(reconcile, KF_MEND_KEYS, -EIO); /* they stay, and nobody has them */
+		kf_policy_mend_note(policy, KF_MEND_KEYS,
+				    -EIO); /* they stay, and nobody has them */
 	for (uint32_t i = 0; i < batch->taken; i++) {
 		const struct kf_credential_row *credential = &batch->keys[i].credential;
-		bool clean =
-			i >= batch->filled || kf_key_slot_clear(reconcile, credential, batch->allow,
-								batch->wish.allow_count);
+		bool clean = i >= batch->filled ||
+			     kf_policy_key_slot_clear(policy, credential, batch->allow,
+						      batch->wish.allow_count);
 
 		if (i >= stored && clean)
-			kf_slotpool_give(reconcile->slots, credential->slot);
+			kf_maps_slotpool_retire(policy->slots, credential->slot);
 	}
-	reconcile->leftover |= batch->noted;
+	policy->leftover |= batch->noted;
 }
 
-void kf_key_batch_close(struct kf_key_batch *batch)
+void kf_policy_key_batch_close(struct kf_key_batch *batch)
 {
 	if (!batch)
 		return;
@@ -324,7 +324,7 @@ void kf_key_batch_close(struct kf_key_batch *batch)
 }
 
 struct leftover {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_credential_row rows[CLEAN_AT_ONCE];
 	uint32_t count;
 };
@@ -337,10 +337,10 @@ static int collect(void *context, const struct kf_credential_row *row)
 	return 0;
 }
 
-static int remove_some(struct kf_reconcile *reconcile, struct leftover *leftover,
+static int remove_some(struct kf_policy *policy, struct leftover *leftover,
 		       const struct kf_key_batch_range *range)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = policy->store;
 	uint32_t removed = 0;
 	int err = kf_store_batch_each(open, range, CLEAN_AT_ONCE, collect, leftover);
 	struct kf_work_slice slice = kf_work_slice();
@@ -355,21 +355,21 @@ static int remove_some(struct kf_reconcile *reconcile, struct leftover *leftover
 	return err ? err : removed > 0;
 }
 
-int kf_key_batch_clean(struct kf_reconcile *reconcile)
+int kf_policy_key_batch_clean(struct kf_policy *policy)
 {
-	struct leftover leftover = { .reconcile = reconcile };
+	struct leftover leftover = { .policy = policy };
 	struct kf_key_batch_range range;
 	int more;
 
-	if (!reconcile->leftover)
+	if (!policy->leftover)
 		return 0;
-	more = kf_store_batch_get(reconcile->store, &range);
+	more = kf_store_batch_get(policy->store, &range);
 	if (!more && range.last >= range.first)
-		more = remove_some(reconcile, &leftover, &range);
+		more = remove_some(policy, &leftover, &range);
 	for (uint32_t i = 0; i < leftover.count; i++)
-		kf_slotpool_put_back(reconcile->slots, leftover.rows[i].slot);
+		kf_maps_slotpool_put_back(policy->slots, leftover.rows[i].slot);
 	if (!more)
-		reconcile->leftover = false;
+		policy->leftover = false;
 	return more;
 }
 
@@ -390,8 +390,8 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
 				  "there is no place for so many keys any more; delete some, or "
 				  "raise keys_max and start again after `keyfilterd --unload`");
 	return kf_why_set(why, err, "cannot store the key: %s; %s%s",
-			  kf_store_error(batch->reconcile->store),
-			  kf_store_is_unsure(batch->reconcile->store)
+			  kf_store_error(batch->policy->store),
+			  kf_store_is_unsure(batch->policy->store)
 				  ? "it is not known whether it is stored, and no one has it; "
 				  : "",
 			  kf_store_mend(err));
@@ -401,7 +401,7 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
  * A crash before all are stored leaves none, a crash after it leaves keys that nobody was told:
  * both are no one's loss. In the kernel they begin to count only then.
  */
-int kf_key_batch_step(struct kf_key_batch *batch, struct kf_why *why)
+int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why)
 {
 	int err = 0;
 
@@ -423,7 +423,7 @@ int kf_key_batch_step(struct kf_key_batch *batch, struct kf_why *why)
 	return batch->phase != DONE;
 }
 
-int kf_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, void *context)
+int kf_policy_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, void *context)
 {
 	int err = 0;
 
@@ -432,16 +432,16 @@ int kf_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, voi
 	return err;
 }
 
-int kf_key_create(struct kf_reconcile *reconcile, const struct kf_key_wish *wish, uint32_t quantity,
-		  kf_key_made_fn made, void *context, struct kf_why *why)
+int kf_policy_key_create(struct kf_policy *policy, const struct kf_key_wish *wish,
+			 uint32_t quantity, kf_key_made_fn made, void *context, struct kf_why *why)
 {
-	_cleanup_(kf_key_batch_closep) struct kf_key_batch *batch = NULL;
-	int more = kf_key_batch_open(&batch, reconcile, wish, quantity, why);
+	_cleanup_(kf_policy_key_batch_closep) struct kf_key_batch *batch = NULL;
+	int more = kf_policy_key_batch_open(&batch, policy, wish, quantity, why);
 
 	if (more)
 		return more;
 	do
-		more = kf_key_batch_step(batch, why);
+		more = kf_policy_key_batch_step(batch, why);
 	while (more > 0);
-	return more ?: kf_key_batch_each(batch, made, context);
+	return more ?: kf_policy_key_batch_each(batch, made, context);
 }

@@ -18,23 +18,23 @@
 struct kf_key_batch;
 
 /* @wish is copied. -ENOSPC; -EBUSY: many keys are being made, or removed again, already. */
-int kf_key_batch_open(struct kf_key_batch **out, struct kf_reconcile *reconcile,
-		      const struct kf_key_wish *wish, uint32_t quantity, struct kf_why *why);
+int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy,
+			     const struct kf_key_wish *wish, uint32_t quantity, struct kf_why *why);
 
 /*
  * Goes on for about a millisecond. 1: call again; 0: all are durable and enforced; -errno: none is.
  * A batch that is closed before leaves none either.
  */
-int kf_key_batch_step(struct kf_key_batch *batch, struct kf_why *why);
-void kf_key_batch_close(struct kf_key_batch *batch); /* wipes the keys; NULL is fine */
+int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why);
+void kf_policy_key_batch_close(struct kf_key_batch *batch); /* wipes the keys; NULL is fine */
 
 /* Each of a finished batch: as it is in the first moment, unused. */
-int kf_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, void *context);
+int kf_policy_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, void *context);
 
 /*
  * Removes what an unfinished batch has left in the store, for about a millisecond. 1: there is
  * more; 0: nothing is left (or a batch is being made: what is there is its own). Housekeeping.
  */
-int kf_key_batch_clean(struct kf_reconcile *reconcile);
+int kf_policy_key_batch_clean(struct kf_policy *policy);
 
 #endif

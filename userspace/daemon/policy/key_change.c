@@ -21,40 +21,40 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-int kf_key_change_find(struct kf_reconcile *reconcile, const char *id, struct kf_key_state *state,
-		       struct kf_why *why)
+int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct kf_key_state *state,
+			      struct kf_why *why)
 {
 	struct kf_key_row row;
-	int err = kf_store_key_get(reconcile->store, id, &row);
+	int err = kf_store_key_get(policy->store, id, &row);
 
 	if (!err)
-		err = kf_key_slot_state(reconcile, &row, state);
+		err = kf_policy_key_slot_state(policy, &row, state);
 	if (err == -ENOENT)
 		return kf_why_set(why, err, "there is no key %s; see keyfilterctl key list", id);
 	if (err)
 		return kf_why_set(why, err,
 				  "cannot read key %s: %s; see to the disk of the state "
 				  "directory",
-				  id, kf_store_error(reconcile->store));
+				  id, kf_store_error(policy->store));
 	return 0;
 }
 
-int kf_key_change_explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why)
+int kf_policy_key_change_explain_store(struct kf_policy *policy, int err, struct kf_why *why)
 {
-	bool unsure = kf_store_is_unsure(reconcile->store);
+	bool unsure = kf_store_is_unsure(policy->store);
 
 	return kf_why_set(why, err, "cannot store the key: %s; %s, %s",
-			  kf_store_error(reconcile->store),
+			  kf_store_error(policy->store),
 			  unsure ? "it is not known whether the change is stored; until it is, the "
 				   "kernel goes by what refuses more"
 				 : "it is as before",
 			  kf_store_mend(err));
 }
 
-int kf_key_change_explain_closed(struct kf_reconcile *reconcile, int err, const char *id,
-				 struct kf_why *why)
+int kf_policy_key_change_explain_closed(struct kf_policy *policy, int err, const char *id,
+					struct kf_why *why)
 {
-	bool unsure = kf_store_is_unsure(reconcile->store);
+	bool unsure = kf_store_is_unsure(policy->store);
 
 	return kf_why_set(why, err,
 			  "the kernel refuses what was revoked of %s, but it is %s: %s; %s and do "
@@ -62,21 +62,21 @@ int kf_key_change_explain_closed(struct kf_reconcile *reconcile, int err, const 
 			  id,
 			  unsure ? "not known whether that is stored"
 				 : "not durable and a restart would admit it again",
-			  kf_store_error(reconcile->store), kf_store_mend(err));
+			  kf_store_error(policy->store), kf_store_mend(err));
 }
 
 /*
  * The kernel refuses, and goes on so whatever else is changed: see hold.h. Without memory for that
  * the key is as the slot now says until the next change of it, which is logged.
  */
-int kf_key_change_hold(struct kf_reconcile *reconcile, int err, const struct kf_hold *more,
-		       struct kf_why *why)
+int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf_hold *more,
+			      struct kf_why *why)
 {
-	if (kf_hold_add(reconcile->holds, more))
+	if (kf_policy_hold_add(policy->holds, more))
 		kf_log_error(
 			"no memory to remember that key %s is to stay closed; disable it again",
 			more->id);
-	return kf_key_change_explain_closed(reconcile, err, more->id, why);
+	return kf_policy_key_change_explain_closed(policy, err, more->id, why);
 }
 
 /* ---- disable, enable ------------------------------------------------------------------------- */
@@ -85,25 +85,25 @@ int kf_key_change_hold(struct kf_reconcile *reconcile, int err, const struct kf_
  * Kernel, then store. A crash in between leaves a kernel that refuses, until the next start reads
  * from the store that nobody was told of a revocation.
  */
-int kf_key_disable(struct kf_reconcile *reconcile, const char *id, struct kf_key_times *times,
-		   struct kf_why *why)
+int kf_policy_key_disable(struct kf_policy *policy, const char *id, struct kf_key_times *times,
+			  struct kf_why *why)
 {
 	uint64_t begun = monotonic_ns();
 	struct kf_key_state state;
-	int err = kf_key_change_find(reconcile, id, &state, why);
+	int err = kf_policy_key_change_find(policy, id, &state, why);
 
 	if (err)
 		return err;
-	kf_key_slot_status(reconcile, &state, KF_KEY_DISABLED);
+	kf_policy_key_slot_status(policy, &state, KF_KEY_DISABLED);
 	times->kernel_ns = monotonic_ns() - begun;
 	state.row.disabled = true;
-	err = kf_store_key_update(reconcile->store, &state.row);
+	err = kf_store_key_update(policy->store, &state.row);
 	times->durable_ns = monotonic_ns() - begun;
 	state.hold.what = KF_HOLD_DISABLED;
 	if (err)
-		return kf_key_change_hold(reconcile, err, &state.hold, why);
-	kf_hold_drop(reconcile->holds, state.row.seq, KF_HOLD_DISABLED | KF_HOLD_DELETED);
-	kf_key_slot_write_all(reconcile, &state.row, state.allow_count, &state);
+		return kf_policy_key_change_hold(policy, err, &state.hold, why);
+	kf_policy_hold_drop(policy->holds, state.row.seq, KF_HOLD_DISABLED | KF_HOLD_DELETED);
+	kf_policy_key_slot_write_all(policy, &state.row, state.allow_count, &state);
 	return 0;
 }
 
@@ -111,25 +111,26 @@ int kf_key_disable(struct kf_reconcile *reconcile, const char *id, struct kf_key
  * Store, then kernel: it is admitted only once a restart would admit it, too. What was held of the
  * key is taken back with it: from here on it is as it is stored.
  */
-int kf_key_enable(struct kf_reconcile *reconcile, const char *id, struct kf_why *why)
+int kf_policy_key_enable(struct kf_policy *policy, const char *id, struct kf_why *why)
 {
 	struct kf_key_list stored;
 	struct kf_key_state state;
-	int err = kf_key_change_find(reconcile, id, &state, why);
+	int err = kf_policy_key_change_find(policy, id, &state, why);
 
 	if (err)
 		return err;
 	state.row.disabled = false;
-	err = kf_store_key_update(reconcile->store, &state.row);
+	err = kf_store_key_update(policy->store, &state.row);
 	if (err)
-		return kf_key_change_explain_store(reconcile, err, why);
-	kf_hold_drop(reconcile->holds, state.row.seq, ~0u);
-	kf_key_list_set(&stored, state.allow, state.allow_count);
+		return kf_policy_key_change_explain_store(policy, err, why);
+	kf_policy_hold_drop(policy->holds, state.row.seq, ~0u);
+	kf_policy_key_list_set(&stored, state.allow, state.allow_count);
 	for (uint32_t i = 0; !err && i < state.credential_count; i++)
-		err = kf_key_list_apply(reconcile, state.credentials[i].slot, &state.list, &stored);
+		err = kf_policy_key_list_apply(policy, state.credentials[i].slot, &state.list,
+					       &stored);
 	if (err)
-		kf_mend_note(reconcile, KF_MEND_KEYS, err);
-	kf_key_slot_write_all(reconcile, &state.row, state.allow_count, &state);
+		kf_policy_mend_note(policy, KF_MEND_KEYS, err);
+	kf_policy_key_slot_write_all(policy, &state.row, state.allow_count, &state);
 	return 0;
 }
 
@@ -140,25 +141,26 @@ int kf_key_enable(struct kf_reconcile *reconcile, const char *id, struct kf_why 
  * kf_tags, and the slots are free after that: a crash in between leaves tags that lead to deleted
  * slots, which the next start removes before it gives a slot away.
  */
-int kf_key_delete(struct kf_reconcile *reconcile, const char *id, struct kf_key_times *times,
-		  struct kf_why *why)
+int kf_policy_key_delete(struct kf_policy *policy, const char *id, struct kf_key_times *times,
+			 struct kf_why *why)
 {
 	uint64_t begun = monotonic_ns();
 	struct kf_key_state state;
-	int err = kf_key_change_find(reconcile, id, &state, why);
+	int err = kf_policy_key_change_find(policy, id, &state, why);
 
 	if (err)
 		return err;
-	kf_key_slot_status(reconcile, &state, KF_KEY_DELETED);
+	kf_policy_key_slot_status(policy, &state, KF_KEY_DELETED);
 	times->kernel_ns = monotonic_ns() - begun;
-	err = kf_store_key_remove(reconcile->store, state.row.seq);
+	err = kf_store_key_remove(policy->store, state.row.seq);
 	times->durable_ns = monotonic_ns() - begun;
 	state.hold.what = KF_HOLD_DELETED;
 	if (err)
-		return kf_key_change_hold(reconcile, err, &state.hold, why);
+		return kf_policy_key_change_hold(policy, err, &state.hold, why);
 	for (uint32_t i = 0; i < state.credential_count; i++)
-		kf_key_slot_drop(reconcile, &state.credentials[i], state.allow, state.allow_count);
-	kf_hold_drop(reconcile->holds, state.row.seq, ~0u);
+		kf_policy_key_slot_drop(policy, &state.credentials[i], state.allow,
+					state.allow_count);
+	kf_policy_hold_drop(policy->holds, state.row.seq, ~0u);
 	return 0;
 }
 
@@ -166,8 +168,8 @@ int kf_key_delete(struct kf_reconcile *reconcile, const char *id, struct kf_key_
 
 /* An edit on its way: what is in force before, in between and after it. */
 struct change {
-	struct kf_reconcile *reconcile;
-	const struct kf_key_edit *edit;
+	struct kf_policy *policy;
+	const struct kf_policy_key_edit *edit;
 	struct kf_key_state old;
 	struct kf_key_row row;	   /* the new one */
 	struct kf_hold left;	   /* what is held on after the edit */
@@ -187,40 +189,40 @@ static void set_slot_row(struct kf_slot_row *out, const struct kf_key_row *row,
 		.rpm = row->rpm,
 		.rpm_burst = row->rpm_burst,
 	};
-	kf_hold_narrow(hold, out);
+	kf_policy_hold_narrow(hold, out);
 }
 
-void kf_key_change_expires(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-			   const struct kf_key_row *row)
+void kf_policy_key_change_expires(struct kf_policy *policy, const struct kf_key_state *state,
+				  const struct kf_key_row *row)
 {
-	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, row->seq);
 	struct kf_slot slot;
 
 	for (uint32_t i = 0; i < state->credential_count; i++) {
 		const struct kf_credential_row *credential = &state->credentials[i];
 
-		kf_key_slot_wanted(reconcile, row, hold, false, credential, &slot);
-		kf_maps_slot_expires(reconcile->maps, credential->slot, slot.expires_ns);
+		kf_policy_key_slot_wanted(policy, row, hold, false, credential, &slot);
+		kf_maps_slot_expires(policy->maps, credential->slot, slot.expires_ns);
 	}
 }
 
 /* The current credential, at whose slot all count, is the last, and the first to be written. */
-static void write_rate(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-		       uint32_t rpm, uint32_t rpm_burst)
+static void write_rate(struct kf_policy *policy, const struct kf_key_state *state, uint32_t rpm,
+		       uint32_t rpm_burst)
 {
 	__u64 interval, burst;
 
-	kf_policy_rate(rpm, rpm_burst, &interval, &burst);
+	kf_policy_compile_rate(rpm, rpm_burst, &interval, &burst);
 	for (uint32_t i = state->credential_count; i-- > 0;)
-		kf_maps_slot_rate(reconcile->maps, state->credentials[i].slot, interval, burst);
+		kf_maps_slot_rate(policy->maps, state->credentials[i].slot, interval, burst);
 }
 
 /* What both the old rate and the new one allow: no more a minute, and no more at once. */
 static void narrow_rate(struct change *change, struct kf_hold *hold)
 {
 	const struct kf_slot_row *old = &change->before, *row = &change->after;
-	uint32_t old_burst = kf_policy_burst(old->rpm, old->rpm_burst);
-	uint32_t burst = kf_policy_burst(row->rpm, row->rpm_burst), rpm = row->rpm;
+	uint32_t old_burst = kf_policy_compile_burst(old->rpm, old->rpm_burst);
+	uint32_t burst = kf_policy_compile_burst(row->rpm, row->rpm_burst), rpm = row->rpm;
 
 	if (!row->rpm)
 		return; /* it was limited, or not: that stays until none is durable */
@@ -230,7 +232,7 @@ static void narrow_rate(struct change *change, struct kf_hold *hold)
 	}
 	if (rpm == old->rpm && burst == old_burst)
 		return;
-	write_rate(change->reconcile, &change->old, rpm, burst);
+	write_rate(change->policy, &change->old, rpm, burst);
 	hold->what |= KF_HOLD_RATE;
 	hold->rpm = rpm;
 	hold->rpm_burst = burst;
@@ -243,8 +245,8 @@ static void narrow_expires(struct change *change, struct kf_hold *hold)
 	if (change->after.expires >= change->before.expires)
 		return;
 	row.expires = change->after.expires;
-	kf_key_change_expires(change->reconcile, &change->old, &row);
-	change->reconcile->revoked |= KF_CUT_KEYS;
+	kf_policy_key_change_expires(change->policy, &change->old, &row);
+	change->policy->revoked |= KF_CUT_KEYS;
 	hold->what |= KF_HOLD_EXPIRES;
 	hold->expires = change->after.expires;
 }
@@ -255,8 +257,8 @@ static int apply_list(struct change *change, const struct kf_key_list *from,
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < change->old.credential_count; i++)
-		err = kf_key_list_apply(change->reconcile, change->old.credentials[i].slot, from,
-					to);
+		err = kf_policy_key_list_apply(change->policy, change->old.credentials[i].slot,
+					       from, to);
 	return err;
 }
 
@@ -266,7 +268,7 @@ static int narrow(struct change *change, struct kf_hold *hold)
 {
 	narrow_expires(change, hold);
 	narrow_rate(change, hold);
-	if (!change->edit->set_allow || kf_key_list_equal(&change->old.list, &change->meet))
+	if (!change->edit->set_allow || kf_policy_key_list_equal(&change->old.list, &change->meet))
 		return 0;
 	hold->what |= KF_HOLD_ALLOW;
 	hold->allow = change->meet.blocks;
@@ -292,34 +294,34 @@ static void restore(struct change *change)
 		err = apply_list(change, &change->meet, &old->list);
 	err = err ?: apply_list(change, &change->list, &old->list);
 	if (err)
-		kf_mend_note(change->reconcile, KF_MEND_KEYS, err);
-	kf_key_slot_write_all(change->reconcile, &old->row, old->allow_count, old);
+		kf_policy_mend_note(change->policy, KF_MEND_KEYS, err);
+	kf_policy_key_slot_write_all(change->policy, &old->row, old->allow_count, old);
 }
 
-static int store_edit(struct kf_reconcile *reconcile, const struct kf_key_row *row,
+static int store_edit(struct kf_policy *policy, const struct kf_key_row *row,
 		      const struct kf_cidr *allow, uint32_t allow_count, bool set_allow)
 {
-	int err = kf_store_key_update(reconcile->store, row);
+	int err = kf_store_key_update(policy->store, row);
 
 	if (!err && set_allow)
-		err = kf_store_key_allow_set(reconcile->store, row->seq, allow, allow_count);
+		err = kf_store_key_allow_set(policy->store, row->seq, allow, allow_count);
 	return err;
 }
 
 /* The store as it was before, so that an edit that was answered with an error is none. */
 static int store_back(struct change *change)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->policy->store;
 	const struct kf_key_state *old = &change->old;
 	int err = kf_store_begin(open);
 
 	err = err
-		      ?: store_edit(change->reconcile, &old->row, old->allow, old->allow_count,
+		      ?: store_edit(change->policy, &old->row, old->allow, old->allow_count,
 				    change->edit->set_allow);
 	return err ?: kf_store_commit(open);
 }
 
-int kf_key_change_explain_maps(int err, bool stored, struct kf_why *why)
+int kf_policy_key_change_explain_maps(int err, bool stored, struct kf_why *why)
 {
 	return kf_why_set(why, err,
 			  "the kernel did not take it: %s; %s; if memory is short, free "
@@ -329,7 +331,7 @@ int kf_key_change_explain_maps(int err, bool stored, struct kf_why *why)
 				 : "it is as before");
 }
 
-static int edit_row(const struct kf_key_edit *edit, const struct kf_key_row *old,
+static int edit_row(const struct kf_policy_key_edit *edit, const struct kf_key_row *old,
 		    struct kf_key_row *row, struct kf_why *why)
 {
 	*row = *old;
@@ -352,13 +354,14 @@ static int edit_row(const struct kf_key_edit *edit, const struct kf_key_row *old
 
 /* @fewer: entries that go in exchange. There is room for what remains, so for less there always is.
  */
-int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct kf_key_state *state,
-			     uint32_t slots, const struct kf_cidr *allow, uint32_t allow_count,
-			     uint64_t fewer, struct kf_why *why)
+int kf_policy_key_change_check_room(const struct kf_policy *policy,
+				    const struct kf_key_state *state, uint32_t slots,
+				    const struct kf_cidr *allow, uint32_t allow_count,
+				    uint64_t fewer, struct kf_why *why)
 {
-	uint64_t entries = slots * (uint64_t)kf_key_slot_allow_entries(allow, allow_count);
+	uint64_t entries = slots * (uint64_t)kf_policy_key_slot_allow_entries(allow, allow_count);
 
-	if (entries <= fewer || !kf_key_slot_allow_room(reconcile, entries - fewer))
+	if (entries <= fewer || !kf_policy_key_slot_allow_room(policy, entries - fewer))
 		return 0;
 	return kf_why_set(why, -ENOSPC,
 			  "there is no room for the allow list of %s; give fewer blocks (an "
@@ -371,20 +374,21 @@ int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct 
 static uint64_t entries_of(const struct kf_key_state *state)
 {
 	return state->credential_count *
-	       (uint64_t)kf_key_slot_allow_entries(state->allow, state->allow_count);
+	       (uint64_t)kf_policy_key_slot_allow_entries(state->allow, state->allow_count);
 }
 
 static void count_entries(struct change *change)
 {
-	uint64_t after = kf_key_slot_allow_entries(change->edit->allow, change->edit->allow_count);
+	uint64_t after =
+		kf_policy_key_slot_allow_entries(change->edit->allow, change->edit->allow_count);
 
 	if (change->edit->set_allow)
-		change->reconcile->allow_entries +=
+		change->policy->allow_entries +=
 			change->old.credential_count * after - entries_of(&change->old);
 }
 
 /* What of the key is held the edit speaks about, and so it ends. */
-static unsigned int spoken_of(const struct kf_key_edit *edit)
+static unsigned int spoken_of(const struct kf_policy_key_edit *edit)
 {
 	return (edit->set_expires ? KF_HOLD_EXPIRES : 0) | (edit->set_allow ? KF_HOLD_ALLOW : 0) |
 	       (edit->set_rpm || edit->set_burst ? KF_HOLD_RATE : 0);
@@ -392,17 +396,17 @@ static unsigned int spoken_of(const struct kf_key_edit *edit)
 
 static void plan(struct change *change)
 {
-	const struct kf_key_edit *edit = change->edit;
+	const struct kf_policy_key_edit *edit = change->edit;
 
 	change->left = change->old.hold;
 	change->left.what &= ~spoken_of(edit);
 	set_slot_row(&change->before, &change->old.row, &change->old.hold);
 	set_slot_row(&change->after, &change->row, &change->left);
 	if (edit->set_allow)
-		kf_key_list_set(&change->list, edit->allow, edit->allow_count);
+		kf_policy_key_list_set(&change->list, edit->allow, edit->allow_count);
 	else
 		change->list = change->old.list;
-	kf_key_list_meet(&change->old.list, &change->list, &change->meet);
+	kf_policy_key_list_meet(&change->old.list, &change->list, &change->meet);
 }
 
 /*
@@ -413,31 +417,31 @@ static void plan(struct change *change)
  */
 static int carry_out(struct change *change, struct kf_why *why)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->policy->store;
 	struct kf_hold hold = change->old.hold;
 	int err = kf_store_begin(open);
 
 	hold.what = 0;
 	err = err
-		      ?: store_edit(change->reconcile, &change->row, change->edit->allow,
+		      ?: store_edit(change->policy, &change->row, change->edit->allow,
 				    change->edit->allow_count, change->edit->set_allow);
 	if (err)
-		return kf_key_change_explain_store(change->reconcile, err, why);
+		return kf_policy_key_change_explain_store(change->policy, err, why);
 	err = narrow(change, &hold);
 	if (err) {
 		kf_store_rollback(open);
 		restore(change);
-		return kf_key_change_explain_maps(err, false, why);
+		return kf_policy_key_change_explain_maps(err, false, why);
 	}
 	err = kf_store_commit(open);
 	if (err && hold.what)
-		return kf_key_change_hold(change->reconcile, err, &hold, why);
-	return err ? kf_key_change_explain_store(change->reconcile, err, why) : 0;
+		return kf_policy_key_change_hold(change->policy, err, &hold, why);
+	return err ? kf_policy_key_change_explain_store(change->policy, err, why) : 0;
 }
 
 static int edit_key(struct change *change, struct kf_why *why)
 {
-	struct kf_reconcile *reconcile = change->reconcile;
+	struct kf_policy *policy = change->policy;
 	int err = carry_out(change, why);
 
 	if (err)
@@ -445,34 +449,34 @@ static int edit_key(struct change *change, struct kf_why *why)
 	/* not before the kernel has the new list: what is held is the old one */
 	err = widen(change);
 	if (!err) {
-		kf_hold_drop(reconcile->holds, change->row.seq, spoken_of(change->edit));
-		kf_key_slot_write_all(reconcile, &change->row, !change->list.any, &change->old);
+		kf_policy_hold_drop(policy->holds, change->row.seq, spoken_of(change->edit));
+		kf_policy_key_slot_write_all(policy, &change->row, !change->list.any, &change->old);
 		count_entries(change);
 		return 0;
 	}
 	if (!store_back(change)) {
 		restore(change);
-		return kf_key_change_explain_maps(err, false, why);
+		return kf_policy_key_change_explain_maps(err, false, why);
 	}
-	kf_hold_drop(reconcile->holds, change->row.seq, spoken_of(change->edit));
+	kf_policy_hold_drop(policy->holds, change->row.seq, spoken_of(change->edit));
 	count_entries(change);
-	kf_mend_note(reconcile, KF_MEND_KEYS, err);
-	return kf_key_change_explain_maps(err, true, why);
+	kf_policy_mend_note(policy, KF_MEND_KEYS, err);
+	return kf_policy_key_change_explain_maps(err, true, why);
 }
 
-int kf_key_edit(struct kf_reconcile *reconcile, const char *id, const struct kf_key_edit *asked,
-		struct kf_why *why)
+int kf_policy_key_edit(struct kf_policy *policy, const char *id,
+		       const struct kf_policy_key_edit *asked, struct kf_why *why)
 {
 	struct kf_cidr list[KF_KEY_ALLOW_MAX];
-	struct kf_key_edit whole = *asked, *edit = &whole;
-	struct change change = { .reconcile = reconcile, .edit = edit };
-	int err = kf_key_change_find(reconcile, id, &change.old, why);
+	struct kf_policy_key_edit whole = *asked, *edit = &whole;
+	struct change change = { .policy = policy, .edit = edit };
+	int err = kf_policy_key_change_find(policy, id, &change.old, why);
 
-	err = err ?: kf_key_change_allow(&change.old, edit, list, why);
+	err = err ?: kf_policy_key_change_allow(&change.old, edit, list, why);
 	if (!err && edit->set_allow)
-		err = kf_key_change_check_room(reconcile, &change.old, change.old.credential_count,
-					       edit->allow, edit->allow_count,
-					       entries_of(&change.old), why);
+		err = kf_policy_key_change_check_room(
+			policy, &change.old, change.old.credential_count, edit->allow,
+			edit->allow_count, entries_of(&change.old), why);
 	err = err ?: edit_row(edit, &change.old.row, &change.row, why);
 	if (err)
 		return err;

@@ -10,34 +10,35 @@
 #include "policy/key_slot.h"
 
 /* Everything the store knows of the key. */
-int kf_key_change_find(struct kf_reconcile *reconcile, const char *id, struct kf_key_state *state,
-		       struct kf_why *why);
+int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct kf_key_state *state,
+			      struct kf_why *why);
 /* -ENOSPC: kf_key_allow has no room for @allow in @slots more slots, @fewer entries being gone. */
-int kf_key_change_check_room(const struct kf_reconcile *reconcile, const struct kf_key_state *state,
-			     uint32_t slots, const struct kf_cidr *allow, uint32_t allow_count,
-			     uint64_t fewer, struct kf_why *why);
+int kf_policy_key_change_check_room(const struct kf_policy *policy,
+				    const struct kf_key_state *state, uint32_t slots,
+				    const struct kf_cidr *allow, uint32_t allow_count,
+				    uint64_t fewer, struct kf_why *why);
 /*
  * Where @edit changes the list of @old, @edit comes to replace it by @list, which is what the
  * changes make of it. -EINVAL: a block that is to leave is not there, or also to join; the list
  * would begin or end by it, and the key be served from one address or from anywhere; too many
  * blocks.
  */
-int kf_key_change_allow(const struct kf_key_state *old, struct kf_key_edit *edit,
-			struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why);
+int kf_policy_key_change_allow(const struct kf_key_state *old, struct kf_policy_key_edit *edit,
+			       struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why);
 /* The kernel has the ends of all credentials of @state, as @row and their graces want them. */
-void kf_key_change_expires(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-			   const struct kf_key_row *row);
+void kf_policy_key_change_expires(struct kf_policy *policy, const struct kf_key_state *state,
+				  const struct kf_key_row *row);
 
 /*
  * These return @err: nothing has changed, or it is not known; the kernel refuses, but that is not
  * durable, or it is not known (and the kernel is held to *more, hold.h); the kernel did not take
  * it.
  */
-int kf_key_change_explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why);
-int kf_key_change_explain_closed(struct kf_reconcile *reconcile, int err, const char *id,
-				 struct kf_why *why);
-int kf_key_change_hold(struct kf_reconcile *reconcile, int err, const struct kf_hold *more,
-		       struct kf_why *why);
-int kf_key_change_explain_maps(int err, bool stored, struct kf_why *why);
+int kf_policy_key_change_explain_store(struct kf_policy *policy, int err, struct kf_why *why);
+int kf_policy_key_change_explain_closed(struct kf_policy *policy, int err, const char *id,
+					struct kf_why *why);
+int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf_hold *more,
+			      struct kf_why *why);
+int kf_policy_key_change_explain_maps(int err, bool stored, struct kf_why *why);
 
 #endif

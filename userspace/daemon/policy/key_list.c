@@ -6,7 +6,7 @@
 
 #include "policy/key_slot.h"
 
-void kf_key_list_set(struct kf_key_list *list, const struct kf_cidr *blocks, uint32_t count)
+void kf_policy_key_list_set(struct kf_key_list *list, const struct kf_cidr *blocks, uint32_t count)
 {
 	list->any = !count;
 	list->count = count;
@@ -53,8 +53,8 @@ static void add_common(const struct kf_key_list *from, const struct kf_key_list 
 }
 
 /* Blocks nest or are apart: what is in both are the blocks of each inside one of the other. */
-void kf_key_list_meet(const struct kf_key_list *a, const struct kf_key_list *b,
-		      struct kf_key_list *out)
+void kf_policy_key_list_meet(const struct kf_key_list *a, const struct kf_key_list *b,
+			     struct kf_key_list *out)
 {
 	out->any = a->any && b->any;
 	out->count = 0;
@@ -62,7 +62,7 @@ void kf_key_list_meet(const struct kf_key_list *a, const struct kf_key_list *b,
 	add_common(b, a, out);
 }
 
-bool kf_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b)
+bool kf_policy_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b)
 {
 	if (a->any != b->any || a->count != b->count)
 		return false;
@@ -74,21 +74,21 @@ bool kf_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b)
 
 /* ---- into the kernel ------------------------------------------------------------------------- */
 
-static int delete_block(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_cidr *cidr,
+static int delete_block(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr,
 			const struct kf_key_list *keep)
 {
-	return kf_key_slot_allow_delete(reconcile, slot, cidr, keep->blocks, keep->count);
+	return kf_policy_key_slot_allow_delete(policy, slot, cidr, keep->blocks, keep->count);
 }
 
 /* What is apart from all that stays or comes goes first: it makes room, and harms nobody. */
-static int delete_apart(struct kf_reconcile *reconcile, uint32_t slot,
-			const struct kf_key_list *from, const struct kf_key_list *to)
+static int delete_apart(struct kf_policy *policy, uint32_t slot, const struct kf_key_list *from,
+			const struct kf_key_list *to)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < from->count; i++)
 		if (!is_covered(&from->blocks[i], to) && !covers_one(&from->blocks[i], to))
-			err = delete_block(reconcile, slot, &from->blocks[i], to);
+			err = delete_block(policy, slot, &from->blocks[i], to);
 	return err;
 }
 
@@ -98,48 +98,48 @@ static bool is_full(int err)
 }
 
 /* @gone: so many of @from have been deleted for want of room. */
-static int put_block(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_cidr *cidr,
+static int put_block(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr,
 		     const struct kf_key_list *from, const struct kf_key_list *to, uint32_t *gone)
 {
-	int err = kf_key_slot_allow_put(reconcile, slot, cidr);
+	int err = kf_policy_key_slot_allow_put(policy, slot, cidr);
 
 	while (is_full(err) && *gone < from->count) {
 		const struct kf_cidr *doomed = &from->blocks[(*gone)++];
 
 		if (has(to, doomed))
 			continue;
-		err = delete_block(reconcile, slot, doomed, to);
-		err = err ?: kf_key_slot_allow_put(reconcile, slot, cidr);
+		err = delete_block(policy, slot, doomed, to);
+		err = err ?: kf_policy_key_slot_allow_put(policy, slot, cidr);
 	}
 	return err;
 }
 
-static int delete_rest(struct kf_reconcile *reconcile, uint32_t slot,
-		       const struct kf_key_list *from, const struct kf_key_list *to)
+static int delete_rest(struct kf_policy *policy, uint32_t slot, const struct kf_key_list *from,
+		       const struct kf_key_list *to)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < from->count; i++)
 		if (!has(to, &from->blocks[i]))
-			err = delete_block(reconcile, slot, &from->blocks[i], to);
+			err = delete_block(policy, slot, &from->blocks[i], to);
 	return err;
 }
 
 /* To no list at all: the flag goes before the entries. From none: it comes after them. */
-int kf_key_list_apply(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_key_list *from,
-		      const struct kf_key_list *to)
+int kf_policy_key_list_apply(struct kf_policy *policy, uint32_t slot,
+			     const struct kf_key_list *from, const struct kf_key_list *to)
 {
 	uint32_t gone = 0;
 	int err;
 
 	if (to->any)
-		kf_maps_slot_flags(reconcile->maps, slot, 0);
-	err = to->any ? 0 : delete_apart(reconcile, slot, from, to);
+		kf_maps_slot_flags(policy->maps, slot, 0);
+	err = to->any ? 0 : delete_apart(policy, slot, from, to);
 	for (uint32_t i = 0; !err && i < to->count; i++)
-		err = put_block(reconcile, slot, &to->blocks[i], from, to, &gone);
+		err = put_block(policy, slot, &to->blocks[i], from, to, &gone);
 	if (err)
 		return err;
 	if (!to->any)
-		kf_maps_slot_flags(reconcile->maps, slot, KF_KEY_HAS_ALLOWLIST);
-	return delete_rest(reconcile, slot, from, to);
+		kf_maps_slot_flags(policy->maps, slot, KF_KEY_HAS_ALLOWLIST);
+	return delete_rest(policy, slot, from, to);
 }

@@ -2,8 +2,8 @@
 /*
  * key_list.h - a key's allow list as it is in force, and its way into the kernel.
  *
- * Pure functions but for kf_key_list_apply(). A list is the union of its blocks; an IPv6 block does
- * not speak about IPv4, even if it is around all of it. 0 or -errno.
+ * Pure functions but for kf_policy_key_list_apply(). A list is the union of its blocks; an IPv6
+ * block does not speak about IPv4, even if it is around all of it. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_KEY_LIST_H
 #define KEYFILTER_DAEMON_KEY_LIST_H
@@ -13,7 +13,7 @@
 
 #include "store/store.h"
 
-struct kf_reconcile;
+struct kf_policy;
 
 #define KF_KEY_LIST_MAX (2 * KF_KEY_ALLOW_MAX) /* what two lists have in common */
 
@@ -24,15 +24,15 @@ struct kf_key_list {
 };
 
 /* As the store has it, where 0 blocks are no list; @count up to KF_KEY_LIST_MAX. */
-void kf_key_list_set(struct kf_key_list *list, const struct kf_cidr *blocks, uint32_t count);
+void kf_policy_key_list_set(struct kf_key_list *list, const struct kf_cidr *blocks, uint32_t count);
 
 /*
  * What both admit. Where that takes more blocks than there is room for, some are left out: it may
  * be narrower, and is never wider.
  */
-void kf_key_list_meet(const struct kf_key_list *a, const struct kf_key_list *b,
-		      struct kf_key_list *out);
-bool kf_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b);
+void kf_policy_key_list_meet(const struct kf_key_list *a, const struct kf_key_list *b,
+			     struct kf_key_list *out);
+bool kf_policy_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b);
 
 /*
  * The entries of @slot in kf_key_allow, and its flag, from @from to @to, of which one must admit
@@ -40,7 +40,7 @@ bool kf_key_list_equal(const struct kf_key_list *a, const struct kf_key_list *b)
  * admit, unless the table is full: then what goes makes room for what comes, and what was admitted
  * by the former alone waits for the latter.
  */
-int kf_key_list_apply(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_key_list *from,
-		      const struct kf_key_list *to);
+int kf_policy_key_list_apply(struct kf_policy *policy, uint32_t slot,
+			     const struct kf_key_list *from, const struct kf_key_list *to);
 
 #endif

@@ -10,7 +10,7 @@
 #include "why.h"
 
 /* The older credentials get their end, or go. What was counted on those that go stays the key's. */
-static int store_older(struct kf_reconcile *reconcile, struct kf_key_state *state, int64_t until)
+static int store_older(struct kf_policy *policy, struct kf_key_state *state, int64_t until)
 {
 	int err = 0;
 
@@ -20,33 +20,32 @@ static int store_older(struct kf_reconcile *reconcile, struct kf_key_state *stat
 		if (old->until > until)
 			old->until = until;
 		if (until) {
-			err = kf_store_credential_until(reconcile->store, old->slot, old->until);
+			err = kf_store_credential_until(policy->store, old->slot, old->until);
 			continue;
 		}
-		kf_key_slot_keep_counts(reconcile, old->slot, &state->row);
-		err = kf_store_credential_remove(reconcile->store, old->slot);
+		kf_policy_key_slot_keep_counts(policy, old->slot, &state->row);
+		err = kf_store_credential_remove(policy->store, old->slot);
 	}
 	return err;
 }
 
 /* @until: when the older credentials end; 0: at once. */
-static int store_rotation(struct kf_reconcile *reconcile, struct kf_key_state *state,
+static int store_rotation(struct kf_policy *policy, struct kf_key_state *state,
 			  const struct kf_credential_row *fresh, int64_t until)
 {
-	int err = store_older(reconcile, state, until);
+	int err = store_older(policy, state, until);
 
 	if (!err)
-		err = kf_store_credential_add(reconcile->store, fresh);
-	return err ? err : kf_store_key_update(reconcile->store, &state->row);
+		err = kf_store_credential_add(policy->store, fresh);
+	return err ? err : kf_store_key_update(policy->store, &state->row);
 }
 
-static void end_older(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-		      int64_t until)
+static void end_older(struct kf_policy *policy, const struct kf_key_state *state, int64_t until)
 {
 	if (until)
-		kf_key_change_expires(reconcile, state, &state->row);
+		kf_policy_key_change_expires(policy, state, &state->row);
 	else
-		kf_key_slot_status(reconcile, state, KF_KEY_DELETED);
+		kf_policy_key_slot_status(policy, state, KF_KEY_DELETED);
 }
 
 /* ---- the new secret in the kernel -------------------------------------------------------------
@@ -54,7 +53,7 @@ static void end_older(struct kf_reconcile *reconcile, const struct kf_key_state 
 
 /* A rotation on its way. */
 struct rotation {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_key_state state;
 	struct kf_credential_row fresh;
 	int64_t until; /* when the older credentials end; 0: at once */
@@ -70,9 +69,9 @@ struct rotation {
  */
 static int load_closed(struct rotation *r)
 {
-	struct kf_maps *maps = r->reconcile->maps;
-	int err = kf_key_slot_fill(r->reconcile, &r->state.row, r->state.allow,
-				   r->state.allow_count, &r->fresh);
+	struct kf_maps *maps = r->policy->maps;
+	int err = kf_policy_key_slot_fill(r->policy, &r->state.row, r->state.allow,
+					  r->state.allow_count, &r->fresh);
 
 	kf_maps_slot_status(maps, r->fresh.slot, KF_KEY_DELETED);
 	err = err ?: kf_maps_put(maps, KF_MAP_kf_tags, r->fresh.tag, &r->fresh.slot);
@@ -84,7 +83,7 @@ static int load_closed(struct rotation *r)
 static int load_in_place(struct rotation *r)
 {
 	const struct kf_credential_row *old = &r->state.credentials[r->state.credential_count - 1];
-	struct kf_maps *maps = r->reconcile->maps;
+	struct kf_maps *maps = r->policy->maps;
 	int err = kf_maps_delete(maps, KF_MAP_kf_tags, old->tag);
 
 	if (err && err != -ENOENT)
@@ -99,22 +98,22 @@ static void drop_older(struct rotation *r)
 
 	for (uint32_t i = 0; i < count; i++)
 		if (!r->in_place || i + 1 < count)
-			kf_key_slot_drop(r->reconcile, &r->state.credentials[i], r->state.allow,
-					 r->state.allow_count);
+			kf_policy_key_slot_drop(r->policy, &r->state.credentials[i], r->state.allow,
+						r->state.allow_count);
 }
 
 /* The new secret goes on at the rate that the older ones have used up, and shares it with them. */
 static void open_fresh(struct rotation *r)
 {
-	struct kf_reconcile *reconcile = r->reconcile;
-	const struct kf_hold *hold = kf_hold_find(reconcile->holds, r->state.row.seq);
+	struct kf_policy *policy = r->policy;
+	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, r->state.row.seq);
 	struct kf_slot slot;
 
 	for (uint32_t i = 0; i < r->state.credential_count; i++)
-		kf_maps_slot_rate_home(reconcile->maps, r->state.credentials[i].slot,
-				       r->fresh.slot);
-	kf_key_slot_wanted(reconcile, &r->state.row, hold, !r->state.list.any, &r->fresh, &slot);
-	kf_maps_slot_write(reconcile->maps, r->fresh.slot, &slot);
+		kf_maps_slot_rate_home(policy->maps, r->state.credentials[i].slot, r->fresh.slot);
+	kf_policy_key_slot_wanted(policy, &r->state.row, hold, !r->state.list.any, &r->fresh,
+				  &slot);
+	kf_maps_slot_write(policy->maps, r->fresh.slot, &slot);
 }
 
 /*
@@ -136,42 +135,41 @@ static int load_late(struct rotation *r)
  */
 static int store_and_end(struct rotation *r)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = r->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = r->policy->store;
 	struct kf_hold hold = r->state.hold;
 	int err = kf_store_begin(open);
 
-	err = err ?: store_rotation(r->reconcile, &r->state, &r->fresh, r->until);
+	err = err ?: store_rotation(r->policy, &r->state, &r->fresh, r->until);
 	if (err)
-		return kf_key_change_explain_store(r->reconcile, err, r->why);
-	end_older(r->reconcile, &r->state, r->until);
+		return kf_policy_key_change_explain_store(r->policy, err, r->why);
+	end_older(r->policy, &r->state, r->until);
 	err = kf_store_commit(open);
 	if (!err) {
-		kf_hold_drop(r->reconcile->holds, r->state.row.seq, KF_HOLD_SECRETS);
+		kf_policy_hold_drop(r->policy->holds, r->state.row.seq, KF_HOLD_SECRETS);
 		return 0;
 	}
 	hold.what = KF_HOLD_SECRETS;
 	hold.until = r->until;
-	return kf_key_change_hold(r->reconcile, err, &hold, r->why);
+	return kf_policy_key_change_hold(r->policy, err, &hold, r->why);
 }
 
 static void give_back(struct rotation *r)
 {
 	if (r->loaded)
-		kf_key_slot_drop(r->reconcile, &r->fresh, r->state.allow, r->state.allow_count);
+		kf_policy_key_slot_drop(r->policy, &r->fresh, r->state.allow, r->state.allow_count);
 	else if (!r->in_place)
-		kf_slotpool_return(r->reconcile->slots, r->fresh.slot);
+		kf_maps_slotpool_untake(r->policy->slots, r->fresh.slot);
 }
 
 static int rotate(struct rotation *r)
 {
-	struct kf_reconcile *reconcile = r->reconcile;
-	bool early =
-		!r->in_place &&
-		!kf_key_slot_allow_room(
-			reconcile, kf_key_slot_allow_entries(r->state.allow, r->state.allow_count));
+	struct kf_policy *policy = r->policy;
+	bool early = !r->in_place && !kf_policy_key_slot_allow_room(
+					     policy, kf_policy_key_slot_allow_entries(
+							     r->state.allow, r->state.allow_count));
 	int err = early ? load_closed(r) : 0;
 
-	err = err ? kf_key_change_explain_maps(err, false, r->why) : store_and_end(r);
+	err = err ? kf_policy_key_change_explain_maps(err, false, r->why) : store_and_end(r);
 	if (err) {
 		give_back(r);
 		return err;
@@ -182,8 +180,8 @@ static int rotate(struct rotation *r)
 	open_fresh(r);
 	if (!err)
 		return 0;
-	kf_mend_note(reconcile, KF_MEND_KEYS, err);
-	return kf_key_change_explain_maps(err, true, r->why);
+	kf_policy_mend_note(policy, KF_MEND_KEYS, err);
+	return kf_policy_key_change_explain_maps(err, true, r->why);
 }
 
 /* A running flow knows its key by the first bytes of the tag. */
@@ -199,11 +197,11 @@ static bool looks_alike(const struct rotation *r)
 static int make_text(struct rotation *r, char text[static KF_KEY_TEXT_SIZE])
 {
 	do {
-		if (kf_key_text(text))
+		if (kf_policy_key_text(text))
 			return kf_why_set(r->why, -EIO, "getrandom failed; see the kernel log");
-		kf_key_tag(r->reconcile->secret, text, r->fresh.tag);
+		kf_policy_key_tag(r->policy->secret, text, r->fresh.tag);
 	} while (looks_alike(r));
-	kf_key_mask_of(text, &r->state.row.mask);
+	kf_policy_key_mask_of(text, &r->state.row.mask);
 	return 0;
 }
 
@@ -214,7 +212,7 @@ static int make_credential(struct rotation *r, char text[static KF_KEY_TEXT_SIZE
 
 	r->fresh.key = state->row.seq;
 	r->fresh.until = KF_WALL_NEVER;
-	if (kf_slotpool_take(r->reconcile->slots, &r->fresh.slot)) {
+	if (kf_maps_slotpool_take(r->policy->slots, &r->fresh.slot)) {
 		if (r->until || !state->credential_count)
 			return kf_why_set(r->why, -ENOSPC,
 					  "there is no place for another secret; give `grace` 0, "
@@ -229,28 +227,27 @@ static int make_credential(struct rotation *r, char text[static KF_KEY_TEXT_SIZE
 static int check_rotation(struct rotation *r)
 {
 	const struct kf_key_state *state = &r->state;
-	uint64_t fewer = state->credential_count *
-			 (uint64_t)kf_key_slot_allow_entries(state->allow, state->allow_count);
+	uint64_t fewer = state->credential_count * (uint64_t)kf_policy_key_slot_allow_entries(
+							   state->allow, state->allow_count);
 
 	if (r->until && state->credential_count == KF_KEY_CREDENTIALS_MAX)
 		return kf_why_set(r->why, -ENOSPC,
 				  "%s has %d secrets in their grace; give `grace` 0 to end them, "
 				  "or wait",
 				  state->row.id, KF_KEY_CREDENTIALS_MAX - 1);
-	return kf_key_change_check_room(r->reconcile, state, 1, state->allow, state->allow_count,
-					r->until ? 0 : fewer, r->why);
+	return kf_policy_key_change_check_room(r->policy, state, 1, state->allow,
+					       state->allow_count, r->until ? 0 : fewer, r->why);
 }
 
-int kf_key_rotate(struct kf_reconcile *reconcile, const char *id, uint64_t grace_ns,
-		  char text[static KF_KEY_TEXT_SIZE], struct kf_why *why)
+int kf_policy_key_rotate(struct kf_policy *policy, const char *id, uint64_t grace_ns,
+			 char text[static KF_KEY_TEXT_SIZE], struct kf_why *why)
 {
-	struct rotation r = { .reconcile = reconcile, .why = why };
-	int err = kf_key_change_find(reconcile, id, &r.state, why);
+	struct rotation r = { .policy = policy, .why = why };
+	int err = kf_policy_key_change_find(policy, id, &r.state, why);
 
 	if (err)
 		return err;
-	if (grace_ns &&
-	    __builtin_add_overflow(kf_reconcile_time(reconcile).wall_ns, grace_ns, &r.until))
+	if (grace_ns && __builtin_add_overflow(kf_policy_time(policy).wall_ns, grace_ns, &r.until))
 		return kf_why_set(why, -EINVAL, "the grace is too long; give at most 100 years");
 	err = check_rotation(&r);
 	err = err ?: make_credential(&r, text);
@@ -281,53 +278,53 @@ struct gone {
 };
 
 /* Out of the store; within the transaction. */
-static int forget(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+static int forget(struct kf_policy *policy, const struct kf_credential_row *credential,
 		  struct gone *gone)
 {
 	struct kf_key_row row;
-	int err = kf_store_key_of_slot(reconcile->store, credential->slot, &row);
+	int err = kf_store_key_of_slot(policy->store, credential->slot, &row);
 
 	err = err
-		      ?: kf_store_key_allow_get(reconcile->store, row.seq, gone->allow,
+		      ?: kf_store_key_allow_get(policy->store, row.seq, gone->allow,
 						&gone->allow_count);
 	if (err)
 		return err;
-	kf_key_slot_keep_counts(reconcile, credential->slot, &row);
-	err = kf_store_credential_remove(reconcile->store, credential->slot);
-	return err ?: kf_store_key_counts(reconcile->store, &row);
+	kf_policy_key_slot_keep_counts(policy, credential->slot, &row);
+	err = kf_store_credential_remove(policy->store, credential->slot);
+	return err ?: kf_store_key_counts(policy->store, &row);
 }
 
 /*
  * One transaction for all. The kernel refuses them by their time already, so the order serves only
  * the slots: as in delete.
  */
-static int forget_all(struct kf_reconcile *reconcile, const struct over *over, struct gone *gone)
+static int forget_all(struct kf_policy *policy, const struct over *over, struct gone *gone)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
-	int err = kf_store_begin(reconcile->store);
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = policy->store;
+	int err = kf_store_begin(policy->store);
 
 	for (uint32_t i = 0; !err && i < over->count; i++)
-		err = forget(reconcile, &over->rows[i], &gone[i]);
-	err = err ?: kf_store_commit(reconcile->store);
+		err = forget(policy, &over->rows[i], &gone[i]);
+	err = err ?: kf_store_commit(policy->store);
 	for (uint32_t i = 0; !err && i < over->count; i++)
-		kf_key_slot_drop(reconcile, &over->rows[i], gone[i].allow, gone[i].allow_count);
+		kf_policy_key_slot_drop(policy, &over->rows[i], gone[i].allow, gone[i].allow_count);
 	return err;
 }
 
-int kf_key_expire(struct kf_reconcile *reconcile, uint32_t limit)
+int kf_policy_key_expire(struct kf_policy *policy, uint32_t limit)
 {
 	_cleanup_free_ struct kf_credential_row *rows = calloc(limit, sizeof(*rows));
-	const struct kf_clock now = kf_reconcile_time(reconcile);
+	const struct kf_clock now = kf_policy_time(policy);
 	_cleanup_free_ struct gone *gone = calloc(limit, sizeof(*gone));
 	struct over over = { .rows = rows };
 	int err;
 
 	if (!rows || !gone)
 		return -ENOMEM;
-	err = kf_store_credential_expired(reconcile->store, now.wall_ns - now.doubt_ns, limit,
+	err = kf_store_credential_expired(policy->store, now.wall_ns - now.doubt_ns, limit,
 					  collect_over, &over);
 	if (err || !over.count)
 		return err;
-	err = forget_all(reconcile, &over, gone);
+	err = forget_all(policy, &over, gone);
 	return err ?: over.count == limit;
 }

@@ -17,32 +17,32 @@ static int collect_credential(void *context, const struct kf_credential_row *row
 	return 0;
 }
 
-int kf_key_slot_state(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-		      struct kf_key_state *state)
+int kf_policy_key_slot_state(struct kf_policy *policy, const struct kf_key_row *row,
+			     struct kf_key_state *state)
 {
-	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, row->seq);
 	int err;
 
 	state->row = *row;
 	state->hold = hold ? *hold : (struct kf_hold){ .key = row->seq };
 	memcpy(state->hold.id, row->id, sizeof(state->hold.id));
 	state->credential_count = 0;
-	err = kf_store_key_allow_get(reconcile->store, row->seq, state->allow, &state->allow_count);
+	err = kf_store_key_allow_get(policy->store, row->seq, state->allow, &state->allow_count);
 	if (err)
 		return err;
-	kf_key_list_set(&state->list, state->allow, state->allow_count);
+	kf_policy_key_list_set(&state->list, state->allow, state->allow_count);
 	if (state->hold.what & KF_HOLD_ALLOW) {
-		kf_key_list_set(&state->list, hold->allow, hold->allow_count);
+		kf_policy_key_list_set(&state->list, hold->allow, hold->allow_count);
 		state->list.any = false;
 	}
-	return kf_store_credential_each(reconcile->store, row->seq, collect_credential, state);
+	return kf_store_credential_each(policy->store, row->seq, collect_credential, state);
 }
 
-void kf_key_slot_wanted(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-			const struct kf_hold *hold, bool allowlist,
-			const struct kf_credential_row *credential, struct kf_slot *slot)
+void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row *row,
+			       const struct kf_hold *hold, bool allowlist,
+			       const struct kf_credential_row *credential, struct kf_slot *slot)
 {
-	const struct kf_clock now = kf_reconcile_time(reconcile);
+	const struct kf_clock now = kf_policy_time(policy);
 	struct kf_slot_row wanted = {
 		.slot = credential->slot,
 		.key = row->seq,
@@ -55,49 +55,51 @@ void kf_key_slot_wanted(struct kf_reconcile *reconcile, const struct kf_key_row 
 	};
 
 	memcpy(wanted.tag, credential->tag, sizeof(wanted.tag));
-	kf_hold_narrow(hold, &wanted);
-	kf_policy_slot(&now, &wanted, slot);
+	kf_policy_hold_narrow(hold, &wanted);
+	kf_policy_compile_slot(&now, &wanted, slot);
 }
 
 /* The current credential, at whose slot all count, is the last, and the first to be written. */
-void kf_key_slot_write_all(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-			   bool allowlist, const struct kf_key_state *state)
+void kf_policy_key_slot_write_all(struct kf_policy *policy, const struct kf_key_row *row,
+				  bool allowlist, const struct kf_key_state *state)
 {
-	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, row->seq);
 	struct kf_slot slot;
 
 	for (uint32_t i = state->credential_count; i-- > 0;) {
-		kf_key_slot_wanted(reconcile, row, hold, allowlist, &state->credentials[i], &slot);
-		kf_maps_slot_write(reconcile->maps, state->credentials[i].slot, &slot);
+		kf_policy_key_slot_wanted(policy, row, hold, allowlist, &state->credentials[i],
+					  &slot);
+		kf_maps_slot_write(policy->maps, state->credentials[i].slot, &slot);
 	}
 }
 
-uint32_t kf_key_slot_allow_entries(const struct kf_cidr *allow, uint32_t count)
+uint32_t kf_policy_key_slot_allow_entries(const struct kf_cidr *allow, uint32_t count)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
 	uint32_t entries = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		entries += kf_policy_allow(0, &allow[i], prefixes);
+		entries += kf_policy_compile_allow(0, &allow[i], prefixes);
 	return entries;
 }
 
-int kf_key_slot_allow_room(const struct kf_reconcile *reconcile, uint64_t more)
+int kf_policy_key_slot_allow_room(const struct kf_policy *policy, uint64_t more)
 {
-	uint32_t room = kf_maps_entries(reconcile->maps, KF_MAP_kf_key_allow);
+	uint32_t room = kf_maps_entries(policy->maps, KF_MAP_kf_key_allow);
 
-	return more && reconcile->allow_entries + more > room ? -ENOSPC : 0;
+	return more && policy->allow_entries + more > room ? -ENOSPC : 0;
 }
 
-int kf_key_slot_allow_put(struct kf_reconcile *reconcile, uint32_t slot, const struct kf_cidr *cidr)
+int kf_policy_key_slot_allow_put(struct kf_policy *policy, uint32_t slot,
+				 const struct kf_cidr *cidr)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
 	const uint8_t one = 1;
-	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_maps_put(reconcile->maps, KF_MAP_kf_key_allow, &prefixes[i], &one);
+		err = kf_maps_put(policy->maps, KF_MAP_kf_key_allow, &prefixes[i], &one);
 	return err;
 }
 
@@ -108,7 +110,7 @@ static bool is_needed(const struct kf_key_prefix *prefix, const struct kf_cidr *
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
 
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t n = kf_policy_allow(prefix->slot, &list[i], prefixes);
+		uint32_t n = kf_policy_compile_allow(prefix->slot, &list[i], prefixes);
 
 		for (uint32_t j = 0; j < n; j++)
 			if (!memcmp(&prefixes[j], prefix, sizeof(*prefix)))
@@ -117,61 +119,61 @@ static bool is_needed(const struct kf_key_prefix *prefix, const struct kf_cidr *
 	return false;
 }
 
-int kf_key_slot_allow_delete(struct kf_reconcile *reconcile, uint32_t slot,
-			     const struct kf_cidr *cidr, const struct kf_cidr *keep,
-			     uint32_t keep_count)
+int kf_policy_key_slot_allow_delete(struct kf_policy *policy, uint32_t slot,
+				    const struct kf_cidr *cidr, const struct kf_cidr *keep,
+				    uint32_t keep_count)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < count; i++) {
 		if (is_needed(&prefixes[i], keep, keep_count))
 			continue;
-		err = kf_maps_delete(reconcile->maps, KF_MAP_kf_key_allow, &prefixes[i]);
+		err = kf_maps_delete(policy->maps, KF_MAP_kf_key_allow, &prefixes[i]);
 		if (err == -ENOENT)
 			err = 0;
 	}
 	return err;
 }
 
-int kf_key_slot_fill(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-		     const struct kf_cidr *allow, uint32_t allow_count,
-		     const struct kf_credential_row *credential)
+int kf_policy_key_slot_fill(struct kf_policy *policy, const struct kf_key_row *row,
+			    const struct kf_cidr *allow, uint32_t allow_count,
+			    const struct kf_credential_row *credential)
 {
-	const struct kf_hold *hold = kf_hold_find(reconcile->holds, row->seq);
+	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, row->seq);
 	bool held = hold && (hold->what & KF_HOLD_ALLOW);
 	const struct kf_cidr *list = held ? hold->allow : allow;
 	uint32_t count = held ? hold->allow_count : allow_count;
 	struct kf_slot slot;
 	int err = 0;
 
-	reconcile->allow_entries += kf_key_slot_allow_entries(allow, allow_count);
+	policy->allow_entries += kf_policy_key_slot_allow_entries(allow, allow_count);
 	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_key_slot_allow_put(reconcile, credential->slot, &list[i]);
+		err = kf_policy_key_slot_allow_put(policy, credential->slot, &list[i]);
 	if (err)
 		return err;
-	kf_key_slot_wanted(reconcile, row, hold, allow_count, credential, &slot);
-	kf_maps_slot_write(reconcile->maps, credential->slot, &slot);
+	kf_policy_key_slot_wanted(policy, row, hold, allow_count, credential, &slot);
+	kf_maps_slot_write(policy->maps, credential->slot, &slot);
 	return 0;
 }
 
-void kf_key_slot_status(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-			enum kf_key_status status)
+void kf_policy_key_slot_status(struct kf_policy *policy, const struct kf_key_state *state,
+			       enum kf_key_status status)
 {
 	for (uint32_t i = 0; i < state->credential_count; i++)
-		kf_maps_slot_status(reconcile->maps, state->credentials[i].slot, status);
+		kf_maps_slot_status(policy->maps, state->credentials[i].slot, status);
 	if (status != KF_KEY_ENABLED)
-		reconcile->revoked |= KF_CUT_KEYS;
+		policy->revoked |= KF_CUT_KEYS;
 }
 
-static int drop_entries(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
+static int drop_entries(struct kf_policy *policy, const struct kf_credential_row *credential,
 			const struct kf_cidr *allow, uint32_t count)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_key_slot_allow_delete(reconcile, credential->slot, &allow[i], NULL, 0);
+		err = kf_policy_key_slot_allow_delete(policy, credential->slot, &allow[i], NULL, 0);
 	return err;
 }
 
@@ -180,42 +182,42 @@ static int drop_entries(struct kf_reconcile *reconcile, const struct kf_credenti
  * needed any more, since the status refuses before the list is looked at. What fails keeps the slot
  * from its next owner, who would inherit it.
  */
-bool kf_key_slot_clear(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
-		       const struct kf_cidr *allow, uint32_t allow_count)
+bool kf_policy_key_slot_clear(struct kf_policy *policy, const struct kf_credential_row *credential,
+			      const struct kf_cidr *allow, uint32_t allow_count)
 {
-	const struct kf_hold *hold = kf_hold_find(reconcile->holds, credential->key);
-	struct kf_maps *maps = reconcile->maps;
+	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, credential->key);
+	struct kf_maps *maps = policy->maps;
 	int err;
 
 	kf_maps_slot_status(maps, credential->slot, KF_KEY_DELETED);
-	reconcile->revoked |= KF_CUT_KEYS;
-	reconcile->allow_entries -= kf_key_slot_allow_entries(allow, allow_count);
+	policy->revoked |= KF_CUT_KEYS;
+	policy->allow_entries -= kf_policy_key_slot_allow_entries(allow, allow_count);
 	err = kf_maps_delete(maps, KF_MAP_kf_tags, credential->tag);
 	if (err == -ENOENT)
 		err = 0;
-	err = err ?: drop_entries(reconcile, credential, allow, allow_count);
+	err = err ?: drop_entries(policy, credential, allow, allow_count);
 	if (hold && (hold->what & KF_HOLD_ALLOW))
-		err = err ?: drop_entries(reconcile, credential, hold->allow, hold->allow_count);
+		err = err ?: drop_entries(policy, credential, hold->allow, hold->allow_count);
 	if (err) {
-		kf_mend_note(reconcile, KF_MEND_KEYS, err);
+		kf_policy_mend_note(policy, KF_MEND_KEYS, err);
 		return false;
 	}
 	kf_maps_slot_status(maps, credential->slot, KF_KEY_FREE);
 	return true;
 }
 
-void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
-		      const struct kf_cidr *allow, uint32_t allow_count)
+void kf_policy_key_slot_drop(struct kf_policy *policy, const struct kf_credential_row *credential,
+			     const struct kf_cidr *allow, uint32_t allow_count)
 {
-	if (kf_key_slot_clear(reconcile, credential, allow, allow_count))
-		kf_slotpool_give(reconcile->slots, credential->slot);
+	if (kf_policy_key_slot_clear(policy, credential, allow, allow_count))
+		kf_maps_slotpool_retire(policy->slots, credential->slot);
 }
 
-void kf_key_slot_keep_counts(const struct kf_reconcile *reconcile, uint32_t slot,
-			     struct kf_key_row *row)
+void kf_policy_key_slot_keep_counts(const struct kf_policy *policy, uint32_t slot,
+				    struct kf_key_row *row)
 {
-	const struct kf_slot *from = kf_maps_slot(reconcile->maps, slot);
-	int64_t used = kf_policy_wall(&reconcile->clock, from->last_used_ns);
+	const struct kf_slot *from = kf_maps_slot(policy->maps, slot);
+	int64_t used = kf_policy_compile_wall(&policy->clock, from->last_used_ns);
 
 	row->past_admitted += from->requests_admitted;
 	row->past_refused += from->requests_refused;

@@ -11,7 +11,7 @@
 #include "policy/hold.h"
 #include "policy/key.h"
 #include "policy/key_list.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 /* Credentials of one key: the current one, and those whose grace is not over. */
 #define KF_KEY_CREDENTIALS_MAX 64
@@ -28,58 +28,58 @@ struct kf_key_state {
 };
 
 /* Everything the store knows of a key. */
-int kf_key_slot_state(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-		      struct kf_key_state *state);
+int kf_policy_key_slot_state(struct kf_policy *policy, const struct kf_key_row *row,
+			     struct kf_key_state *state);
 
 /*
  * What the slot of one credential must say, @allowlist being of the store and @hold (NULL: nothing)
  * narrowing it; its rate_slot, if it is the current one.
  */
-void kf_key_slot_wanted(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-			const struct kf_hold *hold, bool allowlist,
-			const struct kf_credential_row *credential, struct kf_slot *slot);
+void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row *row,
+			       const struct kf_hold *hold, bool allowlist,
+			       const struct kf_credential_row *credential, struct kf_slot *slot);
 /* All of the key's slots say so, with what is held of it; its allow list is another matter. */
-void kf_key_slot_write_all(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-			   bool allowlist, const struct kf_key_state *state);
+void kf_policy_key_slot_write_all(struct kf_policy *policy, const struct kf_key_row *row,
+				  bool allowlist, const struct kf_key_state *state);
 
 /*
  * Writes allow list and slot, with what is held of the key; nothing leads to it yet: kf_tags is the
  * caller's, last. The allow list counts from here on, whatever is returned, until
- * kf_key_slot_drop().
+ * kf_policy_key_slot_drop().
  */
-int kf_key_slot_fill(struct kf_reconcile *reconcile, const struct kf_key_row *row,
-		     const struct kf_cidr *allow, uint32_t allow_count,
-		     const struct kf_credential_row *credential);
+int kf_policy_key_slot_fill(struct kf_policy *policy, const struct kf_key_row *row,
+			    const struct kf_cidr *allow, uint32_t allow_count,
+			    const struct kf_credential_row *credential);
 
 /* One aligned store for each credential. */
-void kf_key_slot_status(struct kf_reconcile *reconcile, const struct kf_key_state *state,
-			enum kf_key_status status);
+void kf_policy_key_slot_status(struct kf_policy *policy, const struct kf_key_state *state,
+			       enum kf_key_status status);
 
 /*
  * Takes a credential, closed and out of the store already, out of the kernel: tag, allow list,
  * slot. What fails stays closed, and goes at the next start.
  */
-void kf_key_slot_drop(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
-		      const struct kf_cidr *allow, uint32_t allow_count);
+void kf_policy_key_slot_drop(struct kf_policy *policy, const struct kf_credential_row *credential,
+			     const struct kf_cidr *allow, uint32_t allow_count);
 
 /* The same, but the slot stays taken. False: it could not be emptied, and must stay so. */
-bool kf_key_slot_clear(struct kf_reconcile *reconcile, const struct kf_credential_row *credential,
-		       const struct kf_cidr *allow, uint32_t allow_count);
+bool kf_policy_key_slot_clear(struct kf_policy *policy, const struct kf_credential_row *credential,
+			      const struct kf_cidr *allow, uint32_t allow_count);
 
 /* Adds what was counted on a credential to its key's row, before the credential goes. */
-void kf_key_slot_keep_counts(const struct kf_reconcile *reconcile, uint32_t slot,
-			     struct kf_key_row *row);
+void kf_policy_key_slot_keep_counts(const struct kf_policy *policy, uint32_t slot,
+				    struct kf_key_row *row);
 
 /* How many entries the list needs, for one slot. */
-uint32_t kf_key_slot_allow_entries(const struct kf_cidr *allow, uint32_t count);
+uint32_t kf_policy_key_slot_allow_entries(const struct kf_cidr *allow, uint32_t count);
 /* -ENOSPC: kf_key_allow has no room for @more entries. */
-int kf_key_slot_allow_room(const struct kf_reconcile *reconcile, uint64_t more);
+int kf_policy_key_slot_allow_room(const struct kf_policy *policy, uint64_t more);
 
 /* The kf_key_allow entries of one block. Deleting spares those that a block of @keep needs, too. */
-int kf_key_slot_allow_put(struct kf_reconcile *reconcile, uint32_t slot,
-			  const struct kf_cidr *cidr);
-int kf_key_slot_allow_delete(struct kf_reconcile *reconcile, uint32_t slot,
-			     const struct kf_cidr *cidr, const struct kf_cidr *keep,
-			     uint32_t keep_count);
+int kf_policy_key_slot_allow_put(struct kf_policy *policy, uint32_t slot,
+				 const struct kf_cidr *cidr);
+int kf_policy_key_slot_allow_delete(struct kf_policy *policy, uint32_t slot,
+				    const struct kf_cidr *cidr, const struct kf_cidr *keep,
+				    uint32_t keep_count);
 
 #endif

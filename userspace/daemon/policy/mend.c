@@ -8,7 +8,7 @@
 #include "cidr.h"
 #include "policy/hold.h"
 #include "log.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "policy/source.h"
 #include "timetext.h"
 #include "why.h"
@@ -30,9 +30,9 @@ static const char *name_of(unsigned int part)
 }
 
 /* The first try comes soon, for what failed may be over already. */
-void kf_mend_note(struct kf_reconcile *reconcile, unsigned int part, int err)
+void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err)
 {
-	struct kf_mend *mend = &reconcile->mend;
+	struct kf_mend *mend = &policy->mend;
 
 	if (!(mend->parts & part))
 		kf_log_error("the kernel may not have all %s as they are stored: %s; it is tried "
@@ -45,27 +45,27 @@ void kf_mend_note(struct kf_reconcile *reconcile, unsigned int part, int err)
 	mend->next_ns = kf_maps_now() + mend->pause_ns;
 }
 
-static int mend_part(struct kf_reconcile *reconcile, unsigned int part)
+static int mend_part(struct kf_policy *policy, unsigned int part)
 {
 	struct kf_why why = { 0 };
 
 	switch (part) {
 	case KF_MEND_SERVICES:
-		return kf_reconcile_services(reconcile);
+		return kf_policy_reconcile_services(policy);
 	case KF_MEND_SOURCES:
-		return kf_reconcile_sources(reconcile);
+		return kf_policy_reconcile_sources(policy);
 	default:
-		return kf_reconcile_keys(reconcile, &why);
+		return kf_policy_reconcile_keys(policy, &why);
 	}
 }
 
-static void mend_all(struct kf_reconcile *reconcile)
+static void mend_all(struct kf_policy *policy)
 {
-	struct kf_mend *mend = &reconcile->mend;
+	struct kf_mend *mend = &policy->mend;
 
 	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
-		bool making = part == KF_MEND_KEYS && reconcile->making; /* half of them is there */
-		int err = mend->parts & part && !making ? mend_part(reconcile, part) : -EALREADY;
+		bool making = part == KF_MEND_KEYS && policy->making; /* half of them is there */
+		int err = mend->parts & part && !making ? mend_part(policy, part) : -EALREADY;
 
 		if (err == -EALREADY)
 			continue;
@@ -80,19 +80,19 @@ static void mend_all(struct kf_reconcile *reconcile)
 	mend->next_ns = kf_maps_now() + mend->pause_ns;
 }
 
-void kf_mend_tick(struct kf_reconcile *reconcile)
+void kf_policy_mend_tick(struct kf_policy *policy)
 {
-	struct kf_mend *mend = &reconcile->mend;
+	struct kf_mend *mend = &policy->mend;
 
-	kf_store_settle(reconcile->store);
-	if (kf_store_take_landed(reconcile->store)) {
+	kf_store_settle(policy->store);
+	if (kf_store_take_landed(policy->store)) {
 		kf_log_notice("a change that was not known to be stored is stored, and comes into "
 			      "force");
 		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_KEYS;
 		mend->next_ns = 0;
 	}
-	if (mend->parts && kf_maps_now() >= mend->next_ns && !kf_store_is_unsure(reconcile->store))
-		mend_all(reconcile);
+	if (mend->parts && kf_maps_now() >= mend->next_ns && !kf_store_is_unsure(policy->store))
+		mend_all(policy);
 }
 
 /* ---- what is told ---------------------------------------------------------------------------- */
@@ -107,11 +107,11 @@ static const char *mend_of(unsigned int what)
 
 static void describe_keys(const struct kf_holds *holds, kf_mend_fn fn, void *context)
 {
-	uint32_t count = kf_hold_count(holds);
+	uint32_t count = kf_policy_hold_count(holds);
 	char text[256];
 
 	for (uint32_t i = 0; i < count && i < NAMED; i++) {
-		const struct kf_hold *hold = kf_hold_at(holds, i);
+		const struct kf_hold *hold = kf_policy_hold_at(holds, i);
 
 		snprintf(
 			text, sizeof(text),
@@ -130,17 +130,17 @@ static void describe_keys(const struct kf_holds *holds, kf_mend_fn fn, void *con
 }
 
 /* What is only on its way to the store is no difference. */
-static void describe_sources(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
+static void describe_sources(const struct kf_policy *policy, kf_mend_fn fn, void *context)
 {
-	const struct kf_holds *holds = reconcile->holds;
-	uint32_t count = kf_hold_source_count(holds);
+	const struct kf_holds *holds = policy->holds;
+	uint32_t count = kf_policy_hold_source_count(holds);
 	char text[256], cidr[KF_CIDR_TEXT];
 
 	for (uint32_t i = 0; i < count && i < NAMED; i++) {
-		const struct kf_source_row *row = kf_hold_source_at(holds, i);
+		const struct kf_source_row *row = kf_policy_hold_source_at(holds, i);
 		bool deny = row->action == KF_SOURCE_DENY;
 
-		if (kf_source_is_changing(reconcile, &row->cidr))
+		if (kf_policy_source_is_changing(policy, &row->cidr))
 			continue;
 		kf_cidr_format(&row->cidr, cidr);
 		snprintf(
@@ -160,9 +160,9 @@ static void describe_sources(const struct kf_reconcile *reconcile, kf_mend_fn fn
 	fn(context, text);
 }
 
-static void describe_clock(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
+static void describe_clock(const struct kf_policy *policy, kf_mend_fn fn, void *context)
 {
-	const struct kf_walltime *walltime = &reconcile->walltime;
+	const struct kf_walltime *walltime = &policy->walltime;
 	char seen[KF_TIMETEXT_SIZE], text[256];
 
 	if (!walltime->behind_ns)
@@ -175,12 +175,12 @@ static void describe_clock(const struct kf_reconcile *reconcile, kf_mend_fn fn, 
 	fn(context, text);
 }
 
-void kf_mend_describe(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context)
+void kf_policy_mend_describe(const struct kf_policy *policy, kf_mend_fn fn, void *context)
 {
-	const struct kf_mend *mend = &reconcile->mend;
+	const struct kf_mend *mend = &policy->mend;
 	char text[256];
 
-	describe_clock(reconcile, fn, context);
+	describe_clock(policy, fn, context);
 
 	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
 		if (!(mend->parts & part))
@@ -191,6 +191,6 @@ void kf_mend_describe(const struct kf_reconcile *reconcile, kf_mend_fn fn, void 
 			 name_of(part), strerror(-mend->err));
 		fn(context, text);
 	}
-	describe_keys(reconcile->holds, fn, context);
-	describe_sources(reconcile, fn, context);
+	describe_keys(policy->holds, fn, context);
+	describe_sources(policy, fn, context);
 }

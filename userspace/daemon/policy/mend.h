@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct kf_reconcile;
+struct kf_policy;
 
 /* Parts of the kernel; or-ed. */
 #define KF_MEND_SERVICES 0x1u
@@ -28,16 +28,16 @@ struct kf_mend {
 };
 
 /* @part may differ, since the kernel did not take something: @err. */
-void kf_mend_note(struct kf_reconcile *reconcile, unsigned int part, int err);
+void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err);
 
 /*
  * Asks the store whether it is well, mends what is noted. Call every second or two, and before an
  * operation that would build on it. Cheap where nothing is the matter.
  */
-void kf_mend_tick(struct kf_reconcile *reconcile);
+void kf_policy_mend_tick(struct kf_policy *policy);
 
 /* One line for each thing in which store and kernel differ, with its mend. */
 typedef void (*kf_mend_fn)(void *context, const char *text);
-void kf_mend_describe(const struct kf_reconcile *reconcile, kf_mend_fn fn, void *context);
+void kf_policy_mend_describe(const struct kf_policy *policy, kf_mend_fn fn, void *context);
 
 #endif

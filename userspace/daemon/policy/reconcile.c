@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static uint64_t read_clock(clockid_t id)
  * Of several tries the one that was least interrupted. The time before the wall clock was read is
  * taken, so that a deadline is early by that bit, never late.
  */
-struct kf_clock kf_reconcile_now(void)
+struct kf_clock kf_clock_now(void)
 {
 	struct kf_clock best = { 0 };
 	uint64_t shortest = UINT64_MAX;
@@ -56,11 +56,11 @@ struct kf_clock kf_reconcile_now(void)
 	return best;
 }
 
-struct kf_clock kf_reconcile_time(const struct kf_reconcile *reconcile)
+struct kf_clock kf_policy_time(const struct kf_policy *policy)
 {
-	const struct kf_clock raw = kf_reconcile_now();
+	const struct kf_clock raw = kf_clock_now();
 
-	return kf_walltime_at(&reconcile->walltime, &raw);
+	return kf_policy_walltime_at(&policy->walltime, &raw);
 }
 
 static bool has_moved(const struct kf_clock *from, const struct kf_clock *to, int64_t slack)
@@ -82,39 +82,39 @@ static void read_boot(char boot[static KF_BOOT_ID_SIZE])
 	boot[KF_BOOT_ID_SIZE - 1] = '\0';
 }
 
-static void open_walltime(struct kf_reconcile *reconcile)
+static void open_walltime(struct kf_policy *policy)
 {
-	const struct kf_clock raw = kf_reconcile_now();
+	const struct kf_clock raw = kf_clock_now();
 	struct kf_store_time stored;
 	char boot[KF_BOOT_ID_SIZE];
 
 	read_boot(boot);
-	kf_store_time_get(reconcile->store, &stored);
-	kf_walltime_open(&reconcile->walltime, &stored, boot, &raw);
+	kf_store_time_get(policy->store, &stored);
+	kf_policy_walltime_open(&policy->walltime, &stored, boot, &raw);
 }
 
 /* It goes with whatever is written next; without a write it is written once an hour. */
-static void note_walltime(struct kf_reconcile *reconcile)
+static void note_walltime(struct kf_policy *policy)
 {
 	struct kf_store_time time;
 	char boot[KF_BOOT_ID_SIZE];
 
 	read_boot(boot);
-	kf_walltime_note(&reconcile->walltime, boot, &time);
-	kf_store_time_set(reconcile->store, &time, WALLTIME_WRITE_NS);
+	kf_policy_walltime_note(&policy->walltime, boot, &time);
+	kf_store_time_set(policy->store, &time, WALLTIME_WRITE_NS);
 }
 
 static int correct_slot(void *context, const struct kf_slot_row *row)
 {
-	struct kf_reconcile *reconcile = context;
-	const struct kf_slot *slot = kf_maps_slot(reconcile->maps, row->slot);
+	struct kf_policy *policy = context;
+	const struct kf_slot *slot = kf_maps_slot(policy->maps, row->slot);
 	struct kf_slot_row narrowed = *row;
 	uint64_t expires;
 
-	kf_hold_narrow(kf_hold_find(reconcile->holds, row->key), &narrowed);
-	expires = kf_policy_deadline(&reconcile->clock, narrowed.expires);
+	kf_policy_hold_narrow(kf_policy_hold_find(policy->holds, row->key), &narrowed);
+	expires = kf_policy_compile_deadline(&policy->clock, narrowed.expires);
 	if (slot && slot->expires_ns != expires)
-		kf_maps_slot_expires(reconcile->maps, row->slot, expires);
+		kf_maps_slot_expires(policy->maps, row->slot, expires);
 	return 0;
 }
 
@@ -130,95 +130,95 @@ static int correct_credential(void *context, const struct kf_credential_row *cre
 }
 
 /* Keys that have no end in the store, but are held to one, are not among those with a time. */
-static int correct_held(struct kf_reconcile *reconcile)
+static int correct_held(struct kf_policy *policy)
 {
 	const unsigned int ends = KF_HOLD_EXPIRES | KF_HOLD_SECRETS;
 	int err = 0;
 
-	for (uint32_t i = 0; !err && i < kf_hold_count(reconcile->holds); i++) {
-		const struct kf_hold *hold = kf_hold_at(reconcile->holds, i);
+	for (uint32_t i = 0; !err && i < kf_policy_hold_count(policy->holds); i++) {
+		const struct kf_hold *hold = kf_policy_hold_at(policy->holds, i);
 
 		if (hold->what & ends)
-			err = kf_store_credential_each(reconcile->store, hold->key,
-						       correct_credential, reconcile);
+			err = kf_store_credential_each(policy->store, hold->key, correct_credential,
+						       policy);
 	}
 	return err;
 }
 
 /* Those that are held first: what the store says of their key is what is told them last. */
-static int correct_keys(struct kf_reconcile *reconcile)
+static int correct_keys(struct kf_policy *policy)
 {
-	int err = correct_held(reconcile);
+	int err = correct_held(policy);
 
-	return err ? err : kf_store_slot_each(reconcile->store, true, correct_slot, reconcile);
+	return err ? err : kf_store_slot_each(policy->store, true, correct_slot, policy);
 }
 
-static int correct_sources(struct kf_reconcile *reconcile)
+static int correct_sources(struct kf_policy *policy)
 {
 	bool timed;
-	int err = kf_store_source_timed(reconcile->store, &timed);
+	int err = kf_store_source_timed(policy->store, &timed);
 
-	return err || !timed ? err : kf_reconcile_sources(reconcile);
+	return err || !timed ? err : kf_policy_reconcile_sources(policy);
 }
 
 /* On failure the old clock stays, so that the next call tries again. */
-int kf_reconcile_clock(struct kf_reconcile *reconcile)
+int kf_policy_clock_correct(struct kf_policy *policy)
 {
-	const struct kf_clock raw = kf_reconcile_now();
-	struct kf_clock now, before = reconcile->clock;
+	const struct kf_clock raw = kf_clock_now();
+	struct kf_clock now, before = policy->clock;
 	int err;
 
-	kf_walltime_look(&reconcile->walltime, &raw);
-	note_walltime(reconcile);
-	now = kf_walltime_at(&reconcile->walltime, &raw);
+	kf_policy_walltime_look(&policy->walltime, &raw);
+	note_walltime(policy);
+	now = kf_policy_walltime_at(&policy->walltime, &raw);
 
 	if (has_moved(&before, &now, KEY_SLACK_NS)) {
-		reconcile->clock = now;
-		reconcile->revoked |= KF_CUT_KEYS;
-		err = correct_keys(reconcile);
+		policy->clock = now;
+		policy->revoked |= KF_CUT_KEYS;
+		err = correct_keys(policy);
 		if (err) {
-			reconcile->clock = before;
+			policy->clock = before;
 			return err;
 		}
 	}
-	if (!has_moved(&reconcile->source_clock, &now, SOURCE_SLACK_NS))
+	if (!has_moved(&policy->source_clock, &now, SOURCE_SLACK_NS))
 		return 0;
-	return correct_sources(reconcile);
+	return correct_sources(policy);
 }
 
 /* Keys whose time came since the last call. The programs know by themselves, at a packet. */
-static int note_lapsed(struct kf_reconcile *reconcile)
+static int note_lapsed(struct kf_policy *policy)
 {
-	int64_t now = kf_reconcile_time(reconcile).wall_ns;
+	int64_t now = kf_policy_time(policy).wall_ns;
 	bool any = false;
-	int err = kf_store_key_lapsed(reconcile->store, reconcile->lapsed_until, now, &any);
+	int err = kf_store_key_lapsed(policy->store, policy->lapsed_until, now, &any);
 
 	if (err)
 		return err;
-	reconcile->lapsed_until = now;
+	policy->lapsed_until = now;
 	if (any)
-		reconcile->revoked |= KF_CUT_KEYS;
+		policy->revoked |= KF_CUT_KEYS;
 	return 0;
 }
 
-int kf_reconcile_expire(struct kf_reconcile *reconcile)
+int kf_policy_expire(struct kf_policy *policy)
 {
-	int err = note_lapsed(reconcile);
+	int err = note_lapsed(policy);
 	int more;
 
-	if (!err && !kf_walltime_is_sure(&reconcile->walltime))
+	if (!err && !kf_policy_walltime_is_sure(&policy->walltime))
 		more = 0; /* what is deleted does not come back when the clock is corrected */
 	else
-		more = err ?: kf_source_expire(reconcile) ?:
-			      kf_key_expire(reconcile, SECRETS_AT_ONCE);
-	return more ?: kf_key_batch_clean(reconcile);
+		more = err ?: kf_policy_source_expire(policy) ?:
+			      kf_policy_key_expire(policy, SECRETS_AT_ONCE);
+	return more ?: kf_policy_key_batch_clean(policy);
 }
 
 /* ---- services -------------------------------------------------------------------------------- */
 
 static int want_service(void *context, const struct kf_service_row *row)
 {
-	kf_policy_service(context, row);
+	kf_policy_compile_service(context, row);
 	return 0;
 }
 
@@ -274,33 +274,33 @@ static int apply_services(struct kf_maps *maps, const struct kf_policy_services 
 	int err = put_services(maps, want, true);
 
 	if (!err)
-		err = kf_mapdiff_put(listeners);
+		err = kf_maps_diff_put(listeners);
 	if (!err)
 		err = put_ports(maps, want->ports, have, true);
 	if (!err)
 		err = put_ports(maps, want->ports, have, false);
 	if (!err)
-		err = kf_mapdiff_delete(listeners);
+		err = kf_maps_diff_delete(listeners);
 	return err ? err : put_services(maps, want, false);
 }
 
-int kf_reconcile_services(struct kf_reconcile *reconcile)
+int kf_policy_reconcile_services(struct kf_policy *policy)
 {
 	_cleanup_free_ struct kf_policy_services *want = calloc(1, sizeof(*want));
 	_cleanup_free_ struct kf_port *have = calloc(65536, sizeof(*have));
-	_cleanup_(kf_mapdiff_end) struct kf_mapdiff listeners;
-	struct kf_maps *maps = reconcile->maps;
+	_cleanup_(kf_maps_diff_end) struct kf_mapdiff listeners;
+	struct kf_maps *maps = policy->maps;
 	int err;
 
-	kf_mapdiff_begin(&listeners, maps, KF_MAP_kf_listeners, sizeof(struct kf_listener),
-			 sizeof(uint32_t));
+	kf_maps_diff_begin(&listeners, maps, KF_MAP_kf_listeners, sizeof(struct kf_listener),
+			   sizeof(uint32_t));
 	if (!want || !have)
 		return -ENOMEM;
-	err = kf_store_service_each(reconcile->store, want_service, want);
+	err = kf_store_service_each(policy->store, want_service, want);
 	for (uint32_t i = 0; !err && i < want->listener_count; i++)
-		err = kf_mapdiff_want(&listeners, &want->listeners[i], &want->listener_index[i]);
+		err = kf_maps_diff_want(&listeners, &want->listeners[i], &want->listener_index[i]);
 	if (!err)
-		err = kf_mapdiff_read(&listeners);
+		err = kf_maps_diff_read(&listeners);
 	if (!err)
 		err = kf_maps_each(maps, KF_MAP_kf_ports, read_port, have);
 	return err ? err : apply_services(maps, want, have, &listeners);
@@ -320,16 +320,16 @@ static int want_source(void *context, const struct kf_policy_source *entry)
 	struct kf_prefix prefix = { .prefix_len = entry->cidr.prefix_len };
 
 	if (entry->cidr.prefix_len == KF_CIDR_BITS)
-		return kf_mapdiff_want(&sources->hosts, entry->cidr.addr, &entry->source);
+		return kf_maps_diff_want(&sources->hosts, entry->cidr.addr, &entry->source);
 	memcpy(prefix.addr, entry->cidr.addr, sizeof(prefix.addr));
-	return kf_mapdiff_want(&sources->prefixes, &prefix, &entry->source);
+	return kf_maps_diff_want(&sources->prefixes, &prefix, &entry->source);
 }
 
 static int walk_source(void *context, const struct kf_source_row *row)
 {
 	struct sources *sources = context;
 
-	return kf_policy_walk_next(&sources->walk, row);
+	return kf_policy_compile_walk_next(&sources->walk, row);
 }
 
 static uint32_t source_flags(const struct sources *sources)
@@ -348,19 +348,19 @@ static int apply_sources(struct kf_maps *maps, struct sources *sources)
 	int err;
 
 	kf_maps_config_flags(maps, source_flags(sources), 0);
-	err = kf_mapdiff_put(&sources->prefixes);
+	err = kf_maps_diff_put(&sources->prefixes);
 	if (!err)
-		err = kf_mapdiff_put(&sources->hosts);
+		err = kf_maps_diff_put(&sources->hosts);
 	if (err && err != -E2BIG && err != -ENOSPC)
 		return err;
 	again = err;
-	err = kf_mapdiff_delete(&sources->hosts);
+	err = kf_maps_diff_delete(&sources->hosts);
 	if (!err)
-		err = kf_mapdiff_delete(&sources->prefixes);
+		err = kf_maps_diff_delete(&sources->prefixes);
 	if (!err && again)
-		err = kf_mapdiff_put(&sources->prefixes);
+		err = kf_maps_diff_put(&sources->prefixes);
 	if (!err && again)
-		err = kf_mapdiff_put(&sources->hosts);
+		err = kf_maps_diff_put(&sources->hosts);
 	if (!err)
 		kf_maps_config_flags(
 			maps, 0, ~source_flags(sources) & (KF_CONFIG_HOSTS | KF_CONFIG_PREFIXES));
@@ -369,38 +369,38 @@ static int apply_sources(struct kf_maps *maps, struct sources *sources)
 
 static void sources_end(struct sources *sources)
 {
-	kf_mapdiff_end(&sources->hosts);
-	kf_mapdiff_end(&sources->prefixes);
+	kf_maps_diff_end(&sources->hosts);
+	kf_maps_diff_end(&sources->prefixes);
 }
 
-int kf_reconcile_sources(struct kf_reconcile *reconcile)
+int kf_policy_reconcile_sources(struct kf_policy *policy)
 {
 	_cleanup_(sources_end) struct sources sources;
-	struct kf_maps *maps = reconcile->maps;
-	struct kf_clock clock = kf_reconcile_time(reconcile);
+	struct kf_maps *maps = policy->maps;
+	struct kf_clock clock = kf_policy_time(policy);
 	struct kf_hold_feed feed;
 	int err;
 
-	kf_mapdiff_begin(&sources.hosts, maps, KF_MAP_kf_hosts, 16, sizeof(struct kf_source));
-	kf_mapdiff_begin(&sources.prefixes, maps, KF_MAP_kf_prefixes, sizeof(struct kf_prefix),
-			 sizeof(struct kf_source));
-	kf_policy_walk_begin(&sources.walk, &clock, NULL, want_source, &sources);
-	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_ALL, NULL, walk_source, &sources);
-	err = kf_store_source_each(reconcile->store, kf_hold_feed_row, &feed);
+	kf_maps_diff_begin(&sources.hosts, maps, KF_MAP_kf_hosts, 16, sizeof(struct kf_source));
+	kf_maps_diff_begin(&sources.prefixes, maps, KF_MAP_kf_prefixes, sizeof(struct kf_prefix),
+			   sizeof(struct kf_source));
+	kf_policy_compile_walk_begin(&sources.walk, &clock, NULL, want_source, &sources);
+	kf_policy_hold_feed_begin(&feed, policy->holds, KF_HOLD_ALL, NULL, walk_source, &sources);
+	err = kf_store_source_each(policy->store, kf_policy_hold_feed_row, &feed);
 	if (!err)
-		err = kf_hold_feed_finish(&feed);
+		err = kf_policy_hold_feed_finish(&feed);
 	if (!err)
-		err = kf_policy_walk_finish(&sources.walk);
+		err = kf_policy_compile_walk_finish(&sources.walk);
 	if (!err)
-		err = kf_mapdiff_read(&sources.hosts);
+		err = kf_maps_diff_read(&sources.hosts);
 	if (!err)
-		err = kf_mapdiff_read(&sources.prefixes);
+		err = kf_maps_diff_read(&sources.prefixes);
 	if (err)
 		return err;
 	err = apply_sources(maps, &sources);
 	kf_maps_sources_changed(maps); /* on failure too: some may be written */
 	if (!err)
-		reconcile->source_clock = clock;
+		policy->source_clock = clock;
 	return err;
 }
 
@@ -413,7 +413,7 @@ static int put_answer(struct kf_maps *maps, uint32_t row, uint32_t protocol)
 	uint32_t reason = row < KF_REASON_MAX ? row : KF_REASON_MALFORMED;
 	uint32_t index = row * KF_ANSWER_PROTOCOLS + protocol;
 	struct kf_answer want = { 0 }, have;
-	int err = kf_answer_make(reason, detail, protocol, &want);
+	int err = kf_policy_answer_make(reason, detail, protocol, &want);
 
 	if (err && err != -ENOENT)
 		return err;
@@ -427,23 +427,23 @@ static int put_answer(struct kf_maps *maps, uint32_t row, uint32_t protocol)
  * Maps of an older keyfilterd get the words of this one. A client refused in the very moment of the
  * change may read a mixture; it is refused all the same.
  */
-int kf_reconcile_answers(struct kf_reconcile *reconcile)
+int kf_policy_reconcile_answers(struct kf_policy *policy)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < KF_ANSWERS_MAX; i++)
-		err = put_answer(reconcile->maps, i / KF_ANSWER_PROTOCOLS, i % KF_ANSWER_PROTOCOLS);
+		err = put_answer(policy->maps, i / KF_ANSWER_PROTOCOLS, i % KF_ANSWER_PROTOCOLS);
 	return err;
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
-static int take_secret(struct kf_reconcile *reconcile, struct kf_why *why)
+static int take_secret(struct kf_policy *policy, struct kf_why *why)
 {
-	struct kf_config *config = kf_maps_config(reconcile->maps);
-	const struct kf_secret *secret = reconcile->secret;
+	struct kf_config *config = kf_maps_config(policy->maps);
+	const struct kf_secret *secret = policy->secret;
 
-	if (kf_maps_are_fresh(reconcile->maps)) {
+	if (kf_maps_are_fresh(policy->maps)) {
 		memcpy(config->secret, secret->key, sizeof(config->secret));
 		return 0;
 	}
@@ -460,24 +460,24 @@ static int take_secret(struct kf_reconcile *reconcile, struct kf_why *why)
  * Following a store that was lost and made anew would open every service. Sealed before the maps
  * are, so that sealed maps never stand before a store that is not.
  */
-static int check_store(struct kf_reconcile *reconcile, struct kf_why *why)
+static int check_store(struct kf_policy *policy, struct kf_why *why)
 {
 	bool sealed = false;
-	int err = kf_store_is_sealed(reconcile->store, &sealed);
+	int err = kf_store_is_sealed(policy->store, &sealed);
 
 	if (!err && sealed)
 		return 0;
-	if (!err && !kf_maps_are_fresh(reconcile->maps))
+	if (!err && !kf_maps_are_fresh(policy->maps))
 		return kf_why_set(
 			why, -EPROTO,
 			"the pinned maps hold a policy, and the store is a new one; "
 			"restore keyfilter.db from a backup, or keyfilterd --unload, which "
 			"opens all services, and start again");
-	err = err ?: kf_store_seal(reconcile->store);
+	err = err ?: kf_store_seal(policy->store);
 	return err ? kf_why_set(
 			     why, err,
 			     "cannot write the store: %s; see to the disk of the state directory",
-			     kf_store_error(reconcile->store))
+			     kf_store_error(policy->store))
 		   : 0;
 }
 
@@ -485,7 +485,7 @@ static int check_store(struct kf_reconcile *reconcile, struct kf_why *why)
  * A row that cannot be is not passed over: it may be the one that closes something. What is in the
  * kernel goes on.
  */
-static int explain(struct kf_reconcile *reconcile, int err, const char *what, const char *mend,
+static int explain(struct kf_policy *policy, int err, const char *what, const char *mend,
 		   struct kf_why *why)
 {
 	if (!err)
@@ -494,7 +494,7 @@ static int explain(struct kf_reconcile *reconcile, int err, const char *what, co
 		return kf_why_set(why, err,
 				  "the store has a row that cannot be: %s; restore keyfilter.db "
 				  "from a backup, or correct the row with sqlite3",
-				  kf_store_error(reconcile->store));
+				  kf_store_error(policy->store));
 	return kf_why_set(why, err, "cannot load the %s: %s; %s", what, strerror(-err), mend);
 }
 
@@ -507,73 +507,72 @@ static int pass_iface(void *context, const struct kf_iface_row *row)
  * Many keys that were being made when the daemon died. Where they cannot be removed now, for the
  * disk is full, they stay hidden and their places taken until the housekeeping can.
  */
-static void remove_unfinished(struct kf_reconcile *reconcile)
+static void remove_unfinished(struct kf_policy *policy)
 {
 	int more = 1;
 
-	reconcile->leftover = true;
+	policy->leftover = true;
 	while (more > 0)
-		more = kf_key_batch_clean(reconcile);
+		more = kf_policy_key_batch_clean(policy);
 }
 
-static int start(struct kf_reconcile *reconcile, struct kf_why *why)
+static int start(struct kf_policy *policy, struct kf_why *why)
 {
 	static const char log[] = "see the kernel log";
-	int err = take_secret(reconcile, why) ?: check_store(reconcile, why);
+	int err = take_secret(policy, why) ?: check_store(policy, why);
 
 	err = err
-		      ?: explain(reconcile, kf_store_iface_each(reconcile->store, pass_iface, NULL),
+		      ?: explain(policy, kf_store_iface_each(policy->store, pass_iface, NULL),
 				 "interfaces", log, why);
 	if (!err)
-		remove_unfinished(reconcile);
-	err = err ?: kf_reconcile_keys(reconcile, why);
+		remove_unfinished(policy);
+	err = err ?: kf_policy_reconcile_keys(policy, why);
 	err = err
-		      ?: explain(reconcile, kf_reconcile_sources(reconcile), "sources",
+		      ?: explain(policy, kf_policy_reconcile_sources(policy), "sources",
 				 "if there are more than sources_max, raise it (keyfilterd "
 				 "--unload, then start again)",
 				 why);
-	err = err ?: explain(reconcile, kf_reconcile_answers(reconcile), "answers", log, why);
-	err = err ?: explain(reconcile, kf_reconcile_services(reconcile), "services", log, why);
+	err = err ?: explain(policy, kf_policy_reconcile_answers(policy), "answers", log, why);
+	err = err ?: explain(policy, kf_policy_reconcile_services(policy), "services", log, why);
 	if (!err)
-		kf_maps_seal(reconcile->maps);
+		kf_maps_seal(policy->maps);
 	return err;
 }
 
-KF_CLEANUP_DEFINE(struct kf_reconcile, kf_reconcile_close)
+KF_CLEANUP_DEFINE(struct kf_policy, kf_policy_close)
 
-int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct kf_maps *maps,
-		      const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why)
+int kf_policy_open(struct kf_policy **out, struct kf_store *store, struct kf_maps *maps,
+		   const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why)
 {
-	_cleanup_(kf_reconcile_closep) struct kf_reconcile *reconcile =
-		calloc(1, sizeof(*reconcile));
+	_cleanup_(kf_policy_closep) struct kf_policy *policy = calloc(1, sizeof(*policy));
 	int err;
 
-	if (!reconcile)
+	if (!policy)
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
-	reconcile->store = store;
-	reconcile->maps = maps;
-	reconcile->secret = secret;
-	open_walltime(reconcile);
-	note_walltime(reconcile);
-	reconcile->clock = kf_reconcile_time(reconcile);
-	reconcile->lapsed_until = reconcile->clock.wall_ns;
-	reconcile->revoked = KF_CUT_KEYS | KF_CUT_SOURCES; /* whatever a crash left undone */
-	reconcile->flow_idle_ns = flow_idle_ns;
-	reconcile->sources_at_once = SOURCES_IN_A_SLICE;
-	LIST_INIT(&reconcile->source_changes);
-	if (kf_hold_open(&reconcile->holds))
+	policy->store = store;
+	policy->maps = maps;
+	policy->secret = secret;
+	open_walltime(policy);
+	note_walltime(policy);
+	policy->clock = kf_policy_time(policy);
+	policy->lapsed_until = policy->clock.wall_ns;
+	policy->revoked = KF_CUT_KEYS | KF_CUT_SOURCES; /* whatever a crash left undone */
+	policy->flow_idle_ns = flow_idle_ns;
+	policy->sources_at_once = SOURCES_IN_A_SLICE;
+	LIST_INIT(&policy->source_changes);
+	if (kf_policy_hold_open(&policy->holds))
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
-	err = start(reconcile, why);
+	err = start(policy, why);
 	if (!err)
-		*out = TAKE_PTR(reconcile);
+		*out = TAKE_PTR(policy);
 	return err;
 }
 
-void kf_reconcile_close(struct kf_reconcile *reconcile)
+void kf_policy_close(struct kf_policy *policy)
 {
-	if (!reconcile)
+	if (!policy)
 		return;
-	kf_hold_close(reconcile->holds);
-	kf_slotpool_close(reconcile->slots);
-	free(reconcile);
+	kf_policy_hold_close(policy->holds);
+	kf_maps_slotpool_close(policy->slots);
+	free(policy);
 }

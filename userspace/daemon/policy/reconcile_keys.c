@@ -18,7 +18,7 @@
 
 #include "cleanup.h"
 #include "maps/diff.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "why.h"
 
 #define TAGS_AT_ONCE 65536
@@ -30,7 +30,7 @@ struct wanted {
 };
 
 struct keys {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_maps *maps;
 	struct kf_why *why;
 	uint32_t slots;
@@ -45,10 +45,10 @@ struct keys {
 
 static void keys_end(struct keys *keys)
 {
-	kf_slotpool_close(keys->pool);
+	kf_maps_slotpool_close(keys->pool);
 	free(keys->wanted);
 	free(keys->stale);
-	kf_mapdiff_end(&keys->allow);
+	kf_maps_diff_end(&keys->allow);
 }
 
 /* ---- what is wanted -------------------------------------------------------------------------- */
@@ -69,9 +69,9 @@ static int want_slot(void *context, const struct kf_slot_row *row)
 				  row->slot);
 	keys->wanted[row->slot].row = *row;
 	keys->wanted[row->slot].present = true;
-	kf_hold_narrow(kf_hold_find(keys->reconcile->holds, row->key),
-		       &keys->wanted[row->slot].row);
-	kf_slotpool_mark(keys->pool, row->slot);
+	kf_policy_hold_narrow(kf_policy_hold_find(keys->policy->holds, row->key),
+			      &keys->wanted[row->slot].row);
+	kf_maps_slotpool_mark(keys->pool, row->slot);
 	return 0;
 }
 
@@ -81,13 +81,13 @@ static int keep_place(void *context, const struct kf_credential_row *row)
 	struct keys *keys = context;
 
 	if (row->slot < keys->slots && !keys->wanted[row->slot].present)
-		kf_slotpool_mark(keys->pool, row->slot);
+		kf_maps_slotpool_mark(keys->pool, row->slot);
 	return 0;
 }
 
 static int keep_places(struct keys *keys)
 {
-	struct kf_store *store = keys->reconcile->store;
+	struct kf_store *store = keys->policy->store;
 	struct kf_key_batch_range range;
 	int err = kf_store_batch_get(store, &range);
 
@@ -97,19 +97,19 @@ static int keep_places(struct keys *keys)
 static int want_block(struct keys *keys, uint32_t slot, const struct kf_cidr *cidr)
 {
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	uint32_t count = kf_policy_allow(slot, cidr, prefixes);
+	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
 	const uint8_t one = 1;
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_mapdiff_want(&keys->allow, &prefixes[i], &one);
+		err = kf_maps_diff_want(&keys->allow, &prefixes[i], &one);
 	return err;
 }
 
 /* A key that is held to a narrower list has that one instead. */
 static const struct kf_hold *held_list(const struct keys *keys, int64_t key)
 {
-	const struct kf_hold *hold = kf_hold_find(keys->reconcile->holds, key);
+	const struct kf_hold *hold = kf_policy_hold_find(keys->policy->holds, key);
 
 	return hold && (hold->what & KF_HOLD_ALLOW) ? hold : NULL;
 }
@@ -120,7 +120,7 @@ static int want_allow(void *context, uint32_t slot, int64_t key, const struct kf
 	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
 	struct keys *keys = context;
 
-	keys->allow_entries += kf_policy_allow(slot, cidr, prefixes);
+	keys->allow_entries += kf_policy_compile_allow(slot, cidr, prefixes);
 	return held_list(keys, key) ? 0 : want_block(keys, slot, cidr);
 }
 
@@ -128,7 +128,7 @@ static int want_held(struct keys *keys)
 {
 	int err = 0;
 
-	for (uint32_t i = 0; kf_hold_count(keys->reconcile->holds) && i < keys->slots; i++) {
+	for (uint32_t i = 0; kf_policy_hold_count(keys->policy->holds) && i < keys->slots; i++) {
 		const struct wanted *wanted = &keys->wanted[i];
 		const struct kf_hold *hold =
 			wanted->present ? held_list(keys, wanted->row.key) : NULL;
@@ -141,7 +141,7 @@ static int want_held(struct keys *keys)
 
 static int read_store(struct keys *keys)
 {
-	struct kf_store *store = keys->reconcile->store;
+	struct kf_store *store = keys->policy->store;
 	int err;
 
 	err = kf_store_slot_each(store, false, want_slot, keys);
@@ -185,7 +185,7 @@ static void close_slots(struct keys *keys)
 			kf_maps_slot_status(keys->maps, i, KF_KEY_DELETED);
 		else if (wanted->row.disabled && slot->status == KF_KEY_ENABLED)
 			kf_maps_slot_status(keys->maps, i, KF_KEY_DISABLED);
-		expires = kf_policy_deadline(&keys->reconcile->clock, wanted->row.expires);
+		expires = kf_policy_compile_deadline(&keys->policy->clock, wanted->row.expires);
 		if (expires < slot->expires_ns)
 			kf_maps_slot_expires(keys->maps, i, expires);
 	}
@@ -232,7 +232,7 @@ static void write_slot(struct keys *keys, uint32_t i)
 	struct kf_slot want;
 
 	if (keys->wanted[i].present) {
-		kf_policy_slot(&keys->reconcile->clock, &keys->wanted[i].row, &want);
+		kf_policy_compile_slot(&keys->policy->clock, &keys->wanted[i].row, &want);
 		kf_maps_slot_write(keys->maps, i, &want);
 	} else if (kf_maps_slot(keys->maps, i)->status != KF_KEY_FREE) {
 		kf_maps_slot_status(keys->maps, i, KF_KEY_FREE);
@@ -295,43 +295,43 @@ static int apply(struct keys *keys)
 	close_slots(keys);
 	err = delete_stale_tags(keys);
 	if (!err)
-		err = kf_mapdiff_read(&keys->allow);
+		err = kf_maps_diff_read(&keys->allow);
 	if (!err)
-		err = kf_mapdiff_put(&keys->allow);
+		err = kf_maps_diff_put(&keys->allow);
 	if (err)
 		return err;
 	write_slots(keys);
 	share_rates(keys);
-	err = kf_mapdiff_delete(&keys->allow);
+	err = kf_maps_diff_delete(&keys->allow);
 	return err ? err : add_tags(keys);
 }
 
 /* Of those that are free now, programs may still hold on to some. */
 static void take_pool(struct keys *keys)
 {
-	struct kf_reconcile *reconcile = keys->reconcile;
+	struct kf_policy *policy = keys->policy;
 
-	if (reconcile->slots)
-		kf_slotpool_rest(keys->pool);
-	kf_slotpool_close(reconcile->slots);
-	reconcile->slots = TAKE_PTR(keys->pool);
-	reconcile->allow_entries = keys->allow_entries;
+	if (policy->slots)
+		kf_maps_slotpool_rest(keys->pool);
+	kf_maps_slotpool_close(policy->slots);
+	policy->slots = TAKE_PTR(keys->pool);
+	policy->allow_entries = keys->allow_entries;
 }
 
-int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why)
+int kf_policy_reconcile_keys(struct kf_policy *policy, struct kf_why *why)
 {
 	_cleanup_(keys_end) struct keys keys = {
-		.reconcile = reconcile,
-		.maps = reconcile->maps,
+		.policy = policy,
+		.maps = policy->maps,
 		.why = why,
-		.slots = kf_maps_entries(reconcile->maps, KF_MAP_kf_slots),
+		.slots = kf_maps_entries(policy->maps, KF_MAP_kf_slots),
 	};
 	int err;
 
-	kf_mapdiff_begin(&keys.allow, reconcile->maps, KF_MAP_kf_key_allow,
-			 sizeof(struct kf_key_prefix), sizeof(uint8_t));
+	kf_maps_diff_begin(&keys.allow, policy->maps, KF_MAP_kf_key_allow,
+			   sizeof(struct kf_key_prefix), sizeof(uint8_t));
 	keys.wanted = calloc(keys.slots, sizeof(*keys.wanted));
-	if (!keys.wanted || kf_slotpool_open(&keys.pool, keys.slots))
+	if (!keys.wanted || kf_maps_slotpool_open(&keys.pool, keys.slots))
 		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
 	err = read_store(&keys);
 	if (err)

@@ -12,12 +12,12 @@
 
 #include "store/store.h"
 
-struct kf_reconcile;
+struct kf_policy;
 struct kf_why;
 
-int kf_service_add(struct kf_reconcile *reconcile, struct kf_service_row *row, struct kf_why *why);
-int kf_service_edit(struct kf_reconcile *reconcile, const struct kf_service_row *row,
-		    struct kf_why *why);
-int kf_service_remove(struct kf_reconcile *reconcile, const char *name, struct kf_why *why);
+int kf_policy_service_add(struct kf_policy *policy, struct kf_service_row *row, struct kf_why *why);
+int kf_policy_service_edit(struct kf_policy *policy, const struct kf_service_row *row,
+			   struct kf_why *why);
+int kf_policy_service_remove(struct kf_policy *policy, const char *name, struct kf_why *why);
 
 #endif

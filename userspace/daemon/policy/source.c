@@ -12,13 +12,13 @@
 #include "cleanup.h"
 #include "traffic/cut.h"
 #include "log.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "policy/source_refresh.h"
 #include "why.h"
 
 struct kf_source_change {
-	LIST_ENTRY(kf_source_change) entry; /* of reconcile->source_changes */
-	struct kf_reconcile *reconcile;
+	LIST_ENTRY(kf_source_change) entry; /* of policy->source_changes */
+	struct kf_policy *policy;
 	struct kf_source_row row; /* as it is to be; of a removal, what is removed now */
 	struct kf_source_row before;
 	bool removes;
@@ -26,18 +26,18 @@ struct kf_source_change {
 	bool removed;	/* one of the two actions at least */
 	bool was_held;	/* and so a refresh more is due when nothing is */
 	enum { BEGIN, CLOSE, OPEN, RELEASE } phase;
-	struct kf_source_refresh refresh;
+	struct kf_policy_source_refresh refresh;
 };
 
 /* After a failure: what is not as it is to be now is so later. */
-static void bring_back(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+static void bring_back(struct kf_policy *policy, const struct kf_cidr *cidr)
 {
 	int err;
 
-	kf_store_rollback(reconcile->store);
-	err = kf_source_refresh(reconcile, cidr);
+	kf_store_rollback(policy->store);
+	err = kf_policy_source_refresh(policy, cidr);
 	if (err)
-		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+		kf_policy_mend_note(policy, KF_MEND_SOURCES, err);
 }
 
 static int explain_maps(int err, struct kf_why *why)
@@ -53,11 +53,11 @@ static int explain_maps(int err, struct kf_why *why)
 			  strerror(-err));
 }
 
-static int explain_store(struct kf_reconcile *reconcile, int err, struct kf_why *why)
+static int explain_store(struct kf_policy *policy, int err, struct kf_why *why)
 {
 	return kf_why_set(
-		why, err, "cannot store the source: %s; %s, %s", kf_store_error(reconcile->store),
-		kf_store_is_unsure(reconcile->store)
+		why, err, "cannot store the source: %s; %s, %s", kf_store_error(policy->store),
+		kf_store_is_unsure(policy->store)
 			? "it is not known whether the change is stored; until it is, the "
 			  "kernel goes by what was before"
 			: "it is as before",
@@ -69,25 +69,25 @@ static int explain_store(struct kf_reconcile *reconcile, int err, struct kf_why 
 /* The kernel refuses, and goes on so whatever else is changed: see hold.h. */
 static int hold(struct kf_source_change *change, int err, struct kf_why *why)
 {
-	struct kf_reconcile *reconcile = change->reconcile;
+	struct kf_policy *policy = change->policy;
 
-	if (kf_hold_source_add(reconcile->holds, &change->row))
+	if (kf_policy_hold_source_add(policy->holds, &change->row))
 		kf_log_error(
 			"no memory to remember that a source is to stay closed; close it again");
-	return kf_why_set(
-		why, err, "the kernel has the change, but it is %s: %s; %s and do it again",
-		kf_store_is_unsure(reconcile->store) ? "not known whether it is stored"
-						     : "not durable and a restart undoes it",
-		kf_store_error(reconcile->store), kf_store_mend(err));
+	return kf_why_set(why, err,
+			  "the kernel has the change, but it is %s: %s; %s and do it again",
+			  kf_store_is_unsure(policy->store) ? "not known whether it is stored"
+							    : "not durable and a restart undoes it",
+			  kf_store_error(policy->store), kf_store_mend(err));
 }
 
 /* Nothing is held of it any more. Where that was more than what is stored now, it opens. */
 static int release(struct kf_source_change *change)
 {
-	kf_hold_source_drop(change->reconcile->holds, &change->row.cidr, change->row.action);
+	kf_policy_hold_source_drop(change->policy->holds, &change->row.cidr, change->row.action);
 	if (!change->was_held)
 		return 0;
-	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	kf_policy_source_refresh_begin(&change->refresh, &change->row.cidr);
 	change->phase = RELEASE;
 	return 1;
 }
@@ -95,17 +95,17 @@ static int release(struct kf_source_change *change)
 /* Goes on with the refresh alone: nothing else is to be done behind it. */
 static int release_on(struct kf_source_change *change)
 {
-	int more = kf_source_refresh_some(change->reconcile, &change->refresh);
+	int more = kf_policy_source_refresh_some(change->policy, &change->refresh);
 
 	if (more < 0)
-		kf_mend_note(change->reconcile, KF_MEND_SOURCES, more);
+		kf_policy_mend_note(change->policy, KF_MEND_SOURCES, more);
 	return more > 0;
 }
 
 /* The change into the store, not yet durable. */
 static int store_row(struct kf_source_change *change)
 {
-	struct kf_store *store = change->reconcile->store;
+	struct kf_store *store = change->policy->store;
 	int err = kf_store_begin(store);
 
 	if (err)
@@ -122,24 +122,24 @@ static int store_row(struct kf_source_change *change)
  */
 static int close_more(struct kf_source_change *change, struct kf_why *why)
 {
-	struct kf_reconcile *reconcile = change->reconcile;
+	struct kf_policy *policy = change->policy;
 	int err;
 
-	kf_store_rollback(reconcile->store);
-	err = kf_hold_source_add(reconcile->holds, &change->row);
+	kf_store_rollback(policy->store);
+	err = kf_policy_hold_source_add(policy->holds, &change->row);
 	if (err) {
-		bring_back(reconcile, &change->row.cidr);
+		bring_back(policy, &change->row.cidr);
 		return explain_maps(err, why);
 	}
-	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
+	kf_policy_source_refresh_begin(&change->refresh, &change->row.cidr);
 	change->phase = CLOSE;
 	return 1;
 }
 
 static int close_failed(struct kf_source_change *change, int err, struct kf_why *why)
 {
-	change->reconcile->revoked |= KF_CUT_SOURCES;
-	bring_back(change->reconcile, &change->row.cidr);
+	change->policy->revoked |= KF_CUT_SOURCES;
+	bring_back(change->policy, &change->row.cidr);
 	return explain_maps(err, why);
 }
 
@@ -149,22 +149,22 @@ static int close_failed(struct kf_source_change *change, int err, struct kf_why 
  */
 static int close_first(struct kf_source_change *change, struct kf_why *why)
 {
-	struct kf_reconcile *reconcile = change->reconcile;
+	struct kf_policy *policy = change->policy;
 	int more;
 
 	change->was_held =
-		kf_hold_source_is(reconcile->holds, &change->row.cidr, change->row.action);
-	kf_source_refresh_begin(&change->refresh, &change->row.cidr);
-	more = kf_source_refresh_some(reconcile, &change->refresh);
+		kf_policy_hold_source_is(policy->holds, &change->row.cidr, change->row.action);
+	kf_policy_source_refresh_begin(&change->refresh, &change->row.cidr);
+	more = kf_policy_source_refresh_some(policy, &change->refresh);
 	if (more < 0)
 		return close_failed(change, more, why);
 	if (more)
 		return close_more(change, why);
-	reconcile->revoked |= KF_CUT_SOURCES;
-	more = kf_store_commit(reconcile->store);
+	policy->revoked |= KF_CUT_SOURCES;
+	more = kf_store_commit(policy->store);
 	if (more) {
 		more = hold(change, more, why);
-		bring_back(reconcile, &change->row.cidr);
+		bring_back(policy, &change->row.cidr);
 		return more;
 	}
 	return release(change);
@@ -173,27 +173,27 @@ static int close_first(struct kf_source_change *change, struct kf_why *why)
 /* The entry of an allowance that is removed goes last: until it is durable it keeps its place. */
 static int close_on(struct kf_source_change *change, struct kf_why *why)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
-	struct kf_reconcile *reconcile = change->reconcile;
-	int more = kf_source_refresh_some(reconcile, &change->refresh);
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->policy->store;
+	struct kf_policy *policy = change->policy;
+	int more = kf_policy_source_refresh_some(policy, &change->refresh);
 	int err;
 
 	if (more > 0)
 		return 1;
 	if (more < 0) {
 		if (!change->was_held)
-			kf_hold_source_drop(reconcile->holds, &change->row.cidr,
-					    change->row.action);
+			kf_policy_hold_source_drop(policy->holds, &change->row.cidr,
+						   change->row.action);
 		return close_failed(change, more, why);
 	}
-	reconcile->revoked |= KF_CUT_SOURCES;
+	policy->revoked |= KF_CUT_SOURCES;
 	err = store_row(change) ?: kf_store_commit(open);
 	if (err)
 		return hold(change, err, why);
 	more = release(change);
-	err = kf_source_settle(reconcile, &change->row.cidr);
+	err = kf_policy_source_settle(policy, &change->row.cidr);
 	if (err)
-		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
+		kf_policy_mend_note(policy, KF_MEND_SOURCES, err);
 	return more;
 }
 
@@ -202,15 +202,14 @@ static int close_on(struct kf_source_change *change, struct kf_why *why)
 /* An error is no change: what is stored is taken back. */
 static int take_back(struct kf_source_change *change, int err, struct kf_why *why)
 {
-	struct kf_reconcile *reconcile = change->reconcile;
-	int undone = change->was_there
-			     ? kf_store_source_put(reconcile->store, &change->before, NULL)
-			     : kf_store_source_remove(reconcile->store, &change->row.cidr,
-						      change->row.action);
+	struct kf_policy *policy = change->policy;
+	int undone = change->was_there ? kf_store_source_put(policy->store, &change->before, NULL)
+				       : kf_store_source_remove(policy->store, &change->row.cidr,
+								change->row.action);
 
 	if (undone)
-		kf_mend_note(reconcile, KF_MEND_SOURCES, err);
-	bring_back(reconcile, &change->row.cidr);
+		kf_policy_mend_note(policy, KF_MEND_SOURCES, err);
+	bring_back(policy, &change->row.cidr);
 	return undone ? kf_why_set(
 				why, err,
 				"the kernel did not take the source: %s; it is stored, and tried "
@@ -221,7 +220,7 @@ static int take_back(struct kf_source_change *change, int err, struct kf_why *wh
 
 static int open_on(struct kf_source_change *change, struct kf_why *why)
 {
-	int more = kf_source_refresh_some(change->reconcile, &change->refresh);
+	int more = kf_policy_source_refresh_some(change->policy, &change->refresh);
 
 	return more < 0 ? take_back(change, more, why) : more;
 }
@@ -232,21 +231,21 @@ static int open_on(struct kf_source_change *change, struct kf_why *why)
  */
 static int open_last(struct kf_source_change *change, struct kf_why *why)
 {
-	struct kf_reconcile *reconcile = change->reconcile;
+	struct kf_policy *policy = change->policy;
 	const struct kf_cidr *cidr = &change->row.cidr;
-	int err = change->was_there ? 0 : kf_source_reserve(reconcile->maps, cidr);
+	int err = change->was_there ? 0 : kf_policy_source_reserve(policy->maps, cidr);
 
 	if (err) {
-		bring_back(reconcile, cidr); /* one place of two may be taken */
+		bring_back(policy, cidr); /* one place of two may be taken */
 		return explain_maps(err, why);
 	}
-	err = kf_store_commit(reconcile->store);
+	err = kf_store_commit(policy->store);
 	if (err) {
-		bring_back(reconcile, cidr);
-		return explain_store(reconcile, err, why);
+		bring_back(policy, cidr);
+		return explain_store(policy, err, why);
 	}
-	kf_hold_source_drop(reconcile->holds, cidr, change->row.action);
-	kf_source_refresh_begin(&change->refresh, cidr);
+	kf_policy_hold_source_drop(policy->holds, cidr, change->row.action);
+	kf_policy_source_refresh_begin(&change->refresh, cidr);
 	change->phase = OPEN;
 	return open_on(change, why);
 }
@@ -266,7 +265,7 @@ static bool closes(const struct kf_source_change *change)
 static int remove_held(struct kf_source_change *change)
 {
 	if (change->row.action != KF_SOURCE_DENY ||
-	    !kf_hold_source_is(change->reconcile->holds, &change->row.cidr, KF_SOURCE_DENY))
+	    !kf_policy_hold_source_is(change->policy->holds, &change->row.cidr, KF_SOURCE_DENY))
 		return -ENOENT;
 	change->was_held = true;
 	return release(change);
@@ -277,7 +276,7 @@ static bool must_wait(const struct kf_source_change *change)
 {
 	const struct kf_source_change *other;
 
-	LIST_FOREACH(other, &change->reconcile->source_changes, entry) {
+	LIST_FOREACH(other, &change->policy->source_changes, entry) {
 		if (other != change && other->phase != BEGIN &&
 		    kf_cidr_equal(&other->row.cidr, &change->row.cidr))
 			return true;
@@ -287,7 +286,7 @@ static bool must_wait(const struct kf_source_change *change)
 
 static int begin(struct kf_source_change *change, struct kf_why *why)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = change->policy->store;
 	int err = kf_store_source_get(open, &change->row.cidr, change->row.action, &change->before);
 
 	change->was_there = !err;
@@ -296,7 +295,7 @@ static int begin(struct kf_source_change *change, struct kf_why *why)
 	err = err == -ENOENT ? 0 : err;
 	err = err ?: store_row(change);
 	if (err)
-		return explain_store(change->reconcile, err, why);
+		return explain_store(change->policy, err, why);
 	return closes(change) ? close_first(change, why) : open_last(change, why);
 }
 
@@ -337,66 +336,66 @@ static int remove_next(struct kf_source_change *change, int result, struct kf_wh
 			  "%s is neither denied nor allowed; see keyfilterctl source list", text);
 }
 
-int kf_source_change_step(struct kf_source_change *change, struct kf_why *why)
+int kf_policy_source_change_step(struct kf_source_change *change, struct kf_why *why)
 {
 	int more = step(change, why);
 
 	return more > 0 || !change->removes ? more : remove_next(change, more, why);
 }
 
-static int open_change(struct kf_source_change **out, struct kf_reconcile *reconcile,
+static int open_change(struct kf_source_change **out, struct kf_policy *policy,
 		       const struct kf_source_row *row, bool removes)
 {
 	struct kf_source_change *change = calloc(1, sizeof(*change));
 
 	if (!change)
 		return -ENOMEM;
-	change->reconcile = reconcile;
+	change->policy = policy;
 	change->row = *row;
 	change->removes = removes;
-	LIST_INSERT_HEAD(&reconcile->source_changes, change, entry);
+	LIST_INSERT_HEAD(&policy->source_changes, change, entry);
 	*out = change;
 	return 0;
 }
 
-int kf_source_change_put(struct kf_source_change **out, struct kf_reconcile *reconcile,
-			 const struct kf_source_row *row)
+int kf_policy_source_change_put(struct kf_source_change **out, struct kf_policy *policy,
+				const struct kf_source_row *row)
 {
-	return open_change(out, reconcile, row, false);
+	return open_change(out, policy, row, false);
 }
 
-int kf_source_change_remove(struct kf_source_change **out, struct kf_reconcile *reconcile,
-			    const struct kf_cidr *cidr)
+int kf_policy_source_change_remove(struct kf_source_change **out, struct kf_policy *policy,
+				   const struct kf_cidr *cidr)
 {
 	const struct kf_source_row row = { .cidr = *cidr, .action = KF_SOURCE_ALLOW };
 
-	return open_change(out, reconcile, &row, true);
+	return open_change(out, policy, &row, true);
 }
 
-bool kf_source_change_replaced(const struct kf_source_change *change)
+bool kf_policy_source_change_replaced(const struct kf_source_change *change)
 {
 	return change->was_there;
 }
 
-bool kf_source_change_is_stored(const struct kf_source_change *change)
+bool kf_policy_source_change_is_stored(const struct kf_source_change *change)
 {
 	return change->removed || change->phase == OPEN || change->phase == RELEASE;
 }
 
-void kf_source_change_close(struct kf_source_change *change)
+void kf_policy_source_change_close(struct kf_source_change *change)
 {
 	if (!change)
 		return;
 	LIST_REMOVE(change, entry);
 	free(change);
 }
-KF_CLEANUP_DEFINE(struct kf_source_change, kf_source_change_close)
+KF_CLEANUP_DEFINE(struct kf_source_change, kf_policy_source_change_close)
 
-bool kf_source_is_changing(const struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+bool kf_policy_source_is_changing(const struct kf_policy *policy, const struct kf_cidr *cidr)
 {
 	const struct kf_source_change *change;
 
-	LIST_FOREACH(change, &reconcile->source_changes, entry) {
+	LIST_FOREACH(change, &policy->source_changes, entry) {
 		if (change->phase == CLOSE && kf_cidr_equal(&change->row.cidr, cidr))
 			return true;
 	}
@@ -408,25 +407,26 @@ static int run(struct kf_source_change *change, struct kf_why *why)
 	int more;
 
 	do
-		more = kf_source_change_step(change, why);
+		more = kf_policy_source_change_step(change, why);
 	while (more > 0);
 	return more;
 }
 
-int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *row, bool *replaced,
-		  struct kf_why *why)
+int kf_policy_source_put(struct kf_policy *policy, const struct kf_source_row *row, bool *replaced,
+			 struct kf_why *why)
 {
-	_cleanup_(kf_source_change_closep) struct kf_source_change *change = NULL;
-	int err = kf_source_change_put(&change, reconcile, row) ?: run(change, why);
+	_cleanup_(kf_policy_source_change_closep) struct kf_source_change *change = NULL;
+	int err = kf_policy_source_change_put(&change, policy, row) ?: run(change, why);
 
 	if (!err && replaced)
 		*replaced = change->was_there;
 	return err;
 }
 
-int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, struct kf_why *why)
+int kf_policy_source_remove(struct kf_policy *policy, const struct kf_cidr *cidr,
+			    struct kf_why *why)
 {
-	_cleanup_(kf_source_change_closep) struct kf_source_change *change = NULL;
+	_cleanup_(kf_policy_source_change_closep) struct kf_source_change *change = NULL;
 
-	return kf_source_change_remove(&change, reconcile, cidr) ?: run(change, why);
+	return kf_policy_source_change_remove(&change, policy, cidr) ?: run(change, why);
 }

@@ -13,7 +13,7 @@
 
 #include "store/store.h"
 
-struct kf_reconcile;
+struct kf_policy;
 struct kf_why;
 
 /*
@@ -23,32 +23,32 @@ struct kf_why;
 struct kf_source_change;
 
 /* Adds @row, or replaces the times of the one with the same block and action. -ENOMEM. */
-int kf_source_change_put(struct kf_source_change **out, struct kf_reconcile *reconcile,
-			 const struct kf_source_row *row);
+int kf_policy_source_change_put(struct kf_source_change **out, struct kf_policy *policy,
+				const struct kf_source_row *row);
 /* Removes what is denied and what is allowed of exactly this block. -ENOMEM. */
-int kf_source_change_remove(struct kf_source_change **out, struct kf_reconcile *reconcile,
-			    const struct kf_cidr *cidr);
+int kf_policy_source_change_remove(struct kf_source_change **out, struct kf_policy *policy,
+				   const struct kf_cidr *cidr);
 /*
  * About a millisecond of it. 1: call again; 0: it is durable and in force; -ENOENT: there is
  * nothing to remove; -ENOSPC: no place for more.
  */
-int kf_source_change_step(struct kf_source_change *change, struct kf_why *why);
+int kf_policy_source_change_step(struct kf_source_change *change, struct kf_why *why);
 /* Of one that has begun: was there a row of the same block and action? */
-bool kf_source_change_replaced(const struct kf_source_change *change);
+bool kf_policy_source_change_replaced(const struct kf_source_change *change);
 /* Of one that is closed before it is done: does the next start know it? */
-bool kf_source_change_is_stored(const struct kf_source_change *change);
-void kf_source_change_close(struct kf_source_change *change); /* NULL is fine */
+bool kf_policy_source_change_is_stored(const struct kf_source_change *change);
+void kf_policy_source_change_close(struct kf_source_change *change); /* NULL is fine */
 
 /* Is something of this block being closed just now, which is not durable yet? */
-bool kf_source_is_changing(const struct kf_reconcile *reconcile, const struct kf_cidr *cidr);
+bool kf_policy_source_is_changing(const struct kf_policy *policy, const struct kf_cidr *cidr);
 
 /* All steps at once; only where no other change is under way. */
-int kf_source_put(struct kf_reconcile *reconcile, const struct kf_source_row *row, bool *replaced,
-		  struct kf_why *why);
-int kf_source_remove(struct kf_reconcile *reconcile, const struct kf_cidr *cidr,
-		     struct kf_why *why);
+int kf_policy_source_put(struct kf_policy *policy, const struct kf_source_row *row, bool *replaced,
+			 struct kf_why *why);
+int kf_policy_source_remove(struct kf_policy *policy, const struct kf_cidr *cidr,
+			    struct kf_why *why);
 
 /* Removes some of those whose time has come: 0, 1 when there may be more, or -errno. */
-int kf_source_expire(struct kf_reconcile *reconcile);
+int kf_policy_source_expire(struct kf_policy *policy);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "cleanup.h"
 #include "traffic/cut.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "policy/source.h"
 
 struct expired {
@@ -20,40 +20,40 @@ static int collect(void *context, const struct kf_source_row *row)
 }
 
 /* Rows go by the earlier time: one that is gone does not come back when the clock is corrected. */
-static int64_t over_by(const struct kf_reconcile *reconcile)
+static int64_t over_by(const struct kf_policy *policy)
 {
-	const struct kf_clock now = kf_reconcile_time(reconcile);
+	const struct kf_clock now = kf_policy_time(policy);
 
 	return now.wall_ns - now.doubt_ns;
 }
 
 /* What is gone from the store goes from the kernel: a slice of it. 1: there is more. */
-static int refresh_expired(struct kf_reconcile *reconcile)
+static int refresh_expired(struct kf_policy *policy)
 {
-	struct kf_source_refresh *refresh;
+	struct kf_policy_source_refresh *refresh;
 	int more = 0;
 
-	while (!more && reconcile->expired_count) {
-		refresh = &reconcile->expired[reconcile->expired_count - 1];
-		more = kf_source_refresh_some(reconcile, refresh);
+	while (!more && policy->expired_count) {
+		refresh = &policy->expired[policy->expired_count - 1];
+		more = kf_policy_source_refresh_some(policy, refresh);
 		if (more > 0)
 			break;
 		if (more < 0)
-			kf_mend_note(reconcile, KF_MEND_SOURCES, more);
+			kf_policy_mend_note(policy, KF_MEND_SOURCES, more);
 		more = 0;
-		reconcile->expired_count--;
+		policy->expired_count--;
 	}
 	return more;
 }
 
-static void add_expired(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+static void add_expired(struct kf_policy *policy, const struct kf_cidr *cidr)
 {
-	kf_source_refresh_begin(&reconcile->expired[reconcile->expired_count++], cidr);
+	kf_policy_source_refresh_begin(&policy->expired[policy->expired_count++], cidr);
 }
 
-static int remove_expired(struct kf_reconcile *reconcile, const struct expired *expired)
+static int remove_expired(struct kf_policy *policy, const struct expired *expired)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = reconcile->store;
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = policy->store;
 	int err = kf_store_begin(open);
 
 	for (uint32_t i = 0; !err && i < expired->count; i++)
@@ -65,28 +65,27 @@ static int remove_expired(struct kf_reconcile *reconcile, const struct expired *
  * The programs have gone by the times already, so nothing opens or closes here. Durable in one
  * transaction; entries that a crash leaves in the maps are in force no longer, and go at the start.
  */
-int kf_source_expire(struct kf_reconcile *reconcile)
+int kf_policy_source_expire(struct kf_policy *policy)
 {
 	struct kf_source_row rows[KF_RECONCILE_EXPIRED];
 	struct expired expired = { .rows = rows };
-	int64_t now = over_by(reconcile);
+	int64_t now = over_by(policy);
 	struct kf_cidr held;
 	int err;
 
-	if (refresh_expired(reconcile))
+	if (refresh_expired(policy))
 		return 1;
-	while (reconcile->expired_count < KF_RECONCILE_EXPIRED &&
-	       kf_hold_source_expire(reconcile->holds, now, &held))
-		add_expired(reconcile, &held);
-	if (reconcile->expired_count)
-		return refresh_expired(reconcile), 1;
-	err = kf_store_source_expired(reconcile->store, now, KF_RECONCILE_EXPIRED, collect,
-				      &expired);
+	while (policy->expired_count < KF_RECONCILE_EXPIRED &&
+	       kf_policy_hold_source_expire(policy->holds, now, &held))
+		add_expired(policy, &held);
+	if (policy->expired_count)
+		return refresh_expired(policy), 1;
+	err = kf_store_source_expired(policy->store, now, KF_RECONCILE_EXPIRED, collect, &expired);
 	if (err || !expired.count)
 		return err;
-	err = remove_expired(reconcile, &expired);
-	reconcile->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
+	err = remove_expired(policy, &expired);
+	policy->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
 	for (uint32_t i = 0; !err && i < expired.count; i++)
-		add_expired(reconcile, &rows[i].cidr);
-	return err ?: refresh_expired(reconcile) || expired.count == KF_RECONCILE_EXPIRED;
+		add_expired(policy, &rows[i].cidr);
+	return err ?: refresh_expired(policy) || expired.count == KF_RECONCILE_EXPIRED;
 }

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 struct walk {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_clock clock;
-	struct kf_policy_walk policy;
+	struct kf_policy_walk compiled;
 	struct kf_hold_feed feed;
 	struct kf_cidr last; /* block that was fed last */
 	uint32_t rows;
@@ -71,13 +71,13 @@ static int reserve_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
  * What is durable next must never be more than there is room for, or no start would succeed. A
  * block around IPv4 needs a second place: see struct kf_policy_walk.
  */
-int kf_source_reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
+int kf_policy_source_reserve(struct kf_maps *maps, const struct kf_cidr *cidr)
 {
 	int err = reserve_entry(maps, cidr);
 
-	if (err || kf_cidr_is_v4(cidr) || !kf_cidr_covers(cidr, &kf_policy_v4))
+	if (err || kf_cidr_is_v4(cidr) || !kf_cidr_covers(cidr, &kf_policy_compile_v4))
 		return err;
-	return reserve_entry(maps, &kf_policy_v4);
+	return reserve_entry(maps, &kf_policy_compile_v4);
 }
 
 static int delete_entry(struct kf_maps *maps, const struct kf_cidr *cidr)
@@ -100,14 +100,14 @@ static int note_row(void *context, const struct kf_source_row *row)
 }
 
 /* Is there a row, stored or held, of exactly this block? */
-static int is_there(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, bool *there)
+static int is_there(struct kf_policy *policy, const struct kf_cidr *cidr, bool *there)
 {
 	struct kf_source_row row;
 	int err;
 
-	*there = kf_hold_source_is(reconcile->holds, cidr, KF_SOURCE_DENY);
+	*there = kf_policy_hold_source_is(policy->holds, cidr, KF_SOURCE_DENY);
 	for (int action = KF_SOURCE_DENY; !*there && action <= KF_SOURCE_ALLOW; action++) {
-		err = kf_store_source_get(reconcile->store, cidr, action, &row);
+		err = kf_store_source_get(policy->store, cidr, action, &row);
 		if (err && err != -ENOENT)
 			return err;
 		*there = !err;
@@ -116,29 +116,30 @@ static int is_there(struct kf_reconcile *reconcile, const struct kf_cidr *cidr, 
 }
 
 /* Is there an IPv6 block around IPv4? Then ::ffff:0:0/96 has an entry of its own. */
-static int is_shielded(struct kf_reconcile *reconcile, bool *shielded)
+static int is_shielded(struct kf_policy *policy, bool *shielded)
 {
 	struct kf_hold_feed feed;
 	int err;
 
 	*shielded = false;
-	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_ABOVE, &kf_policy_v4, note_row,
-			   shielded);
-	err = kf_store_source_above(reconcile->store, &kf_policy_v4, kf_hold_feed_row, &feed);
-	return err ?: kf_hold_feed_finish(&feed);
+	kf_policy_hold_feed_begin(&feed, policy->holds, KF_HOLD_ABOVE, &kf_policy_compile_v4,
+				  note_row, shielded);
+	err = kf_store_source_above(policy->store, &kf_policy_compile_v4, kf_policy_hold_feed_row,
+				    &feed);
+	return err ?: kf_policy_hold_feed_finish(&feed);
 }
 
-int kf_source_settle(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+int kf_policy_source_settle(struct kf_policy *policy, const struct kf_cidr *cidr)
 {
 	bool there, shielded;
-	int err = is_there(reconcile, cidr, &there);
+	int err = is_there(policy, cidr, &there);
 
-	if (!err && !there && !kf_cidr_equal(cidr, &kf_policy_v4))
-		err = delete_entry(reconcile->maps, cidr);
-	if (err || !kf_cidr_covers(cidr, &kf_policy_v4))
+	if (!err && !there && !kf_cidr_equal(cidr, &kf_policy_compile_v4))
+		err = delete_entry(policy->maps, cidr);
+	if (err || !kf_cidr_covers(cidr, &kf_policy_compile_v4))
 		return err;
-	err = is_there(reconcile, &kf_policy_v4, &there) ?: is_shielded(reconcile, &shielded);
-	return err || there || shielded ? err : delete_entry(reconcile->maps, &kf_policy_v4);
+	err = is_there(policy, &kf_policy_compile_v4, &there) ?: is_shielded(policy, &shielded);
+	return err || there || shielded ? err : delete_entry(policy->maps, &kf_policy_compile_v4);
 }
 
 /* ---- the walk -------------------------------------------------------------------------------- */
@@ -147,7 +148,7 @@ static int walk_row(void *context, const struct kf_source_row *row)
 {
 	struct walk *walk = context;
 
-	return kf_policy_walk_next(&walk->policy, row);
+	return kf_policy_compile_walk_next(&walk->compiled, row);
 }
 
 static int feed_row(void *context, const struct kf_source_row *row)
@@ -156,38 +157,39 @@ static int feed_row(void *context, const struct kf_source_row *row)
 
 	walk->rows++;
 	walk->last = row->cidr;
-	return kf_hold_feed_row(&walk->feed, row);
+	return kf_policy_hold_feed_row(&walk->feed, row);
 }
 
 /* What is around the block that comes first, which gives it and what it covers their times. */
 static int feed_above(struct walk *walk, const struct kf_cidr *from)
 {
-	const struct kf_reconcile *reconcile = walk->reconcile;
+	const struct kf_policy *policy = walk->policy;
 	struct kf_hold_feed feed;
 	int err;
 
-	walk->policy.quiet = true;
-	kf_hold_feed_begin(&feed, reconcile->holds, KF_HOLD_ABOVE, from, walk_row, walk);
-	err = kf_store_source_above(reconcile->store, from, kf_hold_feed_row, &feed);
-	err = err ?: kf_hold_feed_finish(&feed);
-	walk->policy.quiet = false;
+	walk->compiled.quiet = true;
+	kf_policy_hold_feed_begin(&feed, policy->holds, KF_HOLD_ABOVE, from, walk_row, walk);
+	err = kf_store_source_above(policy->store, from, kf_policy_hold_feed_row, &feed);
+	err = err ?: kf_policy_hold_feed_finish(&feed);
+	walk->compiled.quiet = false;
 	return err;
 }
 
-static int feed_some(struct walk *walk, const struct kf_source_refresh *refresh)
+static int feed_some(struct walk *walk, const struct kf_policy_source_refresh *refresh)
 {
-	const struct kf_reconcile *reconcile = walk->reconcile;
+	const struct kf_policy *policy = walk->policy;
 
-	kf_hold_feed_begin(&walk->feed, reconcile->holds, KF_HOLD_UNDER, &refresh->cidr, walk_row,
-			   walk);
-	kf_hold_feed_from(&walk->feed, &refresh->from);
-	return kf_store_source_under(reconcile->store, &refresh->cidr, &refresh->from,
-				     reconcile->sources_at_once, feed_row, walk);
+	kf_policy_hold_feed_begin(&walk->feed, policy->holds, KF_HOLD_UNDER, &refresh->cidr,
+				  walk_row, walk);
+	kf_policy_hold_feed_from(&walk->feed, &refresh->from);
+	return kf_store_source_under(policy->store, &refresh->cidr, &refresh->from,
+				     policy->sources_at_once, feed_row, walk);
 }
 
-void kf_source_refresh_begin(struct kf_source_refresh *refresh, const struct kf_cidr *cidr)
+void kf_policy_source_refresh_begin(struct kf_policy_source_refresh *refresh,
+				    const struct kf_cidr *cidr)
 {
-	*refresh = (struct kf_source_refresh){ .cidr = *cidr, .from = *cidr };
+	*refresh = (struct kf_policy_source_refresh){ .cidr = *cidr, .from = *cidr };
 }
 
 /*
@@ -195,42 +197,43 @@ void kf_source_refresh_begin(struct kf_source_refresh *refresh, const struct kf_
  * with it. What is put is right by itself; only at the end entries go: what they covered falls to
  * the block around them.
  */
-static int refresh_some(struct kf_reconcile *reconcile, struct kf_source_refresh *refresh)
+static int refresh_some(struct kf_policy *policy, struct kf_policy_source_refresh *refresh)
 {
-	struct walk walk = { .reconcile = reconcile };
+	struct walk walk = { .policy = policy };
 	int err;
 
-	walk.clock = kf_reconcile_time(reconcile);
-	kf_policy_walk_begin(&walk.policy, &walk.clock, &refresh->cidr, give_entry,
-			     reconcile->maps);
-	kf_policy_walk_from(&walk.policy, &refresh->from);
+	walk.clock = kf_policy_time(policy);
+	kf_policy_compile_walk_begin(&walk.compiled, &walk.clock, &refresh->cidr, give_entry,
+				     policy->maps);
+	kf_policy_compile_walk_from(&walk.compiled, &refresh->from);
 	err = feed_above(&walk, &refresh->from) ?: feed_some(&walk, refresh);
-	if (!err && walk.rows == reconcile->sources_at_once) {
+	if (!err && walk.rows == policy->sources_at_once) {
 		refresh->from = walk.last;
 		return 1;
 	}
-	err = err ?: kf_hold_feed_finish(&walk.feed);
-	err = err ?: kf_policy_walk_finish(&walk.policy);
-	return err ?: kf_source_settle(reconcile, &refresh->cidr);
+	err = err ?: kf_policy_hold_feed_finish(&walk.feed);
+	err = err ?: kf_policy_compile_walk_finish(&walk.compiled);
+	return err ?: kf_policy_source_settle(policy, &refresh->cidr);
 }
 
-int kf_source_refresh_some(struct kf_reconcile *reconcile, struct kf_source_refresh *refresh)
+int kf_policy_source_refresh_some(struct kf_policy *policy,
+				  struct kf_policy_source_refresh *refresh)
 {
-	int more = refresh_some(reconcile, refresh);
+	int more = refresh_some(policy, refresh);
 
 	if (more <= 0)
-		kf_maps_sources_changed(reconcile->maps); /* on failure too: some may be written */
+		kf_maps_sources_changed(policy->maps); /* on failure too: some may be written */
 	return more;
 }
 
-int kf_source_refresh(struct kf_reconcile *reconcile, const struct kf_cidr *cidr)
+int kf_policy_source_refresh(struct kf_policy *policy, const struct kf_cidr *cidr)
 {
-	struct kf_source_refresh refresh;
+	struct kf_policy_source_refresh refresh;
 	int more;
 
-	kf_source_refresh_begin(&refresh, cidr);
+	kf_policy_source_refresh_begin(&refresh, cidr);
 	do
-		more = kf_source_refresh_some(reconcile, &refresh);
+		more = kf_policy_source_refresh_some(policy, &refresh);
 	while (more > 0);
 	return more;
 }

@@ -14,22 +14,24 @@
 #include "cidr.h"
 
 struct kf_maps;
-struct kf_reconcile;
+struct kf_policy;
 
-struct kf_source_refresh {
+struct kf_policy_source_refresh {
 	struct kf_cidr cidr;
 	struct kf_cidr from; /* the block that is next, or was last */
 };
 
-void kf_source_refresh_begin(struct kf_source_refresh *refresh, const struct kf_cidr *cidr);
-/* reconcile->sources_at_once rows. 1: there are more; 0: all is as it is to be. */
-int kf_source_refresh_some(struct kf_reconcile *reconcile, struct kf_source_refresh *refresh);
+void kf_policy_source_refresh_begin(struct kf_policy_source_refresh *refresh,
+				    const struct kf_cidr *cidr);
+/* policy->sources_at_once rows. 1: there are more; 0: all is as it is to be. */
+int kf_policy_source_refresh_some(struct kf_policy *policy,
+				  struct kf_policy_source_refresh *refresh);
 /* All slices at once. */
-int kf_source_refresh(struct kf_reconcile *reconcile, const struct kf_cidr *cidr);
+int kf_policy_source_refresh(struct kf_policy *policy, const struct kf_cidr *cidr);
 
 /* Deletes the block's entry where no row stands there any more. A refresh ends with it. */
-int kf_source_settle(struct kf_reconcile *reconcile, const struct kf_cidr *cidr);
+int kf_policy_source_settle(struct kf_policy *policy, const struct kf_cidr *cidr);
 /* Takes the places that the block needs in the kernel, and changes nothing. -ENOSPC, -E2BIG. */
-int kf_source_reserve(struct kf_maps *maps, const struct kf_cidr *cidr);
+int kf_policy_source_reserve(struct kf_maps *maps, const struct kf_cidr *cidr);
 
 #endif

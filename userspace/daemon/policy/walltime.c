@@ -19,8 +19,8 @@ static bool is_step(int64_t from, int64_t to)
  * be right or not: it is gone by, but nothing is deleted, and it is not what later times are held
  * to, before it has lasted.
  */
-void kf_walltime_open(struct kf_walltime *w, const struct kf_store_time *stored, const char *boot,
-		      const struct kf_clock *raw)
+void kf_policy_walltime_open(struct kf_walltime *w, const struct kf_store_time *stored,
+			     const char *boot, const struct kf_clock *raw)
 {
 	bool same_boot = *boot && !strcmp(stored->boot, boot);
 
@@ -32,7 +32,7 @@ void kf_walltime_open(struct kf_walltime *w, const struct kf_store_time *stored,
 	};
 	w->latest = w->ahead;
 	w->settled = !w->is_new;
-	kf_walltime_look(w, raw);
+	kf_policy_walltime_look(w, raw);
 }
 
 static void believe(struct kf_walltime *w, const struct kf_clock *raw)
@@ -44,7 +44,7 @@ static void believe(struct kf_walltime *w, const struct kf_clock *raw)
 		w->seen = raw->wall_ns;
 }
 
-void kf_walltime_look(struct kf_walltime *w, const struct kf_clock *raw)
+void kf_policy_walltime_look(struct kf_walltime *w, const struct kf_clock *raw)
 {
 	int64_t ahead = ahead_of(raw);
 	bool stepped = is_step(w->latest, ahead);
@@ -82,7 +82,7 @@ static int64_t earlier_time(const struct kf_walltime *w, const struct kf_clock *
 									    : believed;
 }
 
-struct kf_clock kf_walltime_at(const struct kf_walltime *w, const struct kf_clock *raw)
+struct kf_clock kf_policy_walltime_at(const struct kf_walltime *w, const struct kf_clock *raw)
 {
 	struct kf_clock at = { .wall_ns = later_time(w, raw), .boot_ns = raw->boot_ns };
 
@@ -90,12 +90,13 @@ struct kf_clock kf_walltime_at(const struct kf_walltime *w, const struct kf_cloc
 	return at;
 }
 
-bool kf_walltime_is_sure(const struct kf_walltime *w)
+bool kf_policy_walltime_is_sure(const struct kf_walltime *w)
 {
 	return !w->is_new;
 }
 
-void kf_walltime_note(const struct kf_walltime *w, const char *boot, struct kf_store_time *time)
+void kf_policy_walltime_note(const struct kf_walltime *w, const char *boot,
+			     struct kf_store_time *time)
 {
 	time->seen = w->seen;
 	time->ahead = w->is_new ? 0 : w->ahead;

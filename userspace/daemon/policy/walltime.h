@@ -34,15 +34,16 @@ struct kf_walltime {
 };
 
 /* @stored: what the store knows; @boot: the id of this boot; @raw: both clocks now. */
-void kf_walltime_open(struct kf_walltime *w, const struct kf_store_time *stored, const char *boot,
-		      const struct kf_clock *raw);
+void kf_policy_walltime_open(struct kf_walltime *w, const struct kf_store_time *stored,
+			     const char *boot, const struct kf_clock *raw);
 /* Takes note of the clocks. Call every few seconds, and when the wall clock was set. */
-void kf_walltime_look(struct kf_walltime *w, const struct kf_clock *raw);
+void kf_policy_walltime_look(struct kf_walltime *w, const struct kf_clock *raw);
 /* Both times at @raw, the earlier one as doubt_ns. */
-struct kf_clock kf_walltime_at(const struct kf_walltime *w, const struct kf_clock *raw);
+struct kf_clock kf_policy_walltime_at(const struct kf_walltime *w, const struct kf_clock *raw);
 /* May what is over be deleted for good, by the earlier time? */
-bool kf_walltime_is_sure(const struct kf_walltime *w);
+bool kf_policy_walltime_is_sure(const struct kf_walltime *w);
 /* What the store is to know: nothing of this boot, @boot, before its clock has lasted. */
-void kf_walltime_note(const struct kf_walltime *w, const char *boot, struct kf_store_time *time);
+void kf_policy_walltime_note(const struct kf_walltime *w, const char *boot,
+			     struct kf_store_time *time);
 
 #endif

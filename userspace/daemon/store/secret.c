@@ -12,9 +12,9 @@
 
 #define PATH_SIZE 4096
 
-KF_CLEANUP_DEFINE(struct kf_secret, kf_secret_close)
+KF_CLEANUP_DEFINE(struct kf_secret, kf_store_secret_close)
 
-void kf_secret_close(struct kf_secret *secret)
+void kf_store_secret_close(struct kf_secret *secret)
 {
 	if (!secret)
 		return;
@@ -124,10 +124,10 @@ static int load(const char *state_dir, bool may_create, struct kf_secret *secret
 	return create_secret(dir, path, secret, why);
 }
 
-int kf_secret_open(struct kf_secret **out, const char *state_dir, bool may_create,
-		   struct kf_why *why)
+int kf_store_secret_open(struct kf_secret **out, const char *state_dir, bool may_create,
+			 struct kf_why *why)
 {
-	_cleanup_(kf_secret_closep) struct kf_secret *secret = calloc(1, sizeof(*secret));
+	_cleanup_(kf_store_secret_closep) struct kf_secret *secret = calloc(1, sizeof(*secret));
 	int err;
 
 	if (!secret)

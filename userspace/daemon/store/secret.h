@@ -23,8 +23,8 @@ struct kf_secret {
  * kf_store_credential_any()). -ENOKEY: it is missing and must not be made; -EPERM: mode or owner
  * are wrong; -EINVAL: not 16 bytes.
  */
-int kf_secret_open(struct kf_secret **out, const char *state_dir, bool may_create,
-		   struct kf_why *why);
-void kf_secret_close(struct kf_secret *secret); /* wipes it; NULL is fine */
+int kf_store_secret_open(struct kf_secret **out, const char *state_dir, bool may_create,
+			 struct kf_why *why);
+void kf_store_secret_close(struct kf_secret *secret); /* wipes it; NULL is fine */
 
 #endif

@@ -60,7 +60,8 @@ struct kf_cut {
 	uint32_t doomed_room;
 };
 
-int kf_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell, void *context)
+int kf_traffic_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell,
+			void *context)
 {
 	struct kf_cut *cut = calloc(1, sizeof(*cut));
 
@@ -73,7 +74,7 @@ int kf_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell, 
 	return 0;
 }
 
-void kf_cut_close(struct kf_cut *cut)
+void kf_traffic_cut_close(struct kf_cut *cut)
 {
 	if (!cut)
 		return;
@@ -82,12 +83,12 @@ void kf_cut_close(struct kf_cut *cut)
 	free(cut);
 }
 
-uint64_t kf_cut_count(const struct kf_cut *cut)
+uint64_t kf_traffic_cut_count(const struct kf_cut *cut)
 {
 	return cut->count;
 }
 
-bool kf_cut_is_unable(const struct kf_cut *cut)
+bool kf_traffic_cut_is_unable(const struct kf_cut *cut)
 {
 	return cut->unable;
 }
@@ -102,7 +103,7 @@ static int compare_units(const void *a, const void *b)
 /* As many as there are now: the table is memory-mapped, and looked through twice. */
 static int list_penalised(struct kf_cut *cut)
 {
-	uint64_t room = kf_penalty_count(cut->maps);
+	uint64_t room = kf_traffic_penalty_count(cut->maps);
 	struct kf_penalty_walk walk;
 	struct kf_penalty penalty;
 
@@ -111,14 +112,14 @@ static int list_penalised(struct kf_cut *cut)
 	cut->penalised = calloc(room + 1, sizeof(*cut->penalised));
 	if (!cut->penalised)
 		return -ENOMEM;
-	kf_penalty_walk_begin(&walk, cut->maps, KF_PENALTY_IN_FORCE);
-	while (cut->penalised_count < room && kf_penalty_walk_next(&walk, &penalty))
+	kf_traffic_penalty_walk_begin(&walk, cut->maps, KF_PENALTY_IN_FORCE);
+	while (cut->penalised_count < room && kf_traffic_penalty_walk_next(&walk, &penalty))
 		cut->penalised[cut->penalised_count++] = penalty.unit;
 	qsort(cut->penalised, cut->penalised_count, sizeof(*cut->penalised), compare_units);
 	return 0;
 }
 
-int kf_cut_begin(struct kf_cut *cut, unsigned int what)
+int kf_traffic_cut_begin(struct kf_cut *cut, unsigned int what)
 {
 	cut->what = what;
 	cut->more = true;
@@ -164,9 +165,9 @@ static uint8_t source_reason(const struct kf_cut *cut, const uint8_t client[16])
 	if (kf_maps_get(cut->maps, KF_MAP_kf_hosts, client, &source) &&
 	    kf_maps_get(cut->maps, KF_MAP_kf_prefixes, &prefix, &source))
 		source = (struct kf_source){ 0 };
-	if (kf_policy_in_force(source.allow_until, cut->now_ns))
+	if (kf_policy_compile_in_force(source.allow_until, cut->now_ns))
 		return 0;
-	if (kf_policy_in_force(source.deny_until, cut->now_ns))
+	if (kf_policy_compile_in_force(source.deny_until, cut->now_ns))
 		return KF_REASON_SOURCE_DENIED;
 	return bsearch(&unit, cut->penalised, cut->penalised_count, sizeof(unit), compare_units)
 		       ? KF_REASON_SOURCE_PENALISED
@@ -298,10 +299,10 @@ static void account(const struct kf_cut *cut, const struct doomed *doomed)
 static int end_one(struct kf_cut *cut, const struct doomed *doomed)
 {
 	struct kf_connection connection;
-	int err = kf_sockdiag_find(&doomed->key, &connection);
+	int err = kf_net_sockdiag_find(&doomed->key, &connection);
 
 	if (!err && is_as_it_was(cut, doomed))
-		err = kf_sockdiag_destroy(&connection);
+		err = kf_net_sockdiag_destroy(&connection);
 	else if (!err)
 		return 0;
 	cut->count += !err;
@@ -325,7 +326,7 @@ static int end_some(struct kf_cut *cut)
 	return err;
 }
 
-int kf_cut_step(struct kf_cut *cut)
+int kf_traffic_cut_step(struct kf_cut *cut)
 {
 	int err = 0;
 

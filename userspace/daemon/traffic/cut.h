@@ -9,7 +9,7 @@
  * unless the program on egress turns it into the answer of a refused request (bpf/cut.h). Idle
  * keep-alive connections stay: their next request is refused with its reason. Connections without a
  * socket in this network namespace (a container behind a published port) are left to the programs.
- * Called by loop.c, which begins a walk when reconcile->revoked says so. 0 or -errno.
+ * Called by loop.c, which begins a walk when policy->revoked says so. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_CUT_H
 #define KEYFILTER_DAEMON_CUT_H
@@ -33,20 +33,21 @@ struct kf_maps;
 typedef void (*kf_cut_tell_fn)(void *context, const struct kf_event *event);
 
 /* @tell may be NULL. */
-int kf_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell, void *context);
-void kf_cut_close(struct kf_cut *cut); /* NULL is fine */
+int kf_traffic_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_fn tell,
+			void *context);
+void kf_traffic_cut_close(struct kf_cut *cut); /* NULL is fine */
 
 /* Begins a walk, for KF_CUT_* @what, when none is under way. */
-int kf_cut_begin(struct kf_cut *cut, unsigned int what);
+int kf_traffic_cut_begin(struct kf_cut *cut, unsigned int what);
 
 /*
  * Goes on for a millisecond or two. 1: call again soon; 0: the walk is complete. An error ends the
  * walk; what it did not come to is cut at its next packet.
  */
-int kf_cut_step(struct kf_cut *cut);
+int kf_traffic_cut_step(struct kf_cut *cut);
 
-uint64_t kf_cut_count(const struct kf_cut *cut); /* sockets ended, since the open */
+uint64_t kf_traffic_cut_count(const struct kf_cut *cut); /* sockets ended, since the open */
 /* Has this kernel shown that it cannot end sockets (CONFIG_INET_DIAG_DESTROY)? */
-bool kf_cut_is_unable(const struct kf_cut *cut);
+bool kf_traffic_cut_is_unable(const struct kf_cut *cut);
 
 #endif

@@ -17,7 +17,7 @@
 #include "policy/key.h"
 #include "maps/maps.h"
 #include "policy/compile.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "timetext.h"
 #include "why.h"
 
@@ -25,7 +25,7 @@
 #define REQUEST_ID_TEXT (sizeof("req_") + KF_ANSWER_ID_DIGITS)
 
 struct kf_events {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct ring_buffer *ring;
 	unsigned int taken;   /* by the dispatch that is running */
 	pthread_mutex_t lock; /* of what follows, for all but the loop's own reading */
@@ -54,12 +54,12 @@ static void set_iface(struct kf_events_entry *entry, const char *dev)
 static void look_up(struct kf_events *events, struct kf_events_entry *entry)
 {
 	const struct kf_event *event = &entry->event;
-	const struct kf_clock clock = kf_reconcile_now();
+	const struct kf_clock clock = kf_clock_now();
 	char dev[IF_NAMESIZE];
 
-	entry->wall_ns = kf_policy_wall(&clock, event->time_ns);
+	entry->wall_ns = kf_policy_compile_wall(&clock, event->time_ns);
 	memcpy(entry->service, events->services[event->service], sizeof(entry->service));
-	if (kf_key_id_of_slot(events->reconcile, event->slot, entry->key_id))
+	if (kf_policy_key_id_of_slot(events->policy, event->slot, entry->key_id))
 		*entry->key_id = '\0';
 	set_iface(entry, if_indextoname(event->ifindex, dev) ? dev : "");
 }
@@ -74,13 +74,13 @@ static int on_record(void *context, void *data, size_t size)
 		return 0; /* of an older layout, which maps.c does not let through */
 	memcpy(&entry.event, data, sizeof(entry.event));
 	if (entry.event.kind == KF_EVENT_PENALTY)
-		events->reconcile->revoked |= KF_CUT_SOURCES; /* sooner than the watch sees it */
+		events->policy->revoked |= KF_CUT_SOURCES; /* sooner than the watch sees it */
 	look_up(events, &entry);
 	keep(events, &entry);
 	return ++events->taken < AT_A_TIME ? 0 : -EAGAIN;
 }
 
-int kf_events_dispatch(struct kf_events *events)
+int kf_traffic_events_dispatch(struct kf_events *events)
 {
 	int err;
 
@@ -89,8 +89,8 @@ int kf_events_dispatch(struct kf_events *events)
 	return err < 0 && err != -EAGAIN ? err : (int)events->taken;
 }
 
-void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
-			       uint8_t service, int64_t wall_ns)
+void kf_traffic_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
+				       uint8_t service, int64_t wall_ns)
 {
 	struct kf_events_entry entry = {
 		.penalty_ended = true,
@@ -108,7 +108,7 @@ void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[stat
 	keep(events, &entry);
 }
 
-void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns)
+void kf_traffic_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns)
 {
 	struct kf_events_entry entry = {
 		.penalty_ended = true,
@@ -124,7 +124,7 @@ void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_
 	keep(events, &entry);
 }
 
-void kf_events_add_cut(struct kf_events *events, const struct kf_event *event)
+void kf_traffic_events_add_cut(struct kf_events *events, const struct kf_event *event)
 {
 	struct kf_events_entry entry = { .event = *event };
 
@@ -132,11 +132,11 @@ void kf_events_add_cut(struct kf_events *events, const struct kf_event *event)
 	keep(events, &entry);
 }
 
-void kf_events_add_filter(struct kf_events *events, const char *dev, bool restored)
+void kf_traffic_events_add_filter(struct kf_events *events, const char *dev, bool restored)
 {
 	struct kf_events_entry entry = {
 		.filter = restored ? "filter_restored" : "filter_lost",
-		.wall_ns = kf_reconcile_now().wall_ns,
+		.wall_ns = kf_clock_now().wall_ns,
 		.event = { .slot = KF_SLOT_NONE },
 	};
 
@@ -155,31 +155,31 @@ static int remember_name(void *context, const struct kf_service_row *row)
 
 /* Names of what was removed stay until their index is used again: the ring may still have events.
  */
-void kf_events_reload(struct kf_events *events)
+void kf_traffic_events_reload(struct kf_events *events)
 {
-	kf_store_service_each(events->reconcile->store, remember_name, events);
+	kf_store_service_each(events->policy->store, remember_name, events);
 }
 
-int kf_events_open(struct kf_events **out, struct kf_reconcile *reconcile, struct kf_why *why)
+int kf_traffic_events_open(struct kf_events **out, struct kf_policy *policy, struct kf_why *why)
 {
 	_cleanup_free_ struct kf_events *events = calloc(1, sizeof(*events));
-	int fd = kf_maps_fd(reconcile->maps, KF_MAP_kf_events);
+	int fd = kf_maps_fd(policy->maps, KF_MAP_kf_events);
 
 	if (!events)
 		return kf_why_set(why, -ENOMEM, "no memory for events; free some");
-	events->reconcile = reconcile;
+	events->policy = policy;
 	events->next_seq = 1;
 	pthread_mutex_init(&events->lock, NULL);
 	events->ring = ring_buffer__new(fd, on_record, events, NULL);
 	if (!events->ring)
 		return kf_why_set(why, -errno, "cannot map the events ring: %s; %s",
 				  strerror(errno), "see the limits of memory");
-	kf_events_reload(events);
+	kf_traffic_events_reload(events);
 	*out = TAKE_PTR(events);
 	return 0;
 }
 
-void kf_events_close(struct kf_events *events)
+void kf_traffic_events_close(struct kf_events *events)
 {
 	if (!events)
 		return;
@@ -188,7 +188,7 @@ void kf_events_close(struct kf_events *events)
 	free(events);
 }
 
-int kf_events_fd(const struct kf_events *events)
+int kf_traffic_events_fd(const struct kf_events *events)
 {
 	return ring_buffer__epoll_fd(events->ring);
 }
@@ -200,7 +200,7 @@ static uint64_t oldest_before(uint64_t next_seq)
 	return next_seq > KF_EVENTS_KEPT ? next_seq - KF_EVENTS_KEPT : 1;
 }
 
-uint64_t kf_events_next_seq(struct kf_events *events)
+uint64_t kf_traffic_events_next_seq(struct kf_events *events)
 {
 	uint64_t next;
 
@@ -210,31 +210,31 @@ uint64_t kf_events_next_seq(struct kf_events *events)
 	return next;
 }
 
-uint64_t kf_events_oldest_seq(struct kf_events *events)
+uint64_t kf_traffic_events_oldest_seq(struct kf_events *events)
 {
-	return oldest_before(kf_events_next_seq(events));
+	return oldest_before(kf_traffic_events_next_seq(events));
 }
 
-const struct kf_events_entry *kf_events_get(const struct kf_events *events, uint64_t seq)
+const struct kf_events_entry *kf_traffic_events_get(const struct kf_events *events, uint64_t seq)
 {
 	if (seq < oldest_before(events->next_seq) || seq >= events->next_seq)
 		return NULL;
 	return &events->kept[seq % KF_EVENTS_KEPT];
 }
 
-bool kf_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out)
+bool kf_traffic_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out)
 {
 	const struct kf_events_entry *entry;
 
 	pthread_mutex_lock(&events->lock);
-	entry = kf_events_get(events, seq);
+	entry = kf_traffic_events_get(events, seq);
 	if (entry)
 		*out = *entry;
 	pthread_mutex_unlock(&events->lock);
 	return entry;
 }
 
-bool kf_events_reason_occurs(unsigned int reason)
+bool kf_traffic_events_reason_occurs(unsigned int reason)
 {
 	switch (reason) {
 	case KF_REASON_PROTOCOL_NOT_ALLOWED:
@@ -248,7 +248,7 @@ bool kf_events_reason_occurs(unsigned int reason)
 	}
 }
 
-const char *kf_events_reason_name(unsigned int reason)
+const char *kf_traffic_events_reason_name(unsigned int reason)
 {
 	static const char *const names[] = {
 #define X(symbol, name, class, status) [KF_REASON_##symbol] = name,
@@ -345,7 +345,7 @@ static json_t *numbers_json(const struct kf_events_entry *entry)
 			 positive_or_null(entry->others));
 }
 
-json_t *kf_events_json(const struct kf_events_entry *entry)
+json_t *kf_traffic_events_json(const struct kf_events_entry *entry)
 {
 	const struct kf_event *event = &entry->event;
 	char time[KF_TIMETEXT_SIZE], id[REQUEST_ID_TEXT], source[KF_CIDR_TEXT];
@@ -354,9 +354,9 @@ json_t *kf_events_json(const struct kf_events_entry *entry)
 		"{s:I, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:b}", "seq", (json_int_t)entry->seq,
 		"time", kf_timetext_format_micros(entry->wall_ns, time), "event", kind_name(entry),
 		"service", text_or_null(entry->service), "reason",
-		entry->filter ? NULL : kf_events_reason_name(event->reason), "detail", detail,
-		"request_id", request_id(event, id), "source", source_of(entry, source), "monitor",
-		event->monitor);
+		entry->filter ? NULL : kf_traffic_events_reason_name(event->reason), "detail",
+		detail, "request_id", request_id(event, id), "source", source_of(entry, source),
+		"monitor", event->monitor);
 	_cleanup_json_ json_t *numbers = numbers_json(entry), *packet = packet_json(entry);
 
 	if (!json || !numbers || !packet || json_object_update(json, numbers) ||

@@ -23,7 +23,7 @@
 
 #define KF_EVENTS_KEPT 1000
 
-struct kf_reconcile;
+struct kf_policy;
 struct kf_why;
 
 struct kf_events_entry {
@@ -40,49 +40,50 @@ struct kf_events_entry {
 
 struct kf_events;
 
-/* Borrows @reconcile, its maps and its store. 0 or -errno with @why. */
-int kf_events_open(struct kf_events **out, struct kf_reconcile *reconcile, struct kf_why *why);
-void kf_events_close(struct kf_events *events); /* NULL is fine */
+/* Borrows @policy, its maps and its store. 0 or -errno with @why. */
+int kf_traffic_events_open(struct kf_events **out, struct kf_policy *policy, struct kf_why *why);
+void kf_traffic_events_close(struct kf_events *events); /* NULL is fine */
 
-int kf_events_fd(const struct kf_events *events); /* for the loop: readable */
+int kf_traffic_events_fd(const struct kf_events *events); /* for the loop: readable */
 /* Takes what is in the ring, at most some hundred at a time: how many, or -errno. */
-int kf_events_dispatch(struct kf_events *events);
+int kf_traffic_events_dispatch(struct kf_events *events);
 
 /*
  * The penalty of the source that @addr belongs to (kf_source_unit()), raised by the service with
  * the index @service, ran out or was forgiven at @wall_ns. Followers read it once somebody wakes
  * them: kf_api_wake_followers().
  */
-void kf_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
-			       uint8_t service, int64_t wall_ns);
+void kf_traffic_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
+				       uint8_t service, int64_t wall_ns);
 
 /* The same of @count others, of which no more is told. */
-void kf_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns);
+void kf_traffic_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns);
 
 /* A cut that no program saw: see cut.h. Followers read it once somebody wakes them, as above. */
-void kf_events_add_cut(struct kf_events *events, const struct kf_event *event);
+void kf_traffic_events_add_cut(struct kf_events *events, const struct kf_event *event);
 
 /* Programs of ours on @dev were taken off by someone else, or are @restored. Else as above. */
-void kf_events_add_filter(struct kf_events *events, const char *dev, bool restored);
+void kf_traffic_events_add_filter(struct kf_events *events, const char *dev, bool restored);
 
 /* Call it when services were added or removed: their names are remembered. */
-void kf_events_reload(struct kf_events *events);
+void kf_traffic_events_reload(struct kf_events *events);
 
 /* The seq that the next event will have. */
-uint64_t kf_events_next_seq(struct kf_events *events);
-/* The seq of the oldest event that is still there; kf_events_next_seq() where there is none. */
-uint64_t kf_events_oldest_seq(struct kf_events *events);
+uint64_t kf_traffic_events_next_seq(struct kf_events *events);
+/* The seq of the oldest event that is still there; kf_traffic_events_next_seq() where there is
+ * none. */
+uint64_t kf_traffic_events_oldest_seq(struct kf_events *events);
 /* False where it is gone, or not yet there. */
-bool kf_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out);
+bool kf_traffic_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out);
 /* The same in the loop's thread; valid until the next dispatch. */
-const struct kf_events_entry *kf_events_get(const struct kf_events *events, uint64_t seq);
+const struct kf_events_entry *kf_traffic_events_get(const struct kf_events *events, uint64_t seq);
 
 /* As the API shows it; a new reference, NULL when out of memory. */
-json_t *kf_events_json(const struct kf_events_entry *entry);
+json_t *kf_traffic_events_json(const struct kf_events_entry *entry);
 
 /* "no_key"; "unknown" for a number of a newer layout. */
-const char *kf_events_reason_name(unsigned int reason);
+const char *kf_traffic_events_reason_name(unsigned int reason);
 /* Can a program of this version give it? Some only have their number and their words so far. */
-bool kf_events_reason_occurs(unsigned int reason);
+bool kf_traffic_events_reason_occurs(unsigned int reason);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <keyfilter/flowstate.h>
 
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 
 #define SLICE 2048 /* entries; well under a millisecond to read */
 /* of kf_flow.seen */
@@ -20,7 +20,7 @@
 #define TOLD_IDLE   28	/* about half a minute: no answer is listened for much longer */
 
 struct slice {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	uint32_t now; /* as kf_flow.seen counts: CLOCK_MONOTONIC >> 30 */
 	uint32_t idle;
 	struct kf_flow_key closed[SLICE]; /* to be deleted */
@@ -74,7 +74,7 @@ static int look_at(void *context, const void *key, const void *value)
 			       sizeof(slice->closed[0]));
 		return 0;
 	}
-	slice->reconcile->flows_seen++;
+	slice->policy->flows_seen++;
 	if (is_silent(slice, &flow) && slice->silent_count < SLICE)
 		memcpy(&slice->silent[slice->silent_count++], key, sizeof(slice->silent[0]));
 	return 0;
@@ -83,7 +83,7 @@ static int look_at(void *context, const void *key, const void *value)
 /* Read once more, just before: it may have spoken since the slice was read. */
 static int close_silent(struct slice *slice, const struct kf_flow_key *key)
 {
-	struct kf_maps *maps = slice->reconcile->maps;
+	struct kf_maps *maps = slice->policy->maps;
 	struct kf_flow flow;
 	int err = kf_maps_get(maps, KF_MAP_kf_flows, key, &flow);
 
@@ -98,7 +98,7 @@ static int close_silent(struct slice *slice, const struct kf_flow_key *key)
 
 static int apply_slice(struct slice *slice)
 {
-	int err = kf_maps_delete_many(slice->reconcile->maps, KF_MAP_kf_flows, slice->closed,
+	int err = kf_maps_delete_many(slice->policy->maps, KF_MAP_kf_flows, slice->closed,
 				      slice->closed_count);
 
 	for (uint32_t i = 0; !err && i < slice->silent_count; i++)
@@ -106,24 +106,24 @@ static int apply_slice(struct slice *slice)
 	return err;
 }
 
-int kf_reconcile_flows(struct kf_reconcile *reconcile)
+int kf_traffic_flows_sweep(struct kf_policy *policy)
 {
 	struct slice slice;
 	int more, err;
 
-	slice.reconcile = reconcile;
+	slice.policy = policy;
 	slice.now = seen_now();
-	slice.idle = (uint32_t)(reconcile->flow_idle_ns >> 30);
+	slice.idle = (uint32_t)(policy->flow_idle_ns >> 30);
 	slice.closed_count = slice.silent_count = 0;
-	more = kf_maps_slice(reconcile->maps, KF_MAP_kf_flows, &reconcile->flow_cursor, SLICE,
-			     look_at, &slice);
+	more = kf_maps_slice(policy->maps, KF_MAP_kf_flows, &policy->flow_cursor, SLICE, look_at,
+			     &slice);
 	if (more < 0)
 		return more;
 	err = apply_slice(&slice);
 	if (err || more)
 		return err ? err : 1;
-	reconcile->flows_live = reconcile->flows_seen;
-	reconcile->flows_seen = 0;
-	memset(&reconcile->flow_cursor, 0, sizeof(reconcile->flow_cursor));
+	policy->flows_live = policy->flows_seen;
+	policy->flows_seen = 0;
+	memset(&policy->flow_cursor, 0, sizeof(policy->flow_cursor));
 	return 0;
 }

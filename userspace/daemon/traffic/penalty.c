@@ -10,7 +10,7 @@
 #include "cleanup.h"
 #include "traffic/cut.h"
 #include "traffic/events.h"
-#include "policy/reconcile.h"
+#include "policy/policy.h"
 #include "timetext.h"
 
 #define TELL_AT_MOST 10 /* ends, one by one: they must not push out what else happens */
@@ -22,7 +22,7 @@ static uint32_t places(const struct kf_maps *maps)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-void kf_penalty_block(const struct kf_penalty *penalty, struct kf_cidr *block)
+void kf_traffic_penalty_block(const struct kf_penalty *penalty, struct kf_cidr *block)
 {
 	uint8_t unit[8];
 
@@ -50,20 +50,20 @@ static uint64_t longest_window_ns(struct kf_maps *maps)
 	return longest * KF_TIMETEXT_SECOND;
 }
 
-void kf_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps *maps,
-			   enum kf_penalty_kind kind)
+void kf_traffic_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps *maps,
+				   enum kf_penalty_kind kind)
 {
 	*walk = (struct kf_penalty_walk){
 		.maps = maps,
 		.kind = kind,
-		.now_ns = kf_reconcile_now().boot_ns,
+		.now_ns = kf_clock_now().boot_ns,
 		.window_ns = kind == KF_PENALTY_FAILING ? longest_window_ns(maps) : 0,
 	};
 }
 
 static bool is_wanted(const struct kf_penalty_walk *walk, const struct kf_penalty *penalty)
 {
-	bool in_force = kf_policy_in_force(penalty->until_ns, walk->now_ns);
+	bool in_force = kf_policy_compile_in_force(penalty->until_ns, walk->now_ns);
 
 	if (walk->kind == KF_PENALTY_IN_FORCE)
 		return in_force;
@@ -71,7 +71,7 @@ static bool is_wanted(const struct kf_penalty_walk *walk, const struct kf_penalt
 	       !kf_penalty_window_is_over(penalty->window, walk->window_ns, walk->now_ns);
 }
 
-bool kf_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out)
+bool kf_traffic_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out)
 {
 	struct kf_penalty penalty;
 	uint32_t end = places(walk->maps);
@@ -86,14 +86,14 @@ bool kf_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out)
 	return false;
 }
 
-uint64_t kf_penalty_count(struct kf_maps *maps)
+uint64_t kf_traffic_penalty_count(struct kf_maps *maps)
 {
 	struct kf_penalty_walk walk;
 	struct kf_penalty penalty;
 	uint64_t count = 0;
 
-	kf_penalty_walk_begin(&walk, maps, KF_PENALTY_IN_FORCE);
-	while (kf_penalty_walk_next(&walk, &penalty))
+	kf_traffic_penalty_walk_begin(&walk, maps, KF_PENALTY_IN_FORCE);
+	while (kf_traffic_penalty_walk_next(&walk, &penalty))
 		count++;
 	return count;
 }
@@ -115,7 +115,7 @@ struct list {
 };
 
 struct kf_penalty_watch {
-	struct kf_reconcile *reconcile;
+	struct kf_policy *policy;
 	struct kf_maps *maps;
 	struct kf_events *events;
 	struct list noted;
@@ -166,17 +166,17 @@ static void end(struct kf_penalty_watch *watch, const struct noted *noted)
 
 	if (watch->ended++ >= TELL_AT_MOST || !is_told(watch))
 		return;
-	kf_penalty_block(&penalty, &block);
-	kf_events_add_penalty_end(watch->events, block.addr, noted->service,
-				  kf_policy_wall(&watch->now, end_ns));
+	kf_traffic_penalty_block(&penalty, &block);
+	kf_traffic_events_add_penalty_end(watch->events, block.addr, noted->service,
+					  kf_policy_compile_wall(&watch->now, end_ns));
 }
 
 /* Those that were not told one by one. */
 static void sum_up(struct kf_penalty_watch *watch)
 {
 	if (watch->ended > TELL_AT_MOST && is_told(watch))
-		kf_events_add_penalty_ends(watch->events, watch->ended - TELL_AT_MOST,
-					   watch->now.wall_ns);
+		kf_traffic_events_add_penalty_ends(watch->events, watch->ended - TELL_AT_MOST,
+						   watch->now.wall_ns);
 }
 
 /*
@@ -191,7 +191,7 @@ static int go_on(struct kf_penalty_watch *watch, const struct noted *before,
 	if (before && !same)
 		end(watch, before);
 	if (!same || before->until_ns != now->until_ns)
-		watch->reconcile->revoked |= KF_CUT_SOURCES;
+		watch->policy->revoked |= KF_CUT_SOURCES;
 	return note(&watch->next, now);
 }
 
@@ -203,7 +203,7 @@ static int look_at(struct kf_penalty_watch *watch, uint32_t place, const struct 
 
 	if (penalty)
 		now = as_noted(place, penalty);
-	if (penalty && kf_policy_in_force(penalty->until_ns, watch->now.boot_ns))
+	if (penalty && kf_policy_compile_in_force(penalty->until_ns, watch->now.boot_ns))
 		return go_on(watch, before, &now);
 	if (before)
 		end(watch, before);
@@ -232,12 +232,12 @@ static int look_at_all(struct kf_penalty_watch *watch)
 	return err;
 }
 
-int kf_penalty_watch_tick(struct kf_penalty_watch *watch)
+int kf_traffic_penalty_watch_tick(struct kf_penalty_watch *watch)
 {
 	struct list noted = watch->noted;
 	int err;
 
-	watch->now = kf_reconcile_now();
+	watch->now = kf_clock_now();
 	watch->ended = 0;
 	watch->next.count = 0;
 	err = look_at_all(watch);
@@ -250,30 +250,30 @@ int kf_penalty_watch_tick(struct kf_penalty_watch *watch)
 	return (int)watch->ended;
 }
 
-KF_CLEANUP_DEFINE(struct kf_penalty_watch, kf_penalty_watch_close)
+KF_CLEANUP_DEFINE(struct kf_penalty_watch, kf_traffic_penalty_watch_close)
 
 /* The first look tells nothing: what had ended before was somebody else's to tell. */
-int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_reconcile *reconcile,
-			  struct kf_events *events)
+int kf_traffic_penalty_watch_open(struct kf_penalty_watch **out, struct kf_policy *policy,
+				  struct kf_events *events)
 {
-	_cleanup_(kf_penalty_watch_closep) struct kf_penalty_watch *watch =
+	_cleanup_(kf_traffic_penalty_watch_closep) struct kf_penalty_watch *watch =
 		calloc(1, sizeof(*watch));
 	int err;
 
 	if (!watch)
 		return -ENOMEM;
-	watch->reconcile = reconcile;
-	watch->maps = reconcile->maps;
+	watch->policy = policy;
+	watch->maps = policy->maps;
 	watch->events = events;
-	watch->last_ns = kf_reconcile_now().boot_ns;
-	err = kf_penalty_watch_tick(watch);
+	watch->last_ns = kf_clock_now().boot_ns;
+	err = kf_traffic_penalty_watch_tick(watch);
 	if (err < 0)
 		return err;
 	*out = TAKE_PTR(watch);
 	return 0;
 }
 
-void kf_penalty_watch_close(struct kf_penalty_watch *watch)
+void kf_traffic_penalty_watch_close(struct kf_penalty_watch *watch)
 {
 	if (!watch)
 		return;
@@ -288,29 +288,30 @@ static bool is_meant(const struct kf_cidr *cidr, const struct kf_penalty *penalt
 {
 	struct kf_cidr block;
 
-	kf_penalty_block(penalty, &block);
+	kf_traffic_penalty_block(penalty, &block);
 	if (kf_cidr_is_v4(cidr) != kf_cidr_is_v4(&block))
 		return false;
 	return kf_cidr_covers(cidr, &block) || kf_cidr_covers(&block, cidr);
 }
 
 /* Looks twice: what was raised since the last look must be noted to be told when it ends. */
-struct kf_penalty_forgiven kf_penalty_forgive(struct kf_penalty_watch *watch,
-					      const struct kf_cidr *cidr)
+struct kf_penalty_forgiven kf_traffic_penalty_forgive(struct kf_penalty_watch *watch,
+						      const struct kf_cidr *cidr)
 {
 	struct kf_penalty_forgiven forgiven = { 0 };
 	struct kf_maps *maps = watch->maps;
 	struct kf_penalty penalty;
 
-	kf_penalty_watch_tick(watch);
+	kf_traffic_penalty_watch_tick(watch);
 	for (uint32_t place = 0; place < places(maps); place++) {
 		if (!kf_maps_penalty(maps, place, &penalty) || !is_meant(cidr, &penalty) ||
 		    !(penalty.failures | penalty.level | penalty.until_ns))
 			continue;
 		kf_maps_penalty_forgive(maps, place);
 		forgiven.sources++;
-		forgiven.penalised += kf_policy_in_force(penalty.until_ns, watch->now.boot_ns);
+		forgiven.penalised +=
+			kf_policy_compile_in_force(penalty.until_ns, watch->now.boot_ns);
 	}
-	kf_penalty_watch_tick(watch);
+	kf_traffic_penalty_watch_tick(watch);
 	return forgiven;
 }

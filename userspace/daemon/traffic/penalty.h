@@ -20,7 +20,7 @@
 
 struct kf_events;
 struct kf_maps;
-struct kf_reconcile;
+struct kf_policy;
 
 /* ---- the table ------------------------------------------------------------------------------ */
 
@@ -30,7 +30,7 @@ enum kf_penalty_kind {
 };
 
 /* The source itself as a block: an IPv4 address or an IPv6 /64. */
-void kf_penalty_block(const struct kf_penalty *penalty, struct kf_cidr *block);
+void kf_traffic_penalty_block(const struct kf_penalty *penalty, struct kf_cidr *block);
 
 /* A walk over the sources of one kind, in no order that means anything. */
 struct kf_penalty_walk {
@@ -41,29 +41,29 @@ struct kf_penalty_walk {
 	uint64_t window_ns;
 };
 
-void kf_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps *maps,
-			   enum kf_penalty_kind kind);
+void kf_traffic_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps *maps,
+				   enum kf_penalty_kind kind);
 /* False when there is none any more. */
-bool kf_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out);
+bool kf_traffic_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalty *out);
 
 /* How many are penalised now. */
-uint64_t kf_penalty_count(struct kf_maps *maps);
+uint64_t kf_traffic_penalty_count(struct kf_maps *maps);
 
 /* ---- the watch ------------------------------------------------------------------------------ */
 
 struct kf_penalty_watch;
 
 /* Notes what is in force, whoever saw it begin. Borrows all; 0 or -ENOMEM. */
-int kf_penalty_watch_open(struct kf_penalty_watch **out, struct kf_reconcile *reconcile,
-			  struct kf_events *events);
-void kf_penalty_watch_close(struct kf_penalty_watch *watch); /* NULL is fine */
+int kf_traffic_penalty_watch_open(struct kf_penalty_watch **out, struct kf_policy *policy,
+				  struct kf_events *events);
+void kf_traffic_penalty_watch_close(struct kf_penalty_watch *watch); /* NULL is fine */
 
 /*
- * Once a second: notes in reconcile->revoked that penalties were raised since the last time, and
+ * Once a second: notes in policy->revoked that penalties were raised since the last time, and
  * adds an event for each one that has run out or was forgiven; where they are many, for the first
  * ten, and one with the number of the others. How many have ended, or -ENOMEM.
  */
-int kf_penalty_watch_tick(struct kf_penalty_watch *watch);
+int kf_traffic_penalty_watch_tick(struct kf_penalty_watch *watch);
 
 /* ---- forgiving ------------------------------------------------------------------------------ */
 
@@ -76,7 +76,7 @@ struct kf_penalty_forgiven {
  * Forgives the sources in @cidr; where it is a part of an IPv6 /64, that /64. An IPv6 block around
  * all of IPv4 does not speak about IPv4. The events are there when it returns, as those of a tick.
  */
-struct kf_penalty_forgiven kf_penalty_forgive(struct kf_penalty_watch *watch,
-					      const struct kf_cidr *cidr);
+struct kf_penalty_forgiven kf_traffic_penalty_forgive(struct kf_penalty_watch *watch,
+						      const struct kf_cidr *cidr);
 
 #endif

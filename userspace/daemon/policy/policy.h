@@ -2,7 +2,7 @@
 /*
  * reconcile.h - keeps the maps saying what the store says.
  *
- * kf_reconcile_open() is the start: the policy of the store, compiled by policy.c, is compared with
+ * kf_policy_open() is the start: the policy of the store, compiled by policy.c, is compared with
  * what the maps hold and the difference is applied, never a flush; whatever crashed before, the two
  * agree after it. From then on key.c, source.c and service.c change both, through the struct here,
  * which borrows store, maps and secret and owns the free slots; where one of the two fails, see
@@ -31,7 +31,7 @@ struct kf_why;
 
 #define KF_RECONCILE_EXPIRED 8 /* sources whose end the kernel does not have yet, at most */
 
-struct kf_reconcile {
+struct kf_policy {
 	struct kf_store *store;
 	struct kf_maps *maps;
 	const struct kf_secret *secret;
@@ -51,8 +51,9 @@ struct kf_reconcile {
 	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
 	bool leftover;		     /* the store may have keys of a batch that was not finished */
 	uint32_t sources_at_once;    /* rows of a slice of source_refresh.h; 3 or more */
-	LIST_HEAD(, kf_source_change) source_changes;		/* under way; each is its owner's */
-	struct kf_source_refresh expired[KF_RECONCILE_EXPIRED]; /* blocks of rows that are gone */
+	LIST_HEAD(, kf_source_change) source_changes; /* under way; each is its owner's */
+	struct kf_policy_source_refresh
+		expired[KF_RECONCILE_EXPIRED]; /* blocks of rows that are gone */
 	uint32_t expired_count;
 	uint64_t flow_idle_ns;
 	uint64_t flows_live;		   /* by the last complete sweep; approximate */
@@ -65,42 +66,42 @@ struct kf_reconcile {
  * @flow_idle_ns: a flow silent for longer is forgotten. -EPROTO: the maps were made under another
  * secret, or @store is not the one they were made from; -ENOSPC: more keys or sources than places.
  */
-int kf_reconcile_open(struct kf_reconcile **out, struct kf_store *store, struct kf_maps *maps,
-		      const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why);
-void kf_reconcile_close(struct kf_reconcile *reconcile); /* NULL is fine; touches no map */
+int kf_policy_open(struct kf_policy **out, struct kf_store *store, struct kf_maps *maps,
+		   const struct kf_secret *secret, uint64_t flow_idle_ns, struct kf_why *why);
+void kf_policy_close(struct kf_policy *policy); /* NULL is fine; touches no map */
 
 /* Both clocks now, as they are. */
-struct kf_clock kf_reconcile_now(void);
+struct kf_clock kf_clock_now(void);
 /* And as they are to be gone by, see walltime.h: whatever ends is compared with this. */
-struct kf_clock kf_reconcile_time(const struct kf_reconcile *reconcile);
+struct kf_clock kf_policy_time(const struct kf_policy *policy);
 
 /*
  * Has the wall clock been set? Then the deadlines are made anew. Call every few seconds, and when a
  * timerfd with TFD_TIMER_CANCEL_ON_SET ends in ECANCELED.
  */
-int kf_reconcile_clock(struct kf_reconcile *reconcile);
+int kf_policy_clock_correct(struct kf_policy *policy);
 
 /*
  * Housekeeping: removes what has expired from the store and the maps (sources, the old secrets of
  * rotated keys), and what an unfinished batch of keys has left, a few of each a call, and notes in
- * reconcile->revoked that keys have expired. 1: call again soon; 0: in a second, for what is silent
+ * policy->revoked that keys have expired. 1: call again soon; 0: in a second, for what is silent
  * is cut by so much late.
  */
-int kf_reconcile_expire(struct kf_reconcile *reconcile);
+int kf_policy_expire(struct kf_policy *policy);
 
 /*
  * One slice of the flow sweep, of a few milliseconds at most. 1: call again soon (let the loop
- * breathe between); 0: the sweep is complete and reconcile->flows_live is new; begin another in a
+ * breathe between); 0: the sweep is complete and policy->flows_live is new; begin another in a
  * minute at most. A flow silent for too long is closed in one sweep and deleted in the next: what a
  * vanished client leaves behind is gone two sweeps after half a minute (answered or cut), two
  * minutes (refused, or about to end) or @flow_idle_ns.
  */
-int kf_reconcile_flows(struct kf_reconcile *reconcile);
+int kf_traffic_flows_sweep(struct kf_policy *policy);
 
-/* Parts of the start, for tests, kf_reconcile_clock() and mend.c: they may be called again. */
-int kf_reconcile_services(struct kf_reconcile *reconcile);
-int kf_reconcile_sources(struct kf_reconcile *reconcile);
-int kf_reconcile_answers(struct kf_reconcile *reconcile);
-int kf_reconcile_keys(struct kf_reconcile *reconcile, struct kf_why *why);
+/* Parts of the start, for tests, kf_policy_clock_correct() and mend.c: they may be called again. */
+int kf_policy_reconcile_services(struct kf_policy *policy);
+int kf_policy_reconcile_sources(struct kf_policy *policy);
+int kf_policy_reconcile_answers(struct kf_policy *policy);
+int kf_policy_reconcile_keys(struct kf_policy *policy, struct kf_why *why);
 
 #endif
