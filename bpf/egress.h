@@ -121,12 +121,22 @@ static __always_inline bool kf_egress_is_late(const struct kf_packet *p, struct 
 	       *(volatile __u8 *)&flow->state == KF_FLOW_ANSWERED;
 }
 
-/* Nothing in the flow's place has to be compared any more, and nothing will be put into it. */
-static __always_inline bool kf_egress_has_all(const struct kf_flow *flow)
+/*
+ * Gives the flow's place back where nothing in it has to be compared any more, and nothing will be
+ * put into it. Ingress makes known what it takes a place for before it takes one; so it is asked
+ * after the taking was read, behind a full barrier, and what holds then holds for that taking.
+ */
+static __always_inline void kf_egress_release(struct kf_flow *flow)
 {
-	return *(volatile __u32 *)&flow->head && flow->state != KF_FLOW_CHUNKS &&
-	       !(flow->flags & KF_FLOW_IN_HEAD) &&
-	       !kf_seq_before(flow->acked_seq, flow->judged_seq);
+	__u32 taken;
+
+	if (!kf_head_place(flow))
+		return;
+	taken = __sync_fetch_and_add(&flow->head, 0);
+	if (*(volatile __u8 *)&flow->state != KF_FLOW_CHUNKS &&
+	    !(*(volatile __u8 *)&flow->flags & KF_FLOW_IN_HEAD) &&
+	    !kf_seq_before(flow->acked_seq, *(volatile __u32 *)&flow->judged_seq))
+		kf_head_give_back(flow, taken);
 }
 
 /* True where @p has to come again (response.h). */
@@ -142,8 +152,7 @@ static __always_inline bool kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 	} else if (kf_seq_before(flow->acked_seq, p->ack)) {
 		flow->acked_seq = p->ack;
 	}
-	if (kf_egress_has_all(flow))
-		kf_head_release(flow);
+	kf_egress_release(flow);
 	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
 		kf_egress_answer(p, flow);
 	if (p->payload_len && kf_flow_is_followed(flow))

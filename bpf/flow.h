@@ -61,22 +61,42 @@ static __always_inline void kf_flow_unlock(struct kf_flow *flow)
 	__sync_lock_test_and_set(&flow->busy, 0);
 }
 
+static __always_inline __u32 kf_head_place(const struct kf_flow *flow)
+{
+	return *(volatile const __u32 *)&flow->head & KF_FLOW_HEAD_PLACE;
+}
+
 /*
- * Gives the flow's place in kf_heads back. Ingress and egress both do: the CPU that takes its
- * number off the flow.
+ * Ends the taking that @taken, read from flow->head, stands for. False where that is over already:
+ * ingress and egress both give places back, and the flow may have taken the same one anew since.
+ * The CPU that takes the number off the flow gives the place back, unless the place has become
+ * another flow's: that moves the deadline, and never back to a value that it had.
  */
+static __always_inline bool kf_head_give_back(struct kf_flow *flow, __u32 taken)
+{
+	__u32 none = (taken | KF_FLOW_HEAD_PLACE) + 1;
+	struct kf_head *head;
+	__u64 deadline;
+
+	if (!(taken & KF_FLOW_HEAD_PLACE) ||
+	    __sync_val_compare_and_swap(&flow->head, taken, none) != taken)
+		return false;
+	head = kf_head_at(taken & KF_FLOW_HEAD_PLACE);
+	if (!head)
+		return true;
+	deadline = *(volatile __u64 *)&head->deadline_ns;
+	if (*(volatile __u64 *)&head->owner != flow->cookie || deadline == KF_HEAD_MOVING ||
+	    __sync_val_compare_and_swap(&head->deadline_ns, deadline, KF_HEAD_MOVING) != deadline)
+		return true;
+	*(volatile __u64 *)&head->owner = 0;
+	*(volatile __u64 *)&head->deadline_ns = 0;
+	return true;
+}
+
+/* Gives the flow's place in kf_heads back, whatever is in it. */
 static __always_inline void kf_head_release(struct kf_flow *flow)
 {
-	__u32 place = flow->head;
-	struct kf_head *head;
-
-	if (!place || __sync_val_compare_and_swap(&flow->head, place, 0) != place)
-		return;
-	head = kf_head_at(place);
-	if (!head || head->owner != flow->cookie)
-		return;
-	head->owner = 0;
-	*(volatile __u64 *)&head->deadline_ns = 0;
+	kf_head_give_back(flow, *(volatile __u32 *)&flow->head);
 }
 
 /*
@@ -239,6 +259,7 @@ static __noinline struct kf_flow *kf_flow_create(KF_CTX *ctx, int *reason)
 	fresh->slot = KF_SLOT_NONE;
 	fresh->service = p->service;
 	fresh->client_first = client_first;
+	fresh->head = p->ack & ~KF_FLOW_HEAD_PLACE; /* not as an older flow of this element began */
 	fresh->server_first = p->ack;
 	fresh->resume_seq = client_first;
 	fresh->judged_seq = client_first;

@@ -21,7 +21,6 @@
 #define KF_HEAD_SEGMENTS 64
 #define KF_HEAD_TRIES	 64
 #define KF_HEAD_IDLE_NS	 KF_NSEC_PER_SEC
-#define KF_HEAD_MOVING	 1 /* of deadline_ns */
 
 /* Global, so that the verifier reads the parser once, not at each call. */
 __noinline int kf_head_parse(struct kf_head *head, __u32 len)
@@ -139,7 +138,7 @@ __noinline int kf_head_reserve(struct kf_packet *p, struct kf_flow *flow)
 	search.head->frames_first = 0;
 	search.head->frames_next = 0;
 	*(volatile __u64 *)&search.head->deadline_ns = search.now + search.config->head_timeout_ns;
-	*(volatile __u32 *)&flow->head = search.place;
+	*(volatile __u32 *)&flow->head = (flow->head & ~KF_FLOW_HEAD_PLACE) | search.place;
 	return 0;
 }
 
@@ -151,10 +150,11 @@ __noinline int kf_head_reserve(struct kf_packet *p, struct kf_flow *flow)
 static __always_inline struct kf_head *kf_head_of(const struct kf_flow *flow)
 {
 	struct kf_config *config = kf_config_get();
-	struct kf_head *head = kf_head_at(flow->head);
+	__u32 place = kf_head_place(flow);
+	struct kf_head *head = kf_head_at(place);
 	__u64 deadline;
 
-	if (!head || !flow->head || !config)
+	if (!head || !place || !config)
 		return NULL;
 	deadline = *(volatile __u64 *)&head->deadline_ns;
 	if (head->owner != flow->cookie || deadline == KF_HEAD_MOVING)

@@ -238,9 +238,23 @@ __noinline int kf_frames_differ(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 /* The place for what is judged of @flow, taken if it has none. NULL: there is none to be had. */
 static __always_inline struct kf_head *kf_kept_place(struct kf_packet *p, struct kf_flow *flow)
 {
-	if (!flow->head && kf_head_reserve(p, flow))
+	if (!kf_head_place(flow) && kf_head_reserve(p, flow))
 		return NULL;
 	return kf_head_of(flow);
+}
+
+/*
+ * Does the backend miss anything of what is in the place? Nothing is written: egress may give the
+ * place back meanwhile, and another flow take it.
+ */
+static __always_inline bool kf_kept_is_open(const struct kf_flow *flow, struct kf_head *head)
+{
+	const struct kf_frame *last = kf_frame_at(head, head->frames_next - 1);
+
+	if (head->len && kf_seq_before(flow->acked_seq, head->seq + head->len))
+		return true;
+	return head->frames_first != head->frames_next &&
+	       kf_seq_before(flow->acked_seq, last->seq + last->len);
 }
 
 /* Gives the flow's place back where the backend has all that was judged; false where it has not. */
@@ -250,13 +264,10 @@ __noinline int kf_kept_release(struct kf_flow *flow)
 
 	if (!flow)
 		return 0;
-	if (flow->head && kf_seq_before(flow->acked_seq, flow->judged_seq)) {
+	if (kf_head_place(flow) && kf_seq_before(flow->acked_seq, flow->judged_seq)) {
 		head = kf_head_of(flow);
-		if (!head)
-			return 0;
 		/* what is judged and not in the place has a digest, so that may be more */
-		kf_frames_room(flow, head);
-		if (head->len || head->frames_first != head->frames_next)
+		if (!head || kf_kept_is_open(flow, head))
 			return 0;
 	}
 	kf_head_release(flow);
@@ -273,7 +284,7 @@ __noinline int kf_kept_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow 
 
 	if (!p || !flow)
 		return KF_REASON_UNACKED;
-	if (!flow->head)
+	if (!kf_head_place(flow))
 		return 0;
 	head = kf_head_of(flow);
 	if (head && !kf_kept_head_differs(ctx, p, flow, head) &&

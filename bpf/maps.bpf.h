@@ -22,7 +22,7 @@
  */
 struct kf_head {
 	__u64 owner;	   /* cookie of the flow */
-	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free; KF_HEAD_MOVING: becoming another's */
+	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free; KF_HEAD_MOVING: changing hands */
 	__u32 len;	   /* bytes of a head in buf, */
 	__u32 seq;	   /* the first of which has this number */
 	__u32 segments;
@@ -32,6 +32,8 @@ struct kf_head {
 	struct kf_http1 http1;
 	__u8 buf[KF_HTTP1_BUFFER];
 };
+
+#define KF_HEAD_MOVING 1 /* of deadline_ns */
 
 /* An address or a tag, as a key. */
 struct kf_bytes16 {

@@ -396,11 +396,11 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 	head = kf_kept_place(p, flow);
 	if (head && !kf_frames_room(flow, head))
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
-	if (!head && flow->head) {
+	if (!head && kf_head_place(flow)) {
 		/* it was taken for another flow; what was in it must not come again unseen */
 		if (kf_seq_before(flow->acked_seq, flow->judged_seq))
 			return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
-		flow->head = 0;
+		kf_head_release(flow);
 	}
 	chunk = (struct kf_chunk *)flow->chunk;
 	w->loaded = 0;

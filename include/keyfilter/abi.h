@@ -395,6 +395,12 @@ enum kf_response_state {
 #define KF_FLOW_RST_OUT	  0x10u /* a RST that may be the backend's was seen */
 
 /*
+ * Of kf_flow.head: the place in kf_heads of a partial head, or of judged bytes; 0: none. The bits
+ * above count the flow's takings, so that no CPU ends a later one than it means.
+ */
+#define KF_FLOW_HEAD_PLACE 0x1ffffu
+
+/*
  * Bytes that were judged and that the backend has not acknowledged yet: a retransmission must carry
  * the same ones, or what the backend reads is not what was judged.
  */
@@ -418,7 +424,7 @@ struct kf_flow {
 	__u32 server_first; /* and of the backend; 0: adopted */
 	__u32 swap_seq;
 	__u32 slot;	  /* key of the last admitted request; KF_SLOT_NONE */
-	__u32 head;	  /* place in kf_heads of a partial head, or of judged bytes; 0: none */
+	__u32 head;	  /* its place in kf_heads; how many it has had: KF_FLOW_HEAD_PLACE */
 	__u32 seen;	  /* CLOCK_MONOTONIC_COARSE >> 30, about seconds, of the last packet */
 	__u32 fin_in_seq; /* the number after the FIN */
 	__u32 fin_out_seq;

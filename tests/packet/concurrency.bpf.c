@@ -7,6 +7,8 @@
 #include "../../bpf/context_tc.h"
 #include "../../bpf/scratch.h"
 
+#include "../../bpf/egress.h"
+#include "../../bpf/kept.h"
 #include "../../bpf/key.h"
 #include "../../bpf/penalty.h"
 #include "../../bpf/synrate.h"
@@ -19,6 +21,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct kf_race);
 } race SEC(".maps");
+
+/* One connection, that all CPUs have a packet of. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kf_flow);
+} race_flow SEC(".maps");
 
 /* Walks stand in a map, as those of the data path do. */
 struct {
@@ -107,6 +117,60 @@ int race_rate(struct __sk_buff *ctx)
 	if (!slot)
 		return TC_ACT_SHOT;
 	mine->passed += kf_key_rate(slot, bpf_ktime_get_boot_ns(), walk) == KF_REASON_ADMITTED;
+	return TC_ACT_OK;
+}
+
+/*
+ * One CPU is ingress: it keeps what it judges in a place, looks whether it still has it, and gives
+ * it back once the backend has all of it, as a client's next request does. The others are egress.
+ */
+SEC("tc")
+int race_head(struct __sk_buff *ctx)
+{
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_race *mine = race_get();
+	struct kf_flow *flow;
+	__u32 zero = 0;
+	bool kept;
+
+	flow = bpf_map_lookup_elem(&race_flow, &zero);
+	if (!mine || !flow || !scratch)
+		return TC_ACT_SHOT;
+	if (mine->thread) {
+		kf_egress_release(flow);
+		return TC_ACT_OK;
+	}
+	flow->cookie = 1;
+	*(volatile __u32 *)&flow->judged_seq = flow->acked_seq + 100;
+	kept = !!kf_kept_place(&scratch->packet, flow);
+	for (int i = 0; i < 8; i++)
+		kept &= !!kf_head_of(flow);
+	mine->passed += kept;
+	*(volatile __u32 *)&flow->acked_seq = flow->judged_seq;
+	kf_kept_release(flow);
+	return TC_ACT_OK;
+}
+
+/* The same two at the worst moment: egress stands still in front of its last step meanwhile. */
+SEC("tc")
+int race_head_late(struct __sk_buff *ctx)
+{
+	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
+	struct kf_race *mine = race_get();
+	struct kf_flow *flow;
+	__u32 zero = 0, taken;
+
+	flow = bpf_map_lookup_elem(&race_flow, &zero);
+	if (!mine || !flow || !scratch || mine->thread)
+		return TC_ACT_OK;
+	flow->cookie = 1;
+	kf_kept_place(&scratch->packet, flow);
+	taken = *(volatile __u32 *)&flow->head;
+	kf_kept_release(flow);
+	kf_kept_place(&scratch->packet, flow);
+	kf_head_give_back(flow, taken);
+	mine->passed += !!kf_head_of(flow);
+	kf_kept_release(flow);
 	return TC_ACT_OK;
 }
 

@@ -12,8 +12,8 @@ struct kf_race {
 	__u32 sources;	 /* that fail in turns */
 	__u32 turn;
 	__u32 slot;
-	__u32 pad;
-	__u64 passed;	/* SYNs that conformed, requests that were admitted */
+	__u32 thread;	/* counts from 0 */
+	__u64 passed;	/* SYNs that conformed, requests that were admitted, places kept */
 	__u64 apart[3]; /* a cache line for each CPU */
 };
 

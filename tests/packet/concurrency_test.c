@@ -115,7 +115,7 @@ static uint64_t kf_race_run(struct kf_test *test, const char *program, uint32_t 
 	for (int i = 0; i < test->threads; i++) {
 		struct kf_race *race = &test->race[test->cpus[i]];
 
-		*race = (struct kf_race){ .sources = sources, .slot = KF_WORLD_SLOT };
+		*race = (struct kf_race){ .sources = sources, .slot = KF_WORLD_SLOT, .thread = i };
 		memcpy(race->source, kf_source_first, 16);
 		runners[i].test = test;
 		kf_runner_start(&runners[i], test->cpus[i]);
@@ -312,6 +312,18 @@ static void kf_test_steady(struct kf_test *test)
 	}
 }
 
+/* What ingress takes egress does not give back for what was there before. */
+static void kf_test_head(struct kf_test *test)
+{
+	uint64_t taken;
+
+	kf_renew(test);
+	taken = kf_race_run(test, "race_head", test->many, 1);
+	kf_expect(test, "places that stayed the flow's", taken, test->many);
+	taken = kf_race_run(test, "race_head_late", 10, 1);
+	kf_expect(test, "places that a late CPU left the flow", taken, 10);
+}
+
 /* An emulator is slow. */
 static void kf_test_measure(struct kf_test *test)
 {
@@ -370,6 +382,7 @@ int main(int argc, char **argv)
 	kf_test_syns(&test);
 	kf_test_rate(&test);
 	kf_test_steady(&test);
+	kf_test_head(&test);
 	munmap(test.race, KF_RACE_CPUS * sizeof(struct kf_race));
 	bpf_object__close(test.object);
 	kf_world_free(test.world);
