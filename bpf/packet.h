@@ -2,10 +2,10 @@
 /*
  * packet.h - stage 1: from a frame to a TCP segment.
  *
- * Ethernet with VLAN tags (two of them, and priority tags), IPv4 with options, IPv6 with extension
- * headers, TCP. A cursor walks the linear part of the frame; each parser checks its bounds,
- * advances and returns what comes next. Nothing is copied until the ports say that the segment is
- * for a service.
+ * Ethernet with VLAN tags (two of them, and priority tags), IPv4 with options and AH, IPv6 with
+ * extension headers, TCP. A cursor walks the linear part of the frame; each parser checks its
+ * bounds, advances and returns what comes next. Nothing is copied until the ports say that the
+ * segment is for a service.
  */
 #ifndef KEYFILTER_PACKET_H
 #define KEYFILTER_PACKET_H
@@ -169,8 +169,9 @@ __noinline int kf_packet_source_route(KF_CTX *ctx, __u32 offset, __u32 len)
 /* What becomes of a frame whose network layer was read. */
 enum kf_l3_result {
 	KF_L3_TCP,
-	KF_L3_PASS, /* is not TCP, or cannot be read by anybody */
-	KF_L3_DROP, /* might be, and cannot be read */
+	KF_L3_PASS,  /* is not TCP, or cannot be read by anybody */
+	KF_L3_DROP,  /* might be, and cannot be read */
+	KF_L3_CHAIN, /* other headers come first */
 };
 
 /*
@@ -186,27 +187,6 @@ static __always_inline enum kf_l3_result kf_packet_first(const struct kf_l3 *l3)
 	    l3->l4_offset + sizeof(struct tcphdr) > l3->offset + l3->total)
 		return KF_L3_DROP;
 	return KF_L3_TCP;
-}
-
-static __always_inline enum kf_l3_result kf_packet_ipv4(KF_CTX *ctx, struct kf_cursor *c,
-							struct kf_l3 *l3)
-{
-	struct iphdr *ip = c->pos;
-
-	if ((void *)(ip + 1) > c->end || ip->version != 4 || ip->ihl < 5)
-		return KF_L3_PASS;
-	if (ip->protocol != IPPROTO_TCP || (ip->frag_off & bpf_htons(0x1fff)))
-		return KF_L3_PASS;
-	l3->saddr = &ip->saddr;
-	l3->daddr = &ip->daddr;
-	l3->l4_offset = l3->offset + ip->ihl * 4;
-	l3->total = bpf_ntohs(ip->tot_len);
-	if (ip->ihl > 5)
-		l3->met = kf_packet_source_route(ctx, l3->offset + sizeof(*ip),
-						 ip->ihl * 4 - sizeof(*ip));
-	if (ip->frag_off & bpf_htons(0x2000))
-		l3->met |= KF_MET_FRAGMENT;
-	return kf_packet_first(l3);
 }
 
 /* Where the walk over extension headers stands. */
@@ -338,11 +318,36 @@ __noinline __u32 kf_packet_extensions(KF_CTX *ctx, __u32 offset, __u32 next, __u
 	return (e.offset & 0xffff) | (__u32)e.result << 16 | (__u32)e.met << 24;
 }
 
-static __always_inline enum kf_l3_result kf_packet_ipv6(KF_CTX *ctx, struct kf_cursor *c,
-							struct kf_l3 *l3)
+/*
+ * AH is walked (RFC 4302): a stack takes the TCP behind it that has a security association in
+ * transport mode. What is in ESP cannot be read here.
+ */
+static __always_inline enum kf_l3_result kf_packet_ipv4(KF_CTX *ctx, struct kf_cursor *c,
+							struct kf_l3 *l3, __u32 *next)
+{
+	struct iphdr *ip = c->pos;
+
+	if ((void *)(ip + 1) > c->end || ip->version != 4 || ip->ihl < 5)
+		return KF_L3_PASS;
+	*next = ip->protocol;
+	if ((*next != IPPROTO_TCP && *next != IPPROTO_AH) || (ip->frag_off & bpf_htons(0x1fff)))
+		return KF_L3_PASS;
+	l3->saddr = &ip->saddr;
+	l3->daddr = &ip->daddr;
+	l3->l4_offset = l3->offset + ip->ihl * 4;
+	l3->total = bpf_ntohs(ip->tot_len);
+	if (ip->frag_off & bpf_htons(0x2000))
+		l3->met = KF_MET_FRAGMENT;
+	if (ip->ihl > 5)
+		l3->met |= kf_packet_source_route(ctx, l3->offset + sizeof(*ip),
+						  ip->ihl * 4 - sizeof(*ip));
+	return *next == IPPROTO_AH ? KF_L3_CHAIN : kf_packet_first(l3);
+}
+
+static __always_inline enum kf_l3_result kf_packet_ipv6(struct kf_cursor *c, struct kf_l3 *l3,
+							__u32 *next)
 {
 	struct ipv6hdr *ip = c->pos;
-	__u32 found;
 
 	if ((void *)(ip + 1) > c->end || ip->version != 6)
 		return KF_L3_PASS;
@@ -353,29 +358,39 @@ static __always_inline enum kf_l3_result kf_packet_ipv6(KF_CTX *ctx, struct kf_c
 	if (l3->total)
 		l3->total += sizeof(*ip);
 	l3->l4_offset = l3->offset + sizeof(*ip);
-	if (ip->nexthdr == IPPROTO_TCP)
+	*next = ip->nexthdr;
+	if (*next == IPPROTO_TCP)
 		return KF_L3_TCP;
-	if (ip->nexthdr == IPPROTO_UDP || ip->nexthdr == IPPROTO_ICMPV6)
-		return KF_L3_PASS;
-	found = kf_packet_extensions(ctx, l3->l4_offset, ip->nexthdr,
-				     l3->total ? l3->offset + l3->total : kf_ctx_len(ctx), 0);
+	return *next == IPPROTO_UDP || *next == IPPROTO_ICMPV6 ? KF_L3_PASS : KF_L3_CHAIN;
+}
+
+/* From the header @next on, which stands where TCP's would. */
+static __always_inline enum kf_l3_result kf_packet_chain(KF_CTX *ctx, struct kf_l3 *l3, __u32 next)
+{
+	__u32 end = l3->total ? l3->offset + l3->total : kf_ctx_len(ctx);
+	__u32 found = kf_packet_extensions(ctx, l3->l4_offset, next, end, 0);
+	__u32 result = found >> 16 & 0xff;
+
 	l3->l4_offset = found & 0xffff;
-	l3->met = found >> 24;
-	return found >> 16 & 0xff;
+	l3->met |= found >> 24;
+	return result == KF_L3_TCP ? kf_packet_first(l3) : result;
 }
 
 static __always_inline enum kf_l3_result kf_packet_l3(KF_CTX *ctx, struct kf_cursor *c, void *start,
 						      struct kf_l3 *l3)
 {
 	int proto = kf_packet_ethernet(c);
+	enum kf_l3_result result;
+	__u32 next = 0;
 
 	l3->offset = c->pos - start;
 	if (proto == bpf_htons(ETH_P_IP))
-		return kf_packet_ipv4(ctx, c, l3);
-	if (proto == bpf_htons(ETH_P_IPV6))
-		return kf_packet_ipv6(ctx, c, l3);
-	/* the stack would go on taking tags off, priority tags without end */
-	return kf_is_vlan(proto) ? KF_L3_DROP : KF_L3_PASS;
+		result = kf_packet_ipv4(ctx, c, l3, &next);
+	else if (proto == bpf_htons(ETH_P_IPV6))
+		result = kf_packet_ipv6(c, l3, &next);
+	else /* the stack would go on taking tags off, priority tags without end */
+		result = kf_is_vlan(proto) ? KF_L3_DROP : KF_L3_PASS;
+	return result == KF_L3_CHAIN ? kf_packet_chain(ctx, l3, next) : result;
 }
 
 /* The TCP header's place, where its ports can be read; NULL where the frame ends before. */
