@@ -59,11 +59,9 @@
 	X(MPTCP, "mptcp")                                                                          \
 	X(FRAGMENT, "fragment")                                                                    \
 	X(OVERLAP_DIFFERS, "overlap_differs")                                                      \
-	X(TOO_MANY_REQUESTS, "too_many_requests")                                                  \
 	X(TOO_MANY_SEGMENTS, "too_many_segments")                                                  \
 	X(TCP_HEADER, "tcp_header")                                                                \
 	X(UPGRADE_SPLIT, "upgrade_split")                                                          \
-	X(HEAD_TIMEOUT, "head_timeout")                                                            \
 	X(ADDRESS, "address")                                                                      \
 	X(TRUNCATED, "truncated")                                                                  \
 	X(RESPONSE_UNKNOWN, "response_unknown")                                                    \

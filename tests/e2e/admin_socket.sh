@@ -74,7 +74,7 @@ for command in "key create --name $KEY" "key show $KEY" "key disable $KEY" "key 
 	output=$(set -f; ctl $command 2>&1) && fail "${command//$KEY/KEY} is taken"
 	[[ $output == keyfilterctl:*";"* && $output != *"${KEY:3:12}"* ]] || fail "${command//$KEY/KEY}: $output"
 done
-[[ $(ctl key show "$KEY" 2>&1) == *"\`key find\`, which would take a key, does not exist yet" ]] || fail "key show KEY: $(ctl key show "$KEY" 2>&1)"
+[[ $(ctl key show "$KEY" 2>&1) == *"looks like a secret"*"\`keyfilterctl key list\` has the IDs"* ]] || fail "key show KEY: $(ctl key show "$KEY" 2>&1)"
 ok "the tool does not take it for anything, nor repeat it"
 answers "words that only look so" 404 "'task-force-nineteen'" /v1/services/task-force-nineteen
 head -c 200000 /dev/zero | tr '\0' ' ' > "$WORK/big"

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <glob.h>
+
 /* The tool's main(), under a name that leaves room for this one's. */
 int keyfilterctl_main(int argc, char **argv);
 #define main keyfilterctl_main
@@ -132,6 +134,145 @@ static void test_table(void **state)
 	}
 }
 
+/* ---- what errors and documents name ---------------------------------------------------------- */
+
+/* Options of other tools that are named, and of keyfilterd. */
+static const char *const others[] = { "net",	 "now",	   "unix-socket", "state-dir",
+				      "run-dir", "config", "pin-dir",	  "unload" };
+
+static const struct kf_noun *noun_called(const char *word)
+{
+	for (size_t n = 0; nouns[n]; n++)
+		if (!strcmp(nouns[n]->name, word))
+			return nouns[n];
+	return NULL;
+}
+
+static bool has_verb(const struct kf_noun *noun, const char *verb)
+{
+	for (const struct kf_command *c = noun->commands; c->help; c++)
+		if (c->verb && !strcmp(c->verb, verb))
+			return true;
+	return false;
+}
+
+static bool has_option(const char *name)
+{
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (!strcmp(others[i], name))
+			return true;
+	if (!strcmp(kf_args_match->name, name))
+		return true;
+	for (const struct kf_option *o = kf_args_global; o->name; o++)
+		if (!strcmp(o->name, name))
+			return true;
+	for (size_t n = 0; nouns[n]; n++)
+		for (const struct kf_command *c = nouns[n]->commands; c->help; c++)
+			for (const struct kf_option *o = c->options; o && o->name; o++)
+				if (!strcmp(o->name, name))
+					return true;
+	return false;
+}
+
+/* The string literals of @text, a C source; those that stand together are joined. To be freed. */
+static char *literals_of(const char *text)
+{
+	char *joined = NULL;
+	size_t size;
+	FILE *out = open_memstream(&joined, &size);
+
+	while (*text) {
+		if (!strncmp(text, "/*", 2)) {
+			text = strstr(text, "*/") + 2;
+		} else if (!strncmp(text, "//", 2)) {
+			text += strcspn(text, "\n");
+		} else if (*text == '\'') {
+			text += text[1] == '\\' ? 4 : 3;
+		} else if (*text != '"') {
+			if (!strchr(" \t\n", *text))
+				fputc('\n', out);
+			text++;
+		} else {
+			for (text++; *text != '"'; text++) {
+				if (*text == '\\')
+					text++;
+				fputc(*text, out);
+			}
+			text++;
+		}
+	}
+	fclose(out);
+	return joined;
+}
+
+/* NOUN VERB at @at, if it begins with a noun; @tool: `keyfilterctl` stands before it. */
+static unsigned int check_command(const char *path, const char *at, bool tool)
+{
+	char noun[32] = "", verb[32] = "";
+	const struct kf_noun *found;
+
+	sscanf(at, "%31[a-z] %31[a-z]", noun, verb);
+	found = noun_called(noun);
+	if (tool && *noun && !found && strcmp(noun, "help") != 0)
+		fail_msg("%s: there is no noun in \"keyfilterctl %.60s\"", path, at);
+	if (!found)
+		return 0;
+	if (*verb && found->commands->verb && !has_verb(found, verb))
+		fail_msg("%s: there is no verb in \"%.60s\"", path, at);
+	return 1;
+}
+
+static unsigned int check_named(const char *path, const char *text)
+{
+	static const char tool[] = "keyfilterctl ";
+	unsigned int count = 0;
+	char name[32];
+
+	for (const char *at = text; (at = strstr(at, tool)); at += strlen(tool))
+		count += check_command(path, at + strlen(tool), true);
+	for (const char *at = text; (at = strchr(at, '`')); at++)
+		count += check_command(path, at + 1, false);
+	for (const char *at = text; (at = strstr(at, "--")); at += 2) {
+		if (sscanf(at + 2, "%31[a-z-]", name) != 1 || name[0] == '-' ||
+		    (at > text && !strchr(" `\n([", at[-1])))
+			continue;
+		count++;
+		if (!has_option(name))
+			fail_msg("%s: there is no option \"%.40s\"", path, at);
+	}
+	return count;
+}
+
+/* A command or an option that a message tells the operator to use is there. */
+static void test_named(void **state)
+{
+	static const char *const patterns[] = { "userspace/*/*.c", "userspace/daemon/*/*.c",
+						"README.md", "scripts/keyfilterd.conf" };
+	unsigned int count = 0;
+	char where[512];
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		glob_t found;
+
+		snprintf(where, sizeof(where), "%.*s../../%s",
+			 (int)(sizeof(__FILE__) - sizeof("ctl_docs_test.c")), __FILE__,
+			 patterns[i]);
+		assert_int_equal(glob(where, 0, NULL, &found), 0);
+		for (size_t j = 0; j < found.gl_pathc; j++) {
+			const char *path = found.gl_pathv[j];
+			char *text = read_repository(path + strlen(where) - strlen(patterns[i]));
+			bool source = !strcmp(path + strlen(path) - 2, ".c");
+			char *said = source ? literals_of(text) : strdup(text);
+
+			count += check_named(path, said);
+			free(said);
+			free(text);
+		}
+		globfree(&found);
+	}
+	assert_true(count > 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_completion_places),
 		cmocka_unit_test(test_manual),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_named),
 	};
 
 	return cmocka_run_group_tests_name("ctl_docs", tests, NULL, NULL);

@@ -351,6 +351,8 @@ static void test_usage_errors(void **state)
 		{ "key edit k_1", "nothing to change is given" },
 		{ "key edit k_1 --allow-any --allow-ip ::/0", "exclude each other" },
 		{ "key edit k_1 --if-match 1", "nothing to change is given" },
+		{ "key edit k_1 --rpm 5 --if-match ''", "--if-match is empty" },
+		{ "service remove api --if-match=", "--if-match is empty" },
 		{ "key show k_1 --if-match 1", "there is no option --if-match here" },
 		{ "key edit k_1 --allow-any=yes", "--allow-any takes no value" },
 		{ "service add api", "--listen is missing" },

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Nothing is promised that cannot occur: the reasons that stats, metrics and keyfilterctl(1) name
- * are those that the programs give. Reads the sources, and links userspace/daemon.
+ * are those that the programs give, and every detail, event, state and flag that both sides know is
+ * set by one of them. Reads the sources, and links userspace/daemon.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,6 +53,12 @@ static char *read_repository(const char *pattern)
 	return text;
 }
 
+static const char *const details[] = {
+#define X(symbol, name) "KF_DETAIL_" #symbol,
+	KF_DETAILS(X)
+#undef X
+};
+
 /* @word with nothing around it that could belong to it. */
 static bool has_word(const char *text, const char *word)
 {
@@ -78,6 +85,50 @@ static void reasons_are_those_that_programs_give(void **state)
 	free(programs);
 }
 
+static void details_are_those_that_programs_give(void **state)
+{
+	char *programs = read_repository("bpf/*.[ch]");
+	char *readers = read_repository("include/keyfilter/[!ad]*.h"); /* not abi.h, detail.h */
+
+	assert_true(sizeof(details) > sizeof(details[0]));
+	for (size_t i = 1; i < sizeof(details) / sizeof(details[0]); i++) /* the first is none */
+		if (!has_word(programs, details[i]) && !has_word(readers, details[i]))
+			fail_msg("%s: no program gives it", details[i]);
+	free(readers);
+	free(programs);
+}
+
+/* What abi.h names: no map's name or size, but a word that one side writes and the other reads. */
+static void words_of_the_layout_are_used(void **state)
+{
+	static const char *const prefixes[] = { "KF_EVENT_",	"KF_UNREAD_", "KF_FLOW_",
+						"KF_ANSWER_",	"KF_CONFIG_", "KF_SERVICE_",
+						"KF_RESPONSE_", "KF_KEY_",    "KF_SOURCE_" };
+	char *layout = read_repository("include/keyfilter/abi.h");
+	char *programs = read_repository("bpf/*.[ch]"), word[64];
+	char *readers = read_repository("include/keyfilter/[!a]*.h");
+	char *daemon = read_repository("userspace/daemon/*/*.[ch]");
+	unsigned int count = 0;
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		for (const char *at = layout; (at = strstr(at, prefixes[i])); at += strlen(word)) {
+			if (sscanf(at, "%63[A-Z0-9_]", word) != 1 ||
+			    word[strlen(word) - 1] == '_' || strstr(word, "_COUNT") ||
+			    strstr(word, "_MAX"))
+				continue;
+			count++;
+			if (!has_word(programs, word) && !has_word(readers, word) &&
+			    !has_word(daemon, word))
+				fail_msg("%s: nothing sets it, or looks at it", word);
+		}
+	}
+	assert_true(count > 40);
+	free(daemon);
+	free(readers);
+	free(programs);
+	free(layout);
+}
+
 static void manual_has_those_that_occur(void **state)
 {
 	char *manual = read_repository("scripts/man/keyfilterctl.1");
@@ -96,6 +147,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reasons_are_those_that_programs_give),
+		cmocka_unit_test(details_are_those_that_programs_give),
+		cmocka_unit_test(words_of_the_layout_are_used),
 		cmocka_unit_test(manual_has_those_that_occur),
 	};
 

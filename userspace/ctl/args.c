@@ -142,6 +142,8 @@ static int check_value(struct parser *parser, const struct kf_option *option, co
 	    (!*value || strlen(value) > 9 || value[strspn(value, "0123456789")]))
 		return wrong(parser, "--%s takes a number%s, not \"%.32s\"", option->name,
 			     limit ? " or none" : "", value);
+	if (option == kf_args_match && !*value)
+		return wrong(parser, "--%s is empty", option->name);
 	if (option->type == KF_OPTION_YESNO && strcmp(value, "yes") != 0 &&
 	    strcmp(value, "no") != 0)
 		return wrong(parser, "--%s takes yes or no, not \"%.32s\"", option->name, value);

@@ -233,8 +233,7 @@ static int check_name(struct exchange *exchange)
 	return kf_api_refuse(
 		&exchange->request, MHD_HTTP_BAD_REQUEST, "secret",
 		key ? "`keyfilterctl key list` has the IDs (k_...), beside the first and last "
-		      "characters of each key; `key find`, which would take a key, does not exist "
-		      "yet"
+		      "characters of each key"
 		    : "give the name",
 		"what stands in the place of %s looks like a secret (such as sk-...)",
 		key ? "a key's ID" : "a name");

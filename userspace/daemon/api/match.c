@@ -43,8 +43,8 @@ static int take_tag(const char **at, const char *tag)
 	const char *text = *at + 2 * weak, *end;
 	bool same;
 
-	if (*text != '"' || !(end = strchr(text + 1, '"')))
-		return -EINVAL;
+	if (*text != '"' || !(end = strchr(text + 1, '"')) || end == text + 1)
+		return -EINVAL; /* an empty one is no revision of anything here */
 	same = !weak && (size_t)(end - text - 1) == strlen(tag) &&
 	       !memcmp(text + 1, tag, strlen(tag));
 	end++;

@@ -114,15 +114,11 @@ static const char *const messages[KF_DETAIL_COUNT] = {
 		"A field behind the chunks of this request belongs into its header; send it there.",
 	[KF_DETAIL_CHUNK_TRAILER_SIZE] = "The fields behind the chunks of this request are over 8 "
 					 "KiB, or over 100; send fewer.",
-	[KF_DETAIL_TOO_MANY_REQUESTS] =
-		"Too many requests came at once on this connection; wait for answers in between.",
 	[KF_DETAIL_TOO_MANY_SEGMENTS] =
 		"The header of this request came in too many pieces; send it in larger ones.",
 	[KF_DETAIL_UPGRADE_SPLIT] = "The Upgrade field of this request came in a piece of its own; "
 				    "send the header in one "
 				    "piece, or do not ask for an upgrade.",
-	[KF_DETAIL_HEAD_TIMEOUT] =
-		"The header of this request took too long to arrive; send it without a pause.",
 	[KF_DETAIL_METHOD] =
 		"The method of this request is not served here; use GET, HEAD, POST, PUT, PATCH, "
 		"DELETE "
