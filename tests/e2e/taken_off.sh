@@ -39,7 +39,11 @@ link_id() {
 	bpftool -j link show pinned "$pin" | json 'd["id"]'
 }
 
+# What ran is put back, not another one, which would have to be loaded: open for milliseconds.
+xdp_id() { server ip -j link show s0 | json 'd[0]["xdp"]["prog"]["id"]'; }
+was=$(xdp_id)
 taken_off "ip link set xdp off" server ip link set dev s0 xdp off
+[ "$(xdp_id)" = "$was" ] || fail "XDP program $was was taken off, and $(xdp_id) put in its place"
 grep -q 's0: .*taken off by someone else' "$DAEMON_LOG" || fail "the log does not say so"
 calm() { # as if it was long ago: another daemon
 	stop_daemon

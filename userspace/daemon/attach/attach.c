@@ -99,6 +99,7 @@ void kf_attach_close(struct kf_attach *attach)
 		return;
 	if (attach->links_fd >= 0)
 		close(attach->links_fd);
+	kf_attach_held_drop(attach, 0);
 	free(attach->pin_dir);
 	free(attach->known);
 	explicit_bzero(attach, sizeof(*attach));
@@ -226,7 +227,7 @@ int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_
 /* ---- vanished interfaces -------------------------------------------------------------------- */
 
 /* A tcx link is dead without its interface; its pin, and what stands beside it, are not. */
-static void sweep(const struct kf_attach *attach)
+static void sweep(struct kf_attach *attach)
 {
 	int fd = openat(attach->links_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -236,8 +237,10 @@ static void sweep(const struct kf_attach *attach)
 	while (dir && (entry = readdir(dir))) {
 		int ifindex = atoi(entry->d_name);
 
-		if (ifindex > 0 && !if_indextoname(ifindex, name) && errno == ENXIO)
+		if (ifindex > 0 && !if_indextoname(ifindex, name) && errno == ENXIO) {
+			kf_attach_held_drop(attach, ifindex);
 			unlinkat(attach->links_fd, entry->d_name, 0);
+		}
 	}
 	if (dir)
 		closedir(dir);
@@ -347,6 +350,11 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
 	struct ingress ingress;
 	int err;
 
+	/* before the sweep, which takes away what is attached no more */
+	if (ifindex && is_same_build(attach, ifindex))
+		kf_attach_held_put_back(attach, ifindex, mode);
+	else if (ifindex)
+		kf_attach_held_drop(attach, ifindex);
 	sweep(attach);
 	if (!ifindex)
 		return kf_why_set(why, -ENODEV, "there is no interface %s here; see `ip link`",
@@ -370,6 +378,8 @@ int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *w
 	int ifindex = (int)if_nametoindex(dev);
 	int err = 0, first = 0;
 
+	if (ifindex)
+		kf_attach_held_drop(attach, ifindex);
 	sweep(attach);
 	if (!ifindex)
 		return 0;
@@ -396,6 +406,8 @@ unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_
 		lacks |= KF_ATTACH_LACKS_ANSWER;
 	if (!ifindex || !kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS))
 		lacks |= KF_ATTACH_LACKS_EGRESS;
+	if (!lacks)
+		kf_attach_held_note(attach, ifindex, mode);
 	return lacks;
 }
 

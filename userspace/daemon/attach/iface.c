@@ -73,6 +73,16 @@ static bool is_renamed(const struct kf_iface *iface, char name[static IFNAMSIZ])
 	       strcmp(name, iface->dev);
 }
 
+/*
+ * What the interface of @row is called now. Its name says which one is meant, so an interface that
+ * has it goes before the one that had it.
+ */
+static const char *name_of(const struct kf_iface *iface, const struct kf_iface_row *row,
+			   char name[static IFNAMSIZ])
+{
+	return !if_nametoindex(row->dev) && is_renamed(iface, name) ? name : row->dev;
+}
+
 /* ---- connections that were there before ------------------------------------------------------ */
 
 struct service_list {
@@ -98,6 +108,7 @@ static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		 struct kf_adopt_result *result, struct kf_why *why)
 {
 	_cleanup_free_ struct service_list *list = calloc(1, sizeof(*list));
+	char name[IFNAMSIZ];
 	int err;
 
 	if (!list)
@@ -106,9 +117,9 @@ static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
 	if (err)
 		return kf_why_set(why, err, "cannot read the services: %s; see the log",
 				  strerror(-err));
-	return kf_attach_adopt_run(row->dev, kf_maps_fd(daemon->maps, KF_MAP_kf_flows),
-				   list->services, list->count,
-				   row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT,
+	return kf_attach_adopt_run(name_of(find(daemon, row->dev), row, name),
+				   kf_maps_fd(daemon->maps, KF_MAP_kf_flows), list->services,
+				   list->count, row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT,
 				   kf_maps_config(daemon->maps)->flow_secret, result, why);
 }
 
@@ -130,16 +141,19 @@ static void adopt_and_remember(struct kf_daemon *daemon, const struct kf_iface_r
 static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why)
 {
 	struct kf_iface *iface = remember(daemon, row->dev);
+	char name[IFNAMSIZ];
+	const char *dev;
 	bool was_on;
 	int err;
 
 	if (!iface)
 		return kf_why_set(why, -ENOMEM, "no memory for an interface; free some");
-	was_on = kf_attach_is_on(daemon->attach, row->dev, row->mode);
-	err = kf_attach_add(daemon->attach, row->dev, row->mode, why);
+	dev = name_of(iface, row, name);
+	was_on = kf_attach_is_on(daemon->attach, dev, row->mode);
+	err = kf_attach_add(daemon->attach, dev, row->mode, why);
 	if (err)
 		return err;
-	iface->ifindex = if_nametoindex(row->dev);
+	iface->ifindex = if_nametoindex(dev);
 	iface->error = (struct kf_why){ 0 };
 	kf_attach_iface_guard_restore(&iface->guard);
 	if (was_on)
@@ -179,10 +193,11 @@ void kf_attach_iface_adopt(struct kf_daemon *daemon)
 /* At the start and when it came back: nobody waits for an answer, so log and status get it. */
 static void attach_or_log(struct kf_daemon *daemon, const struct kf_iface_row *row)
 {
+	struct kf_iface *iface = find(daemon, row->dev);
 	struct kf_why why = { 0 };
-	struct kf_iface *iface;
+	char name[IFNAMSIZ];
 
-	if (!if_nametoindex(row->dev)) {
+	if (!if_nametoindex(name_of(iface, row, name))) {
 		kf_log_warning("%s: there is no such interface now; it is attached when it comes",
 			       row->dev);
 		return;
@@ -361,13 +376,19 @@ static int guard_one(void *context, const struct kf_iface_row *row)
 {
 	struct kf_daemon *daemon = context;
 	struct kf_iface *iface = find(daemon, row->dev);
-	unsigned int ifindex = if_nametoindex(row->dev), lacks;
 	uint64_t now = kf_maps_now();
+	unsigned int ifindex, lacks;
+	char name[IFNAMSIZ];
+	const char *dev;
 	bool known;
 
-	if (!iface || !ifindex || (iface->ifindex && iface->ifindex != ifindex))
+	if (!iface)
 		return 0;
-	lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
+	dev = name_of(iface, row, name);
+	ifindex = if_nametoindex(dev);
+	if (!ifindex || (iface->ifindex && iface->ifindex != ifindex))
+		return 0;
+	lacks = kf_attach_lacks(daemon->attach, dev, row->mode);
 	known = iface->guard.off;
 	if (!lacks) {
 		kf_attach_iface_guard_restore(&iface->guard);
@@ -414,7 +435,8 @@ static void tell_fight(const struct kf_iface_row *row, const struct kf_iface *if
 static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		    const struct kf_iface *iface, struct kf_attach_iface_view *view)
 {
-	unsigned int lacks = kf_attach_lacks(daemon->attach, row->dev, row->mode);
+	char name[IFNAMSIZ];
+	unsigned int lacks = kf_attach_lacks(daemon->attach, name_of(iface, row, name), row->mode);
 
 	view->state = KF_IFACE_ATTACHED;
 	if (lacks & KF_ATTACH_LACKS_FILTER)
@@ -451,10 +473,17 @@ static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 	}
 	view->state = KF_IFACE_MISSING;
 	*view->error = '\0';
-	if (is_renamed(iface, name))
-		snprintf(view->error, sizeof(view->error),
-			 "it is called %s now, and filtered; detach %s and attach %s", name,
-			 row->dev, name);
+	if (!is_renamed(iface, name))
+		return;
+	if (kf_attach_lacks(daemon->attach, name, row->mode)) {
+		look_at(daemon, row, iface, view);
+		return;
+	}
+	snprintf(
+		view->error, sizeof(view->error),
+		"it is called %s now, and filtered until keyfilterd is started anew; detach %s and "
+		"attach %s",
+		name, row->dev, name);
 }
 
 struct question {

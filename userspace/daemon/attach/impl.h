@@ -46,6 +46,8 @@ struct kf_attach {
 	bool tcx;
 	/* Programs found to be KF_ATTACH_OURS: no program changes its maps. */
 	struct kf_attach_known *known;
+	/* What ran when all was in place, by interface; see held.c. */
+	struct kf_attach_held *held;
 };
 
 /* The kernel gives the number of a program that is gone to no other for a very long time. */
@@ -133,6 +135,8 @@ int kf_attach_clsact_running(const struct kf_attach_search *search);
 
 /* What is on, and unless that is KF_ATTACH_OTHER, in which mode (native or generic). -errno. */
 int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode);
+/* What program @id is to us, which runs, or ran last, on the interface: ours, or its dispatcher. */
+enum kf_attach_kind kf_attach_xdp_kind(const struct kf_attach *attach, int ifindex, __u32 id);
 /* Is it there without a dispatcher? */
 bool kf_attach_xdp_is_alone(const struct kf_attach *attach, int ifindex);
 /* Adds this build's program, then takes off older ones of ours. */
@@ -144,6 +148,14 @@ int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char
 void kf_attach_xdp_sweep(const struct kf_attach *attach);
 /* The embedded object, for the build hash. */
 const void *kf_attach_xdp_object(size_t *size);
+
+/* ---- held.c -------------------------------------------------------------------------------- */
+
+/* All is in place on the interface: what runs as XDP is held from now on. */
+void kf_attach_held_note(struct kf_attach *attach, int ifindex, enum kf_attach_mode mode);
+/* Nothing runs as XDP: is what is held there again? */
+bool kf_attach_held_put_back(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode);
+void kf_attach_held_drop(struct kf_attach *attach, int ifindex); /* 0: of all interfaces */
 
 /* ---- attach_tc.c --------------------------------------------------------------------------- */
 

@@ -140,6 +140,16 @@ struct place {
 	enum kf_attach_mode mode;
 };
 
+enum kf_attach_kind kf_attach_xdp_kind(const struct kf_attach *attach, int ifindex, __u32 id)
+{
+	enum kf_attach_kind kind = kf_attach_object_id_kind(attach, id, KF_PROGRAM_XDP);
+	char path[PATH_MAX];
+
+	if (kind != KF_ATTACH_OTHER || pin_of(path, ifindex, id))
+		return kind;
+	return kind_held(attach, path);
+}
+
 static int look(const struct kf_attach *attach, int ifindex, struct place *out)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
