@@ -137,8 +137,10 @@ static void test_table(void **state)
 /* ---- what errors and documents name ---------------------------------------------------------- */
 
 /* Options of other tools that are named, and of keyfilterd. */
-static const char *const others[] = { "net",	 "now",	   "unix-socket", "state-dir",
-				      "run-dir", "config", "pin-dir",	  "unload" };
+static const char *const others[] = {
+	"net",	   "all",    "now",	"unix-socket", "state-dir",
+	"run-dir", "config", "pin-dir", "unload",      "check-config"
+};
 
 static const struct kf_noun *noun_called(const char *word)
 {
