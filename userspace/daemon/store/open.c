@@ -145,6 +145,14 @@ static int create_file(int dir, const char *state_dir, struct kf_why *why)
 	_cleanup_close_ int fd = openat(
 		dir, KF_STORE_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 
+	if (fd < 0 && errno == EROFS)
+		return kf_why_set(
+			why, -EROFS,
+			"cannot write to %s, which is mounted read-only, so no change could "
+			"be kept; what is attached goes on filtering as it is; see why it "
+			"is (dmesg), then mount it writable (mount -o remount,rw) or give "
+			"another --state-dir",
+			state_dir);
 	if (fd < 0)
 		return kf_why_set(why, -errno,
 				  "cannot open %s/" KF_STORE_FILE
