@@ -359,6 +359,8 @@ static void test_usage_errors(void **state)
 		{ "service edit api --websocket maybe", "--websocket takes yes or no" },
 		{ "--name a key create", "there is no option --name before the verb" },
 		{ "status now", "\"now\" is one word too many" },
+		{ "--socket '' status", "--socket is empty" },
+		{ "status --socket=", "--socket is empty" },
 		{ "account list", "there is no noun \"account\"" },
 	};
 	struct played *played = *state;
@@ -635,6 +637,7 @@ static void test_words_of_the_command_line(void **state)
 		{ "key edit k_1 --allow-any", "`allow_ips`: no",
 		  "--allow-ip: no; give `x` or none, and --rpm" },
 		{ "source deny ::", "`cidr`: no", "CIDR: no; give `x` or `null`, and `rpm`" },
+		{ "source remove x", "`cidr`: no", "CIDR: no; give `x` or `null`, and `rpm`" },
 		{ "service edit a --syn-burst 5", "`syn_burst`: no",
 		  "--syn-burst: no; give `x` or `null`, and `rpm`" },
 		{ "key list --status x", "`status` cannot be 'x'",
@@ -656,6 +659,36 @@ static void test_words_of_the_command_line(void **state)
 		run_tool(played, cases[i].line, &outcome);
 		assert_string_equal(outcome.err, err);
 		assert_int_equal(outcome.exit, KF_EXIT_FAILED);
+	}
+}
+
+/* What no request can carry is said in the tool's words, and nothing is asked. */
+static void test_bytes_that_cannot_be_asked(void **state)
+{
+	static const struct {
+		const char *line, *err;
+	} cases[] = {
+		{ "key show \xff", "ID is not UTF-8" },
+		{ "key disable k_\xc3", "ID is not UTF-8" },
+		{ "service remove \xff", "NAME is not UTF-8" },
+		{ "source deny \xff", "CIDR is not UTF-8" },
+		{ "source remove \xff", "CIDR is not UTF-8" },
+		{ "key show 'k\n1'", "ID has control characters" },
+		{ "source remove '::\t'", "CIDR has control characters" },
+		{ "key list --search \xff", "the value of --search is not UTF-8" },
+		{ "key list --search 'a\nb'", "the value of --search has control characters" },
+		{ "key create --name 'a\x7f'", "the value of --name has control characters" },
+	};
+	struct played *played = *state;
+	static struct outcome outcome;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		prepare(played, 200, "{}");
+		run_tool(played, cases[i].line, &outcome);
+		if (!strstr(outcome.err, cases[i].err) || !strstr(outcome.err, "; type it "))
+			fail_msg("%s: %s", cases[i].line, outcome.err);
+		assert_int_equal(outcome.exit, KF_EXIT_FAILED);
+		assert_string_equal(played->heard, "");
 	}
 }
 
@@ -827,6 +860,7 @@ int main(void)
 		cmocka_unit_test(test_output_that_fails),
 		cmocka_unit_test(test_output_that_fails_half_way),
 		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_bytes_that_cannot_be_asked),
 		cmocka_unit_test(test_no_daemon),
 	};
 

@@ -119,6 +119,8 @@ static int take_global(struct parser *parser, const struct kf_option *option, co
 {
 	struct kf_args *args = parser->args;
 
+	if (value && !*value)
+		return wrong(parser, "--%s is empty", option->name);
 	if (strcmp(option->name, "socket") == 0)
 		args->socket = value;
 	else if (strcmp(option->name, "json") == 0)

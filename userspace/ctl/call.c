@@ -75,19 +75,53 @@ static int add_member(json_t *body, const struct kf_given *given)
 	return json_object_set_new(body, member, value);
 }
 
+/* What stands in a request's target cannot have any (api/uri.h), and no name and no word has. */
+static bool has_control(const char *text)
+{
+	while (*text && (unsigned char)*text >= 0x20 && *text != 0x7f)
+		text++;
+	return *text;
+}
+
+static int take_operand(struct kf_call *call)
+{
+	const struct kf_command *command = call->args->command;
+	const char *operand = call->args->operand;
+	json_t *value;
+
+	if (!operand)
+		return KF_EXIT_DONE;
+	value = json_string(operand);
+	if (!value)
+		return kf_call_fail("%s is not UTF-8; type it in UTF-8", command->operand);
+	if (command->operand_member)
+		json_object_set_new(call->body, command->operand_member, value);
+	else
+		json_decref(value);
+	return has_control(operand) ? kf_call_fail("%s has control characters; type it without",
+						   command->operand)
+				    : KF_EXIT_DONE;
+}
+
 static int make_body(struct kf_call *call)
 {
 	const struct kf_args *args = call->args;
-	const char *member = args->command->operand_member;
+	int ret;
 
 	call->body = json_object();
-	if (member && json_object_set_new(call->body, member, json_string(args->operand)) < 0)
-		return kf_call_fail("%s is not UTF-8; type it in UTF-8", args->command->operand);
-	for (size_t i = 0; i < args->given_count; i++)
-		if (add_member(call->body, &args->given[i]) < 0)
-			return kf_call_fail("the value of --%s is not UTF-8; type it in UTF-8",
-					    args->given[i].option->name);
-	return KF_EXIT_DONE;
+	ret = take_operand(call);
+	for (size_t i = 0; ret == KF_EXIT_DONE && i < args->given_count; i++) {
+		const struct kf_given *given = &args->given[i];
+
+		if (add_member(call->body, given) < 0)
+			ret = kf_call_fail("the value of --%s is not UTF-8; type it in UTF-8",
+					   given->option->name);
+		else if (given->value && has_control(given->value))
+			ret = kf_call_fail("the value of --%s has control characters; type it "
+					   "without",
+					   given->option->name);
+	}
+	return ret;
 }
 
 static char *escape(const char *text)

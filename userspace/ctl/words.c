@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "output.h"
 
@@ -31,6 +32,12 @@ static bool put_own(FILE *out, const struct kf_command *command, const char *wor
 			fputs("none", out);
 			return true;
 		}
+	}
+	/* what stands in the path has the name of its place */
+	if (command->operand && !command->operand_member && strlen(command->operand) == len &&
+	    !strncasecmp(command->operand, word, len)) {
+		fputs(command->operand, out);
+		return true;
 	}
 	return false;
 }
