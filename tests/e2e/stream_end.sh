@@ -116,6 +116,9 @@ ok("good requests are served")
 END
 	[ "$(served_paths '/stolen$')" -eq 0 ] || fail "$mode: /stolen was served"
 	ok "$mode: what ended in the middle of a head was never served"
+	# the server has one in its hands by the time it gives itself away, and no second one
+	[ "$(served_paths '/stolen-body$')" -le 1 ] ||
+		fail "$mode: $(served_paths '/stolen-body$') of 20 requests in a body were carried out"
 	must "iface detach" ctl iface detach s0
 done
 ctl events | grep -q 'response_stray' || fail "no event tells of the response that nobody awaits"
