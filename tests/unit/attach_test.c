@@ -182,7 +182,8 @@ static int count_programs(const struct kf_attach *attach)
 
 	while (!bpf_prog_get_next_id(id, &id))
 		for (int part = KF_ATTACH_INGRESS; part <= KF_ATTACH_EGRESS; part++)
-			count += kf_attach_object_id_kind(attach, id, kf_attach_tc_program(part)) ==
+			count += kf_attach_object_id_kind(attach, id,
+							  kf_attach_object_program(part)) ==
 				 KF_ATTACH_OURS;
 	return count;
 }

@@ -22,9 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "traffic/cut.h"
 #include "maps/maps.h"
 #include "net/netlink.h"
+#include "policy/policy.h"
+#include "traffic/cut.h"
 #include "why.h"
 
 #define FLOWS 5000
@@ -247,11 +248,11 @@ static void check_ended(const char *to, enum kf_key_status status, uint64_t expi
 	put_service(KF_MODE_ENFORCE);
 	put_flow(&pair, &flow);
 	put_slot(1, KF_KEY_ENABLED, KF_NEVER);
-	assert_int_equal(walk(KF_CUT_KEYS | KF_CUT_SOURCES), 0); /* it is good */
+	assert_int_equal(walk(KF_REVOKED_KEYS | KF_REVOKED_SOURCES), 0); /* it is good */
 	assert_alive(&pair);
 	put_slot(1, status, expires);
-	assert_int_equal(walk(KF_CUT_SOURCES), 0); /* not what was asked */
-	assert_int_equal(walk(KF_CUT_KEYS), 1);
+	assert_int_equal(walk(KF_REVOKED_SOURCES), 0); /* not what was asked */
+	assert_int_equal(walk(KF_REVOKED_KEYS), 1);
 	assert_ended(&pair);
 	assert_int_equal(counted() - counted_before, 1);
 	assert_int_equal(heard.count - told_before, 1);
@@ -259,7 +260,7 @@ static void check_ended(const char *to, enum kf_key_status status, uint64_t expi
 	assert_int_equal(heard.last.reason, reason);
 	assert_int_equal(heard.last.client_port, pair.found.key.client_port);
 	assert_int_equal(heard.last.slot, 1);
-	assert_int_equal(walk(KF_CUT_KEYS), 0); /* the flow is there, the socket is not */
+	assert_int_equal(walk(KF_REVOKED_KEYS), 0); /* the flow is there, the socket is not */
 	assert_int_equal(counted() - counted_before, 1);
 	close_pair(&pair);
 }
@@ -278,7 +279,7 @@ static void check_left(struct kf_flow flow)
 	struct pair pair = connect_pair("::1");
 
 	put_flow(&pair, &flow);
-	assert_int_equal(walk(KF_CUT_KEYS | KF_CUT_SOURCES), 0);
+	assert_int_equal(walk(KF_REVOKED_KEYS | KF_REVOKED_SOURCES), 0);
 	assert_alive(&pair);
 	close_pair(&pair);
 }
@@ -313,7 +314,7 @@ static void check_kind(struct kf_flow flow)
 	struct pair pair = connect_pair("::1");
 
 	put_flow(&pair, &flow);
-	assert_int_equal(walk(KF_CUT_KEYS), 1);
+	assert_int_equal(walk(KF_REVOKED_KEYS), 1);
 	assert_ended(&pair);
 	close_pair(&pair);
 }
@@ -349,8 +350,8 @@ static void check_source(enum kf_map map, const void *key, const struct kf_sourc
 
 	put_flow(&pair, &flow);
 	assert_int_equal(kf_maps_put(f.maps, map, key, source), 0);
-	assert_int_equal(walk(KF_CUT_KEYS), 0);
-	assert_int_equal(walk(KF_CUT_SOURCES), ends);
+	assert_int_equal(walk(KF_REVOKED_KEYS), 0);
+	assert_int_equal(walk(KF_REVOKED_SOURCES), ends);
 	assert_int_equal(kf_maps_delete(f.maps, map, key), 0);
 	if (ends)
 		assert_ended(&pair);
@@ -395,7 +396,7 @@ static void test_cut_reused(void **state)
 	put_flow(&pair, &flow);
 
 	/* found in one step, and not the same any more when it is to be ended in the next */
-	assert_int_equal(kf_traffic_cut_begin(f.cut, KF_CUT_KEYS), 0);
+	assert_int_equal(kf_traffic_cut_begin(f.cut, KF_REVOKED_KEYS), 0);
 	for (int more = 1, i = 0; more && i < STEPS; i++) {
 		more = kf_traffic_cut_step(f.cut);
 		flow.server_first++;
@@ -411,7 +412,7 @@ static void test_cut_reused(void **state)
 	usleep(50000);
 	assert_int_equal(kf_net_sockdiag_find(&pair.found.key, &found), -ENOENT);
 	assert_int_equal(kf_net_sockdiag_destroy(&pair.found), -ENOENT);
-	assert_int_equal(walk(KF_CUT_KEYS), 0);
+	assert_int_equal(walk(KF_REVOKED_KEYS), 0);
 	assert_int_equal(listen(pair.listener, 8), 0); /* it listens still: else EINVAL */
 	delete_flow(&pair.found.key);
 	close(pair.listener);
@@ -437,7 +438,7 @@ static void test_cut_many(void **state)
 		memcpy(key.client + 4, &i, sizeof(i));
 		assert_int_equal(kf_maps_put(f.maps, KF_MAP_kf_flows, &key, &flow), 0);
 	}
-	assert_int_equal(walk(KF_CUT_KEYS), 10);
+	assert_int_equal(walk(KF_REVOKED_KEYS), 10);
 	for (int i = 0; i < 20; i++) {
 		if (i < 10)
 			assert_ended(&pairs[i]);

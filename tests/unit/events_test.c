@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <keyfilter/detail.h>
 
+#include "api/events.h"
 #include "traffic/events.h"
 
 /* A refusal of 192.0.2.7 at 198.51.100.1:8000, to be changed by the tests. */
@@ -43,7 +44,7 @@ static struct kf_events_entry refusal(void)
 
 static void assert_json(const struct kf_events_entry *entry, const char *want)
 {
-	json_t *json = kf_traffic_events_json(entry);
+	json_t *json = kf_api_events_json(entry);
 	char *text;
 
 	assert_non_null(json);
@@ -113,7 +114,7 @@ static void test_penalty(void **state)
 			    "\"source\":\"192.0.2.7/32\",\"monitor\":false,"
 			    "\"retry_after_s\":null,\"penalty_s\":60,\"count\":null," CONNECTION);
 	assert_int_equal(inet_pton(AF_INET6, "2001:db8:1:2:3:4:5:6", entry.event.client), 1);
-	json = kf_traffic_events_json(&entry);
+	json = kf_api_events_json(&entry);
 	assert_string_equal(json_string_value(json_object_get(json, "source")),
 			    "2001:db8:1:2::/64");
 	assert_string_equal(json_string_value(json_object_get(json, "client")),

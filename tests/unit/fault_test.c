@@ -18,10 +18,13 @@
 
 #include <bpf/bpf.h>
 
+#include "clock.h"
+#include "failing_vfs.h"
+#include "policy/expire.h"
 #include "policy/key_slot.h"
+#include "policy/reconcile.h"
 #include "policy/service.h"
 #include "policy/source.h"
-#include "failing_vfs.h"
 #include "reconcile_fixture.h"
 
 /* ---- a kernel that fails on command -----------------------------------------------------------
@@ -333,7 +336,7 @@ static bool is_admitted(struct world *w, int key)
 {
 	const struct kf_slot *slot = find_slot(w->f, w->keys.text[key]);
 
-	return slot && slot->status == KF_KEY_ENABLED && slot->expires_ns > kf_maps_now();
+	return slot && slot->status == KF_KEY_ENABLED && slot->expires_ns > kf_clock_boot();
 }
 
 static bool is_denied(struct world *w, const char *address)
@@ -345,7 +348,7 @@ static bool is_denied(struct world *w, const char *address)
 	assert_int_equal(kf_cidr_parse(address, &cidr), 0);
 	memcpy(prefix.addr, cidr.addr, sizeof(prefix.addr));
 	kf_maps_get(w->f->maps, KF_MAP_kf_prefixes, &prefix, &source);
-	return kf_policy_compile_in_force(source.deny_until, kf_maps_now());
+	return kf_policy_compile_in_force(source.deny_until, kf_clock_boot());
 }
 
 static void count_line(void *context, const char *text)

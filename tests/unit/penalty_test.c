@@ -21,11 +21,12 @@
 
 #include <bpf/bpf.h>
 
+#include "clock.h"
+#include "policy/policy.h"
+#include "policy/service.h"
 #include "traffic/cut.h"
 #include "traffic/events.h"
 #include "traffic/penalty.h"
-#include "policy/policy.h"
-#include "policy/service.h"
 #include "why.h"
 
 #define SECOND 1000000000ull
@@ -71,7 +72,7 @@ static int start(struct fixture *f)
 
 	err = err ?: kf_store_secret_open(&f->secret, f->dir, true, &f->why);
 	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
-	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, SECOND, &f->why);
+	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, &f->why);
 	err = err ?: kf_policy_service_add(f->policy, &row, &f->why);
 	err = err ?: kf_traffic_events_open(&f->events, f->policy, &f->why);
 	return err ?: kf_traffic_penalty_watch_open(&f->watch, f->policy, f->events);
@@ -159,7 +160,7 @@ static void put(struct fixture *f, uint32_t place, const char *address, struct k
 
 static uint64_t now_ns(void)
 {
-	return kf_clock_now().boot_ns;
+	return kf_clock_boot();
 }
 
 static uint32_t now_clock(void)
@@ -373,8 +374,7 @@ static void many_ends_are_summed_up(void **state)
 
 static void assert_cut(struct fixture *f, unsigned int what)
 {
-	assert_int_equal(f->policy->revoked, what);
-	f->policy->revoked = 0;
+	assert_int_equal(kf_policy_take_revoked(f->policy), what);
 }
 
 /* No event has told of them: there is none, or it was lost. */
@@ -384,27 +384,27 @@ static void new_penalties_cut(void **state)
 
 	NEEDS_ROOT();
 	kf_maps_config(f->maps)->event_rate = 0;
-	f->policy->revoked = 0;
+	kf_policy_take_revoked(f->policy);
 	put(f, 1, "203.0.113.2", failing(3, 0));
 	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, 0);
 	put(f, 0, "203.0.113.1", penalised(60));
 	kf_traffic_penalty_watch_tick(f->watch);
-	assert_cut(f, KF_CUT_SOURCES);
+	assert_cut(f, KF_REVOKED_SOURCES);
 	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, 0); /* once */
 	put(f, 0, "203.0.113.1", penalised(120));
 	kf_traffic_penalty_watch_tick(f->watch);
-	assert_cut(f, KF_CUT_SOURCES); /* a new one of the same source, */
+	assert_cut(f, KF_REVOKED_SOURCES); /* a new one of the same source, */
 	put(f, 0, "203.0.113.3", penalised(120));
 	kf_traffic_penalty_watch_tick(f->watch);
-	assert_cut(f, KF_CUT_SOURCES); /* and of another one */
+	assert_cut(f, KF_REVOKED_SOURCES); /* and of another one */
 	put(f, 0, "203.0.113.3", penalised(0));
 	kf_traffic_penalty_watch_tick(f->watch);
 	assert_cut(f, 0);
 	put(f, 0, "203.0.113.4", penalised(60));
 	forgive(f, "198.51.100.0/24", 0, 0);
-	assert_cut(f, KF_CUT_SOURCES); /* seen while others were forgiven */
+	assert_cut(f, KF_REVOKED_SOURCES); /* seen while others were forgiven */
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -19,8 +19,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "policy/key.h"
 #include "policy/policy.h"
+#include "traffic/flows.h"
 #include "why.h"
 
 /*
@@ -70,6 +72,7 @@ struct fixture {
 	struct kf_secret *secret;
 	struct kf_maps *maps;
 	struct kf_policy *policy;
+	struct kf_flows *flows;
 	struct kf_why why;
 };
 
@@ -82,15 +85,18 @@ static int start(struct fixture *f)
 	err = err ?: kf_store_credential_any(f->store, &any);
 	err = err ?: kf_store_secret_open(&f->secret, f->dir, !any, &f->why);
 	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
-	return err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, DAY, &f->why);
+	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, &f->why);
+	return err ?: kf_traffic_flows_open(&f->flows, f->maps, DAY);
 }
 
 static void stop(struct fixture *f)
 {
+	kf_traffic_flows_close(f->flows);
 	kf_policy_close(f->policy);
 	kf_maps_close(f->maps);
 	kf_store_secret_close(f->secret);
 	kf_store_close(f->store);
+	f->flows = NULL;
 	f->policy = NULL;
 	f->maps = NULL;
 	f->secret = NULL;
@@ -177,7 +183,7 @@ struct lines {
 /* Two translations of one wall-clock time differ by some nanoseconds. */
 static const char *time_of(uint64_t ns)
 {
-	return !ns ? "0" : ns == KF_NEVER ? "never" : ns > kf_maps_now() ? "later" : "past";
+	return !ns ? "0" : ns == KF_NEVER ? "never" : ns > kf_clock_boot() ? "later" : "past";
 }
 
 static int take_line(void *context, const void *key, const void *value)

@@ -27,17 +27,21 @@
 #include <bpf/libbpf.h>
 #include <sqlite3.h>
 
+#include "api/events.h"
+#include "clock.h"
+#include "maps/diff.h"
 #include "policy/answer.h"
-#include "traffic/cut.h"
-#include "traffic/events.h"
+#include "policy/expire.h"
 #include "policy/key.h"
 #include "policy/key_slot.h"
-#include "maps/diff.h"
 #include "policy/policy.h"
+#include "policy/reconcile.h"
 #include "policy/service.h"
 #include "policy/source.h"
-#include "why.h"
 #include "reconcile_fixture.h"
+#include "traffic/cut.h"
+#include "traffic/events.h"
+#include "why.h"
 
 #define SECOND 1000000000ull
 
@@ -152,7 +156,7 @@ static void penalty_ends_are_events(void **state)
 	assert_null(kf_traffic_events_get(events, 2));
 	entry = kf_traffic_events_get(events, KF_EVENTS_KEPT + 2);
 	assert_non_null(entry);
-	json = kf_traffic_events_json(entry);
+	json = kf_api_events_json(entry);
 	assert_string_equal(json_string_value(json_object_get(json, "event")), "penalty_ended");
 	assert_string_equal(json_string_value(json_object_get(json, "source")),
 			    "2001:db8:1:2::/64");
@@ -503,7 +507,7 @@ static void step_forward_deletes_nothing(void **state)
 	OK(f, kf_policy_expire(f->policy));
 	OK(f, kf_store_source_get(f->store, &row.cidr, KF_SOURCE_DENY, &found));
 	OK(f, kf_maps_get(f->maps, KF_MAP_kf_hosts, row.cidr.addr, &source));
-	assert_true(kf_policy_compile_in_force(source.deny_until, kf_maps_now()));
+	assert_true(kf_policy_compile_in_force(source.deny_until, kf_clock_boot()));
 	assert_non_null(find_slot(f, made.text[0]));
 }
 
@@ -534,12 +538,12 @@ static void assert_rate(struct fixture *f, const char *text, uint64_t interval, 
 /* How far ahead of now the key is, as if so far for the programs. */
 static void use_up(struct kf_slot *slot, uint64_t ahead)
 {
-	slot->rate_tat_ns = kf_clock_now().boot_ns + ahead;
+	slot->rate_tat_ns = kf_clock_boot() + ahead;
 }
 
 static bool is_ahead(const struct kf_slot *slot, uint64_t by)
 {
-	uint64_t now = kf_clock_now().boot_ns;
+	uint64_t now = kf_clock_boot();
 
 	return slot->rate_tat_ns <= now + by && slot->rate_tat_ns > now + by - 5 * SECOND;
 }
@@ -788,7 +792,7 @@ static void expiry_follows_the_clock(void **state)
 	wish.expires = kf_clock_now().wall_ns + 3600000000000ll;
 	OK(f, kf_policy_key_create(f->policy, &wish, 1, keep_made, &made, &f->why));
 	before = find_slot(f, made.text[0])->expires_ns;
-	assert_true(before <= kf_clock_now().boot_ns + 3600000000000ull);
+	assert_true(before <= kf_clock_boot() + 3600000000000ull);
 	/* as if the wall clock had been set back by a minute since */
 	f->policy->clock.wall_ns += 60000000000ll;
 	((struct kf_slot *)find_slot(f, made.text[0]))->expires_ns -= 60000000000ull;
@@ -1187,7 +1191,7 @@ static void sweep(struct fixture *f)
 {
 	int more;
 
-	while ((more = kf_traffic_flows_sweep(f->policy)) == 1)
+	while ((more = kf_traffic_flows_sweep(f->flows)) == 1)
 		;
 	assert_int_equal(more, 0);
 }
@@ -1242,13 +1246,13 @@ static void silent_flows_are_forgotten(void **state)
 		assert_int_equal(kf_maps_put(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
 	}
 	sweep(f);
-	assert_int_equal(f->policy->flows_live, 4500); /* found silent, still there */
+	assert_int_equal(kf_traffic_flows_live(f->flows), 4500); /* found silent, still there */
 	key.client_port = 3;
 	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
 	assert_int_equal(flow.state, KF_FLOW_CLOSED);
 	assert_int_equal(flow.busy, 1); /* and stays locked when it is deleted */
 	sweep(f);
-	assert_int_equal(f->policy->flows_live, 3000);
+	assert_int_equal(kf_traffic_flows_live(f->flows), 3000);
 	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), -ENOENT);
 	key.client_port = 4;
 	assert_int_equal(kf_maps_get(f->maps, KF_MAP_kf_flows, &key, &flow), 0);
@@ -1296,8 +1300,7 @@ static void ending_flows_go_sooner(void **state)
 /* Did that revoke? Asked for once. */
 static void assert_revoked(struct fixture *f, unsigned int what)
 {
-	assert_int_equal(f->policy->revoked, what);
-	f->policy->revoked = 0;
+	assert_int_equal(kf_policy_take_revoked(f->policy), what);
 }
 
 /* Every way to revoke asks for a walk over running requests, and nothing else does. */
@@ -1311,30 +1314,31 @@ static void revocations_are_noted(void **state)
 	struct made made = { 0 };
 
 	NEEDS_ROOT();
-	assert_revoked(f, KF_CUT_KEYS | KF_CUT_SOURCES); /* a start: whatever a crash left */
+	assert_revoked(f,
+		       KF_REVOKED_KEYS | KF_REVOKED_SOURCES); /* a start: whatever a crash left */
 	create(f, &made, 2);
 	OK(f, kf_policy_expire(f->policy));
 	OK(f, kf_policy_key_enable(f->policy, made.id[0], &f->why));
 	assert_revoked(f, 0);
 	OK(f, kf_policy_key_disable(f->policy, made.id[0], &times, &f->why));
-	assert_revoked(f, KF_CUT_KEYS);
+	assert_revoked(f, KF_REVOKED_KEYS);
 	OK(f, kf_policy_key_delete(f->policy, made.id[0], &times, &f->why));
-	assert_revoked(f, KF_CUT_KEYS);
+	assert_revoked(f, KF_REVOKED_KEYS);
 	OK(f, kf_policy_key_rotate(f->policy, made.id[1], 0, text, &f->why));
-	assert_revoked(f, KF_CUT_KEYS);
+	assert_revoked(f, KF_REVOKED_KEYS);
 
 	edit.expires = kf_clock_now().wall_ns + 50000000;
 	OK(f, kf_policy_key_edit(f->policy, made.id[1], &edit, &f->why));
-	f->policy->revoked = 0;
+	kf_policy_take_revoked(f->policy);
 	usleep(60000);
 	OK(f, kf_policy_expire(f->policy));
-	assert_revoked(f, KF_CUT_KEYS);
+	assert_revoked(f, KF_REVOKED_KEYS);
 	OK(f, kf_policy_expire(f->policy));
 	assert_revoked(f, 0); /* once */
 
 	OK(f, kf_cidr_parse("192.0.2.1", &source.cidr));
 	OK(f, kf_policy_source_put(f->policy, &source, NULL, &f->why));
-	assert_revoked(f, KF_CUT_SOURCES);
+	assert_revoked(f, KF_REVOKED_SOURCES);
 	OK(f, kf_policy_source_remove(f->policy, &source.cidr, &f->why));
 	assert_revoked(f, 0);
 }

@@ -18,6 +18,9 @@
 #include "cidr.h"
 #include "policy/source.h"
 #define SOURCES 64
+#include "clock.h"
+#include "policy/expire.h"
+#include "policy/reconcile.h"
 #include "reconcile_fixture.h"
 
 #define SLICE 3 /* rows */
@@ -100,7 +103,7 @@ static char treated(struct fixture *f, const struct kf_cidr *address)
 {
 	struct kf_prefix prefix = { .prefix_len = KF_CIDR_BITS };
 	struct kf_source source = { 0 };
-	uint64_t now = kf_maps_now();
+	uint64_t now = kf_clock_boot();
 
 	memcpy(prefix.addr, address->addr, sizeof(prefix.addr));
 	if (kf_maps_get(f->maps, KF_MAP_kf_hosts, address->addr, &source) &&

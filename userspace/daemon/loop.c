@@ -11,16 +11,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "api/api.h"
-#include "cleanup.h"
-#include "traffic/cut.h"
-#include "traffic/events.h"
 #include "attach/iface.h"
+#include "base/work.h"
+#include "cleanup.h"
+#include "clock.h"
 #include "log.h"
 #include "net/netlink.h"
-#include "traffic/penalty.h"
+#include "policy/expire.h"
 #include "policy/policy.h"
-#include "base/work.h"
+#include "traffic/cut.h"
+#include "traffic/events.h"
+#include "traffic/flows.h"
+#include "timetext.h"
+#include "traffic/penalty.h"
 
 #define SECOND_US      1000000ull
 #define SWEEP_PAUSE_US 2000ull /* between slices of the flow sweep */
@@ -35,17 +38,14 @@
 enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, GUARD_JOB, PIN_JOB, JOB_COUNT };
 
 struct kf_loop {
-	sd_event *event;
 	sd_event_source *on_second;
 	sd_event_source *on_sweep;
 	sd_event_source *on_cut;
 	sd_event_source *after_all;
 	uint64_t sweep_took_us;
-	struct kf_work *work;
 	struct kf_work_item expiry; /* a slice of the removal of what has expired */
 	struct kf_daemon *daemon;
-	bool expiring; /* it is being worked on */
-	struct kf_cut *cut;
+	bool expiring;		 /* it is being worked on */
 	bool cutting;		 /* a walk is under way */
 	uint64_t cut_took_us;	 /* by it so far */
 	uint64_t cut_not_before; /* CLOCK_MONOTONIC, microseconds */
@@ -54,14 +54,6 @@ struct kf_loop {
 	uint64_t seconds;	 /* ticks so far */
 	int last_err[JOB_COUNT]; /* of each job: one failure is one line, however long it lasts */
 };
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * SECOND_US + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* ---- every few seconds ----------------------------------------------------------------------- */
 
@@ -106,7 +98,7 @@ static int expire(struct kf_daemon *daemon)
 
 	if (!loop->expiring) {
 		loop->expiring = true;
-		kf_work_add(loop->work, &loop->expiry);
+		kf_work_add(daemon->work, &loop->expiry);
 	}
 	return LATER;
 }
@@ -115,15 +107,18 @@ static int watch_penalties(struct kf_daemon *daemon)
 {
 	int ended = kf_traffic_penalty_watch_tick(daemon->penalties);
 
-	if (ended > 0)
-		kf_api_wake_followers(daemon);
 	return ended < 0 ? ended : 0;
+}
+
+static void tell_filter(struct kf_daemon *daemon, const char *dev, bool restored)
+{
+	kf_traffic_events_add_filter(daemon->events, dev, restored);
 }
 
 static int guard_ifaces(struct kf_daemon *daemon)
 {
-	daemon->loop->guarded_us = monotonic_us();
-	kf_attach_iface_guard(daemon);
+	daemon->loop->guarded_us = kf_clock_micros();
+	kf_attach_iface_guard(daemon, tell_filter);
 	return 0;
 }
 
@@ -188,13 +183,13 @@ static uint64_t rest_of_sweep(struct kf_loop *loop)
 static int on_sweep(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct kf_daemon *daemon = context;
-	uint64_t begun = monotonic_us();
-	int more = kf_traffic_flows_sweep(daemon->policy);
+	uint64_t begun = kf_clock_micros();
+	int more = kf_traffic_flows_sweep(daemon->flows);
 
 	if (more < 0)
 		kf_log_error("the sweep over connections failed: %s; it begins anew in a minute",
 			     strerror(-more));
-	daemon->loop->sweep_took_us += monotonic_us() - begun;
+	daemon->loop->sweep_took_us += kf_clock_micros() - begun;
 	return sd_event_source_set_time_relative(source, more > 0 ? SWEEP_PAUSE_US
 								  : rest_of_sweep(daemon->loop));
 }
@@ -208,24 +203,23 @@ static void end_walk(struct kf_loop *loop, int err)
 			     "denied sources end at their next packet",
 			     strerror(-err));
 	loop->cutting = false;
-	loop->cut_not_before = monotonic_us() + CUT_REST * loop->cut_took_us;
+	loop->cut_not_before = kf_clock_micros() + CUT_REST * loop->cut_took_us;
 }
 
 static int on_cut(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct kf_daemon *daemon = context;
 	struct kf_loop *loop = daemon->loop;
-	uint64_t begun = monotonic_us();
+	uint64_t begun = kf_clock_micros();
 	int more = 0;
 
 	if (!loop->cutting) {
-		more = kf_traffic_cut_begin(loop->cut, daemon->policy->revoked);
-		daemon->policy->revoked = 0;
+		more = kf_traffic_cut_begin(daemon->cut, kf_policy_take_revoked(daemon->policy));
 		loop->cutting = true;
 		loop->cut_took_us = 0;
 	}
-	more = more ?: kf_traffic_cut_step(loop->cut);
-	loop->cut_took_us += monotonic_us() - begun;
+	more = more ?: kf_traffic_cut_step(daemon->cut);
+	loop->cut_took_us += kf_clock_micros() - begun;
 	if (more <= 0)
 		end_walk(loop, more);
 	return more > 0 ? sd_event_source_set_time_relative(source, CUT_PAUSE_US)
@@ -237,11 +231,11 @@ static int after_all(sd_event_source *source, void *context)
 {
 	struct kf_daemon *daemon = context;
 	struct kf_loop *loop = daemon->loop;
-	uint64_t at = monotonic_us() + CUT_DELAY_US;
+	uint64_t at = kf_clock_micros() + CUT_DELAY_US;
 	int enabled = SD_EVENT_OFF, err;
 
 	err = sd_event_source_get_enabled(loop->on_cut, &enabled);
-	if (err < 0 || !daemon->policy->revoked || enabled != SD_EVENT_OFF)
+	if (err < 0 || !kf_policy_has_revoked(daemon->policy) || enabled != SD_EVENT_OFF)
 		return err < 0 ? err : 0;
 	err = sd_event_source_set_time(loop->on_cut,
 				       at > loop->cut_not_before ? at : loop->cut_not_before);
@@ -257,8 +251,6 @@ static int on_events(sd_event_source *source, int fd, uint32_t revents, void *co
 
 	if (taken < 0)
 		kf_log_error("cannot read the events: %s; restart keyfilterd", strerror(-taken));
-	else if (taken > 0)
-		kf_api_wake_followers(daemon);
 	return taken < 0 ? taken : 0; /* an error takes the source off the loop: no busy loop */
 }
 
@@ -271,7 +263,7 @@ static int on_link(sd_event_source *source, int fd, uint32_t revents, void *cont
 		kf_log_warning("cannot read about links: %s; the next message tries again",
 			       strerror(-err));
 	/* what was taken off is told like any change of a link; many at once wait for the tick */
-	if (monotonic_us() - daemon->loop->guarded_us >= GUARD_REST_US)
+	if (kf_clock_micros() - daemon->loop->guarded_us >= GUARD_REST_US)
 		guard_ifaces(daemon);
 	return 0;
 }
@@ -306,7 +298,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 		return 0;
 	}
 	kf_log_notice("ending on signal %u; the filter stays in place", info->ssi_signo);
-	kf_loop_stop(context);
+	sd_event_exit(((struct kf_daemon *)context)->event, 0);
 	return 0;
 }
 
@@ -341,22 +333,22 @@ static int add_descriptors(struct kf_daemon *daemon, struct kf_loop *loop)
 	err = arm_clock(loop->clock_fd);
 	if (err < 0)
 		return err;
-	err = sd_event_add_io(loop->event, NULL, loop->clock_fd, EPOLLIN, on_clock, daemon);
+	err = sd_event_add_io(daemon->event, NULL, loop->clock_fd, EPOLLIN, on_clock, daemon);
 	if (err < 0)
 		return err;
-	err = sd_event_add_io(loop->event, NULL, kf_traffic_events_fd(daemon->events), EPOLLIN,
+	err = sd_event_add_io(daemon->event, NULL, kf_traffic_events_fd(daemon->events), EPOLLIN,
 			      on_events, daemon);
 	if (err < 0)
 		return err;
-	return sd_event_add_io(loop->event, NULL, kf_net_linkwatch_fd(daemon->linkwatch), EPOLLIN,
+	return sd_event_add_io(daemon->event, NULL, kf_net_linkwatch_fd(daemon->linkwatch), EPOLLIN,
 			       on_link, daemon);
 }
 
 static int add_timer(struct kf_daemon *daemon, sd_event_source **source, uint64_t first_us,
 		     sd_event_time_handler_t handler)
 {
-	int err = sd_event_add_time_relative(daemon->loop->event, source, CLOCK_MONOTONIC, first_us,
-					     1000, handler, daemon);
+	int err = sd_event_add_time_relative(daemon->event, source, CLOCK_MONOTONIC, first_us, 1000,
+					     handler, daemon);
 
 	return err < 0 ? err : sd_event_source_set_enabled(*source, SD_EVENT_ON);
 }
@@ -366,22 +358,30 @@ static void tell_cut(void *context, const struct kf_event *event)
 	struct kf_daemon *daemon = context;
 
 	kf_traffic_events_add_cut(daemon->events, event);
-	kf_api_wake_followers(daemon);
 }
 
-static int add_cut(struct kf_daemon *daemon, struct kf_loop *loop)
+static int add_cut(struct kf_daemon *daemon)
 {
-	int err = kf_work_open(&loop->work, loop->event);
+	int err = kf_traffic_cut_open(&daemon->cut, daemon->maps, tell_cut, daemon);
 
 	if (err >= 0)
-		err = kf_traffic_cut_open(&loop->cut, daemon->maps, tell_cut, daemon);
+		err = sd_event_add_time(daemon->event, &daemon->loop->on_cut, CLOCK_MONOTONIC, 0, 1,
+					on_cut, daemon);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(daemon->loop->on_cut, SD_EVENT_OFF);
+	return err < 0 ? err
+		       : sd_event_add_post(daemon->event, &daemon->loop->after_all, after_all,
+					   daemon);
+}
+
+static int add_work(struct kf_daemon *daemon)
+{
+	uint64_t idle_ns = daemon->settings.flow_idle * (uint64_t)KF_TIMETEXT_SECOND;
+	int err = kf_work_open(&daemon->work, daemon->event);
 
 	if (err >= 0)
-		err = sd_event_add_time(loop->event, &loop->on_cut, CLOCK_MONOTONIC, 0, 1, on_cut,
-					daemon);
-	if (err >= 0)
-		err = sd_event_source_set_enabled(loop->on_cut, SD_EVENT_OFF);
-	return err < 0 ? err : sd_event_add_post(loop->event, &loop->after_all, after_all, daemon);
+		err = kf_traffic_flows_open(&daemon->flows, daemon->maps, idle_ns);
+	return err < 0 ? err : add_timer(daemon, &daemon->loop->on_sweep, SECOND_US, on_sweep);
 }
 
 int kf_loop_open(struct kf_daemon *daemon)
@@ -395,19 +395,20 @@ int kf_loop_open(struct kf_daemon *daemon)
 	loop->daemon = daemon;
 	loop->expiry = (struct kf_work_item){ .step = expire_some, .done = end_expiry };
 	daemon->loop = loop;
-	err = sd_event_new(&loop->event);
+	err = sd_event_new(&daemon->event);
 	if (err >= 0)
-		err = add_signals(daemon, loop->event);
+		err = add_signals(daemon, daemon->event);
 	if (err >= 0)
 		err = add_descriptors(daemon, loop);
 	if (err >= 0)
 		err = add_timer(daemon, &loop->on_second, SECOND_US, on_second);
 	if (err >= 0)
-		err = add_timer(daemon, &loop->on_sweep, SECOND_US, on_sweep);
+		err = add_work(daemon);
 	if (err >= 0)
-		err = add_cut(daemon, loop);
+		err = add_cut(daemon);
 	if (err >= 0)
-		err = sd_event_set_watchdog(loop->event, true); /* nothing without WATCHDOG_USEC */
+		err = sd_event_set_watchdog(daemon->event,
+					    true); /* nothing without WATCHDOG_USEC */
 	if (err < 0)
 		kf_loop_close(daemon);
 	return err < 0 ? err : 0;
@@ -423,36 +424,20 @@ void kf_loop_close(struct kf_daemon *daemon)
 	sd_event_source_disable_unref(loop->on_sweep);
 	sd_event_source_disable_unref(loop->on_cut);
 	sd_event_source_disable_unref(loop->after_all);
-	kf_work_close(loop->work);
-	sd_event_unref(loop->event);
+	kf_work_close(daemon->work);
+	daemon->work = NULL;
+	daemon->event = sd_event_unref(daemon->event);
 	if (loop->clock_fd >= 0)
 		close(loop->clock_fd);
-	kf_traffic_cut_close(loop->cut);
+	kf_traffic_cut_close(daemon->cut);
+	daemon->cut = NULL;
+	kf_traffic_flows_close(daemon->flows);
+	daemon->flows = NULL;
 	free(loop);
 	daemon->loop = NULL;
 }
 
 int kf_loop_run(struct kf_daemon *daemon)
 {
-	return sd_event_loop(daemon->loop->event);
-}
-
-void kf_loop_stop(struct kf_daemon *daemon)
-{
-	sd_event_exit(daemon->loop->event, 0);
-}
-
-sd_event *kf_loop_event(const struct kf_daemon *daemon)
-{
-	return daemon->loop->event;
-}
-
-struct kf_work *kf_loop_work(const struct kf_daemon *daemon)
-{
-	return daemon->loop->work;
-}
-
-const struct kf_cut *kf_loop_cut(const struct kf_daemon *daemon)
-{
-	return daemon->loop->cut;
+	return sd_event_loop(daemon->event);
 }

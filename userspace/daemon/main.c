@@ -37,23 +37,24 @@
 
 #include "api/api.h"
 #include "attach/attach.h"
+#include "attach/iface.h"
+#include "attach/recover.h"
 #include "base/config.h"
 #include "base/daemon.h"
 #include "base/directory.h"
-#include "traffic/events.h"
-#include "attach/iface.h"
 #include "base/lock.h"
+#include "clock.h"
 #include "log.h"
 #include "loop.h"
 #include "maps/maps.h"
 #include "net/netlink.h"
-#include "traffic/penalty.h"
 #include "policy/policy.h"
-#include "attach/recover.h"
-#include "store/secret.h"
 #include "secrettext.h"
+#include "store/secret.h"
 #include "store/store.h"
 #include "timetext.h"
+#include "traffic/events.h"
+#include "traffic/penalty.h"
 #include "unload.h"
 #include "why.h"
 
@@ -325,8 +326,7 @@ static int open_kernel(struct kf_daemon *daemon)
 	err = err ?: kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
 	err = err
 		      ?: kf_policy_open(&daemon->policy, daemon->store, daemon->maps,
-					daemon->secret, s->flow_idle * (uint64_t)KF_TIMETEXT_SECOND,
-					&why);
+					daemon->secret, &why);
 	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, daemon->secret, &why);
 	return err ? give_up(err, &why) : 0;
 }
@@ -435,7 +435,7 @@ static int run_daemon(const struct options *options, const struct kf_config_sett
 		.pin_dir = options->pin_dir,
 		.state_lock = KF_LOCK_NONE,
 		.run_lock = KF_LOCK_NONE,
-		.started_ns = kf_clock_now().boot_ns,
+		.started_ns = kf_clock_boot(),
 	};
 	char state_dir[PATH_MAX], run_dir[PATH_MAX];
 	int err = open_directories(&daemon, state_dir, run_dir) ?: start(&daemon);

@@ -13,13 +13,13 @@
 
 #include "api/socket.h"
 #include "attach/attach.h"
+#include "attach/recover.h"
+#include "base/lock.h"
 #include "cleanup.h"
 #include "client.h"
 #include "json.h"
-#include "base/lock.h"
 #include "log.h"
 #include "maps/maps.h"
-#include "attach/recover.h"
 #include "why.h"
 
 #define WAIT_SECONDS 60

@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 
+#include "clock.h"
 #include "reach.h"
 
 /* 100,000 new keys are some 40 MB of JSON; what is far larger is not from our daemon. */
@@ -45,14 +46,6 @@ struct follower {
 	bool left; /* the caller had enough */
 	bool silent;
 };
-
-static time_t seconds_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 static int buffer_add(struct buffer *buffer, const char *bytes, size_t len, size_t most)
 {
@@ -93,9 +86,9 @@ static curl_socket_t make_socket(void *context, curlsocktype purpose, struct cur
 static bool is_stopped(struct kf_client *client, curl_off_t moved)
 {
 	if (moved != client->moved)
-		client->heard = seconds_now();
+		client->heard = kf_clock_seconds();
 	client->moved = moved;
-	if (seconds_now() - client->heard >= STOPPED_SECONDS)
+	if (kf_clock_seconds() - client->heard >= STOPPED_SECONDS)
 		client->stopped = kf_reach_stopped(client->fd);
 	return client->stopped;
 }
@@ -128,7 +121,7 @@ static void set_common(struct kf_client *client)
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
-	client->heard = seconds_now();
+	client->heard = kf_clock_seconds();
 	client->moved = 0;
 	client->stopped = 0;
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "keyfilterctl/" KF_VERSION);
@@ -224,7 +217,7 @@ static int explain(const struct kf_client *client, CURLcode code, struct kf_clie
 static CURLcode perform(struct kf_client *client)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
-	time_t begun = seconds_now();
+	time_t begun = kf_clock_seconds();
 
 	for (;;) {
 		CURLcode code = curl_easy_perform(client->curl);
@@ -232,7 +225,7 @@ static CURLcode perform(struct kf_client *client)
 
 		curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &cause);
 		if (code != CURLE_COULDNT_CONNECT || cause != EAGAIN ||
-		    seconds_now() - begun >= CONNECT_SECONDS)
+		    kf_clock_seconds() - begun >= CONNECT_SECONDS)
 			return code;
 		nanosleep(&pause, NULL);
 	}
@@ -309,7 +302,7 @@ static size_t take_lines(char *bytes, size_t size, size_t count, void *context)
 	struct follower *follower = context;
 	long status = 0;
 
-	follower->heard = seconds_now();
+	follower->heard = kf_clock_seconds();
 	if (buffer_add(&follower->buffer, bytes, size * count,
 		       LINE_MAX_BYTES + CURL_MAX_WRITE_SIZE) < 0)
 		return 0;
@@ -326,7 +319,7 @@ static int look_around(void *context, curl_off_t down_all, curl_off_t down, curl
 
 	if (*follower->stop)
 		follower->left = true;
-	else if (seconds_now() - follower->heard > SILENCE_SECONDS)
+	else if (kf_clock_seconds() - follower->heard > SILENCE_SECONDS)
 		follower->silent = true;
 	return follower->left || follower->silent || is_stopped(follower->client, down + up);
 }
@@ -361,7 +354,7 @@ int kf_client_follow(struct kf_client *client, const char *path, kf_client_line_
 		.line = line,
 		.context = context,
 		.stop = stop,
-		.heard = seconds_now(),
+		.heard = kf_clock_seconds(),
 	};
 	CURL *curl = client->curl;
 	int ret;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "log.h"
 
 #define REFUSED_KEPT 64	 /* closed a moment later: what they send would end in EPIPE */
@@ -70,7 +71,7 @@ static int classify(struct kf_api_accept *accept, int fd, struct kf_api_arrival 
 	arrival = calloc(1, sizeof(*arrival));
 	if (arrival) {
 		arrival->fd = fd;
-		arrival->since_ns = kf_api_now();
+		arrival->since_ns = kf_clock_boot();
 		arrival->uid = peer.uid;
 		arrival->access = kf_api_auth_decide(&peer, accept->own, accept->api->readers);
 	}

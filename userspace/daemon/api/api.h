@@ -55,9 +55,6 @@ struct kf_api;
 int kf_api_open(struct kf_daemon *daemon);
 void kf_api_close(struct kf_daemon *daemon);
 
-/* There are new events: those who follow get them. In the loop's thread. */
-void kf_api_wake_followers(struct kf_daemon *daemon);
-
 /* ---- one request ---------------------------------------------------------------------------- */
 
 struct kf_api_request {

@@ -15,7 +15,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/events.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "traffic/events.h"
 
 #define HEARTBEAT_SECONDS 15
@@ -35,14 +37,6 @@ struct kf_api_follower {
 	size_t line_sent;
 	char line[LINE_SIZE];
 };
-
-static time_t now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 static void put_line(struct kf_api_follower *follower, json_t *value)
 {
@@ -70,9 +64,9 @@ static void next_line(struct kf_api_follower *follower)
 		return;
 	}
 	if (kf_traffic_events_copy(events, follower->next_seq, &entry)) {
-		put_line(follower, kf_traffic_events_json(&entry));
+		put_line(follower, kf_api_events_json(&entry));
 		follower->next_seq++;
-	} else if (now_seconds() - follower->spoke >= HEARTBEAT_SECONDS) {
+	} else if (kf_clock_seconds() - follower->spoke >= HEARTBEAT_SECONDS) {
 		follower->line[0] = '\n';
 		follower->line_len = 1;
 		follower->line_sent = 0;
@@ -101,7 +95,7 @@ static ssize_t read_lines(void *context, uint64_t position, char *buf, size_t ma
 		len = max;
 	memcpy(buf, follower->line + follower->line_sent, len);
 	follower->line_sent += len;
-	follower->spoke = now_seconds();
+	follower->spoke = kf_clock_seconds();
 	return (ssize_t)len;
 }
 
@@ -143,7 +137,7 @@ int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *fro
 	follower->front = front;
 	follower->connection = request->connection;
 	follower->next_seq = kf_traffic_events_next_seq(request->daemon->events);
-	follower->spoke = now_seconds();
+	follower->spoke = kf_clock_seconds();
 	response = make_response(follower);
 	if (!response) {
 		free(follower);
@@ -187,7 +181,7 @@ static bool has_closed(const struct kf_api_follower *follower)
 void kf_api_follow_tick(struct kf_api_front *front)
 {
 	struct kf_api_follower *follower;
-	time_t now = now_seconds();
+	time_t now = kf_clock_seconds();
 
 	LIST_FOREACH(follower, &front->followers, entry) {
 		if (follower->suspended)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "log.h"
 
 #define CONNECTION_MEMORY (32 * 1024) /* the head of a request must fit in here */
@@ -287,7 +288,7 @@ static void let_in(struct kf_api_front *front)
 
 static void refuse_waiting(struct kf_api_front *front)
 {
-	uint64_t now = kf_api_now();
+	uint64_t now = kf_clock_boot();
 	struct kf_api_arrival *arrival;
 
 	while ((arrival = STAILQ_FIRST(&front->waiting)) &&
@@ -338,7 +339,7 @@ static int on_second(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct kf_api_front *front = context;
 	struct kf_api_connection *connection;
-	uint64_t now = kf_api_now();
+	uint64_t now = kf_clock_boot();
 
 	LIST_FOREACH(connection, &front->connections, entry)
 		if (connection->deadline_ns <= now)

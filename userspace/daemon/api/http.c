@@ -15,7 +15,6 @@
 #include "cleanup.h"
 #include "json.h"
 #include "log.h"
-#include "loop.h"
 #include "secrettext.h"
 
 /* A request being read and answered; libmicrohttpd carries it between its callbacks. */
@@ -452,5 +451,5 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 	*carried = NULL;
 	/* not before the answer to POST /v1/unload is out */
 	if (front == front->api->writers && !front->closing && front->api->daemon->unload)
-		kf_loop_stop(front->api->daemon);
+		sd_event_exit(front->api->daemon->event, 0);
 }

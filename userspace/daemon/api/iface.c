@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "api/api.h"
+#include "api/iface.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -8,8 +8,56 @@
 
 #include <microhttpd.h>
 
+#include "api/api.h"
 #include "attach/iface.h"
+#include "cleanup.h"
+#include "clock.h"
 #include "policy/policy.h"
+
+/* ---- an interface as JSON -------------------------------------------------------------------- */
+
+static json_t *iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
+{
+	static const char *const states[] = {
+		[KF_IFACE_ATTACHED] = "attached",
+		[KF_IFACE_PARTIAL] = "partial",
+		[KF_IFACE_MISSING] = "missing",
+		[KF_IFACE_FAILED] = "failed",
+	};
+	struct kf_attach_iface_view view;
+
+	kf_attach_iface_view(daemon, row, &view);
+	return json_pack(
+		"{s:s, s:i, s:s, s:s, s:s, s:s?, s:i, s:i}", "dev", row->dev, "ifindex",
+		(int)view.ifindex, "mode", kf_attach_mode_name(row->mode), "existing",
+		kf_attach_adopt_existing_name(row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT),
+		"state", states[view.state], "error", *view.error ? view.error : NULL, "adopted",
+		(int)view.existing.adopted, "reset", (int)view.existing.reset);
+}
+
+struct json_list {
+	struct kf_daemon *daemon;
+	json_t *array;
+};
+
+static int append_json(void *context, const struct kf_iface_row *row)
+{
+	struct json_list *list = context;
+
+	return json_array_append_new(list->array, iface_json(list->daemon, row)) ? -ENOMEM : 0;
+}
+
+json_t *kf_api_iface_json_all(struct kf_daemon *daemon)
+{
+	_cleanup_json_ json_t *array = json_array();
+	struct json_list list = { daemon, array };
+
+	if (kf_store_iface_each(daemon->store, append_json, &list))
+		return NULL;
+	return TAKE_PTR(array);
+}
+
+/* ---- what is asked --------------------------------------------------------------------------- */
 
 /* dev_valid_name() of the kernel, without what no tool makes: white space and control bytes. */
 static int take_dev(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
@@ -50,6 +98,8 @@ static int take_existing(struct kf_api_request *request, const json_t *value,
 	return 0;
 }
 
+/* ---- handlers -------------------------------------------------------------------------------- */
+
 static int refuse_attach(struct kf_api_request *request, int err, const char *why)
 {
 	switch (err) {
@@ -84,7 +134,7 @@ int kf_api_iface_attach(struct kf_api_request *request)
 	err = kf_attach_iface_add(daemon, &row, &why);
 	if (err)
 		return refuse_attach(request, err, why.text);
-	return kf_api_reply(request, MHD_HTTP_CREATED, kf_attach_iface_json(daemon, &row));
+	return kf_api_reply(request, MHD_HTTP_CREATED, iface_json(daemon, &row));
 }
 
 int kf_api_iface_list(struct kf_api_request *request)
@@ -95,7 +145,7 @@ int kf_api_iface_list(struct kf_api_request *request)
 	return err
 		       ?: kf_api_reply(request, MHD_HTTP_OK,
 				       json_pack("{s:o}", "ifaces",
-						 kf_attach_iface_json_all(request->daemon)));
+						 kf_api_iface_json_all(request->daemon)));
 }
 
 static int find_iface(struct kf_api_request *request, struct kf_iface_row *row)
@@ -110,9 +160,7 @@ int kf_api_iface_show(struct kf_api_request *request)
 	struct kf_iface_row row;
 	int err = kf_api_no_members(request) ?: find_iface(request, &row);
 
-	return err
-		       ?: kf_api_reply(request, MHD_HTTP_OK,
-				       kf_attach_iface_json(request->daemon, &row));
+	return err ?: kf_api_reply(request, MHD_HTTP_OK, iface_json(request->daemon, &row));
 }
 
 int kf_api_iface_detach(struct kf_api_request *request)

@@ -9,13 +9,12 @@
 #include <microhttpd.h>
 
 #include "api/key.h"
+#include "base/work.h"
 #include "cleanup.h"
 #include "policy/key.h"
 #include "policy/key_batch.h"
-#include "loop.h"
 #include "policy/policy.h"
 #include "why.h"
-#include "base/work.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
@@ -193,7 +192,7 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 	more = kf_policy_key_batch_open(&creation->batch, request->daemon->policy, wish, count,
 					&creation->why);
 	if (!more && count > KF_KEY_BATCH_SMALL) {
-		kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(creation)->item);
+		kf_work_add(request->daemon->work, &TAKE_PTR(creation)->item);
 		return KF_API_LATER;
 	}
 	more = more ? more : 1;

@@ -7,6 +7,7 @@
 
 #include <microhttpd.h>
 
+#include "clock.h"
 #include "policy/policy.h"
 
 /* ASCII controls, DEL, and U+0080 to U+009F, which terminals may obey as well. */

@@ -8,12 +8,12 @@
 #include <microhttpd.h>
 
 #include "api/api.h"
-#include "cleanup.h"
-#include "traffic/events.h"
 #include "attach/iface.h"
+#include "cleanup.h"
 #include "maps/maps.h"
-#include "traffic/penalty.h"
 #include "policy/policy.h"
+#include "traffic/events.h"
+#include "traffic/penalty.h"
 
 struct family;
 

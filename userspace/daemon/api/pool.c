@@ -11,6 +11,7 @@
 
 #include "base/ask.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "policy/policy.h"
 #include "why.h"
 
@@ -111,7 +112,7 @@ static void carry_out(struct reader *reader, struct kf_api_job *job, bool ending
 	struct kf_policy policy;
 	struct kf_daemon view;
 
-	if (ending || job->deadline_ns <= kf_api_now()) {
+	if (ending || job->deadline_ns <= kf_clock_boot()) {
 		job->run(job, NULL, ending);
 		return;
 	}

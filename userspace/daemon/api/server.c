@@ -8,31 +8,23 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api/server.h"
 #include "api/socket.h"
 #include "base/ask.h"
-#include "cleanup.h"
-#include "log.h"
-#include "loop.h"
-#include "why.h"
 #include "base/work.h"
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "traffic/events.h"
+#include "why.h"
 
 #define GUESTS_ARE_NICE 5
 
-uint64_t kf_api_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 uint64_t kf_api_deadline(const struct kf_api *api)
 {
-	return kf_api_now() + api->daemon->settings.admin_timeout * 1000000000ull;
+	return kf_clock_boot() + api->daemon->settings.admin_timeout * 1000000000ull;
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -85,9 +77,9 @@ static int open_fronts(struct kf_api *api)
 		err = kf_api_front_open(&api->guests, api, api->guests_event, places / 2,
 					(places + 3) / 4);
 	if (err >= 0)
-		err = kf_api_front_open(&api->writers, api, kf_loop_event(api->daemon), places, 0);
+		err = kf_api_front_open(&api->writers, api, api->daemon->event, places, 0);
 	if (err >= 0)
-		err = kf_ask_open(&api->ask, api->daemon, kf_loop_event(api->daemon));
+		err = kf_ask_open(&api->ask, api->daemon, api->daemon->event);
 	return err < 0 ? err : 0;
 }
 
@@ -114,6 +106,15 @@ static int start(struct kf_api *api, struct kf_why *why)
 		   : 0;
 }
 
+/* There are new events: those who follow get them. */
+static void on_events(void *context)
+{
+	struct kf_api *api = context;
+
+	kf_api_follow_wake(api->writers);
+	kf_api_front_tell(api->guests);
+}
+
 int kf_api_open(struct kf_daemon *daemon)
 {
 	struct kf_api *api = calloc(1, sizeof(*api));
@@ -131,8 +132,10 @@ int kf_api_open(struct kf_daemon *daemon)
 	if (err) {
 		kf_log_error("%s", why.text);
 		kf_api_close(daemon);
+		return err;
 	}
-	return err;
+	kf_traffic_events_listen(daemon->events, on_events, api);
+	return 0;
 }
 
 /* Nobody comes in, nothing is read any more, then those that are connected get their answers. */
@@ -143,13 +146,14 @@ void kf_api_close(struct kf_daemon *daemon)
 	if (!api)
 		return;
 	kf_api_accept_close(api->accept);
-	kf_work_end(kf_loop_work(daemon)); /* and tells those that wait for it */
+	kf_work_end(daemon->work); /* and tells those that wait for it */
 	if (api->ask)
 		kf_ask_end(api->ask);
 	if (api->guests_run) {
 		kf_api_front_stop(api->guests);
 		pthread_join(api->guests_thread, NULL);
 	}
+	kf_traffic_events_listen(daemon->events, NULL, NULL);
 	kf_api_pool_close(api->pool); /* from here on nobody could submit a job */
 	kf_api_front_close(api->guests);
 	kf_api_front_close(api->writers);
@@ -158,14 +162,4 @@ void kf_api_close(struct kf_daemon *daemon)
 	kf_api_socket_close(daemon->run_dir, api->listen_fd, api->activated);
 	free(api);
 	daemon->api = NULL;
-}
-
-void kf_api_wake_followers(struct kf_daemon *daemon)
-{
-	struct kf_api *api = daemon->api;
-
-	if (!api)
-		return;
-	kf_api_follow_wake(api->writers);
-	kf_api_front_tell(api->guests);
 }

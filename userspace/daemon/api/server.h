@@ -124,7 +124,6 @@ struct kf_api {
 
 /* The time by which what begins now must be over. */
 uint64_t kf_api_deadline(const struct kf_api *api);
-uint64_t kf_api_now(void);
 /* Starts a thread that takes no signals. 0 or -errno. */
 int kf_api_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *context);
 void kf_api_be_nice(int more); /* the calling thread gets less of a busy CPU */

@@ -10,13 +10,13 @@
 #include <microhttpd.h>
 
 #include "attach/attach.h"
+#include "attach/iface.h"
 #include "cleanup.h"
 #include "endpoint.h"
-#include "traffic/events.h"
-#include "attach/iface.h"
 #include "policy/policy.h"
 #include "policy/service.h"
 #include "timetext.h"
+#include "traffic/events.h"
 
 static const char *const modes[] = {
 	[KF_MODE_ENFORCE] = "enforce",

@@ -10,13 +10,13 @@
 #include <microhttpd.h>
 
 #include "attach/attach.h"
+#include "base/work.h"
 #include "cidr.h"
 #include "cleanup.h"
-#include "traffic/penalty.h"
+#include "clock.h"
 #include "policy/policy.h"
-#include "loop.h"
 #include "policy/source.h"
-#include "base/work.h"
+#include "traffic/penalty.h"
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX     1000
@@ -162,7 +162,7 @@ static int begin_change(struct kf_api_request *request, const struct kf_source_r
 		more = kf_policy_source_change_step(job->change, &job->why);
 	if (more <= 0)
 		return answer_changed(job, more);
-	kf_work_add(kf_loop_work(request->daemon), &TAKE_PTR(job)->item);
+	kf_work_add(request->daemon->work, &TAKE_PTR(job)->item);
 	return KF_API_LATER;
 }
 
@@ -402,7 +402,6 @@ int kf_api_source_forgive(struct kf_api_request *request)
 	if (err)
 		return err;
 	forgiven = kf_traffic_penalty_forgive(request->daemon->penalties, &cidr);
-	kf_api_wake_followers(request->daemon);
 	kf_cidr_format(&cidr, text);
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:I, s:I}", "cidr", text, "forgiven",

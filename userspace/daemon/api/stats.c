@@ -6,9 +6,9 @@
 #include <microhttpd.h>
 
 #include "cleanup.h"
-#include "traffic/events.h"
 #include "maps/maps.h"
 #include "store/store.h"
+#include "traffic/events.h"
 
 static const char *mode_name(uint8_t mode)
 {

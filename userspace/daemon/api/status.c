@@ -4,20 +4,21 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
+#include "api/iface.h"
+#include "attach/iface.h"
 #include "base/ask.h"
 #include "cleanup.h"
-#include "traffic/cut.h"
-#include "attach/iface.h"
+#include "clock.h"
 #include "log.h"
-#include "loop.h"
 #include "maps/maps.h"
-#include "traffic/penalty.h"
 #include "policy/policy.h"
+#include "traffic/cut.h"
+#include "traffic/flows.h"
+#include "traffic/penalty.h"
 
 #define NEARLY_FULL 90 /* per cent */
 
@@ -54,9 +55,9 @@ static int ask_loop(struct kf_daemon *daemon, void *context)
 	numbers->store_failing = kf_store_failing(daemon->store, &words);
 	numbers->store_unsure = kf_store_is_unsure(daemon->store);
 	snprintf(numbers->store_words, sizeof(numbers->store_words), "%s", words);
-	numbers->flows_live = daemon->policy->flows_live;
+	numbers->flows_live = kf_traffic_flows_live(daemon->flows);
 	kf_policy_mend_describe(daemon->policy, on_difference, numbers->differences);
-	numbers->cannot_cut = kf_traffic_cut_is_unable(kf_loop_cut(daemon));
+	numbers->cannot_cut = kf_traffic_cut_is_unable(daemon->cut);
 	return 0;
 }
 
@@ -230,7 +231,7 @@ static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numb
 
 static uint64_t uptime_seconds(const struct kf_daemon *daemon)
 {
-	return (kf_clock_now().boot_ns - daemon->started_ns) / 1000000000u;
+	return (kf_clock_boot() - daemon->started_ns) / 1000000000u;
 }
 
 int kf_api_status_show(struct kf_api_request *request)
@@ -257,7 +258,7 @@ int kf_api_status_show(struct kf_api_request *request)
 			  (json_int_t)n.penalised, "flows", "live", (json_int_t)n.flows_live, "max",
 			  (json_int_t)n.flows_max, "keys_max", (json_int_t)n.keys_max,
 			  "sources_max", (json_int_t)n.sources_max, "ifaces",
-			  kf_attach_iface_json_all(daemon), "degraded", find_trouble(daemon, &n)));
+			  kf_api_iface_json_all(daemon), "degraded", find_trouble(daemon, &n)));
 }
 
 /* The loop ends once the answer is out (api_http.c); main.c does what was asked. */

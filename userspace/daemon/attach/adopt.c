@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 #include <keyfilter/flowhash.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "net/netlink.h"
 #include "why.h"
 
@@ -77,23 +77,14 @@ static const struct kf_adopt_service *find_service(const struct run *run,
 	return found;
 }
 
-/* About seconds, on the clock that the programs can read cheaply. */
-static __u32 now_seen(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return ((__u64)now.tv_sec * 1000000000 + now.tv_nsec) >> 30;
-}
-
 /* BPF_NOEXIST: the programs may have made the flow meanwhile, and know it better. */
 static int adopt(struct run *run, const struct kf_connection *connection, __u8 service)
 {
 	struct kf_flow flow = {
 		.cookie = kf_flow_hash(run->flow_secret, &connection->key),
 		.slot = KF_SLOT_NONE,
-		.seen = now_seen(),
-		.since = now_seen(),
+		.seen = kf_clock_seen(),
+		.since = kf_clock_seen(),
 		.state = KF_FLOW_UNSYNCED,
 		.response_state = KF_RESPONSE_LOST,
 		.out_flags = connection->answered ? KF_FLOW_CAUGHT_UP : 0,

@@ -98,7 +98,7 @@ static int take_filter(void *context, const struct nlmsghdr *message)
 			options = attr;
 	}
 	if (search->tell)
-		return is_bpf && options ? kf_attach_running_tell(search->tell, program_id(options))
+		return is_bpf && options ? kf_attach_object_tell(search->tell, program_id(options))
 					 : 0;
 	if (search->program[0] && (!is_bpf || !options || !is_one_of(search, program_id(options))))
 		return 0;
@@ -215,7 +215,7 @@ static int drop_qdisc(const struct kf_attach *attach, int ifindex)
 
 bool kf_attach_clsact_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part)
 {
-	struct search search = { attach, .program = { kf_attach_tc_program(part) },
+	struct search search = { attach, .program = { kf_attach_object_program(part) },
 				 .at_least = KF_ATTACH_OURS };
 
 	return !look(&search, ifindex, part) && search.found;

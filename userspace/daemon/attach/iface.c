@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
+#include "attach/iface_guard.h"
 #include "base/ask.h"
 #include "cleanup.h"
-#include "traffic/events.h"
-#include "attach/iface_guard.h"
+#include "clock.h"
 #include "log.h"
 #include "maps/maps.h"
 #include "why.h"
@@ -210,7 +209,7 @@ static void attach_or_log(struct kf_daemon *daemon, const struct kf_iface_row *r
 	if (!iface)
 		return;
 	iface->error = why;
-	kf_attach_iface_guard_fail(&iface->guard, kf_maps_now());
+	kf_attach_iface_guard_fail(&iface->guard, kf_clock_boot());
 }
 
 static int open_one(void *context, const struct kf_iface_row *row)
@@ -344,8 +343,8 @@ static const char *effect_of(unsigned int lacks)
 	}
 }
 
-static void tell_loss(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		      const struct kf_iface *iface, unsigned int lacks, uint64_t now)
+static void log_loss(const struct kf_iface_row *row, const struct kf_iface *iface,
+		     unsigned int lacks, uint64_t now)
 {
 	unsigned int wait = kf_attach_iface_guard_wait(&iface->guard, now);
 
@@ -356,7 +355,6 @@ static void tell_loss(struct kf_daemon *daemon, const struct kf_iface_row *row,
 	else
 		kf_log_warning("%s: %s taken off by someone else; attaching again", row->dev,
 			       effect_of(lacks));
-	kf_traffic_events_add_filter(daemon->events, row->dev, false);
 }
 
 /* Programs are loaded over pins, and links are pinned: both must be there. */
@@ -371,12 +369,18 @@ int kf_attach_iface_pin_again(struct kf_daemon *daemon)
 	return count < 0 ? count : kf_attach_open_again(daemon->attach, &why);
 }
 
+struct guarding {
+	struct kf_daemon *daemon;
+	kf_attach_iface_tell_fn tell;
+};
+
 /* An interface that came anew, under the same name, is the link watch's. */
 static int guard_one(void *context, const struct kf_iface_row *row)
 {
-	struct kf_daemon *daemon = context;
+	const struct guarding *guarding = context;
+	struct kf_daemon *daemon = guarding->daemon;
 	struct kf_iface *iface = find(daemon, row->dev);
-	uint64_t now = kf_maps_now();
+	uint64_t now = kf_clock_boot();
 	unsigned int ifindex, lacks;
 	char name[IFNAMSIZ];
 	const char *dev;
@@ -394,25 +398,24 @@ static int guard_one(void *context, const struct kf_iface_row *row)
 		kf_attach_iface_guard_restore(&iface->guard);
 	} else if (!known) {
 		kf_attach_iface_guard_lose(&iface->guard, now);
-		tell_loss(daemon, row, iface, lacks, now);
+		log_loss(row, iface, lacks, now);
+		guarding->tell(daemon, row->dev, false);
 	}
 	if (lacks && kf_attach_iface_guard_is_due(&iface->guard, now)) {
 		kf_attach_iface_pin_again(daemon);
 		attach_or_log(daemon, row);
 	}
 	if (lacks ? !iface->guard.off : known)
-		kf_traffic_events_add_filter(daemon->events, row->dev, true);
+		guarding->tell(daemon, row->dev, true);
 	return 0;
 }
 
-void kf_attach_iface_guard(struct kf_daemon *daemon)
+void kf_attach_iface_guard(struct kf_daemon *daemon, kf_attach_iface_tell_fn tell)
 {
-	uint64_t before = kf_traffic_events_next_seq(daemon->events);
+	struct guarding guarding = { daemon, tell };
 
 	/* a store that cannot be read is told of by all that needs it */
-	kf_store_iface_each(daemon->store, guard_one, daemon);
-	if (kf_traffic_events_next_seq(daemon->events) != before)
-		kf_api_wake_followers(daemon);
+	kf_store_iface_each(daemon->store, guard_one, &guarding);
 }
 
 /* ---- views ----------------------------------------------------------------------------------- */
@@ -421,7 +424,7 @@ void kf_attach_iface_guard(struct kf_daemon *daemon)
 static void tell_fight(const struct kf_iface_row *row, const struct kf_iface *iface,
 		       struct kf_attach_iface_view *view)
 {
-	uint64_t now = kf_maps_now();
+	uint64_t now = kf_clock_boot();
 
 	if (!iface || *view->error || !kf_attach_iface_guard_is_fight(&iface->guard, now))
 		return;
@@ -452,7 +455,7 @@ static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
 			 "%s taken off by someone else; it is attached again in %u s, or by "
 			 "keyfilterctl iface attach %s --mode %s",
 			 effect_of(lacks),
-			 iface ? kf_attach_iface_guard_wait(&iface->guard, kf_maps_now()) : 0,
+			 iface ? kf_attach_iface_guard_wait(&iface->guard, kf_clock_boot()) : 0,
 			 row->dev, kf_attach_mode_name(row->mode));
 }
 
@@ -507,46 +510,4 @@ void kf_attach_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *r
 	*view = (struct kf_attach_iface_view){ .state = KF_IFACE_MISSING };
 	if (kf_ask(daemon, answer_view, &question))
 		snprintf(view->error, sizeof(view->error), "keyfilterd is ending; ask again");
-}
-
-json_t *kf_attach_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row)
-{
-	static const char *const states[] = {
-		[KF_IFACE_ATTACHED] = "attached",
-		[KF_IFACE_PARTIAL] = "partial",
-		[KF_IFACE_MISSING] = "missing",
-		[KF_IFACE_FAILED] = "failed",
-	};
-	struct kf_attach_iface_view view;
-
-	kf_attach_iface_view(daemon, row, &view);
-	return json_pack(
-		"{s:s, s:i, s:s, s:s, s:s, s:s?, s:i, s:i}", "dev", row->dev, "ifindex",
-		(int)view.ifindex, "mode", kf_attach_mode_name(row->mode), "existing",
-		kf_attach_adopt_existing_name(row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT),
-		"state", states[view.state], "error", *view.error ? view.error : NULL, "adopted",
-		(int)view.existing.adopted, "reset", (int)view.existing.reset);
-}
-
-struct json_list {
-	struct kf_daemon *daemon;
-	json_t *array;
-};
-
-static int append_json(void *context, const struct kf_iface_row *row)
-{
-	struct json_list *list = context;
-
-	return json_array_append_new(list->array, kf_attach_iface_json(list->daemon, row)) ? -ENOMEM
-											   : 0;
-}
-
-json_t *kf_attach_iface_json_all(struct kf_daemon *daemon)
-{
-	_cleanup_json_ json_t *array = json_array();
-	struct json_list list = { daemon, array };
-
-	if (kf_store_iface_each(daemon->store, append_json, &list))
-		return NULL;
-	return TAKE_PTR(array);
 }

@@ -4,15 +4,12 @@
  *
  * The store says which; this attaches them, adopts (or resets) the connections that were there
  * before, and does both again for an interface that comes back. What cannot be attached now is
- * remembered with its cause and shown by the API. Called by main.c at the start, by the link watch
- * and by api_iface.c; one thread.
+ * remembered with its cause and shown by the API. One thread.
  */
 #ifndef KEYFILTER_DAEMON_IFACE_H
 #define KEYFILTER_DAEMON_IFACE_H
 
 #include <stdbool.h>
-
-#include <jansson.h>
 
 #include "attach/adopt.h"
 #include "attach/attach.h"
@@ -59,20 +56,18 @@ void kf_attach_iface_adopt(struct kf_daemon *daemon);
 /* The link watch tells; attaches again what came back. kf_link_fn, @context is the daemon. */
 void kf_attach_iface_link(void *context, const char *dev, int ifindex, bool up);
 
+/* Programs of ours on @dev were taken off by someone else, or are @restored. */
+typedef void (*kf_attach_iface_tell_fn)(struct kf_daemon *daemon, const char *dev, bool restored);
+
 /*
  * Puts back what somebody took off since the last call, and tries again what could not be attached;
- * logged, and told as an event. Every second, and when the link watch heard something. In the loop.
+ * logged, and told. Every second, and when the link watch heard something. In the loop.
  */
-void kf_attach_iface_guard(struct kf_daemon *daemon);
+void kf_attach_iface_guard(struct kf_daemon *daemon, kf_attach_iface_tell_fn tell);
 /* Makes pins again that were taken away while the daemon ran; logged. 0 or -errno. */
 int kf_attach_iface_pin_again(struct kf_daemon *daemon);
 
 void kf_attach_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 			  struct kf_attach_iface_view *view);
-
-/* As the API shows it; a new reference, NULL when out of memory. */
-json_t *kf_attach_iface_json(struct kf_daemon *daemon, const struct kf_iface_row *row);
-/* All of them, in an array. */
-json_t *kf_attach_iface_json_all(struct kf_daemon *daemon);
 
 #endif

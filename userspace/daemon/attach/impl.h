@@ -100,6 +100,8 @@ void kf_attach_strays_end(const struct kf_attach_strays *strays);
 
 /* ---- attach_object.c ----------------------------------------------------------------------- */
 
+/* KF_PROGRAM_* of what runs on TC. */
+const char *kf_attach_object_program(enum kf_attach_part part);
 /* Before the load: the object's maps of KF_MAPS become the pinned ones, if these fit. */
 int kf_attach_object_bind(const struct kf_attach *attach, struct bpf_object *object,
 			  struct kf_why *why);
@@ -115,9 +117,7 @@ enum kf_attach_kind kf_attach_object_kind(const struct kf_attach *attach, int pr
 enum kf_attach_kind kf_attach_object_id_kind(const struct kf_attach *attach, __u32 id,
 					     const char *name);
 
-/* ---- attach_running.c ---------------------------------------------------------------------- */
-
-/* On one interface. */
+/* The search for what runs, on one interface. */
 struct kf_attach_search {
 	kf_attach_program_fn fn;
 	void *context;
@@ -126,7 +126,10 @@ struct kf_attach_search {
 };
 
 /* Tells of program @id, if its name is one of ours. */
-int kf_attach_running_tell(const struct kf_attach_search *search, __u32 id);
+int kf_attach_object_tell(const struct kf_attach_search *search, __u32 id);
+
+/* ---- attach_running.c ---------------------------------------------------------------------- */
+
 int kf_attach_xdp_running(const struct kf_attach_search *search);
 int kf_attach_tcx_running(const struct kf_attach_search *search);
 int kf_attach_clsact_running(const struct kf_attach_search *search);
@@ -159,8 +162,6 @@ void kf_attach_held_drop(struct kf_attach *attach, int ifindex); /* 0: of all in
 
 /* ---- attach_tc.c --------------------------------------------------------------------------- */
 
-/* KF_PROGRAM_* */
-const char *kf_attach_tc_program(enum kf_attach_part part);
 bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
 /* Adds this build's program, or puts it in the place of one of ours on the same hook at once. */
 int kf_attach_tc_add(const struct kf_attach *attach, int ifindex, const char *dev,

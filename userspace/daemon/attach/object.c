@@ -142,3 +142,41 @@ enum kf_attach_kind kf_attach_object_id_kind(const struct kf_attach *attach, __u
 		remember(attach->known, id, name);
 	return kind;
 }
+
+const char *kf_attach_object_program(enum kf_attach_part part)
+{
+	static const char *const programs[] = {
+		[KF_ATTACH_INGRESS] = KF_PROGRAM_INGRESS,
+		[KF_ATTACH_ANSWER] = KF_PROGRAM_ANSWER,
+		[KF_ATTACH_EGRESS] = KF_PROGRAM_EGRESS,
+	};
+
+	return programs[part];
+}
+
+/* The kernel cuts a program's name to 15 characters. */
+static bool has_name(int program_fd, const char *const names[], size_t count)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program_fd, &info, &size))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!strncmp(info.name, names[i], sizeof(info.name) - 1))
+			return true;
+	return false;
+}
+
+int kf_attach_object_tell(const struct kf_attach_search *search, __u32 id)
+{
+	static const char *const names[] = { KF_PROGRAM_XDP, KF_PROGRAM_INGRESS, KF_PROGRAM_ANSWER,
+					     KF_PROGRAM_EGRESS };
+	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd; /* gone meanwhile */
+	if (!has_name(fd, names, sizeof(names) / sizeof(names[0])))
+		return 0;
+	return search->fn(search->context, search->dev, fd);
+}

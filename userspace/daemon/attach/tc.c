@@ -17,17 +17,6 @@ static const char *words(enum kf_attach_part part)
 	return part == KF_ATTACH_EGRESS ? "egress" : "ingress";
 }
 
-const char *kf_attach_tc_program(enum kf_attach_part part)
-{
-	static const char *const programs[] = {
-		[KF_ATTACH_INGRESS] = KF_PROGRAM_INGRESS,
-		[KF_ATTACH_ANSWER] = KF_PROGRAM_ANSWER,
-		[KF_ATTACH_EGRESS] = KF_PROGRAM_EGRESS,
-	};
-
-	return programs[part];
-}
-
 /* Loads the one program that is asked for; the others of the object stay out of the kernel. */
 static int load(const struct kf_attach *attach, enum kf_attach_part part, struct keyfilter_tc **out,
 		struct kf_why *why)
@@ -39,7 +28,7 @@ static int load(const struct kf_attach *attach, enum kf_attach_part part, struct
 	if (!skeleton)
 		return -errno;
 	bpf_object__for_each_program(program, skeleton->obj) bpf_program__set_autoload(
-		program, !strcmp(bpf_program__name(program), kf_attach_tc_program(part)));
+		program, !strcmp(bpf_program__name(program), kf_attach_object_program(part)));
 	err = kf_attach_object_bind(attach, skeleton->obj, why);
 	if (!err)
 		err = keyfilter_tc__load(skeleton);
@@ -59,7 +48,7 @@ static int load_and_add(const struct kf_attach *attach, int ifindex, enum kf_att
 
 	if (err)
 		return err;
-	program = bpf_object__find_program_by_name(skeleton->obj, kf_attach_tc_program(part));
+	program = bpf_object__find_program_by_name(skeleton->obj, kf_attach_object_program(part));
 	fd = program ? bpf_program__fd(program) : -ENOENT;
 	if (fd < 0)
 		return fd;

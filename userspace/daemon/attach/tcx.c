@@ -94,8 +94,9 @@ bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_at
 	__u32 program = 0;
 	_cleanup_close_ int link = open_link(attach, ifindex, part, &program);
 
-	return link >= 0 && kf_attach_object_id_kind(attach, program, kf_attach_tc_program(part)) ==
-				    KF_ATTACH_OURS;
+	return link >= 0 &&
+	       kf_attach_object_id_kind(attach, program, kf_attach_object_program(part)) ==
+		       KF_ATTACH_OURS;
 }
 
 int kf_attach_tcx_add(const struct kf_attach *attach, int ifindex, enum kf_attach_part part,
@@ -143,7 +144,7 @@ static int tell_hook(const struct kf_attach_search *search, enum kf_attach_part 
 	if (err)
 		return err == -EINVAL || err == -ENOENT || err == -ENODEV ? 0 : err;
 	for (__u32 i = 0; !err && i < query.prog_cnt && i < HOOK_MAX; i++)
-		err = kf_attach_running_tell(search, ids[i]);
+		err = kf_attach_object_tell(search, ids[i]);
 	return err;
 }
 

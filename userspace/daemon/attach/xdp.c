@@ -428,7 +428,7 @@ int kf_attach_xdp_running(const struct kf_attach_search *search)
 
 	if (err || !id)
 		return err == -ENODEV ? 0 : err;
-	err = kf_attach_running_tell(search, id) ?: pin_of(dispatcher, search->ifindex, id);
+	err = kf_attach_object_tell(search, id) ?: pin_of(dispatcher, search->ifindex, id);
 	for (int i = 0; !err && i < PROGRAMS_MAX; i++) {
 		struct bpf_prog_info info = { 0 };
 		_cleanup_close_ int fd = -1;
@@ -439,7 +439,7 @@ int kf_attach_xdp_running(const struct kf_attach_search *search)
 		if (fd < 0)
 			break;
 		err = bpf_obj_get_info_by_fd(fd, &info, &size)
-			      ?: kf_attach_running_tell(search, info.id);
+			      ?: kf_attach_object_tell(search, info.id);
 	}
 	return err;
 }

@@ -29,6 +29,10 @@ struct kf_penalty_watch;
 struct kf_api;
 struct kf_ask;
 struct kf_loop;
+struct kf_work;
+struct kf_cut;
+struct kf_flows;
+struct sd_event;
 
 struct kf_daemon {
 	struct kf_config_settings settings; /* defaults filled in; read only after the start */
@@ -48,6 +52,10 @@ struct kf_daemon {
 	struct kf_iface *ifaces; /* what iface.c remembers */
 	struct kf_events *events;
 	struct kf_penalty_watch *penalties;
+	struct sd_event *event; /* the loop's, for sources of one's own */
+	struct kf_work *work;	/* what takes long */
+	struct kf_flows *flows; /* the sweep over connections */
+	struct kf_cut *cut;	/* the walk over revoked requests */
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
 	/*

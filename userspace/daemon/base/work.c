@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "clock.h"
 
 #define SLICE_NS 700000u /* the commit that ends a step is not in it */
 
@@ -12,22 +13,14 @@ struct kf_work {
 	TAILQ_HEAD(, kf_work_item) items;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 struct kf_work_slice kf_work_slice(void)
 {
-	return (struct kf_work_slice){ .until_ns = now_ns() + SLICE_NS };
+	return (struct kf_work_slice){ .until_ns = kf_clock_monotonic() + SLICE_NS };
 }
 
 bool kf_work_slice_is_over(const struct kf_work_slice *slice)
 {
-	return now_ns() >= slice->until_ns;
+	return kf_clock_monotonic() >= slice->until_ns;
 }
 
 /* The loop has looked for everything else before it comes here, and looks again after it. */

@@ -41,14 +41,6 @@ uint32_t kf_maps_entries(const struct kf_maps *maps, enum kf_map map)
 	return maps->spec[map].max_entries;
 }
 
-uint64_t kf_maps_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* ---- kf_config ------------------------------------------------------------------------------- */
 
 struct kf_config *kf_maps_config(struct kf_maps *maps)

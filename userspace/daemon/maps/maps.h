@@ -105,9 +105,6 @@ int kf_maps_fd(const struct kf_maps *maps, enum kf_map map); /* borrowed; for ri
 uint32_t kf_maps_entries(const struct kf_maps *maps, enum kf_map map); /* max_entries */
 const char *kf_maps_name(enum kf_map map);
 
-/* CLOCK_BOOTTIME, the clock of the programs. */
-uint64_t kf_maps_now(void);
-
 /* ---- memory-mapped -------------------------------------------------------------------------- */
 
 struct kf_config *kf_maps_config(struct kf_maps *maps);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "clock.h"
 #include "maps/open.h"
 
 const struct kf_slot *kf_maps_slot(const struct kf_maps *maps, uint32_t slot)
@@ -39,7 +40,7 @@ static struct kf_slot *rate_home(struct kf_maps *maps, const struct kf_slot *slo
  */
 static void scale_arrival(struct kf_slot *slot, uint64_t from, uint64_t to, uint64_t most)
 {
-	uint64_t now = kf_maps_now();
+	uint64_t now = kf_clock_boot();
 	__u64 tat = __atomic_load_n(&slot->rate_tat_ns, __ATOMIC_RELAXED), scaled;
 
 	do {

@@ -12,18 +12,10 @@
 
 #include <keyfilter/abi.h>
 
+#include "clock.h"
 #include "store/store.h"
 
 /* ---- time ----------------------------------------------------------------------------------- */
-
-/* Both clocks, read at the same instant. */
-struct kf_clock {
-	int64_t wall_ns;  /* CLOCK_REALTIME */
-	uint64_t boot_ns; /* CLOCK_BOOTTIME */
-	/* the wall clock may be ahead of the time by so much: what refuses ends by wall_ns - this
-	 */
-	int64_t doubt_ns;
-};
 
 /*
  * The kernel's time for a wall-clock time: never later than asked. KF_NEVER for KF_WALL_NEVER only;

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/work.h"
 #include "cleanup.h"
 #include "policy/key_slot.h"
 #include "policy/mend.h"
 #include "why.h"
-#include "base/work.h"
 
 #define TAGS_AT_ONCE  1024
 #define CLEAN_AT_ONCE 256

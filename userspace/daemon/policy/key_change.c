@@ -6,20 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
-#include "traffic/cut.h"
+#include "clock.h"
 #include "log.h"
 #include "why.h"
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
 
 int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct kf_key_state *state,
 			      struct kf_why *why)
@@ -88,17 +79,17 @@ int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf
 int kf_policy_key_disable(struct kf_policy *policy, const char *id, struct kf_key_times *times,
 			  struct kf_why *why)
 {
-	uint64_t begun = monotonic_ns();
+	uint64_t begun = kf_clock_monotonic();
 	struct kf_key_state state;
 	int err = kf_policy_key_change_find(policy, id, &state, why);
 
 	if (err)
 		return err;
 	kf_policy_key_slot_status(policy, &state, KF_KEY_DISABLED);
-	times->kernel_ns = monotonic_ns() - begun;
+	times->kernel_ns = kf_clock_monotonic() - begun;
 	state.row.disabled = true;
 	err = kf_store_key_update(policy->store, &state.row);
-	times->durable_ns = monotonic_ns() - begun;
+	times->durable_ns = kf_clock_monotonic() - begun;
 	state.hold.what = KF_HOLD_DISABLED;
 	if (err)
 		return kf_policy_key_change_hold(policy, err, &state.hold, why);
@@ -144,16 +135,16 @@ int kf_policy_key_enable(struct kf_policy *policy, const char *id, struct kf_why
 int kf_policy_key_delete(struct kf_policy *policy, const char *id, struct kf_key_times *times,
 			 struct kf_why *why)
 {
-	uint64_t begun = monotonic_ns();
+	uint64_t begun = kf_clock_monotonic();
 	struct kf_key_state state;
 	int err = kf_policy_key_change_find(policy, id, &state, why);
 
 	if (err)
 		return err;
 	kf_policy_key_slot_status(policy, &state, KF_KEY_DELETED);
-	times->kernel_ns = monotonic_ns() - begun;
+	times->kernel_ns = kf_clock_monotonic() - begun;
 	err = kf_store_key_remove(policy->store, state.row.seq);
-	times->durable_ns = monotonic_ns() - begun;
+	times->durable_ns = kf_clock_monotonic() - begun;
 	state.hold.what = KF_HOLD_DELETED;
 	if (err)
 		return kf_policy_key_change_hold(policy, err, &state.hold, why);
@@ -246,7 +237,7 @@ static void narrow_expires(struct change *change, struct kf_hold *hold)
 		return;
 	row.expires = change->after.expires;
 	kf_policy_key_change_expires(change->policy, &change->old, &row);
-	change->policy->revoked |= KF_CUT_KEYS;
+	kf_policy_revoke(change->policy, KF_REVOKED_KEYS);
 	hold->what |= KF_HOLD_EXPIRES;
 	hold->expires = change->after.expires;
 }

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "policy/key_slot.h"
+#include "policy/policy.h"
 
 void kf_policy_key_list_set(struct kf_key_list *list, const struct kf_cidr *blocks, uint32_t count)
 {
@@ -74,10 +74,55 @@ bool kf_policy_key_list_equal(const struct kf_key_list *a, const struct kf_key_l
 
 /* ---- into the kernel ------------------------------------------------------------------------- */
 
+int kf_policy_key_list_put(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	const uint8_t one = 1;
+	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = kf_maps_put(policy->maps, KF_MAP_kf_key_allow, &prefixes[i], &one);
+	return err;
+}
+
+/* Is @prefix one of the entries of a block in @list? */
+static bool is_needed(const struct kf_key_prefix *prefix, const struct kf_cidr *list,
+		      uint32_t count)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t n = kf_policy_compile_allow(prefix->slot, &list[i], prefixes);
+
+		for (uint32_t j = 0; j < n; j++)
+			if (!memcmp(&prefixes[j], prefix, sizeof(*prefix)))
+				return true;
+	}
+	return false;
+}
+
+int kf_policy_key_list_delete(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr,
+			      const struct kf_cidr *keep, uint32_t keep_count)
+{
+	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
+	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < count; i++) {
+		if (is_needed(&prefixes[i], keep, keep_count))
+			continue;
+		err = kf_maps_delete(policy->maps, KF_MAP_kf_key_allow, &prefixes[i]);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err;
+}
+
 static int delete_block(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr,
 			const struct kf_key_list *keep)
 {
-	return kf_policy_key_slot_allow_delete(policy, slot, cidr, keep->blocks, keep->count);
+	return kf_policy_key_list_delete(policy, slot, cidr, keep->blocks, keep->count);
 }
 
 /* What is apart from all that stays or comes goes first: it makes room, and harms nobody. */
@@ -101,7 +146,7 @@ static bool is_full(int err)
 static int put_block(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr,
 		     const struct kf_key_list *from, const struct kf_key_list *to, uint32_t *gone)
 {
-	int err = kf_policy_key_slot_allow_put(policy, slot, cidr);
+	int err = kf_policy_key_list_put(policy, slot, cidr);
 
 	while (is_full(err) && *gone < from->count) {
 		const struct kf_cidr *doomed = &from->blocks[(*gone)++];
@@ -109,7 +154,7 @@ static int put_block(struct kf_policy *policy, uint32_t slot, const struct kf_ci
 		if (has(to, doomed))
 			continue;
 		err = delete_block(policy, slot, doomed, to);
-		err = err ?: kf_policy_key_slot_allow_put(policy, slot, cidr);
+		err = err ?: kf_policy_key_list_put(policy, slot, cidr);
 	}
 	return err;
 }

@@ -43,4 +43,9 @@ bool kf_policy_key_list_equal(const struct kf_key_list *a, const struct kf_key_l
 int kf_policy_key_list_apply(struct kf_policy *policy, uint32_t slot,
 			     const struct kf_key_list *from, const struct kf_key_list *to);
 
+/* The kf_key_allow entries of one block. Deleting spares those that a block of @keep needs, too. */
+int kf_policy_key_list_put(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr);
+int kf_policy_key_list_delete(struct kf_policy *policy, uint32_t slot, const struct kf_cidr *cidr,
+			      const struct kf_cidr *keep, uint32_t keep_count);
+
 #endif

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "traffic/cut.h"
 #include "why.h"
 
 static int collect_credential(void *context, const struct kf_credential_row *row)
@@ -90,53 +89,6 @@ int kf_policy_key_slot_allow_room(const struct kf_policy *policy, uint64_t more)
 	return more && policy->allow_entries + more > room ? -ENOSPC : 0;
 }
 
-int kf_policy_key_slot_allow_put(struct kf_policy *policy, uint32_t slot,
-				 const struct kf_cidr *cidr)
-{
-	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	const uint8_t one = 1;
-	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_maps_put(policy->maps, KF_MAP_kf_key_allow, &prefixes[i], &one);
-	return err;
-}
-
-/* Is @prefix one of the entries of a block in @list? */
-static bool is_needed(const struct kf_key_prefix *prefix, const struct kf_cidr *list,
-		      uint32_t count)
-{
-	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t n = kf_policy_compile_allow(prefix->slot, &list[i], prefixes);
-
-		for (uint32_t j = 0; j < n; j++)
-			if (!memcmp(&prefixes[j], prefix, sizeof(*prefix)))
-				return true;
-	}
-	return false;
-}
-
-int kf_policy_key_slot_allow_delete(struct kf_policy *policy, uint32_t slot,
-				    const struct kf_cidr *cidr, const struct kf_cidr *keep,
-				    uint32_t keep_count)
-{
-	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < count; i++) {
-		if (is_needed(&prefixes[i], keep, keep_count))
-			continue;
-		err = kf_maps_delete(policy->maps, KF_MAP_kf_key_allow, &prefixes[i]);
-		if (err == -ENOENT)
-			err = 0;
-	}
-	return err;
-}
-
 int kf_policy_key_slot_fill(struct kf_policy *policy, const struct kf_key_row *row,
 			    const struct kf_cidr *allow, uint32_t allow_count,
 			    const struct kf_credential_row *credential)
@@ -150,7 +102,7 @@ int kf_policy_key_slot_fill(struct kf_policy *policy, const struct kf_key_row *r
 
 	policy->allow_entries += kf_policy_key_slot_allow_entries(allow, allow_count);
 	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_policy_key_slot_allow_put(policy, credential->slot, &list[i]);
+		err = kf_policy_key_list_put(policy, credential->slot, &list[i]);
 	if (err)
 		return err;
 	kf_policy_key_slot_wanted(policy, row, hold, allow_count, credential, &slot);
@@ -164,7 +116,7 @@ void kf_policy_key_slot_status(struct kf_policy *policy, const struct kf_key_sta
 	for (uint32_t i = 0; i < state->credential_count; i++)
 		kf_maps_slot_status(policy->maps, state->credentials[i].slot, status);
 	if (status != KF_KEY_ENABLED)
-		policy->revoked |= KF_CUT_KEYS;
+		kf_policy_revoke(policy, KF_REVOKED_KEYS);
 }
 
 static int drop_entries(struct kf_policy *policy, const struct kf_credential_row *credential,
@@ -173,7 +125,7 @@ static int drop_entries(struct kf_policy *policy, const struct kf_credential_row
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_policy_key_slot_allow_delete(policy, credential->slot, &allow[i], NULL, 0);
+		err = kf_policy_key_list_delete(policy, credential->slot, &allow[i], NULL, 0);
 	return err;
 }
 
@@ -190,7 +142,7 @@ bool kf_policy_key_slot_clear(struct kf_policy *policy, const struct kf_credenti
 	int err;
 
 	kf_maps_slot_status(maps, credential->slot, KF_KEY_DELETED);
-	policy->revoked |= KF_CUT_KEYS;
+	kf_policy_revoke(policy, KF_REVOKED_KEYS);
 	policy->allow_entries -= kf_policy_key_slot_allow_entries(allow, allow_count);
 	err = kf_maps_delete(maps, KF_MAP_kf_tags, credential->tag);
 	if (err == -ENOENT)

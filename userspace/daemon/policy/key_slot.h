@@ -75,11 +75,4 @@ uint32_t kf_policy_key_slot_allow_entries(const struct kf_cidr *allow, uint32_t 
 /* -ENOSPC: kf_key_allow has no room for @more entries. */
 int kf_policy_key_slot_allow_room(const struct kf_policy *policy, uint64_t more);
 
-/* The kf_key_allow entries of one block. Deleting spares those that a block of @keep needs, too. */
-int kf_policy_key_slot_allow_put(struct kf_policy *policy, uint32_t slot,
-				 const struct kf_cidr *cidr);
-int kf_policy_key_slot_allow_delete(struct kf_policy *policy, uint32_t slot,
-				    const struct kf_cidr *cidr, const struct kf_cidr *keep,
-				    uint32_t keep_count);
-
 #endif

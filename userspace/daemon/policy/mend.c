@@ -6,44 +6,17 @@
 #include <string.h>
 
 #include "cidr.h"
-#include "policy/hold.h"
+#include "clock.h"
 #include "log.h"
+#include "policy/hold.h"
 #include "policy/policy.h"
+#include "policy/reconcile.h"
 #include "policy/source.h"
 #include "timetext.h"
 #include "why.h"
 
-#define PAUSE_FIRST 1000000000ull
-#define PAUSE_MOST  60000000000ull
-#define NAMED	    5 /* of what is held, the rest is a number */
-
-static const char *name_of(unsigned int part)
-{
-	switch (part) {
-	case KF_MEND_SERVICES:
-		return "services";
-	case KF_MEND_SOURCES:
-		return "sources";
-	default:
-		return "keys";
-	}
-}
-
-/* The first try comes soon, for what failed may be over already. */
-void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err)
-{
-	struct kf_mend *mend = &policy->mend;
-
-	if (!(mend->parts & part))
-		kf_log_error("the kernel may not have all %s as they are stored: %s; it is tried "
-			     "again until it has",
-			     name_of(part), strerror(-err));
-	if (!mend->parts)
-		mend->pause_ns = PAUSE_FIRST;
-	mend->parts |= part;
-	mend->err = err;
-	mend->next_ns = kf_maps_now() + mend->pause_ns;
-}
+#define PAUSE_MOST 60000000000ull
+#define NAMED	   5 /* of what is held, the rest is a number */
 
 static int mend_part(struct kf_policy *policy, unsigned int part)
 {
@@ -74,10 +47,11 @@ static void mend_all(struct kf_policy *policy)
 			continue;
 		}
 		mend->parts &= ~part;
-		kf_log_notice("the kernel has all %s as they are stored", name_of(part));
+		kf_log_notice("the kernel has all %s as they are stored",
+			      kf_policy_mend_name(part));
 	}
 	mend->pause_ns = 2 * mend->pause_ns < PAUSE_MOST ? 2 * mend->pause_ns : PAUSE_MOST;
-	mend->next_ns = kf_maps_now() + mend->pause_ns;
+	mend->next_ns = kf_clock_boot() + mend->pause_ns;
 }
 
 void kf_policy_mend_tick(struct kf_policy *policy)
@@ -91,7 +65,7 @@ void kf_policy_mend_tick(struct kf_policy *policy)
 		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_KEYS;
 		mend->next_ns = 0;
 	}
-	if (mend->parts && kf_maps_now() >= mend->next_ns && !kf_store_is_unsure(policy->store))
+	if (mend->parts && kf_clock_boot() >= mend->next_ns && !kf_store_is_unsure(policy->store))
 		mend_all(policy);
 }
 
@@ -188,7 +162,7 @@ void kf_policy_mend_describe(const struct kf_policy *policy, kf_mend_fn fn, void
 		snprintf(text, sizeof(text),
 			 "the kernel may not have all %s as they are stored: %s; it is tried again "
 			 "until it has, free some memory if that is short",
-			 name_of(part), strerror(-mend->err));
+			 kf_policy_mend_name(part), strerror(-mend->err));
 		fn(context, text);
 	}
 	describe_keys(policy->holds, fn, context);

@@ -27,6 +27,8 @@ struct kf_mend {
 	uint64_t pause_ns;  /* and so long after it */
 };
 
+const char *kf_policy_mend_name(unsigned int part); /* "services" */
+
 /* @part may differ, since the kernel did not take something: @err. */
 void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err);
 

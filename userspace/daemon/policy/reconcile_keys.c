@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "maps/diff.h"
 #include "policy/policy.h"
+#include "policy/reconcile.h"
 #include "why.h"
 
 #define TAGS_AT_ONCE 65536

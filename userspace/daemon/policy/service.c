@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "policy/policy.h"
+#include "policy/reconcile.h"
 #include "why.h"
 
 /* @named: the name can be what is taken, since the service is a new one. */

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "traffic/cut.h"
 #include "log.h"
 #include "policy/policy.h"
 #include "policy/source_refresh.h"
@@ -138,7 +137,7 @@ static int close_more(struct kf_source_change *change, struct kf_why *why)
 
 static int close_failed(struct kf_source_change *change, int err, struct kf_why *why)
 {
-	change->policy->revoked |= KF_CUT_SOURCES;
+	kf_policy_revoke(change->policy, KF_REVOKED_SOURCES);
 	bring_back(change->policy, &change->row.cidr);
 	return explain_maps(err, why);
 }
@@ -160,7 +159,7 @@ static int close_first(struct kf_source_change *change, struct kf_why *why)
 		return close_failed(change, more, why);
 	if (more)
 		return close_more(change, why);
-	policy->revoked |= KF_CUT_SOURCES;
+	kf_policy_revoke(policy, KF_REVOKED_SOURCES);
 	more = kf_store_commit(policy->store);
 	if (more) {
 		more = hold(change, more, why);
@@ -186,7 +185,7 @@ static int close_on(struct kf_source_change *change, struct kf_why *why)
 						   change->row.action);
 		return close_failed(change, more, why);
 	}
-	policy->revoked |= KF_CUT_SOURCES;
+	kf_policy_revoke(policy, KF_REVOKED_SOURCES);
 	err = store_row(change) ?: kf_store_commit(open);
 	if (err)
 		return hold(change, err, why);

@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "cleanup.h"
-#include "traffic/cut.h"
 #include "policy/policy.h"
 #include "policy/source.h"
 
@@ -84,7 +83,7 @@ int kf_policy_source_expire(struct kf_policy *policy)
 	if (err || !expired.count)
 		return err;
 	err = remove_expired(policy, &expired);
-	policy->revoked |= KF_CUT_SOURCES; /* an allowance may have ended */
+	kf_policy_revoke(policy, KF_REVOKED_SOURCES); /* an allowance may have ended */
 	for (uint32_t i = 0; !err && i < expired.count; i++)
 		add_expired(policy, &rows[i].cidr);
 	return err ?: refresh_expired(policy) || expired.count == KF_RECONCILE_EXPIRED;

@@ -16,7 +16,6 @@
 #include "store/sqlite.h"
 
 #define KF_STORE_CLOCK_SET 1000000000ll
-#define KF_STORE_CRAMPED   1000 /* transactions after one for which the disk had no room */
 
 #define READ_STATE	   "SELECT commits, seen, boot, clock FROM state WHERE one = 1"
 
@@ -110,38 +109,12 @@ void kf_store_time_get(const struct kf_store *store, struct kf_store_time *time)
 
 /* ---- trouble --------------------------------------------------------------------------------- */
 
-/* What is logged and told is the first failure of several; one that is of another kind is news. */
-void kf_store_note_failure(struct kf_store *store, int err)
-{
-	if (err == -ENOSPC)
-		store->cramped = KF_STORE_CRAMPED;
-	if (store->failing == err || !store->files[0].ino)
-		return; /* one that is being opened is no store yet, and its failure is told */
-	store->failing = err;
-	snprintf(store->trouble, sizeof(store->trouble), "%s", store->error);
-	kf_log_error("the store fails: %s; %s", store->trouble, kf_store_mend(err));
-}
-
 static void note_success(struct kf_store *store)
 {
 	if (store->failing)
 		kf_log_notice("the store works again");
 	store->failing = 0;
 	store->unsure = false;
-}
-
-const char *kf_store_mend(int err)
-{
-	switch (err) {
-	case -ESTALE:
-		return "put it back as it was, or restart keyfilterd to go by what is there now";
-	case -ENOSPC:
-		return "free some room on the disk of the state directory";
-	case -EUCLEAN:
-		return "restore it from a backup";
-	default:
-		return "see to the disk of the state directory";
-	}
 }
 
 bool kf_store_is_unsure(const struct kf_store *store)
@@ -322,4 +295,43 @@ void kf_store_rollbackp(struct kf_store **store)
 {
 	if (*store)
 		kf_store_rollback(*store);
+}
+
+/* ---- statements of their own -------------------------------------------------------------------
+ */
+
+/* What a statement has not changed is not made durable either. */
+static int run_alone(struct kf_sql *q, bool on_row)
+{
+	_cleanup_(kf_store_rollbackp) struct kf_store *open = q->store;
+
+	q->err = kf_store_begin(q->store);
+	kf_sql_step(q);
+	if (!q->err && on_row && !q->changes)
+		q->err = -ENOENT;
+	if (!q->err)
+		q->err = kf_store_commit(q->store);
+	return q->err;
+}
+
+static int run_one(struct kf_sql *q, bool on_row)
+{
+	if (q->err)
+		return q->err;
+	if (sqlite3_get_autocommit(q->store->db))
+		return run_alone(q, on_row);
+	kf_sql_step(q);
+	if (!q->err && on_row && !q->changes)
+		q->err = -ENOENT;
+	return q->err;
+}
+
+int kf_sql_run(struct kf_sql *q)
+{
+	return run_one(q, false);
+}
+
+int kf_sql_run_on_row(struct kf_sql *q)
+{
+	return run_one(q, true);
 }

@@ -6,21 +6,13 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "store/sqlite.h"
 #include "why.h"
 
 #define STEPS_AT_A_TIME 4000 /* of SQLite's machine: well under a millisecond */
 #define BUSY_TIMEOUT_MS 5000
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* SQLite asks now and then; not 0 ends the statement with SQLITE_INTERRUPT. */
 static int must_end(void *context)
@@ -28,7 +20,7 @@ static int must_end(void *context)
 	const struct kf_store *store = context;
 
 	return __atomic_load_n(&store->interrupted, __ATOMIC_RELAXED) ||
-	       (store->read_until_ns && now_ns() > store->read_until_ns);
+	       (store->read_until_ns && kf_clock_monotonic() > store->read_until_ns);
 }
 
 KF_CLEANUP_DEFINE(struct kf_store, kf_store_close)
@@ -64,7 +56,7 @@ int kf_store_open_reading(struct kf_store **out, const char *state_dir, struct k
 
 void kf_store_read_begin(struct kf_store *store, uint64_t limit_ns)
 {
-	store->read_until_ns = now_ns() + limit_ns;
+	store->read_until_ns = kf_clock_monotonic() + limit_ns;
 	sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL);
 }
 

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
+
+#define KF_STORE_CRAMPED 1000 /* transactions after one for which the disk had no room */
+
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 static int sql_errno(int code)
@@ -55,6 +59,32 @@ static bool is_of_the_disk(int code)
 	default:
 		return false;
 	}
+}
+
+const char *kf_store_mend(int err)
+{
+	switch (err) {
+	case -ESTALE:
+		return "put it back as it was, or restart keyfilterd to go by what is there now";
+	case -ENOSPC:
+		return "free some room on the disk of the state directory";
+	case -EUCLEAN:
+		return "restore it from a backup";
+	default:
+		return "see to the disk of the state directory";
+	}
+}
+
+/* What is logged and told is the first failure of several; one that is of another kind is news. */
+void kf_store_note_failure(struct kf_store *store, int err)
+{
+	if (err == -ENOSPC)
+		store->cramped = KF_STORE_CRAMPED;
+	if (store->failing == err || !store->files[0].ino)
+		return; /* one that is being opened is no store yet, and its failure is told */
+	store->failing = err;
+	snprintf(store->trouble, sizeof(store->trouble), "%s", store->error);
+	kf_log_error("the store fails: %s; %s", store->trouble, kf_store_mend(err));
 }
 
 int kf_sql_failed(struct kf_store *store, int code)
@@ -162,42 +192,6 @@ bool kf_sql_step(struct kf_sql *q)
 		q->err = kf_sql_failed(q->store, code);
 	q->changes = sqlite3_changes(q->store->db);
 	return false;
-}
-
-/* What a statement has not changed is not made durable either. */
-static int run_alone(struct kf_sql *q, bool on_row)
-{
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = q->store;
-
-	q->err = kf_store_begin(q->store);
-	kf_sql_step(q);
-	if (!q->err && on_row && !q->changes)
-		q->err = -ENOENT;
-	if (!q->err)
-		q->err = kf_store_commit(q->store);
-	return q->err;
-}
-
-static int run(struct kf_sql *q, bool on_row)
-{
-	if (q->err)
-		return q->err;
-	if (sqlite3_get_autocommit(q->store->db))
-		return run_alone(q, on_row);
-	kf_sql_step(q);
-	if (!q->err && on_row && !q->changes)
-		q->err = -ENOENT;
-	return q->err;
-}
-
-int kf_sql_run(struct kf_sql *q)
-{
-	return run(q, false);
-}
-
-int kf_sql_run_on_row(struct kf_sql *q)
-{
-	return run(q, true);
 }
 
 int64_t kf_sql_int(struct kf_sql *q)

@@ -21,11 +21,13 @@
 
 #include <keyfilter/flowstate.h>
 
+#include "clock.h"
 #include "log.h"
 #include "maps/maps.h"
 #include "net/netlink.h"
-#include "traffic/penalty.h"
 #include "policy/compile.h"
+#include "policy/policy.h"
+#include "traffic/penalty.h"
 
 #define SLICE	     2048 /* flows read at a time */
 #define ENDS_AT_ONCE 32	  /* sockets ended at a time: three system calls and more each */
@@ -47,7 +49,7 @@ struct kf_cut {
 	struct kf_maps *maps;
 	kf_cut_tell_fn tell;
 	void *context;
-	unsigned int what; /* KF_CUT_*, of the walk under way */
+	unsigned int what; /* KF_REVOKED_*, of the walk under way */
 	bool more;	   /* behind the cursor */
 	struct kf_maps_cursor cursor;
 	uint64_t now_ns;     /* CLOCK_BOOTTIME, of the slice */
@@ -125,7 +127,7 @@ int kf_traffic_cut_begin(struct kf_cut *cut, unsigned int what)
 	cut->more = true;
 	cut->doomed_count = 0;
 	memset(&cut->cursor, 0, sizeof(cut->cursor));
-	return what & KF_CUT_SOURCES ? list_penalised(cut) : 0;
+	return what & KF_REVOKED_SOURCES ? list_penalised(cut) : 0;
 }
 
 /* ---- which must end -------------------------------------------------------------------------- */
@@ -191,9 +193,9 @@ static uint8_t end_reason(const struct kf_cut *cut, const struct kf_flow_key *ke
 
 	if (!is_running(flow))
 		return 0;
-	if (cut->what & KF_CUT_KEYS)
+	if (cut->what & KF_REVOKED_KEYS)
 		reason = key_reason(cut, flow);
-	if (!reason && (cut->what & KF_CUT_SOURCES))
+	if (!reason && (cut->what & KF_REVOKED_SOURCES))
 		reason = source_reason(cut, key->client);
 	return reason && is_enforced(cut, flow) ? reason : 0;
 }
@@ -258,7 +260,7 @@ static bool is_as_it_was(const struct kf_cut *cut, const struct doomed *doomed)
 static void tell(const struct kf_cut *cut, const struct doomed *doomed)
 {
 	struct kf_event event = {
-		.time_ns = kf_maps_now(),
+		.time_ns = kf_clock_boot(),
 		.client_port = doomed->key.client_port,
 		.server_port = doomed->key.server_port,
 		.slot = doomed->slot,
@@ -335,7 +337,7 @@ int kf_traffic_cut_step(struct kf_cut *cut)
 	if (cut->doomed_count) {
 		err = end_some(cut);
 	} else if (cut->more) {
-		cut->now_ns = kf_maps_now();
+		cut->now_ns = kf_clock_boot();
 		err = kf_maps_slice(cut->maps, KF_MAP_kf_flows, &cut->cursor, SLICE, look_at, cut);
 		cut->more = err > 0;
 	}

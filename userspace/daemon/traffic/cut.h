@@ -9,7 +9,7 @@
  * unless the program on egress turns it into the answer of a refused request (bpf/cut.h). Idle
  * keep-alive connections stay: their next request is refused with its reason. Connections without a
  * socket in this network namespace (a container behind a published port) are left to the programs.
- * Called by loop.c, which begins a walk when policy->revoked says so. 0 or -errno.
+ * A walk is begun when kf_policy_has_revoked(). 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_CUT_H
 #define KEYFILTER_DAEMON_CUT_H
@@ -20,10 +20,6 @@
 struct kf_cut;
 struct kf_event;
 struct kf_maps;
-
-/* What may have been revoked. */
-#define KF_CUT_KEYS    0x1u /* disabled, deleted, rotated or expired */
-#define KF_CUT_SOURCES 0x2u /* denied, penalised, or no longer allowed */
 
 /*
  * Whoever cuts, a cut is counted once (flows_cut) and told once (KF_EVENT_CUT): by the programs,
@@ -37,7 +33,7 @@ int kf_traffic_cut_open(struct kf_cut **out, struct kf_maps *maps, kf_cut_tell_f
 			void *context);
 void kf_traffic_cut_close(struct kf_cut *cut); /* NULL is fine */
 
-/* Begins a walk, for KF_CUT_* @what, when none is under way. */
+/* Begins a walk, for KF_REVOKED_* @what, when none is under way. */
 int kf_traffic_cut_begin(struct kf_cut *cut, unsigned int what);
 
 /*

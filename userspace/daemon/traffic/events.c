@@ -2,32 +2,28 @@
 #include "traffic/events.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
-#include <keyfilter/detail.h>
 
-#include "cidr.h"
 #include "cleanup.h"
-#include "traffic/cut.h"
-#include "endpoint.h"
-#include "policy/key.h"
+#include "clock.h"
 #include "maps/maps.h"
 #include "policy/compile.h"
+#include "policy/key.h"
 #include "policy/policy.h"
-#include "timetext.h"
 #include "why.h"
 
-#define AT_A_TIME	256 /* events, before the loop may do something else */
-#define REQUEST_ID_TEXT (sizeof("req_") + KF_ANSWER_ID_DIGITS)
+#define AT_A_TIME 256 /* events, before the loop may do something else */
 
 struct kf_events {
 	struct kf_policy *policy;
 	struct ring_buffer *ring;
-	unsigned int taken;   /* by the dispatch that is running */
+	unsigned int taken;	    /* by the dispatch that is running */
+	kf_events_listen_fn listen; /* or NULL */
+	void *listener;
 	pthread_mutex_t lock; /* of what follows, for all but the loop's own reading */
 	uint64_t next_seq;
 	struct kf_events_entry kept[KF_EVENTS_KEPT]; /* by seq modulo KF_EVENTS_KEPT */
@@ -40,6 +36,24 @@ static void keep(struct kf_events *events, struct kf_events_entry *entry)
 	entry->seq = events->next_seq++;
 	events->kept[entry->seq % KF_EVENTS_KEPT] = *entry;
 	pthread_mutex_unlock(&events->lock);
+}
+
+void kf_traffic_events_listen(struct kf_events *events, kf_events_listen_fn fn, void *context)
+{
+	events->listen = fn;
+	events->listener = context;
+}
+
+static void tell(struct kf_events *events)
+{
+	if (events->listen)
+		events->listen(events->listener);
+}
+
+static void keep_and_tell(struct kf_events *events, struct kf_events_entry *entry)
+{
+	keep(events, entry);
+	tell(events);
 }
 
 /* The kernel takes any bytes as a name, JSON does not. */
@@ -74,7 +88,8 @@ static int on_record(void *context, void *data, size_t size)
 		return 0; /* of an older layout, which maps.c does not let through */
 	memcpy(&entry.event, data, sizeof(entry.event));
 	if (entry.event.kind == KF_EVENT_PENALTY)
-		events->policy->revoked |= KF_CUT_SOURCES; /* sooner than the watch sees it */
+		kf_policy_revoke(events->policy,
+				 KF_REVOKED_SOURCES); /* sooner than the watch sees it */
 	look_up(events, &entry);
 	keep(events, &entry);
 	return ++events->taken < AT_A_TIME ? 0 : -EAGAIN;
@@ -86,6 +101,8 @@ int kf_traffic_events_dispatch(struct kf_events *events)
 
 	events->taken = 0;
 	err = ring_buffer__consume(events->ring);
+	if (events->taken)
+		tell(events);
 	return err < 0 && err != -EAGAIN ? err : (int)events->taken;
 }
 
@@ -105,7 +122,7 @@ void kf_traffic_events_add_penalty_end(struct kf_events *events, const uint8_t a
 
 	memcpy(entry.event.client, addr, sizeof(entry.event.client));
 	memcpy(entry.service, events->services[service], sizeof(entry.service));
-	keep(events, &entry);
+	keep_and_tell(events, &entry);
 }
 
 void kf_traffic_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns)
@@ -121,7 +138,7 @@ void kf_traffic_events_add_penalty_ends(struct kf_events *events, uint32_t count
 		},
 	};
 
-	keep(events, &entry);
+	keep_and_tell(events, &entry);
 }
 
 void kf_traffic_events_add_cut(struct kf_events *events, const struct kf_event *event)
@@ -129,7 +146,7 @@ void kf_traffic_events_add_cut(struct kf_events *events, const struct kf_event *
 	struct kf_events_entry entry = { .event = *event };
 
 	look_up(events, &entry);
-	keep(events, &entry);
+	keep_and_tell(events, &entry);
 }
 
 void kf_traffic_events_add_filter(struct kf_events *events, const char *dev, bool restored)
@@ -141,7 +158,7 @@ void kf_traffic_events_add_filter(struct kf_events *events, const char *dev, boo
 	};
 
 	set_iface(&entry, dev);
-	keep(events, &entry);
+	keep_and_tell(events, &entry);
 }
 
 static int remember_name(void *context, const struct kf_service_row *row)
@@ -257,110 +274,4 @@ const char *kf_traffic_events_reason_name(unsigned int reason)
 	};
 
 	return reason < KF_REASON_COUNT ? names[reason] : "unknown";
-}
-
-/* ---- as JSON --------------------------------------------------------------------------------- */
-
-static const char *text_or_null(const char *text)
-{
-	return *text ? text : NULL;
-}
-
-static const char *kind_name(const struct kf_events_entry *entry)
-{
-	if (entry->filter)
-		return entry->filter;
-	switch (entry->event.kind) {
-	case KF_EVENT_REFUSED:
-		return "refused";
-	case KF_EVENT_CUT:
-		return "cut";
-	case KF_EVENT_PENALTY:
-		if (entry->others)
-			return "penalties_ended";
-		return entry->penalty_ended ? "penalty_ended" : "penalty_raised";
-	default:
-		return "unknown";
-	}
-}
-
-/* What a penalty holds for: an IPv4 address or an IPv6 /64, as kf_source_unit() has it. */
-static const char *source_of(const struct kf_events_entry *entry, char text[static KF_CIDR_TEXT])
-{
-	const struct kf_event *event = &entry->event;
-	struct kf_cidr cidr = { .prefix_len = KF_CIDR_BITS };
-
-	if (event->kind != KF_EVENT_PENALTY || entry->others)
-		return NULL;
-	memcpy(cidr.addr, event->client, sizeof(cidr.addr));
-	if (!kf_cidr_is_v4(&cidr)) {
-		cidr.prefix_len = 64;
-		kf_cidr_mask(&cidr);
-	}
-	kf_cidr_format(&cidr, text);
-	return text;
-}
-
-/* As the kernel writes it into the answer (bpf/answer.h). */
-static const char *request_id(const struct kf_event *event, char text[static REQUEST_ID_TEXT])
-{
-	if (!event->request_id)
-		return NULL;
-	snprintf(text, REQUEST_ID_TEXT, "req_%0*" PRIx64, KF_ANSWER_ID_DIGITS,
-		 (uint64_t)event->request_id);
-	return text;
-}
-
-/* Of the connection; what the controller tells has none. */
-static json_t *packet_json(const struct kf_events_entry *entry)
-{
-	const struct kf_event *event = &entry->event;
-	char client[KF_ENDPOINT_TEXT], server[KF_ENDPOINT_TEXT];
-
-	if (entry->penalty_ended || entry->filter)
-		return json_pack("{s:n, s:n, s:n, s:n, s:s?, s:n}", "client", "client_port",
-				 "server", "server_port", "iface",
-				 entry->filter ? text_or_null(entry->iface) : NULL, "key_id");
-	return json_pack("{s:s, s:i, s:s, s:i, s:s?, s:s?}", "client",
-			 kf_endpoint_address(event->client, client), "client_port",
-			 event->client_port, "server", kf_endpoint_address(event->server, server),
-			 "server_port", event->server_port, "iface", text_or_null(entry->iface),
-			 "key_id", text_or_null(entry->key_id));
-}
-
-static json_t *positive_or_null(uint32_t number)
-{
-	return number ? json_integer(number) : json_null();
-}
-
-/* What an event has told: a refusal, when to try again; a penalty, how long it is. */
-static json_t *numbers_json(const struct kf_events_entry *entry)
-{
-	bool penalty = entry->event.kind == KF_EVENT_PENALTY;
-	uint32_t seconds = entry->event.retry_after;
-
-	return json_pack("{s:o, s:o, s:o}", "retry_after_s",
-			 positive_or_null(penalty ? 0 : seconds), "penalty_s",
-			 positive_or_null(penalty ? seconds : 0), "count",
-			 positive_or_null(entry->others));
-}
-
-json_t *kf_traffic_events_json(const struct kf_events_entry *entry)
-{
-	const struct kf_event *event = &entry->event;
-	char time[KF_TIMETEXT_SIZE], id[REQUEST_ID_TEXT], source[KF_CIDR_TEXT];
-	const char *detail = event->detail ? kf_detail_name(event->detail) : NULL;
-	_cleanup_json_ json_t *json = json_pack(
-		"{s:I, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:b}", "seq", (json_int_t)entry->seq,
-		"time", kf_timetext_format_micros(entry->wall_ns, time), "event", kind_name(entry),
-		"service", text_or_null(entry->service), "reason",
-		entry->filter ? NULL : kf_traffic_events_reason_name(event->reason), "detail",
-		detail, "request_id", request_id(event, id), "source", source_of(entry, source),
-		"monitor", event->monitor);
-	_cleanup_json_ json_t *numbers = numbers_json(entry), *packet = packet_json(entry);
-
-	if (!json || !numbers || !packet || json_object_update(json, numbers) ||
-	    json_object_update(json, packet))
-		return NULL;
-	return TAKE_PTR(json);
 }

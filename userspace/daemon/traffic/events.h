@@ -15,8 +15,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include <keyfilter/abi.h>
 
 #include "store/store.h"
@@ -44,14 +42,17 @@ struct kf_events;
 int kf_traffic_events_open(struct kf_events **out, struct kf_policy *policy, struct kf_why *why);
 void kf_traffic_events_close(struct kf_events *events); /* NULL is fine */
 
+/* In the loop's thread, whenever there are new events. @fn NULL: nobody listens any more. */
+typedef void (*kf_events_listen_fn)(void *context);
+void kf_traffic_events_listen(struct kf_events *events, kf_events_listen_fn fn, void *context);
+
 int kf_traffic_events_fd(const struct kf_events *events); /* for the loop: readable */
 /* Takes what is in the ring, at most some hundred at a time: how many, or -errno. */
 int kf_traffic_events_dispatch(struct kf_events *events);
 
 /*
  * The penalty of the source that @addr belongs to (kf_source_unit()), raised by the service with
- * the index @service, ran out or was forgiven at @wall_ns. Followers read it once somebody wakes
- * them: kf_api_wake_followers().
+ * the index @service, ran out or was forgiven at @wall_ns.
  */
 void kf_traffic_events_add_penalty_end(struct kf_events *events, const uint8_t addr[static 16],
 				       uint8_t service, int64_t wall_ns);
@@ -59,10 +60,10 @@ void kf_traffic_events_add_penalty_end(struct kf_events *events, const uint8_t a
 /* The same of @count others, of which no more is told. */
 void kf_traffic_events_add_penalty_ends(struct kf_events *events, uint32_t count, int64_t wall_ns);
 
-/* A cut that no program saw: see cut.h. Followers read it once somebody wakes them, as above. */
+/* A cut that no program saw: see cut.h. */
 void kf_traffic_events_add_cut(struct kf_events *events, const struct kf_event *event);
 
-/* Programs of ours on @dev were taken off by someone else, or are @restored. Else as above. */
+/* Programs of ours on @dev were taken off by someone else, or are @restored. */
 void kf_traffic_events_add_filter(struct kf_events *events, const char *dev, bool restored);
 
 /* Call it when services were added or removed: their names are remembered. */
@@ -77,9 +78,6 @@ uint64_t kf_traffic_events_oldest_seq(struct kf_events *events);
 bool kf_traffic_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out);
 /* The same in the loop's thread; valid until the next dispatch. */
 const struct kf_events_entry *kf_traffic_events_get(const struct kf_events *events, uint64_t seq);
-
-/* As the API shows it; a new reference, NULL when out of memory. */
-json_t *kf_traffic_events_json(const struct kf_events_entry *entry);
 
 /* "no_key"; "unknown" for a number of a newer layout. */
 const char *kf_traffic_events_reason_name(unsigned int reason);

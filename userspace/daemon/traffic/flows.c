@@ -5,22 +5,33 @@
  * by a closed and locked one, which no program will judge by, and deleted in the next sweep, when
  * no program can still hold the element. A deleted element stays locked (see bpf/flow.h).
  */
+#include "traffic/flows.h"
+
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <keyfilter/flowstate.h>
 
-#include "policy/policy.h"
+#include "clock.h"
+#include "maps/maps.h"
 
 #define SLICE 2048 /* entries; well under a millisecond to read */
 /* of kf_flow.seen */
 #define ENDING_IDLE 112 /* about two minutes */
 #define TOLD_IDLE   28	/* about half a minute: no answer is listened for much longer */
 
+struct kf_flows {
+	struct kf_maps *maps;
+	uint32_t idle;		      /* as kf_flow.seen counts */
+	uint64_t live;		      /* by the last complete sweep */
+	struct kf_maps_cursor cursor; /* of the sweep that goes on */
+	uint64_t seen;		      /* by it so far */
+};
+
 struct slice {
-	struct kf_policy *policy;
+	struct kf_flows *flows;
 	uint32_t now; /* as kf_flow.seen counts: CLOCK_MONOTONIC >> 30 */
 	uint32_t idle;
 	struct kf_flow_key closed[SLICE]; /* to be deleted */
@@ -28,14 +39,6 @@ struct slice {
 	uint32_t closed_count;
 	uint32_t silent_count;
 };
-
-static uint32_t seen_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint32_t)(((uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec) >> 30);
-}
 
 /*
  * How long it may be silent. A flow that has begun to end, or that was refused, has nothing to say
@@ -74,7 +77,7 @@ static int look_at(void *context, const void *key, const void *value)
 			       sizeof(slice->closed[0]));
 		return 0;
 	}
-	slice->policy->flows_seen++;
+	slice->flows->seen++;
 	if (is_silent(slice, &flow) && slice->silent_count < SLICE)
 		memcpy(&slice->silent[slice->silent_count++], key, sizeof(slice->silent[0]));
 	return 0;
@@ -83,7 +86,7 @@ static int look_at(void *context, const void *key, const void *value)
 /* Read once more, just before: it may have spoken since the slice was read. */
 static int close_silent(struct slice *slice, const struct kf_flow_key *key)
 {
-	struct kf_maps *maps = slice->policy->maps;
+	struct kf_maps *maps = slice->flows->maps;
 	struct kf_flow flow;
 	int err = kf_maps_get(maps, KF_MAP_kf_flows, key, &flow);
 
@@ -98,7 +101,7 @@ static int close_silent(struct slice *slice, const struct kf_flow_key *key)
 
 static int apply_slice(struct slice *slice)
 {
-	int err = kf_maps_delete_many(slice->policy->maps, KF_MAP_kf_flows, slice->closed,
+	int err = kf_maps_delete_many(slice->flows->maps, KF_MAP_kf_flows, slice->closed,
 				      slice->closed_count);
 
 	for (uint32_t i = 0; !err && i < slice->silent_count; i++)
@@ -106,24 +109,45 @@ static int apply_slice(struct slice *slice)
 	return err;
 }
 
-int kf_traffic_flows_sweep(struct kf_policy *policy)
+int kf_traffic_flows_open(struct kf_flows **out, struct kf_maps *maps, uint64_t idle_ns)
+{
+	struct kf_flows *flows = calloc(1, sizeof(*flows));
+
+	if (!flows)
+		return -ENOMEM;
+	flows->maps = maps;
+	flows->idle = (uint32_t)(idle_ns >> 30);
+	*out = flows;
+	return 0;
+}
+
+void kf_traffic_flows_close(struct kf_flows *flows)
+{
+	free(flows);
+}
+
+uint64_t kf_traffic_flows_live(const struct kf_flows *flows)
+{
+	return flows->live;
+}
+
+int kf_traffic_flows_sweep(struct kf_flows *flows)
 {
 	struct slice slice;
 	int more, err;
 
-	slice.policy = policy;
-	slice.now = seen_now();
-	slice.idle = (uint32_t)(policy->flow_idle_ns >> 30);
+	slice.flows = flows;
+	slice.now = kf_clock_seen();
+	slice.idle = flows->idle;
 	slice.closed_count = slice.silent_count = 0;
-	more = kf_maps_slice(policy->maps, KF_MAP_kf_flows, &policy->flow_cursor, SLICE, look_at,
-			     &slice);
+	more = kf_maps_slice(flows->maps, KF_MAP_kf_flows, &flows->cursor, SLICE, look_at, &slice);
 	if (more < 0)
 		return more;
 	err = apply_slice(&slice);
 	if (err || more)
 		return err ? err : 1;
-	policy->flows_live = policy->flows_seen;
-	policy->flows_seen = 0;
-	memset(&policy->flow_cursor, 0, sizeof(policy->flow_cursor));
+	flows->live = flows->seen;
+	flows->seen = 0;
+	memset(&flows->cursor, 0, sizeof(flows->cursor));
 	return 0;
 }

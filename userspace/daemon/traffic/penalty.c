@@ -8,10 +8,10 @@
 #include <keyfilter/penaltystate.h>
 
 #include "cleanup.h"
-#include "traffic/cut.h"
-#include "traffic/events.h"
+#include "clock.h"
 #include "policy/policy.h"
 #include "timetext.h"
+#include "traffic/events.h"
 
 #define TELL_AT_MOST 10 /* ends, one by one: they must not push out what else happens */
 
@@ -56,7 +56,7 @@ void kf_traffic_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps 
 	*walk = (struct kf_penalty_walk){
 		.maps = maps,
 		.kind = kind,
-		.now_ns = kf_clock_now().boot_ns,
+		.now_ns = kf_clock_boot(),
 		.window_ns = kind == KF_PENALTY_FAILING ? longest_window_ns(maps) : 0,
 	};
 }
@@ -191,7 +191,7 @@ static int go_on(struct kf_penalty_watch *watch, const struct noted *before,
 	if (before && !same)
 		end(watch, before);
 	if (!same || before->until_ns != now->until_ns)
-		watch->policy->revoked |= KF_CUT_SOURCES;
+		kf_policy_revoke(watch->policy, KF_REVOKED_SOURCES);
 	return note(&watch->next, now);
 }
 
@@ -265,7 +265,7 @@ int kf_traffic_penalty_watch_open(struct kf_penalty_watch **out, struct kf_polic
 	watch->policy = policy;
 	watch->maps = policy->maps;
 	watch->events = events;
-	watch->last_ns = kf_clock_now().boot_ns;
+	watch->last_ns = kf_clock_boot();
 	err = kf_traffic_penalty_watch_tick(watch);
 	if (err < 0)
 		return err;

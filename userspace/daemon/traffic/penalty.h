@@ -59,7 +59,7 @@ int kf_traffic_penalty_watch_open(struct kf_penalty_watch **out, struct kf_polic
 void kf_traffic_penalty_watch_close(struct kf_penalty_watch *watch); /* NULL is fine */
 
 /*
- * Once a second: notes in policy->revoked that penalties were raised since the last time, and
+ * Once a second: revokes (kf_policy_revoke()) where penalties were raised since the last time, and
  * adds an event for each one that has run out or was forgiven; where they are many, for the first
  * ten, and one with the number of the others. How many have ended, or -ENOMEM.
  */

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What has come to its end leaves the store and the maps. */
+#include "policy/expire.h"
+
+#include "policy/key.h"
+#include "policy/key_batch.h"
+#include "policy/policy.h"
+#include "policy/source.h"
+
+#define SECRETS_AT_ONCE 32
+
+/* Keys whose time came since the last call. The programs know by themselves, at a packet. */
+static int note_lapsed(struct kf_policy *policy)
+{
+	int64_t now = kf_policy_time(policy).wall_ns;
+	bool any = false;
+	int err = kf_store_key_lapsed(policy->store, policy->lapsed_until, now, &any);
+
+	if (err)
+		return err;
+	policy->lapsed_until = now;
+	if (any)
+		kf_policy_revoke(policy, KF_REVOKED_KEYS);
+	return 0;
+}
+
+int kf_policy_expire(struct kf_policy *policy)
+{
+	int err = note_lapsed(policy);
+	int more;
+
+	if (!err && !kf_policy_walltime_is_sure(&policy->walltime))
+		more = 0; /* what is deleted does not come back when the clock is corrected */
+	else
+		more = err ?: kf_policy_source_expire(policy) ?:
+			      kf_policy_key_expire(policy, SECRETS_AT_ONCE);
+	return more ?: kf_policy_key_batch_clean(policy);
+}
