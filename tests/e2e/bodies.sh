@@ -11,7 +11,7 @@ head -c 5000000 /dev/urandom > "$WORK/upload"
 crc=$("$PYTHON" -c "import sys,zlib; print('%08x' % zlib.crc32(open(sys.argv[1],'rb').read()))" "$WORK/upload")
 arrives() {
 	local answer
-	answer=$(client curl -gsS -m 20 -H "$(bearer "$KEY")" "${@:2}" 2>&1) || fail "$1: $answer"
+	answer=$(client curl -gsS -m "$(patient 20)" -H "$(bearer "$KEY")" "${@:2}" 2>&1) || fail "$1: $answer"
 	[[ $answer == *"\"crc32\":\"$crc\""* ]] || fail "$1: the backend got something else: $answer"
 	ok "$1"
 }
@@ -67,7 +67,7 @@ ok("a trailer")
 
 c = Connection()
 c.send(head("expect", length=5, fields=["Expect: 100-continue"]))
-c.socket.settimeout(3)
+c.socket.settimeout(3 * PATIENCE)
 check(c.socket.recv(100).startswith(b"HTTP/1.1 100"), "no 100 Continue")
 c.send(b"hello")
 served(c, "expect", b"hello")

@@ -46,7 +46,7 @@ class Running:
         self.thread.start()
 
     def _read(self):
-        self.connection.socket.settimeout(30)
+        self.connection.socket.settimeout(30 * raw.PATIENCE)
         while self.end is None:
             try:
                 data = self.connection.socket.recv(65536)
@@ -66,7 +66,7 @@ class Running:
         self.connection.close()
 
     def wait(self, seconds):
-        self.thread.join(seconds)
+        self.thread.join(seconds * raw.PATIENCE)
         raw.check(not self.thread.is_alive(), "%s: still running" % self.marker)
 
 
@@ -83,7 +83,7 @@ def check_answered(running, code, what=""):
 def stream(marker, key, **more):
     """50 tokens a second, for a minute."""
     running = Running(marker, key, {"stream": True, "max_tokens": 3000}, **more)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 5 * raw.PATIENCE
     while running.bytes < 500 and time.monotonic() < until:
         time.sleep(0.005)
     raw.check(running.bytes >= 500 and running.end is None, marker + ": the stream does not run")
@@ -91,9 +91,9 @@ def stream(marker, key, **more):
 
 
 def silent(marker, key, **more):
-    """The backend computes for ten seconds before its first byte."""
-    running = Running(marker, key, {"think_ms": 10000}, **more)
-    until = time.monotonic() + 5
+    """The backend computes for ten seconds, and with patience, before its first byte."""
+    running = Running(marker, key, {"think_ms": 10000 * raw.PATIENCE}, **more)
+    until = time.monotonic() + 5 * raw.PATIENCE
     while not raw.seen("body", marker) and time.monotonic() < until:
         time.sleep(0.005)
     raw.check(raw.seen("body", marker), marker + ": the request did not come to the backend")
@@ -102,7 +102,7 @@ def silent(marker, key, **more):
 
 def backend_end(marker, timeout=2.0):
     """How the backend's connection of this request ended: its errno; None: it did not."""
-    until = time.monotonic() + timeout
+    until = time.monotonic() + timeout * raw.PATIENCE
     while time.monotonic() < until:
         with open(raw.BACKEND_LOG, encoding="utf-8", errors="replace") as log:
             events = [json.loads(line) for line in log if line.endswith("}\n")]

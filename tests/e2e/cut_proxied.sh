@@ -64,7 +64,7 @@ check_proxied() {
 
 
 	def ask(marker, key, body):
-	    proxy = http.client.HTTPConnection("127.0.0.1", 8080, timeout=15)
+	    proxy = http.client.HTTPConnection("127.0.0.1", 8080, timeout=15 * PATIENCE)
 	    proxy.request("POST", "/v1/chat/completions", json.dumps(body),
 	                  {"Authorization": "Bearer " + key, "x-marker": marker})
 	    answer = proxy.getresponse()
@@ -77,11 +77,11 @@ check_proxied() {
 
 	answers = {}
 	markers = ["%s-waiting-%d" % (what, n) for n in range(4)]
-	waiting = [threading.Thread(target=lambda m=m: answers.__setitem__(m, ask(m, text, {"think_ms": 10000})))
+	waiting = [threading.Thread(target=lambda m=m: answers.__setitem__(m, ask(m, text, {"think_ms": 10000 * PATIENCE})))
 	           for m in markers]
 	for thread in waiting:
 	    thread.start()
-	until = time.monotonic() + 5
+	until = time.monotonic() + 5 * PATIENCE
 	while not all(seen("body", m) for m in markers) and time.monotonic() < until:
 	    time.sleep(0.01)
 	check(all(seen("body", m) == 1 for m in markers), "the requests did not come to the backends")
@@ -101,14 +101,14 @@ check_proxied() {
 	admin.call("POST", "/v1/keys/%s/disable" % ident)
 	at = time.monotonic()
 	for thread in waiting:
-	    thread.join(12)
-	other.join(12)
+	    thread.join(12 * PATIENCE)
+	other.join(12 * PATIENCE)
 	for m in markers:
 	    check(m in answers, m + " was not answered")
 	    status, body, when = answers[m]
 	    check(status == 401, "%s: HTTP status %d, %r" % (m, status, body[:200]))
 	    check(json.loads(body)["error"]["code"] == "api_key_disabled", "%s: %r" % (m, body))
-	    check(when - at < 0.5, "%s: told after %.0f ms" % (m, (when - at) * 1000))
+	    check(when - at < 0.5 * PATIENCE, "%s: told after %.0f ms" % (m, (when - at) * 1000))
 	    check(seen("head", m) == 1, m + " was tried again")
 	check(others == [200] * 50, "other requests: %s" % others)
 	ok("%s: 4 told within %.1f ms, 50 others served" % (what, (max(a[2] for a in answers.values()) - at) * 1000))
@@ -126,11 +126,11 @@ check_alone() {
 
 	what = os.environ["WHAT"]
 	admin = Admin()
-	body = json.dumps({"think_ms": 10000})
+	body = json.dumps({"think_ms": 10000 * PATIENCE})
 
 
 	def curl(marker, key, *more):
-	    done = subprocess.run(["curl", "-sSi", "-m", "8", "-H", "x-marker: " + marker, "--data", body, *more,
+	    done = subprocess.run(["curl", "-sSi", "-m", str(8 * PATIENCE), "-H", "x-marker: " + marker, "--data", body, *more,
 	                           "-H", "Authorization: Bearer " + key,
 	                           "http://%s:%d/v1/messages" % (SERVER, PORT)], stdout=subprocess.PIPE)
 	    check(done.returncode == 0, "curl: status %d" % done.returncode)
@@ -144,7 +144,7 @@ check_alone() {
 
 
 	def python(marker, key):
-	    client = http.client.HTTPConnection(SERVER, PORT, timeout=8)
+	    client = http.client.HTTPConnection(SERVER, PORT, timeout=8 * PATIENCE)
 	    client.request("POST", "/v1/messages", body, {"Authorization": "Bearer " + key, "x-marker": marker})
 	    answer = client.getresponse()
 	    return "HTTP/1.1 %d \r\n\r\n%s" % (answer.status, answer.read().decode())
@@ -159,7 +159,7 @@ check_alone() {
 	    while not seen("body", marker) and time.monotonic() < until:
 	        time.sleep(0.01)
 	    admin.call("POST", "/v1/keys/%s/disable" % ident)
-	    thread.join(10)
+	    thread.join(10 * PATIENCE)
 	    check(said and "HTTP/1.1 401 " in said[0], "%s: %s" % (marker, said))
 	    # in the shape of the protocol that was spoken
 	    check('"type":"authentication_error"' in said[0].split("\r\n\r\n")[-1], "%s: %s" % (marker, said))

@@ -46,14 +46,14 @@ def ask(number, think_ms):
     ends[text[9:12].decode() if pure else "torn: %r" % text] += 1
 
 
-number, until = 0, time.monotonic() + 4
+number, until = 0, time.monotonic() + 4 * PATIENCE
 while time.monotonic() < until:
     threads = []
     for _ in range(8):
         number += 1
-        threads.append(threading.Thread(target=ask, args=(number, 10)))
+        threads.append(threading.Thread(target=ask, args=(number, 10 * PATIENCE)))
         threads[-1].start()
-    time.sleep(0.010 + random.uniform(-0.004, 0.003))
+    time.sleep((0.010 + random.uniform(-0.004, 0.003)) * PATIENCE)
     admin.call("POST", "/v1/keys/%s/disable" % ident)
     for thread in threads:
         thread.join()

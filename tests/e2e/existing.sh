@@ -62,7 +62,7 @@ must "iface detach" ctl iface detach s0
 
 client_start reset < <(program reset-; cat <<'END'
 for c, name in (idle, "idle"), (refused, "refused"), (silent, "silent"), (streaming, "stream"):
-    c.socket.settimeout(3)
+    c.socket.settimeout(3 * PATIENCE)
     try:
         while c.socket.recv(65536):
             pass

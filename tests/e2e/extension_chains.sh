@@ -151,7 +151,7 @@ ok("%s: requests with a key are served behind extension headers" % MODE)
 
 for family, host in (socket.AF_INET, SERVER), (socket.AF_INET6, SERVER6):
     udp = socket.socket(family, socket.SOCK_DGRAM)
-    udp.settimeout(3)
+    udp.settimeout(3 * PATIENCE)
     udp.sendto(b"u" * 5000, (host, PORT))
     try:
         check(len(udp.recv(65535)) == 5000, "%s: UDP came back cut" % MODE)

@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from pcap import ACK, FIN, PSH, RST, SYN, Packet, LINK_ETHERNET, checksum
-from raw import PORT, SERVER, SERVER6, fail
+from raw import PATIENCE, PORT, SERVER, SERVER6, fail
 
 HOST, HOST6 = "10.77.0.50", "fd77::50"
 HOPOPTS, TCP, UDP, ROUTING, FRAGMENT, ESP, AH, ICMP6, NONE, DSTOPTS = 0, 6, 17, 43, 44, 50, 51, 58, 59, 60
@@ -114,7 +114,7 @@ class Peer:
         else:
             self.ip(TCP, segment)
 
-    def packets(self, timeout=1.0):
+    def packets(self, timeout=PATIENCE):
         """The server's segments, as they come."""
         until = time.monotonic() + timeout
         while (left := until - time.monotonic()) > 0:
@@ -129,7 +129,7 @@ class Peer:
             if packet.tcp and packet.target_port == self.port:
                 yield packet
 
-    def connect(self, options=b"", payload=b"", timeout=1.0):
+    def connect(self, options=b"", payload=b"", timeout=PATIENCE):
         """True if the server shakes hands."""
         self.send(payload, SYN, options=options)
         for packet in self.packets(timeout):
@@ -148,7 +148,7 @@ class Peer:
     def answer(self, timeout=1.0):
         """The bytes of the server's answer, up to a moment of silence."""
         data = b""
-        for packet in self.packets(timeout):
+        for packet in self.packets(timeout * PATIENCE):
             if packet.payload:
                 data += packet.payload
                 self.ack = (packet.seq + len(packet.payload)) & 0xffffffff

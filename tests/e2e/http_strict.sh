@@ -106,7 +106,7 @@ c = Connection()
 began = time.monotonic()
 c.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
 data, end = read_to_end(c.socket)
-check(end == "eof" and time.monotonic() - began < 0.5, "HTTP/2: %s after %.1f s" % (end, time.monotonic() - began))
+check(end == "eof" and time.monotonic() - began < 0.5 * PATIENCE, "HTTP/2: %s after %.1f s" % (end, time.monotonic() - began))
 check(data[:9] == bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]) and data[12] == 7 and
       data[18:26] == bytes([0, 0, 0, 0, 0, 0, 0, 13]), "HTTP/2: %r" % data)
 expect_backend_free("HTTP/2")
@@ -114,8 +114,8 @@ END
 client_py < "$WORK/words.py"
 
 began=$(date +%s%N)
-answer=$(client curl -sSv -m 3 --http2-prior-knowledge "http://$SERVER:$PORT/v1/models" 2>&1) &&
+answer=$(client curl -sSv -m "$(patient 3)" --http2-prior-knowledge "http://$SERVER:$PORT/v1/models" 2>&1) &&
 	fail "HTTP/2 with prior knowledge was served"
 took=$((($(date +%s%N) - began) / 1000000))
-[ "$took" -lt 1000 ] || fail "curl --http2-prior-knowledge took $took ms: $answer"
+[ "$took" -lt $((1000 * PATIENCE)) ] || fail "curl --http2-prior-knowledge took $took ms: $answer"
 ok "curl --http2-prior-knowledge ends after $took ms: $(tail -n 1 <<< "$answer")"

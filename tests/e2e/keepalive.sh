@@ -10,7 +10,7 @@ make_key OTHER other
 client_py <<'END'
 import http.client
 
-client = http.client.HTTPConnection(SERVER, PORT, timeout=3)
+client = http.client.HTTPConnection(SERVER, PORT, timeout=3 * PATIENCE)
 for number in range(50):
     # http.client sends head and body apart: two segments.
     client.request("POST", "/v1/chat/completions", body=b"x" * (number * 97), headers={

@@ -16,7 +16,7 @@ head -c 5000000 /dev/urandom > "$WORK/upload"
 # What curl uploads: it must have taken the refusal for what it is, and end with 0.
 uploads() {
 	local answer
-	answer=$(client curl -gsS -m 10 -w ' %{http_code}' -H "$(bearer "$UNKNOWN")" \
+	answer=$(client curl -gsS -m "$(patient 10)" -w ' %{http_code}' -H "$(bearer "$UNKNOWN")" \
 		-H "x-marker: upload-$((MARK += 1))" "${@:2}" "http://$SERVER:$PORT/v1/chat/completions" 2>&1) ||
 		fail "$1: curl ends with $?: $answer"
 	[[ $answer == *'"code":"invalid_api_key"}} 401' ]] || fail "$1: $answer"
@@ -61,7 +61,7 @@ for name, upload in (("content-length", head("cl", UNKNOWN, length=len(big)) + b
     ok("5 MB with %s, sent whole in %.2f s before a byte is read: the answer is whole" % (name, took))
 expect_unseen(["cl", "ch"])
 
-client = http.client.HTTPConnection(SERVER, PORT, timeout=5)
+client = http.client.HTTPConnection(SERVER, PORT, timeout=5 * PATIENCE)
 client.request("POST", "/v1/messages", body=big, headers={"x-api-key": UNKNOWN, "x-marker": "apart"})
 answer = client.getresponse()
 body = json.loads(answer.read())

@@ -69,7 +69,7 @@ stop_losing() { in_ns "$1" nft delete table inet lossy; }
 
 load() {
 	export PYTHONPATH=$HERE SERVER SERVER6 PORT UNKNOWN BACKEND_LOG WORK KEY OTHER=
-	in_ns "$CLIENT_NS" timeout 150 "$PYTHON" -u "$WORK/load.py" "$@" || fail "the client says so"
+	in_ns "$CLIENT_NS" timeout "$(patient 150)" "$PYTHON" -u "$WORK/load.py" "$@" || fail "the client says so"
 }
 
 # attach_and_load MODE: over native XDP veth sends no joined segments, in the others it does.

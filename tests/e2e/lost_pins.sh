@@ -95,7 +95,7 @@ grep -q 'were taken away by someone else; made again' "$DAEMON_LOG" || fail "the
 kill_daemon
 mv "$PIN" "$PIN-moved"
 # shellcheck disable=SC2046
-told=$(server timeout 20 $(daemon_command) 2>&1) && fail "it started beside $PIN-moved"
+told=$(server timeout $((20 * PATIENCE)) $(daemon_command) 2>&1) && fail "it started beside $PIN-moved"
 [[ $told == *"$PIN-moved"* ]] || { mv "$PIN-moved" "$PIN"; fail "it does not name $PIN-moved: $told"; }
 rm -rf "$PIN"
 mv "$PIN-moved" "$PIN"

@@ -38,6 +38,6 @@ must "service add" ctl service add six --listen "[$SERVER6]:$PORT" --refuse drop
 attach native
 status=$(LIMIT=1 request one-v4)
 [ "$status" != 200 ] || fail "the service on $SERVER let a request without a key pass"
-status=$(LIMIT=3 request six-v6 "http://[$SERVER6]:$PORT/")
+status=$(LIMIT=$(patient 3) request six-v6 "http://[$SERVER6]:$PORT/")
 [ "$status" = 200 ] || fail "the monitored service on $SERVER6 did not let a request pass: $status"
 ok "two services on one port, by address"

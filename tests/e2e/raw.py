@@ -3,6 +3,7 @@
 
 The end-to-end tests import it (lib.sh, client_py). Every send is one segment: TCP_NODELAY is set,
 and a small pause keeps the kernel from joining two. What the backend saw is read from its log.
+PATIENCE is how many times as long to wait here for what has to come (lib.sh).
 """
 
 import json
@@ -20,6 +21,7 @@ OTHER = os.environ["OTHER"]
 UNKNOWN = os.environ["UNKNOWN"]
 BACKEND_LOG = os.environ["BACKEND_LOG"]
 WORK = os.environ["WORK"]
+PATIENCE = int(os.environ.get("KF_PATIENCE", "1"))
 PAUSE = 0.001
 
 
@@ -49,7 +51,7 @@ def told(name):
 
 def wait_for(name, timeout=20):
     """Waits for the test's `tell NAME`."""
-    until = time.monotonic() + timeout
+    until = time.monotonic() + timeout * PATIENCE
     while not told(name):
         check(time.monotonic() < until, "waited in vain for " + name)
         time.sleep(0.002)
@@ -94,7 +96,7 @@ def chunked(body, sizes, extension=""):
 
 class Connection:
     def __init__(self, server=SERVER, port=PORT, source=None, timeout=3.0):
-        self.socket = socket.create_connection((server, port), timeout,
+        self.socket = socket.create_connection((server, port), timeout * PATIENCE,
                                                (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -121,7 +123,10 @@ class Connection:
         self.buffer += data
 
     def answer(self, timeout=3.0):
-        """Reads one answer with a Content-Length: (status, body)."""
+        """Reads one answer with a Content-Length, which has to come: (status, body)."""
+        return self._answer(timeout * PATIENCE)
+
+    def _answer(self, timeout):
         while b"\r\n\r\n" not in self.buffer:
             self._fill(timeout)
         top, rest = self.buffer.split(b"\r\n\r\n", 1)
@@ -135,7 +140,7 @@ class Connection:
             self._fill(timeout)
         body, self.buffer = self.buffer[:length], self.buffer[length:]
         status = int(top.split()[1])
-        return self.answer(timeout) if status == 100 else (status, body)
+        return self._answer(timeout) if status == 100 else (status, body)
 
     def expect_served(self, marker, timeout=3.0):
         try:
@@ -149,14 +154,14 @@ class Connection:
     def try_answer(self, timeout=1.0):
         """Reads an answer that may come or not."""
         try:
-            self.answer(timeout)
+            self._answer(timeout)
         except OSError:
             pass
 
     def expect_nothing(self, marker, timeout=0.4):
         """No answer of the backend, and no head of it there."""
         try:
-            status, _ = self.answer(timeout)
+            status, _ = self._answer(timeout)
             check(status != 200, "%s: was served" % marker)
         except OSError:
             pass

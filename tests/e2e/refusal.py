@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 
-from raw import BACKEND_LOG, PORT, check, fail
+from raw import BACKEND_LOG, PATIENCE, PORT, check, fail
 
 SOCKET = os.environ["SOCKET"]
 SERVER_NS = os.environ["SERVER_NS"]
@@ -113,9 +113,10 @@ def check_refusal(raw, reason, shape="openai", head=False, what=""):
 # ---- the client's end ---------------------------------------------------------------------------
 
 
-def read_to_end(sock, timeout=3.0):
-    """(bytes, how it ended: "eof", "reset" or "silence")."""
+def read_to_end(sock, timeout=None):
+    """(bytes, how it ended: "eof", "reset" or "silence"); 3 s, with patience, unless timeout is given."""
     data = b""
+    timeout = 3.0 * PATIENCE if timeout is None else timeout
     until = time.monotonic() + timeout
     while True:
         sock.settimeout(max(0.001, until - time.monotonic()))
@@ -132,7 +133,7 @@ def read_to_end(sock, timeout=3.0):
 
 def expect_refusal(connection, reason, shape="openai", what="", head=False, timeout=3.0):
     """Reads on a raw.Connection up to the end: the refusal whole, then EOF."""
-    data, end = read_to_end(connection.socket, timeout)
+    data, end = read_to_end(connection.socket, timeout * PATIENCE)
     data, connection.buffer = connection.buffer + data, b""
     check(end == "eof", "%s: the connection ends with %s, behind %r" % (what, end, data[-300:]))
     return check_refusal(data, reason, shape, head, what)
@@ -144,11 +145,11 @@ def expect_refusal(connection, reason, shape="openai", what="", head=False, time
 def admin(path, method="GET"):
     """Asks the admin socket; its answer, which is JSON."""
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(10)
+        s.settimeout(10 * PATIENCE)
         s.connect(SOCKET)
         s.sendall(b"%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                   b"Content-Length: 0\r\n\r\n" % (method.encode(), path.encode()))
-        answer, end = read_to_end(s, 10)
+        answer, end = read_to_end(s, 10 * PATIENCE)
     check(end == "eof" and answer.startswith(b"HTTP/1.1 200"), "%s: %r" % (path, answer[:200]))
     return json.loads(answer.split(b"\r\n\r\n", 1)[1])
 
@@ -160,7 +161,7 @@ def counter(name, service="api"):
 
 def event_of(request_id, timeout=2.0):
     """The event that carries the id a client was told."""
-    until = time.monotonic() + timeout
+    until = time.monotonic() + timeout * PATIENCE
     while True:
         found = [e for e in admin("/v1/events")["events"] if e.get("request_id") == request_id]
         if found or time.monotonic() > until:
@@ -199,7 +200,7 @@ def client_sockets(port=PORT):
 
 def expect_backend_free(what, within=0.3):
     """Nothing is left at the backend; this soon is at once, looking takes some time itself."""
-    until = time.monotonic() + within
+    until = time.monotonic() + within * PATIENCE
     while True:
         left = backend_sockets()
         if not left:

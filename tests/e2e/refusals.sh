@@ -38,7 +38,7 @@ markers = []
 
 def curl(host, path, options):
     markers.append("%s-%d" % (MODE, len(markers)))
-    return subprocess.run(["curl", "-gsSi", "-m", "3", "-H", "x-marker: " + markers[-1]] + options +
+    return subprocess.run(["curl", "-gsSi", "-m", str(3 * PATIENCE), "-H", "x-marker: " + markers[-1]] + options +
                           ["http://%s:%d%s" % (host, PORT, path)], capture_output=True)
 
 def told(host, shape, name, options=(), head=False):
@@ -74,7 +74,7 @@ c = Connection()
 c.send(request("served-" + MODE, os.environ["GOOD"]))
 c.expect_served("served-" + MODE)
 c.close()
-until = time.monotonic() + 1 # its own close takes a moment
+until = time.monotonic() + PATIENCE # its own close takes a moment
 while client_sockets() and time.monotonic() < until:
     time.sleep(0.02)
 check(not client_sockets(), "the client still has %s" % client_sockets())

@@ -79,7 +79,7 @@ must "iface list" ctl iface list
 [ "$(ctl --json iface list | json 'd["ifaces"][0]["state"]')" = attached ] || fail "the interface is not attached"
 
 mkdir "$WORK/state2" "$WORK/run2"
-output=$(server timeout 10 "$BUILD/keyfilterd" --state-dir "$WORK/state2" --run-dir "$WORK/run2" \
+output=$(server timeout $((10 * PATIENCE)) "$BUILD/keyfilterd" --state-dir "$WORK/state2" --run-dir "$WORK/run2" \
 	--pin-dir "$PIN" --config "$WORK/keyfilterd.conf" 2>&1)
 status=$?
 [ "$status" -ne 0 ] && [ "$status" -ne 124 ] || fail "a second controller runs on the same pins ($status)"

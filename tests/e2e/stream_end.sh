@@ -68,7 +68,7 @@ def ends(what, *segments, before=False):
         # MSG_MORE holds the data back, so that the FIN goes in its segment
         c.socket.send(last, socket.MSG_MORE)
     c.socket.shutdown(socket.SHUT_WR)
-    c.socket.settimeout(3)
+    c.socket.settimeout(3 * PATIENCE)
     data = b""
     try:
         while True:
@@ -93,7 +93,7 @@ ok("a stream that ends in the middle of a head is not served")
 inner = b"GET /stolen-body HTTP/1.1\r\nHost: h\r\n\r\n"
 c = Connection()
 c.send(request("outer", body=inner * 20))
-c.socket.settimeout(3)
+c.socket.settimeout(3 * PATIENCE)
 data, ended = b"", "eof"
 try:
     while True:

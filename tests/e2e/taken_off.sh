@@ -22,7 +22,7 @@ taken_off() {
 	begin=$(date +%s%N)
 	until [ "$(events_of filter_restored)" -gt "$lost" ]; do
 		took=$((($(date +%s%N) - begin) / 1000000))
-		[ "$took" -lt "${PUT_BACK_MS:-3000}" ] || fail "$1: not put back within 3 s: $(ctl status)"
+		[ "$took" -lt $((${PUT_BACK_MS:-3000} * PATIENCE)) ] || fail "$1: not put back after $took ms: $(ctl status)"
 		sleep 0.02
 	done
 	took=$((($(date +%s%N) - begin) / 1000000))

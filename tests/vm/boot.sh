@@ -5,8 +5,9 @@
 #
 # Boots Debian's cloud kernel KERNEL (6.1 or 6.12) in qemu and runs COMMAND in it, as root, in
 # /files, where a copy of each DIR lies, and the libraries of the programs in it where they belong.
-# In the machine are busybox, bash, python3, ip, tc, nft, nsenter, bpftool, xdp-loader and curl; veth,
-# clsact, nftables, VLANs and sock_diag are loaded; the loopback is up and bpffs mounted. COMMAND's
+# In the machine are busybox, bash, python3, ip, tc, nft, nsenter, bpftool, xdp-loader and curl, and
+# nginx where scripts/deps.sh has unpacked it; veth, clsact, nftables, VLANs and sock_diag are loaded;
+# the loopback is up and bpffs mounted. COMMAND's
 # output is this script's output and COMMAND's exit status its own: 125 where the machine did not get
 # that far (its console is shown then), 77 where the kernel cannot be had here.
 #
@@ -16,7 +17,7 @@
 set -euo pipefail
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/keyfilter
-modules=(veth sch_ingress cls_bpf inet_diag tcp_diag nft_chain_nat nft_nat nf_tables 8021q)
+modules=(veth sch_ingress cls_bpf inet_diag tcp_diag nft_chain_nat nft_nat nft_numgen nf_tables 8021q)
 programs=(bash ip tc bpftool xdp-loader curl nft nsenter setpriv ethtool /usr/bin/python3
 	date timeout stat mktemp) # which busybox has too, with fewer options
 PATH=$PATH:/usr/sbin:/sbin
@@ -132,6 +133,10 @@ make_initramfs() {
 	for program in "${programs[@]}"; do
 		copy_program "$program" "$root"
 	done
+	if [ -x "$cache/nginx/usr/sbin/nginx" ]; then
+		cp "$cache/nginx/usr/sbin/nginx" "$root/bin/"
+		copy_libraries "$root/bin/nginx" "$root"
+	fi
 	ln -s bash "$root/bin/sh" # busybox's own shell prefers its own ip and tc
 	for library in /usr/lib/*/bpf /usr/local/lib/bpf; do # libxdp's dispatcher
 		[ ! -d "$library" ] || { mkdir -p "$root$library"; cp "$library"/*.o "$root$library"; }
