@@ -265,7 +265,7 @@ start_all() {
 # ---- keys ---------------------------------------------------------------------------------------
 
 # json EXPRESSION: evaluates it over the document d on standard input.
-json() { "$PYTHON" -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
+json() { "$PYTHON" -IS -c "import json,sys; d=json.load(sys.stdin); print($1)"; }
 
 # make_key VARIABLE NAME [OPTIONS]: sets VARIABLE to the key and VARIABLE_ID to its ID.
 make_key() {

@@ -7,9 +7,9 @@
 # /files, where a copy of each DIR lies, and the libraries of the programs in it where they belong.
 # In the machine are busybox, bash, python3, ip, tc, nft, nsenter, bpftool, xdp-loader and curl, and
 # nginx where scripts/deps.sh has unpacked it; veth, clsact, nftables, VLANs and sock_diag are loaded;
-# the loopback is up and bpffs mounted. COMMAND's
-# output is this script's output and COMMAND's exit status its own: 125 where the machine did not get
-# that far (its console is shown then), 77 where the kernel cannot be had here.
+# the loopback is up and bpffs mounted. COMMAND's output is this script's output and COMMAND's exit
+# status its own: 125 where the machine did not get that far (its console is shown then), 77 where the
+# kernel cannot be had here.
 #
 #   tests/vm/boot.sh -f build/bpf 6.1 bpftool prog loadall keyfilter_xdp.bpf.o /sys/fs/bpf/x
 #
@@ -85,7 +85,8 @@ copy_program() {
 	copy_libraries "$path" "$2"
 }
 
-# Python's own modules, without those that no test needs.
+# Python's own modules, without those that no test needs, and compiled: in the emulator each start of
+# http.client would compile for seconds.
 copy_python() {
 	local tree module
 	tree=$(/usr/bin/python3 -c 'import sys; print("/usr/lib/python%d.%d" % sys.version_info[:2])')
@@ -93,9 +94,15 @@ copy_python() {
 	tar -C "$tree" --exclude=__pycache__ --exclude=test --exclude=idlelib --exclude=lib2to3 \
 		--exclude=pydoc_data --exclude='config-*' --exclude=ensurepip --exclude=tkinter \
 		--exclude=dist-packages -c . | tar -C "$1$tree" -x
+	compile_python "$1$tree"
 	find "$1$tree/lib-dynload" -name '*.so' | while read -r module; do
 		copy_libraries "$module" "$1"
 	done
+}
+
+# The result counts whatever time its source bears.
+compile_python() {
+	/usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash "$1" || die "cannot compile $1"
 }
 
 write_init() {
@@ -144,6 +151,7 @@ make_initramfs() {
 	for dir in ${files[@]+"${files[@]}"}; do
 		cp -rL "$dir/." "$root/files/"
 	done
+	compile_python "$root/files"
 	find "$root/files" -type f -perm /111 | while read -r program; do
 		copy_libraries "$program" "$root"
 	done
