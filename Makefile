@@ -49,7 +49,7 @@ BENCH      := $(addprefix $(O)/tests/bench/,bench.bpf.o bench_tc.bpf.o packet_be
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean help tests check check-boot check-vm demo bench fuzz lint deps deps-run deps-check ready
+.PHONY: all clean help tests check check-boot check-lossy check-vm demo bench fuzz lint deps deps-run deps-check ready
 
 all: $(O)/keyfilterd $(O)/keyfilterctl $(BPF_OBJ) $(TOOLS) ## build into O= (build/)
 
@@ -150,6 +150,12 @@ check-boot: ## what `make install` installs, under a systemd of its own: boot, r
 	@$(SUDO) scripts/deps.sh build boot
 	@$(MAKE) --no-print-directory all
 	@$(SUDO) scripts/check.sh $(O) '^e2e/installed$$'
+
+LOSSY := KF_REQUESTS=1000 KF_ROUNDS=5 KF_MODES="none native generic tc" KF_TIMEOUT=3600 KF_VERBOSE=1
+check-lossy: ## 5,000 requests in each mode and without the filter, while packets are lost, in turns
+	@$(SUDO) scripts/deps.sh build check
+	@$(MAKE) --no-print-directory tests
+	@$(SUDO) env $(LOSSY) scripts/check.sh $(O) '^e2e/lossy$$'
 
 check-vm: ## the same data path on Debian's kernels 6.1 and 6.12, in qemu
 	@$(SUDO) scripts/deps.sh build check vm

@@ -4,25 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 make_stage
-BACKEND_NS=kfb-$NAME-$$
-EXTRA_NS+=("$BACKEND_NS")
-make_ns "$BACKEND_NS"
-make_link "$SERVER_NS" b0 "$BACKEND_NS" e0
-ip -n "$SERVER_NS" address add 10.78.0.1/24 dev b0
-ip -n "$SERVER_NS" address add fd78::1/64 dev b0 nodad
-ip -n "$BACKEND_NS" address add 10.78.0.2/24 dev e0
-ip -n "$BACKEND_NS" address add fd78::2/64 dev e0 nodad
-ip -n "$BACKEND_NS" route add default via 10.78.0.1
-ip -n "$BACKEND_NS" -6 route add default via fd78::1
-must sysctl server sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-must nft server nft -f - <<-END
-	table ip published {
-		chain in { type nat hook prerouting priority -100; tcp dport $PORT dnat to 10.78.0.2; }
-	}
-	table ip6 published {
-		chain in { type nat hook prerouting priority -100; tcp dport $PORT dnat to fd78::2; }
-	}
-	END
+make_published
 start_backend
 await 5 client curl -sm 1 "http://$SERVER:$PORT/ready" || fail "the published port does not answer without the filter"
 start_daemon

@@ -142,6 +142,38 @@ make_stage() {
 	ip -n "$SERVER_NS" address add "$SERVER6/64" dev s0 nodad
 }
 
+# The backend gets a namespace of its own, BACKEND_NS, behind port PORT that the server's namespace
+# publishes: the filter has no socket for it there.
+make_published() {
+	BACKEND_NS=kfb-$NAME-$$
+	EXTRA_NS+=("$BACKEND_NS")
+	make_ns "$BACKEND_NS"
+	make_link "$SERVER_NS" b0 "$BACKEND_NS" e0
+	ip -n "$SERVER_NS" address add 10.78.0.1/24 dev b0
+	ip -n "$SERVER_NS" address add fd78::1/64 dev b0 nodad
+	ip -n "$BACKEND_NS" address add 10.78.0.2/24 dev e0
+	ip -n "$BACKEND_NS" address add fd78::2/64 dev e0 nodad
+	ip -n "$BACKEND_NS" route add default via 10.78.0.1
+	ip -n "$BACKEND_NS" -6 route add default via fd78::1
+	must sysctl server sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+	must nft server nft -f - <<-END
+	table ip published {
+		chain in { type nat hook prerouting priority -100; tcp dport $PORT dnat to 10.78.0.2; }
+	}
+	table ip6 published {
+		chain in { type nat hook prerouting priority -100; tcp dport $PORT dnat to fd78::2; }
+	}
+	END
+}
+
+# lose NAMESPACE HOOK PRIORITY "tcp MATCH" PERCENT: of what matches, until stop_losing NAMESPACE.
+lose() {
+	in_ns "$1" nft -f - <<-END || skip "no nft here that can lose packets"
+	table inet lossy { chain c { type filter hook $2 priority $3; $4 numgen random mod 100 < $5 drop; }; }
+	END
+}
+stop_losing() { in_ns "$1" nft delete table inet lossy; }
+
 # start_backend [OPTIONS of keyfilter-stub]: in the server's namespace, or in BACKEND_NS.
 start_backend() {
 	become_in_ns "${BACKEND_NS:-$SERVER_NS}" "$BUILD/tools/keyfilter-stub" --port "$PORT" \
