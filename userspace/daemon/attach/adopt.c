@@ -125,7 +125,7 @@ static int take_connection(void *context, const struct kf_connection *connection
 		return 0;
 	if (!bpf_map_lookup_elem(run->flows_fd, &connection->key, &known))
 		return 0;
-	if (run->existing == KF_EXISTING_RESET)
+	if (run->existing == KF_EXISTING_RESET || connection->multipath)
 		return list_add(&run->doomed, connection);
 	return adopt(run, connection, service->index);
 }
@@ -176,8 +176,10 @@ static int explain(const struct run *run, int err, bool listing, struct kf_why *
 				  "(modprobe tcp_diag)");
 	if (err == -EOPNOTSUPP)
 		return kf_why_set(why, err,
-				  "this kernel cannot end TCP sockets (CONFIG_INET_DIAG_DESTROY); "
-				  "attach with --existing adopt");
+				  "this kernel cannot end TCP sockets (CONFIG_INET_DIAG_DESTROY), "
+				  "as --existing reset asks for and Multipath TCP needs; attach "
+				  "with --existing adopt, and restart a backend that uses the "
+				  "latter");
 	return kf_why_set(why, err, "cannot %s existing connections: %s; try again",
 			  listing ? "take over" : "end", strerror(-err));
 }

@@ -5,10 +5,12 @@
  * Once the programs are attached, a connection whose handshake they did not see is a stranger and
  * its data is dropped. kf_attach_adopt_run() looks at the TCP sockets of this network namespace and
  * either enters their connections into kf_flows, unsynchronised (adopt), or ends them (reset).
- * Connections of a container behind a published port have no socket here and are not seen. Called
- * by api_iface.c and the link watch right after kf_attach_add(), from the daemon's one thread: what
- * the peers sent in between was dropped, and TCP sends it again. It may be repeated at any time:
- * connections that have a flow already are left alone, by adopt and by reset.
+ * Those of Multipath TCP are ended in any case: a request may lie in pieces on several of them, and
+ * in any order, so that none of the pieces can be judged. Connections of a container behind a
+ * published port have no socket here and are not seen. Called by api_iface.c and the link watch
+ * right after kf_attach_add(), from the daemon's one thread: what the peers sent in between was
+ * dropped, and TCP sends it again. It may be repeated at any time: connections that have a flow
+ * already are left alone, by adopt and by reset.
  */
 #ifndef KEYFILTER_DAEMON_ADOPT_H
 #define KEYFILTER_DAEMON_ADOPT_H
@@ -30,7 +32,7 @@ struct kf_adopt_service {
 
 struct kf_adopt_result {
 	unsigned int adopted; /* connections that have a flow now and had none */
-	unsigned int reset;   /* connections that were ended */
+	unsigned int reset;   /* connections that were ended, each path of a multipath one */
 };
 
 /*

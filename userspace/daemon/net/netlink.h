@@ -58,6 +58,7 @@ int kf_net_linkwatch_dispatch(struct kf_linkwatch *watch);
 struct kf_connection {
 	struct kf_flow_key key; /* as the client's packets name it */
 	bool answered;		/* the next data of the client, if any, begins a request */
+	bool multipath;		/* a part of a Multipath TCP connection: not a stream of its own */
 	uint64_t cookie;	/* for kf_net_sockdiag_destroy */
 	uint32_t ifindex;	/* the socket is bound to this device; 0: to none */
 };

@@ -54,6 +54,20 @@ static void put_addr(__u8 out[16], int family, const __be32 addr[4])
 	memcpy(out + 12, addr, 4);
 }
 
+/* The kernel tells it by the name of what it has put between TCP and the socket. */
+static bool is_multipath(const struct nlattr *ulp_info)
+{
+	static const char name[] = "mptcp";
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, ulp_info) {
+		if (mnl_attr_get_type(attr) == INET_ULP_INFO_NAME)
+			return mnl_attr_get_payload_len(attr) >= sizeof(name) &&
+			       !memcmp(mnl_attr_get_payload(attr), name, sizeof(name));
+	}
+	return false;
+}
+
 static int take_socket(void *context, const struct nlmsghdr *message)
 {
 	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
@@ -78,6 +92,8 @@ static int take_socket(void *context, const struct nlmsghdr *message)
 		if (mnl_attr_get_type(attr) == INET_DIAG_INFO)
 			memcpy(&info, mnl_attr_get_payload(attr),
 			       length < sizeof(info) ? length : sizeof(info));
+		else if (mnl_attr_get_type(attr) == INET_DIAG_ULP_INFO)
+			connection.multipath = is_multipath(attr);
 	}
 	connection.answered = is_answered(&info);
 	return dump->fn(dump->context, &connection);
