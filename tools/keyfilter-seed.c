@@ -88,7 +88,7 @@ static int seed(struct kf_store *store, const struct kf_secret *secret,
 		const struct options *options)
 {
 	uint32_t slot = 0;
-	int err = kf_store_slot_each(store, false, find_highest, &slot);
+	int err = kf_store_slot_each(store, 0, KF_SLOT_NONE, find_highest, &slot);
 
 	err = err ?: kf_store_begin(store);
 	for (uint32_t i = 0; !err && i < options->keys; i++)

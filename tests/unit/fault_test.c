@@ -378,6 +378,8 @@ static void mend(struct fixture *f)
 {
 	f->policy->mend.next_ns = 0;
 	kf_policy_mend_tick(f->policy);
+	while (kf_policy_mend_step(f->policy) > 0)
+		;
 }
 
 /* What is in the kernel is what is stored, and what is held beyond it. */
@@ -412,7 +414,7 @@ static void disturb(struct world *w)
 	OK(f, put_source(f, "192.0.0.0/8", KF_SOURCE_ALLOW, 0));
 	f->policy->clock.wall_ns += 50000000;
 	f->policy->source_clock.wall_ns += 500000000;
-	OK(f, kf_policy_clock_correct(f->policy));
+	OK(f, set_clock(f));
 }
 
 /* ---- the iteration ----------------------------------------------------------------------------

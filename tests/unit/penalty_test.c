@@ -73,6 +73,8 @@ static int start(struct fixture *f)
 	err = err ?: kf_store_secret_open(&f->secret, f->dir, true, &f->why);
 	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
 	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, &f->why);
+	while (!err && f->policy->loading)
+		err = kf_policy_load(f->policy, &f->why) < 0 ? -1 : 0;
 	err = err ?: kf_policy_service_add(f->policy, &row, &f->why);
 	err = err ?: kf_traffic_events_open(&f->events, f->policy, &f->why);
 	return err ?: kf_traffic_penalty_watch_open(&f->watch, f->policy, f->events);

@@ -76,6 +76,16 @@ struct fixture {
 	struct kf_why why;
 };
 
+static int load(struct fixture *f)
+{
+	int more;
+
+	do
+		more = kf_policy_load(f->policy, &f->why);
+	while (more > 0);
+	return more;
+}
+
 static int start(struct fixture *f)
 {
 	bool any;
@@ -86,7 +96,18 @@ static int start(struct fixture *f)
 	err = err ?: kf_store_secret_open(&f->secret, f->dir, !any, &f->why);
 	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
 	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, &f->why);
+	err = err ?: load(f);
 	return err ?: kf_traffic_flows_open(&f->flows, f->maps, DAY);
+}
+
+/* The clock was set: whole, as the loop does it in slices. */
+static int set_clock(struct fixture *f)
+{
+	int more = kf_policy_clock_correct(f->policy);
+
+	while (more > 0)
+		more = kf_policy_clock_go_on(f->policy);
+	return more;
 }
 
 static void stop(struct fixture *f)

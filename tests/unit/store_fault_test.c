@@ -342,8 +342,8 @@ static int read_all(struct kf_store *store)
 	err = kf_store_service_each(store, count_service, &count);
 	err = err ?: kf_store_iface_each(store, ignore_iface, NULL);
 	err = err ?: kf_store_source_each(store, ignore_source, NULL);
-	err = err ?: kf_store_slot_each(store, false, ignore_slot, NULL);
-	err = err ?: kf_store_slot_allow_each(store, ignore_allow, NULL);
+	err = err ?: kf_store_slot_each(store, 0, KF_SLOT_NONE, ignore_slot, NULL);
+	err = err ?: kf_store_slot_allow_each(store, 0, KF_SLOT_NONE, ignore_allow, NULL);
 	err = err ?: kf_store_credential_each(store, 5, ignore_credential, NULL);
 	return err ?: kf_store_key_list(store, &query, ignore_key, NULL);
 }

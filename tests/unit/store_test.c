@@ -193,7 +193,7 @@ static void version_1_is_migrated(void **state)
 	assert_int_equal(key.past_used, 4);
 	assert_int_equal(key.rpm, 0);
 	assert_int_equal(key.rpm_burst, 0);
-	assert_int_equal(kf_store_slot_each(f->store, false, keep_slot, slots), 0);
+	assert_int_equal(kf_store_slot_each(f->store, 0, KF_SLOT_NONE, keep_slot, slots), 0);
 	assert_int_equal(slots[9].rpm, 0);
 	assert_int_equal(kf_store_is_sealed(f->store, &sealed), 0);
 	assert_true(sealed);
@@ -562,7 +562,7 @@ static void removed_key_leaves_nothing(void **state)
 	add_credential(f, a.seq, 1, 1, KF_WALL_NEVER);
 	add_credential(f, a.seq, 2, 2, 50);
 	assert_int_equal(kf_store_key_allow_set(f->store, a.seq, &cidr, 1), 0);
-	kf_store_slot_each(f->store, false, count_slot, count);
+	kf_store_slot_each(f->store, 0, KF_SLOT_NONE, count_slot, count);
 	assert_int_equal(count[0], 2);
 	assert_int_equal(kf_store_key_remove(f->store, a.seq), 0);
 	assert_int_equal(kf_store_key_remove(f->store, a.seq), -ENOENT);
@@ -581,6 +581,8 @@ static void slot_has_the_earlier_end(void **state)
 	struct kf_key_row b = add_key(f, "b", false, KF_WALL_NEVER);
 	struct kf_slot_row rows[8] = { 0 };
 	struct kf_cidr cidr;
+	bool timed = false;
+	int64_t last = 0;
 
 	a.rpm = 60;
 	a.rpm_burst = 5;
@@ -592,14 +594,22 @@ static void slot_has_the_earlier_end(void **state)
 	add_credential(f, b.seq, 5, 5, 70);
 	kf_cidr_parse("10.0.0.0/8", &cidr);
 	kf_store_key_allow_set(f->store, b.seq, &cidr, 1);
-	for (int timed = 0; timed < 2; timed++) {
+	assert_int_equal(kf_store_slot_timed(f->store, &timed), 0);
+	assert_true(timed);
+	assert_int_equal(kf_store_slot_last(f->store, &last), 0);
+	assert_int_equal(last, 5);
+	/* in one stretch, and in several */
+	for (uint32_t stretch = 0; stretch < 4; stretch++) {
 		memset(rows, 0, sizeof(rows));
-		assert_int_equal(kf_store_slot_each(f->store, timed, keep_slot, rows), 0);
+		for (uint32_t slot = 0; slot < 8; slot += stretch + 1)
+			assert_int_equal(
+				kf_store_slot_each(f->store, slot, slot + stretch, keep_slot, rows),
+				0);
 		assert_int_equal(rows[1].expires, 100);
 		assert_int_equal(rows[2].expires, 50);
 		assert_int_equal(rows[3].expires, 100);
 		assert_int_equal(rows[5].expires, 70);
-		assert_int_equal(rows[4].expires, timed ? 0 : KF_WALL_NEVER);
+		assert_int_equal(rows[4].expires, KF_WALL_NEVER);
 		assert_true(rows[1].disabled && !rows[1].allowlist);
 		assert_true(!rows[5].disabled && rows[5].allowlist);
 		for (int i = 1; i <= 3; i++)
@@ -609,6 +619,9 @@ static void slot_has_the_earlier_end(void **state)
 			assert_int_equal(rows[i].rate_slot, 1); /* the current one's */
 		assert_int_equal(rows[5].rate_slot, 4);
 	}
+	memset(rows, 0, sizeof(rows));
+	assert_int_equal(kf_store_slot_each(f->store, 2, 4, keep_slot, rows), 0);
+	assert_true(!rows[1].key && rows[2].key && rows[4].key && !rows[5].key);
 }
 
 /* Another with each change, and never one of before, also of what has the name again. */

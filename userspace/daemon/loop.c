@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -35,7 +34,14 @@
 #define GUARD_REST_US  20000ull
 #define CUT_REST       4 /* times as long as a walk took, before the next one */
 
-enum { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, GUARD_JOB, PIN_JOB, JOB_COUNT };
+enum job_number { CLOCK_JOB, STORE_JOB, EXPIRY_JOB, PENALTY_JOB, GUARD_JOB, PIN_JOB, JOB_COUNT };
+
+/* The rest of a job, in slices. */
+struct kf_loop_work {
+	struct kf_work_item item; /* first */
+	struct kf_loop *loop;
+	bool queued;
+};
 
 struct kf_loop {
 	sd_event_source *on_second;
@@ -43,9 +49,8 @@ struct kf_loop {
 	sd_event_source *on_cut;
 	sd_event_source *after_all;
 	uint64_t sweep_took_us;
-	struct kf_work_item expiry; /* a slice of the removal of what has expired */
+	struct kf_loop_work rest[JOB_COUNT];
 	struct kf_daemon *daemon;
-	bool expiring;		 /* it is being worked on */
 	bool cutting;		 /* a walk is under way */
 	uint64_t cut_took_us;	 /* by it so far */
 	uint64_t cut_not_before; /* CLOCK_MONOTONIC, microseconds */
@@ -57,51 +62,75 @@ struct kf_loop {
 
 /* ---- every few seconds ----------------------------------------------------------------------- */
 
+#define LATER 1 /* what became of a job is known when its work is done */
+
+static void note_result(struct kf_loop *loop, size_t i, int err);
+
+/* Gives the loop the rest of a job to do in its spare time, unless it has it already. */
+static int do_later(struct kf_loop *loop, enum job_number job)
+{
+	struct kf_loop_work *rest = &loop->rest[job];
+
+	if (!rest->queued) {
+		rest->queued = true;
+		kf_work_add(loop->daemon->work, &rest->item);
+	}
+	return LATER;
+}
+
+static void end_rest(struct kf_work_item *item, int result)
+{
+	struct kf_loop_work *rest = (struct kf_loop_work *)item;
+
+	rest->queued = false;
+	if (result != -ECANCELED)
+		note_result(rest->loop, (size_t)(rest - rest->loop->rest), result);
+}
+
+static struct kf_policy *policy_of(struct kf_work_item *item)
+{
+	return ((struct kf_loop_work *)item)->loop->daemon->policy;
+}
+
+static int correct_some(struct kf_work_item *item)
+{
+	return kf_policy_clock_go_on(policy_of(item));
+}
+
 static int check_clock(struct kf_daemon *daemon)
 {
-	return kf_policy_clock_correct(daemon->policy);
+	int more = kf_policy_clock_correct(daemon->policy);
+
+	return more > 0 ? do_later(daemon->loop, CLOCK_JOB) : more;
+}
+
+static int mend_some(struct kf_work_item *item)
+{
+	return kf_policy_mend_step(policy_of(item));
 }
 
 /* What fails is logged where it begins and where it ends. */
 static int settle(struct kf_daemon *daemon)
 {
 	kf_policy_mend_tick(daemon->policy);
-	return 0;
-}
-
-#define LATER 1 /* what became of a job is known when its work is done */
-
-static void note_result(struct kf_loop *loop, size_t i, int err);
-
-static struct kf_loop *loop_of(struct kf_work_item *item)
-{
-	return (struct kf_loop *)((char *)item - offsetof(struct kf_loop, expiry));
+	return daemon->policy->mend.comparing ? do_later(daemon->loop, STORE_JOB) : 0;
 }
 
 static int expire_some(struct kf_work_item *item)
 {
-	return kf_policy_expire(loop_of(item)->daemon->policy);
-}
-
-static void end_expiry(struct kf_work_item *item, int result)
-{
-	struct kf_loop *loop = loop_of(item);
-
-	loop->expiring = false;
-	if (result != -ECANCELED)
-		note_result(loop, EXPIRY_JOB, result);
+	return kf_policy_expire(policy_of(item));
 }
 
 static int expire(struct kf_daemon *daemon)
 {
-	struct kf_loop *loop = daemon->loop;
-
-	if (!loop->expiring) {
-		loop->expiring = true;
-		kf_work_add(daemon->work, &loop->expiry);
-	}
-	return LATER;
+	return do_later(daemon->loop, EXPIRY_JOB);
 }
+
+static int (*const rests[JOB_COUNT])(struct kf_work_item *item) = {
+	[CLOCK_JOB] = correct_some,
+	[STORE_JOB] = mend_some,
+	[EXPIRY_JOB] = expire_some,
+};
 
 static int watch_penalties(struct kf_daemon *daemon)
 {
@@ -393,7 +422,11 @@ int kf_loop_open(struct kf_daemon *daemon)
 		return -ENOMEM;
 	loop->clock_fd = -1;
 	loop->daemon = daemon;
-	loop->expiry = (struct kf_work_item){ .step = expire_some, .done = end_expiry };
+	for (int i = 0; i < JOB_COUNT; i++)
+		loop->rest[i] = (struct kf_loop_work){
+			.item = { .step = rests[i], .done = end_rest },
+			.loop = loop,
+		};
 	daemon->loop = loop;
 	err = sd_event_new(&daemon->event);
 	if (err >= 0)

@@ -13,9 +13,13 @@
  *   5. store, secret the policy, and the key to it: if either cannot be trusted, we stop here, and
  *                    what a former daemon has put into the kernel goes on unchanged
  *   6. maps          those that a running program of ours uses, else the pinned ones, or new ones
- *   7. reconcile     the maps say what the store says, before a program could read them
- *   8. interfaces    attached where they are not: only a whole policy is ever enforced
- *   9. the socket    last, so that nobody is told "done" by a daemon that is not, then READY=1
+ *   7. reconcile     the maps say what the store says, before a program could read them: services
+ *                    and sources at once, of keys as many as are read in a moment
+ *   8. the socket    whoever is told "done" is told so of store and kernel: a key that is changed
+ *                    now is compared with the kernel first (reconcile_keys.h)
+ *   9. the rest      of the keys, in slices (load.h)
+ *  10. interfaces    attached where they are not: only a whole policy is ever enforced, then
+ * READY=1 (where 7 came to the end of the keys, before the socket)
  *
  * The end is the same in reverse, in finish(), after success as after failure. The filter stays in
  * place (invariant 3: fail static), unless `keyfilterd --unload` asked for it to be taken off.
@@ -44,6 +48,7 @@
 #include "base/directory.h"
 #include "base/lock.h"
 #include "clock.h"
+#include "load.h"
 #include "log.h"
 #include "loop.h"
 #include "maps/maps.h"
@@ -342,14 +347,13 @@ static int open_interfaces(struct kf_daemon *daemon)
 			     strerror(-err));
 		return err;
 	}
-	kf_attach_iface_open(daemon);
 	err = kf_traffic_events_open(&daemon->events, daemon->policy, &why);
 	if (err)
 		return give_up(err, &why);
 	err = kf_traffic_penalty_watch_open(&daemon->penalties, daemon->policy, daemon->events);
 	if (err)
 		kf_log_error("no memory to watch penalties; free some, or lower penalties");
-	return err;
+	return err ?: kf_load_open(daemon);
 }
 
 static int open_loop(struct kf_daemon *daemon)
@@ -376,9 +380,7 @@ static int start(struct kf_daemon *daemon)
 	err = err ?: open_loop(daemon);
 	if (err)
 		return err;
-	sd_notify(0, "READY=1\nSTATUS=filtering");
-	kf_log_notice("keyfilterd " KF_VERSION " runs; admin socket in %s, pins in %s",
-		      daemon->run_dir, daemon->pin_dir);
+	kf_load_go_on(daemon);
 	return 0;
 }
 
@@ -411,6 +413,7 @@ static void finish(struct kf_daemon *daemon)
 	sd_notify(0, "STOPPING=1");
 	kf_api_close(daemon);
 	kf_loop_close(daemon);
+	kf_load_close(daemon);
 	kf_traffic_penalty_watch_close(daemon->penalties);
 	kf_traffic_events_close(daemon->events);
 	kf_attach_iface_close(daemon);
@@ -447,7 +450,7 @@ static int run_daemon(const struct options *options, const struct kf_config_sett
 				     strerror(-err));
 	}
 	finish(&daemon);
-	return err < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return err < 0 || daemon.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* What tells programs of this installation from others' where their pins are lost; or NULL. */

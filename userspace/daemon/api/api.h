@@ -73,7 +73,8 @@ struct kf_api_request {
 	int status;
 	struct MHD_Response *response;
 	bool follow;
-	void *work; /* a handler's own, of a change that takes long */
+	bool waited; /* for what a start does not know yet: it is not put off again */
+	void *work;  /* a handler's own, of a change that takes long */
 };
 
 /*
@@ -116,7 +117,11 @@ int kf_api_refuse(struct kf_api_request *request, int status, const char *code, 
 int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code,
 		      const char *why);
 
-/* The same for what failed with @err (-errno) and a kf_why: chooses status and code. */
+/*
+ * The same for what failed with @err (-errno) and a kf_why: chooses status and code. -EAGAIN is
+ * returned without an answer, and the request carried out once more when kf_policy_load() or the
+ * removal of what a batch of keys has left has come to its end.
+ */
 int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why);
 
 /* 404 not_found: there is no @noun called request->name; the mend names `keyfilterctl @noun list`.

@@ -13,9 +13,12 @@
 #include "api/route.h"
 #include "api/uri.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "json.h"
 #include "log.h"
+#include "policy/policy.h"
 #include "secrettext.h"
+#include "base/work.h"
 
 /* A request being read and answered; libmicrohttpd carries it between its callbacks. */
 struct exchange {
@@ -364,6 +367,49 @@ static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connec
 	return MHD_YES;
 }
 
+/* ---- what has to wait ------------------------------------------------------------------------ */
+
+/* A request that is carried out again when all keys are in the kernel. */
+struct waiting {
+	struct kf_work_item item; /* first */
+	struct exchange *exchange;
+	uint64_t until_ns;
+};
+
+static int wait_more(struct kf_work_item *item)
+{
+	const struct waiting *waiting = (struct waiting *)item;
+	const struct kf_policy *policy = waiting->exchange->front->api->daemon->policy;
+
+	return (policy->loading || policy->leftover) && kf_clock_boot() < waiting->until_ns;
+}
+
+static void end_waiting(struct kf_work_item *item, int result)
+{
+	_cleanup_free_ struct waiting *waiting = (struct waiting *)item;
+	struct kf_api_request *request = &waiting->exchange->request;
+	int err;
+
+	request->waited = true;
+	err = result == -ECANCELED ? refuse_now(request, true)
+				   : waiting->exchange->route->handle(request);
+	if (err != KF_API_LATER)
+		kf_api_done(request, err);
+}
+
+static int wait_for_keys(struct exchange *exchange)
+{
+	struct waiting *waiting = calloc(1, sizeof(*waiting));
+
+	if (!waiting)
+		return -ENOMEM;
+	waiting->item = (struct kf_work_item){ .step = wait_more, .done = end_waiting };
+	waiting->exchange = exchange;
+	waiting->until_ns = kf_api_deadline(exchange->front->api);
+	kf_work_add(exchange->front->api->daemon->work, &waiting->item);
+	return KF_API_LATER;
+}
+
 /* ---- callbacks ------------------------------------------------------------------------------- */
 
 /* Whatever went wrong, there is an answer. */
@@ -398,6 +444,8 @@ static enum MHD_Result carry_out(struct exchange *exchange, struct kf_api_connec
 	if (!strcmp(exchange->route->method, "GET"))
 		return hand_over(exchange, peer);
 	err = exchange->route->handle(&exchange->request);
+	if (err == -EAGAIN && !exchange->request.response)
+		err = wait_for_keys(exchange);
 	if (err != KF_API_LATER)
 		return answer(exchange, peer, err);
 	set_aside(exchange, peer);

@@ -141,7 +141,11 @@ int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why
 {
 	char text[TEXT_MAX];
 
+	if (err == -EAGAIN && !request->waited)
+		return err;
 	switch (err) {
+	case -EAGAIN:
+		return kf_api_refuse_why(request, MHD_HTTP_SERVICE_UNAVAILABLE, "starting", why);
 	case -EEXIST:
 		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "exists", why);
 	case -ENOENT:

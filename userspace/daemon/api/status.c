@@ -16,6 +16,7 @@
 #include "log.h"
 #include "maps/maps.h"
 #include "policy/policy.h"
+#include "policy/reconcile_keys.h"
 #include "traffic/cut.h"
 #include "traffic/flows.h"
 #include "traffic/penalty.h"
@@ -31,7 +32,9 @@ struct numbers {
 	uint64_t flows_live, flows_max;
 	uint64_t keys_max, sources_max;
 	bool cannot_cut;
-	int store_failing; /* -errno of its writes; 0: none */
+	bool loading;
+	unsigned int loaded; /* per cent of the keys */
+	int store_failing;   /* -errno of its writes; 0: none */
 	bool store_unsure;
 	char store_words[256];
 	json_t *differences; /* of store and kernel */
@@ -55,6 +58,8 @@ static int ask_loop(struct kf_daemon *daemon, void *context)
 	numbers->store_failing = kf_store_failing(daemon->store, &words);
 	numbers->store_unsure = kf_store_is_unsure(daemon->store);
 	snprintf(numbers->store_words, sizeof(numbers->store_words), "%s", words);
+	numbers->loading = daemon->policy->loading;
+	numbers->loaded = kf_policy_reconcile_keys_done(daemon->policy);
 	numbers->flows_live = kf_traffic_flows_live(daemon->flows);
 	kf_policy_mend_describe(daemon->policy, on_difference, numbers->differences);
 	numbers->cannot_cut = kf_traffic_cut_is_unable(daemon->cut);
@@ -196,11 +201,24 @@ static void check_store(json_t *list, const struct numbers *numbers)
 		 kf_store_mend(numbers->store_failing));
 }
 
+/* Interfaces that are to be attached are told of, too: they come when the keys are in. */
+static void check_loading(json_t *list, const struct numbers *numbers)
+{
+	if (numbers->loading)
+		complain(list,
+			 "keyfilterd is starting: %u %% of the keys have been compared with the "
+			 "kernel, where the filter goes on as before, if it ran; what is revoked "
+			 "now "
+			 "is in force at once, new keys and interfaces wait until it is done",
+			 numbers->loaded);
+}
+
 static json_t *find_trouble(struct kf_daemon *daemon, const struct numbers *numbers)
 {
 	_cleanup_json_ json_t *list = json_array();
 	struct trouble trouble = { daemon, list, 0 };
 
+	check_loading(list, numbers);
 	check_store(list, numbers);
 	json_array_extend(list, numbers->differences);
 	if (kf_store_iface_each(daemon->store, on_iface, &trouble))
@@ -246,19 +264,21 @@ int kf_api_status_show(struct kf_api_request *request)
 		return err;
 	return kf_api_reply(
 		request, MHD_HTTP_OK,
-		json_pack("{s:s, s:i, s:i, s:I, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, "
+		json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, "
+			  "s:I, "
 			  "s:I, s:{s:I, s:I}, s:I, s:I, s:o, s:o}",
-			  "version", KF_VERSION, "abi", (int)KF_ABI_VERSION, "pid", (int)getpid(),
-			  "uptime_s", (json_int_t)uptime_seconds(daemon), "state_dir",
-			  daemon->state_dir, "run_dir", daemon->run_dir, "pin_dir", daemon->pin_dir,
-			  "services", (json_int_t)n.services, "keys", "total",
-			  (json_int_t)n.keys.total, "enabled", (json_int_t)n.keys.enabled,
-			  "disabled", (json_int_t)n.keys.disabled, "expired",
-			  (json_int_t)n.keys.expired, "sources", (json_int_t)n.sources, "penalised",
-			  (json_int_t)n.penalised, "flows", "live", (json_int_t)n.flows_live, "max",
-			  (json_int_t)n.flows_max, "keys_max", (json_int_t)n.keys_max,
-			  "sources_max", (json_int_t)n.sources_max, "ifaces",
-			  kf_api_iface_json_all(daemon), "degraded", find_trouble(daemon, &n)));
+			  "version", KF_VERSION, "state", n.loading ? "starting" : "running", "abi",
+			  (int)KF_ABI_VERSION, "pid", (int)getpid(), "uptime_s",
+			  (json_int_t)uptime_seconds(daemon), "state_dir", daemon->state_dir,
+			  "run_dir", daemon->run_dir, "pin_dir", daemon->pin_dir, "services",
+			  (json_int_t)n.services, "keys", "total", (json_int_t)n.keys.total,
+			  "enabled", (json_int_t)n.keys.enabled, "disabled",
+			  (json_int_t)n.keys.disabled, "expired", (json_int_t)n.keys.expired,
+			  "sources", (json_int_t)n.sources, "penalised", (json_int_t)n.penalised,
+			  "flows", "live", (json_int_t)n.flows_live, "max", (json_int_t)n.flows_max,
+			  "keys_max", (json_int_t)n.keys_max, "sources_max",
+			  (json_int_t)n.sources_max, "ifaces", kf_api_iface_json_all(daemon),
+			  "degraded", find_trouble(daemon, &n)));
 }
 
 /* The loop ends once the answer is out (api_http.c); main.c does what was asked. */

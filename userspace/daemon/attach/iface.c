@@ -256,6 +256,10 @@ int kf_attach_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row
 	bool had;
 	int err;
 
+	if (daemon->loading)
+		return kf_why_set(why, -EAGAIN,
+				  "keyfilterd is starting, and the keys are not all in the kernel "
+				  "yet; try again in a moment");
 	if (!if_nametoindex(row->dev))
 		return kf_why_set(why, -ENODEV, "there is no interface '%s'; see `ip link`",
 				  row->dev);
@@ -312,8 +316,8 @@ void kf_attach_iface_link(void *context, const char *dev, int ifindex, bool up)
 	struct kf_iface_row row;
 	char name[IFNAMSIZ];
 
-	if (kf_store_iface_get(daemon->store, dev, &row))
-		return;
+	if (daemon->loading || kf_store_iface_get(daemon->store, dev, &row))
+		return; /* until the keys are in, nothing is attached; then all is */
 	if (!up && is_renamed(find(daemon, dev), name))
 		kf_log_warning("%s: it is called %s now, and filtered until %s is detached", dev,
 			       name, dev);
@@ -414,6 +418,8 @@ void kf_attach_iface_guard(struct kf_daemon *daemon, kf_attach_iface_tell_fn tel
 {
 	struct guarding guarding = { daemon, tell };
 
+	if (daemon->loading)
+		return;
 	/* a store that cannot be read is told of by all that needs it */
 	kf_store_iface_each(daemon->store, guard_one, &guarding);
 }

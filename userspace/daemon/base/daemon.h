@@ -28,6 +28,7 @@ struct kf_events;
 struct kf_penalty_watch;
 struct kf_api;
 struct kf_ask;
+struct kf_load;
 struct kf_loop;
 struct kf_work;
 struct kf_cut;
@@ -56,6 +57,7 @@ struct kf_daemon {
 	struct kf_work *work;	/* what takes long */
 	struct kf_flows *flows; /* the sweep over connections */
 	struct kf_cut *cut;	/* the walk over revoked requests */
+	struct kf_load *load;	/* the start's long part */
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
 	/*
@@ -65,7 +67,9 @@ struct kf_daemon {
 	 */
 	struct kf_ask *ask;
 
-	bool unload; /* set by POST /v1/unload: take everything off at the end */
+	bool loading; /* not all keys are in the kernel yet: nothing is attached (load.h) */
+	int failed;   /* -errno that ends it, logged; 0: none */
+	bool unload;  /* set by POST /v1/unload: take everything off at the end */
 };
 
 #endif

@@ -55,11 +55,14 @@ int kf_maps_diff_want(struct kf_mapdiff *diff, const void *key, const void *valu
 	return append(diff, &diff->want, key, value);
 }
 
+int kf_maps_diff_have(struct kf_mapdiff *diff, const void *key, const void *value)
+{
+	return append(diff, &diff->have, key, value);
+}
+
 static int append_have(void *context, const void *key, const void *value)
 {
-	struct kf_mapdiff *diff = context;
-
-	return append(diff, &diff->have, key, value);
+	return kf_maps_diff_have(context, key, value);
 }
 
 int kf_maps_diff_read(struct kf_mapdiff *diff)

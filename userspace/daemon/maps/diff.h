@@ -2,10 +2,10 @@
 /*
  * mapdiff.h - brings a hash map or LPM trie to wanted contents by its difference only.
  *
- * Used by reconcile*.c and source.c for one comparison: begin, want() every entry, read() what the
- * map has, put() what is missing or different, delete() what is not wanted, end. Putting and
- * deleting are separate, so that the caller may order them among other changes. A key wanted twice
- * must be wanted with the same value. 0 or -errno.
+ * One comparison: begin, want() every entry, read() what the map has (or, of a part of it, have()
+ * each that was read before), put() what is missing or different, delete() what is not wanted, end.
+ * Putting and deleting are separate, so that the caller may order them among other changes. A key
+ * wanted twice must be wanted with the same value. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_MAPDIFF_H
 #define KEYFILTER_DAEMON_MAPDIFF_H
@@ -35,6 +35,7 @@ void kf_maps_diff_begin(struct kf_mapdiff *diff, struct kf_maps *maps, enum kf_m
 void kf_maps_diff_end(struct kf_mapdiff *diff); /* for _cleanup_, too */
 
 int kf_maps_diff_want(struct kf_mapdiff *diff, const void *key, const void *value);
+int kf_maps_diff_have(struct kf_mapdiff *diff, const void *key, const void *value);
 int kf_maps_diff_read(struct kf_mapdiff *diff);
 int kf_maps_diff_put(struct kf_mapdiff *diff); /* -E2BIG or -ENOSPC: full */
 int kf_maps_diff_delete(struct kf_mapdiff *diff);

@@ -258,11 +258,11 @@ int kf_maps_slice(struct kf_maps *maps, enum kf_map map, struct kf_maps_cursor *
 	err = make_room(&maps->spec[map], &batch, want);
 	if (err)
 		return err;
-	memcpy(batch.position, &cursor->position, sizeof(cursor->position));
+	memcpy(batch.position, cursor->position, sizeof(cursor->position));
 	more = next_batch(maps, map, &batch, cursor->begun, &count);
 	if (more < 0)
 		return more;
-	memcpy(&cursor->position, batch.position, sizeof(cursor->position));
+	memcpy(cursor->position, batch.position, sizeof(cursor->position));
 	cursor->begun = true;
 	err = give_batch(&maps->spec[map], &batch, count, fn, context);
 	return err ? err : more;

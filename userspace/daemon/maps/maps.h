@@ -180,12 +180,13 @@ typedef int (*kf_maps_fn)(void *context, const void *key, const void *value);
 int kf_maps_each(struct kf_maps *maps, enum kf_map map, kf_maps_fn fn, void *context);
 
 /*
- * A walk over a hash map in slices. Begin with a zeroed cursor; each call reads about @want entries
- * more. 1: there is more; 0: that was the end; -errno.
+ * A walk over a hash map or LPM trie in slices. Begin with a zeroed cursor; each call reads about
+ * @want entries more. A trie from which the entry read last was deleted is read from its beginning
+ * again, so entries may be seen twice. 1: there is more; 0: that was the end; -errno.
  */
 struct kf_maps_cursor {
 	bool begun;
-	uint32_t position;
+	char position[32]; /* where the kernel goes on: a bucket, or the last key of a trie */
 };
 int kf_maps_slice(struct kf_maps *maps, enum kf_map map, struct kf_maps_cursor *cursor,
 		  uint32_t want, kf_maps_fn fn, void *context);

@@ -75,20 +75,15 @@ int kf_maps_slotpool_take(struct kf_slotpool *pool, uint32_t *slot)
 	return 0;
 }
 
-void kf_maps_slotpool_mark(struct kf_slotpool *pool, uint32_t slot)
+void kf_maps_slotpool_take_all(struct kf_slotpool *pool)
 {
-	assert(slot < pool->slots && pool->state[slot] == FREE);
-	pool->state[slot] = TAKEN;
-	pool->free--;
+	memset(pool->state, TAKEN, pool->slots);
+	pool->free = pool->resting = 0;
 }
 
-void kf_maps_slotpool_rest(struct kf_slotpool *pool)
+bool kf_maps_slotpool_is_taken(const struct kf_slotpool *pool, uint32_t slot)
 {
-	for (uint32_t i = 0; i < pool->slots; i++)
-		if (pool->state[i] == FREE)
-			pool->state[i] = RESTING;
-	pool->resting += pool->free;
-	pool->free = 0;
+	return pool->state[slot] == TAKEN;
 }
 
 void kf_maps_slotpool_retire(struct kf_slotpool *pool, uint32_t slot)

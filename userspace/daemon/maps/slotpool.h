@@ -9,6 +9,7 @@
 #ifndef KEYFILTER_DAEMON_SLOTPOOL_H
 #define KEYFILTER_DAEMON_SLOTPOOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct kf_slotpool;
@@ -19,11 +20,11 @@ void kf_maps_slotpool_close(struct kf_slotpool *pool);
 uint32_t
 kf_maps_slotpool_free(const struct kf_slotpool *pool); /* how many can be taken, resting too */
 int kf_maps_slotpool_take(struct kf_slotpool *pool, uint32_t *slot); /* -ENOSPC: none left */
-void kf_maps_slotpool_mark(struct kf_slotpool *pool,
-			   uint32_t slot); /* taken already, found at start */
+/* Before it is known which are free: none is. */
+void kf_maps_slotpool_take_all(struct kf_slotpool *pool);
+bool kf_maps_slotpool_is_taken(const struct kf_slotpool *pool, uint32_t slot);
 void kf_maps_slotpool_retire(struct kf_slotpool *pool,
-			     uint32_t slot);	      /* its tag is out of kf_tags */
-void kf_maps_slotpool_rest(struct kf_slotpool *pool); /* all that are free rest first */
+			     uint32_t slot); /* its tag is out of kf_tags */
 /* The same, if it is taken; a pool that is NULL is fine. */
 void kf_maps_slotpool_put_back(struct kf_slotpool *pool, uint32_t slot);
 void kf_maps_slotpool_untake(struct kf_slotpool *pool, uint32_t slot); /* taken, but never used */

@@ -3,13 +3,14 @@
 #include "policy/policy.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cleanup.h"
-#include "policy/reconcile.h"
 
 #define KEY_SLACK_NS	  1000000   /* the clock may be off by so much before keys are corrected */
 #define SOURCE_SLACK_NS	  100000000 /* and sources: correcting them reads them all */
 #define WALLTIME_WRITE_NS 3600000000000ll
+#define SLOTS_IN_A_SLICE  1024
 
 static bool has_moved(const struct kf_clock *from, const struct kf_clock *to, int64_t slack)
 {
@@ -55,6 +56,7 @@ void kf_policy_clock_open(struct kf_policy *policy)
 	policy->lapsed_until = policy->clock.wall_ns;
 }
 
+/* A place that is another's still gets its time with its owner. */
 static int correct_slot(void *context, const struct kf_slot_row *row)
 {
 	struct kf_policy *policy = context;
@@ -62,77 +64,101 @@ static int correct_slot(void *context, const struct kf_slot_row *row)
 	struct kf_slot_row narrowed = *row;
 	uint64_t expires;
 
+	if (!slot || memcmp(slot->tag, row->tag, sizeof(slot->tag)))
+		return 0;
 	kf_policy_hold_narrow(kf_policy_hold_find(policy->holds, row->key), &narrowed);
 	expires = kf_policy_compile_deadline(&policy->clock, narrowed.expires);
-	if (slot && slot->expires_ns != expires)
+	if (slot->expires_ns != expires)
 		kf_maps_slot_expires(policy->maps, row->slot, expires);
 	return 0;
 }
 
-static int correct_credential(void *context, const struct kf_credential_row *credential)
+/* Held keys may have an end that the store does not know. */
+static int begin_keys(struct kf_policy *policy, const struct kf_clock *now)
 {
-	struct kf_slot_row row = {
-		.slot = credential->slot,
-		.key = credential->key,
-		.expires = credential->until,
-	};
+	struct kf_correction *correction = &policy->correction;
+	bool timed = false;
+	int err = kf_store_slot_timed(policy->store, &timed);
 
-	return correct_slot(context, &row);
+	if (err)
+		return err;
+	if (!correction->keys)
+		correction->keys_before = policy->clock;
+	policy->clock = *now;
+	kf_policy_revoke(policy, KF_REVOKED_KEYS);
+	correction->keys = timed || kf_policy_hold_count(policy->holds);
+	correction->slot = 0;
+	return 0;
 }
 
-/* Keys that have no end in the store, but are held to one, are not among those with a time. */
-static int correct_held(struct kf_policy *policy)
+static int begin_sources(struct kf_policy *policy, const struct kf_clock *now)
 {
-	const unsigned int ends = KF_HOLD_EXPIRES | KF_HOLD_SECRETS;
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < kf_policy_hold_count(policy->holds); i++) {
-		const struct kf_hold *hold = kf_policy_hold_at(policy->holds, i);
-
-		if (hold->what & ends)
-			err = kf_store_credential_each(policy->store, hold->key, correct_credential,
-						       policy);
-	}
-	return err;
-}
-
-/* Those that are held first: what the store says of their key is what is told them last. */
-static int correct_keys(struct kf_policy *policy)
-{
-	int err = correct_held(policy);
-
-	return err ? err : kf_store_slot_each(policy->store, true, correct_slot, policy);
-}
-
-static int correct_sources(struct kf_policy *policy)
-{
-	bool timed;
+	const struct kf_cidr everything = { .prefix_len = 0 };
+	struct kf_correction *correction = &policy->correction;
+	bool timed = false;
 	int err = kf_store_source_timed(policy->store, &timed);
 
-	return err || !timed ? err : kf_policy_reconcile_sources(policy);
+	if (err)
+		return err;
+	if (!correction->sources)
+		correction->sources_before = policy->source_clock;
+	policy->source_clock = *now;
+	correction->sources = timed || kf_policy_hold_source_count(policy->holds);
+	kf_policy_source_refresh_begin(&correction->refresh, &everything);
+	return 0;
 }
 
-/* On failure the old clock stays, so that the next call tries again. */
 int kf_policy_clock_correct(struct kf_policy *policy)
 {
 	const struct kf_clock raw = kf_clock_now();
-	struct kf_clock now, before = policy->clock;
-	int err;
+	struct kf_clock now;
+	int err = 0;
 
 	kf_policy_walltime_look(&policy->walltime, &raw);
 	note_walltime(policy);
 	now = kf_policy_walltime_at(&policy->walltime, &raw);
+	if (has_moved(&policy->clock, &now, KEY_SLACK_NS))
+		err = begin_keys(policy, &now);
+	if (!err && has_moved(&policy->source_clock, &now, SOURCE_SLACK_NS))
+		err = begin_sources(policy, &now);
+	return err ?: policy->correction.keys || policy->correction.sources;
+}
 
-	if (has_moved(&before, &now, KEY_SLACK_NS)) {
-		policy->clock = now;
-		kf_policy_revoke(policy, KF_REVOKED_KEYS);
-		err = correct_keys(policy);
-		if (err) {
-			policy->clock = before;
-			return err;
-		}
-	}
-	if (!has_moved(&policy->source_clock, &now, SOURCE_SLACK_NS))
-		return 0;
-	return correct_sources(policy);
+/* On failure the old clock comes back, so that the next look begins again. */
+static int correct_some_keys(struct kf_policy *policy)
+{
+	struct kf_correction *correction = &policy->correction;
+	uint32_t slots = kf_maps_entries(policy->maps, KF_MAP_kf_slots);
+	uint32_t left = slots - correction->slot;
+	uint32_t last = correction->slot + (left < SLOTS_IN_A_SLICE ? left : SLOTS_IN_A_SLICE) - 1;
+	int err = kf_store_slot_each(policy->store, correction->slot, last, correct_slot, policy);
+
+	if (err)
+		policy->clock = correction->keys_before;
+	correction->slot = last + 1;
+	correction->keys = !err && correction->slot < slots;
+	return err;
+}
+
+static int correct_some_sources(struct kf_policy *policy)
+{
+	struct kf_correction *correction = &policy->correction;
+	int more = kf_policy_source_refresh_some(policy, &correction->refresh);
+
+	if (more < 0)
+		policy->source_clock = correction->sources_before;
+	correction->sources = more > 0;
+	return more < 0 ? more : 0;
+}
+
+int kf_policy_clock_go_on(struct kf_policy *policy)
+{
+	const struct kf_correction *correction = &policy->correction;
+	int err = 0;
+
+	if (correction->keys)
+		err = correct_some_keys(policy);
+	else if (correction->sources)
+		err = correct_some_sources(policy);
+	return err ?: correction->keys || correction->sources;
 }

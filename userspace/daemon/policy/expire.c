@@ -24,6 +24,12 @@ static int note_lapsed(struct kf_policy *policy)
 	return 0;
 }
 
+/* A comparison of all keys comes first: what goes then has to be where it is looked for. */
+static int expire_keys(struct kf_policy *policy)
+{
+	return policy->keys ? 0 : kf_policy_key_expire(policy, SECRETS_AT_ONCE);
+}
+
 int kf_policy_expire(struct kf_policy *policy)
 {
 	int err = note_lapsed(policy);
@@ -32,7 +38,6 @@ int kf_policy_expire(struct kf_policy *policy)
 	if (!err && !kf_policy_walltime_is_sure(&policy->walltime))
 		more = 0; /* what is deleted does not come back when the clock is corrected */
 	else
-		more = err ?: kf_policy_source_expire(policy) ?:
-			      kf_policy_key_expire(policy, SECRETS_AT_ONCE);
-	return more ?: kf_policy_key_batch_clean(policy);
+		more = err ?: kf_policy_source_expire(policy) ?: expire_keys(policy);
+	return more ?: policy->keys ? 0 : kf_policy_key_batch_clean(policy);
 }

@@ -87,7 +87,7 @@ int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, s
 	for (uint32_t i = 0; i < state.credential_count; i++) {
 		const struct kf_credential_row *credential = &state.credentials[i];
 
-		kf_policy_key_slot_keep_counts(policy, credential->slot, &state.row);
+		kf_policy_key_slot_keep_counts(policy, credential, &state.row);
 		if (credential->until != KF_WALL_NEVER && credential->until > now &&
 		    credential->until > key->grace_until)
 			key->grace_until = credential->until;

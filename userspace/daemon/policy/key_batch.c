@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "policy/key_slot.h"
 #include "policy/mend.h"
+#include "policy/key_change.h"
 #include "why.h"
 
 #define TAGS_AT_ONCE  1024
@@ -48,6 +49,8 @@ static int check_room(const struct kf_policy *policy, const struct kf_key_wish *
 {
 	uint64_t entries = kf_policy_key_slot_allow_entries(wish->allow, wish->allow_count);
 
+	if (policy->loading)
+		return kf_policy_key_change_explain_loading(why);
 	if (quantity > kf_maps_slotpool_free(policy->slots))
 		return kf_why_set(why, -ENOSPC,
 				  "there is room for %u more keys; delete some, or raise keys_max "
@@ -94,9 +97,12 @@ int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy
 
 	if (err)
 		return err;
-	if (quantity > KF_KEY_BATCH_SMALL && (policy->making || policy->leftover))
+	if (quantity > KF_KEY_BATCH_SMALL && policy->making)
 		return kf_why_set(why, -EBUSY,
-				  "another request makes many keys, or its keys are being removed "
+				  "another request makes many keys; wait until it is done");
+	if (quantity > KF_KEY_BATCH_SMALL && policy->leftover)
+		return kf_why_set(why, -EAGAIN,
+				  "the keys of a request that was not finished are being removed "
 				  "again; wait until it is done");
 	batch = make_batch(policy, wish, quantity);
 	if (!batch)
@@ -405,6 +411,8 @@ int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why)
 {
 	int err = 0;
 
+	if (batch->policy->keys && is_large(batch))
+		return 1; /* a comparison must not find half of them */
 	switch (batch->phase) {
 	case STORE:
 		err = store_some(batch);

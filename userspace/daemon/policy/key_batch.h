@@ -17,13 +17,16 @@
 
 struct kf_key_batch;
 
-/* @wish is copied. -ENOSPC; -EBUSY: many keys are being made, or removed again, already. */
+/*
+ * @wish is copied. -ENOSPC; -EBUSY: many keys are being made already; -EAGAIN: what was left of
+ * some is being removed, or kf_policy_load() has not come to its end.
+ */
 int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy,
 			     const struct kf_key_wish *wish, uint32_t quantity, struct kf_why *why);
 
 /*
- * Goes on for about a millisecond. 1: call again; 0: all are durable and enforced; -errno: none is.
- * A batch that is closed before leaves none either.
+ * Goes on for about a millisecond, unless all keys are being compared. 1: call again; 0: all are
+ * durable and enforced; -errno: none is. A batch that is closed before leaves none either.
  */
 int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why);
 void kf_policy_key_batch_close(struct kf_key_batch *batch); /* wipes the keys; NULL is fine */

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "policy/reconcile_keys.h"
 #include "why.h"
 
 int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct kf_key_state *state,
@@ -27,7 +28,8 @@ int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct k
 				  "cannot read key %s: %s; see to the disk of the state "
 				  "directory",
 				  id, kf_store_error(policy->store));
-	return 0;
+	err = kf_policy_reconcile_settle(policy, state);
+	return err ? kf_policy_key_change_explain_maps(err, false, why) : 0;
 }
 
 int kf_policy_key_change_explain_store(struct kf_policy *policy, int err, struct kf_why *why)
@@ -312,6 +314,14 @@ static int store_back(struct change *change)
 	return err ?: kf_store_commit(open);
 }
 
+int kf_policy_key_change_explain_loading(struct kf_why *why)
+{
+	return kf_why_set(
+		why, -EAGAIN,
+		"keyfilterd has just started and does not know yet which places are free; "
+		"try again in a moment");
+}
+
 int kf_policy_key_change_explain_maps(int err, bool stored, struct kf_why *why)
 {
 	return kf_why_set(why, err,
@@ -352,7 +362,11 @@ int kf_policy_key_change_check_room(const struct kf_policy *policy,
 {
 	uint64_t entries = slots * (uint64_t)kf_policy_key_slot_allow_entries(allow, allow_count);
 
-	if (entries <= fewer || !kf_policy_key_slot_allow_room(policy, entries - fewer))
+	if (entries <= fewer)
+		return 0;
+	if (policy->loading)
+		return kf_policy_key_change_explain_loading(why);
+	if (!kf_policy_key_slot_allow_room(policy, entries - fewer))
 		return 0;
 	return kf_why_set(why, -ENOSPC,
 			  "there is no room for the allow list of %s; give fewer blocks (an "

@@ -40,5 +40,7 @@ int kf_policy_key_change_explain_closed(struct kf_policy *policy, int err, const
 int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf_hold *more,
 			      struct kf_why *why);
 int kf_policy_key_change_explain_maps(int err, bool stored, struct kf_why *why);
+/* -EAGAIN: it needs to know all places, see kf_policy_load(). */
+int kf_policy_key_change_explain_loading(struct kf_why *why);
 
 #endif

@@ -23,7 +23,7 @@ static int store_older(struct kf_policy *policy, struct kf_key_state *state, int
 			err = kf_store_credential_until(policy->store, old->slot, old->until);
 			continue;
 		}
-		kf_policy_key_slot_keep_counts(policy, old->slot, &state->row);
+		kf_policy_key_slot_keep_counts(policy, old, &state->row);
 		err = kf_store_credential_remove(policy->store, old->slot);
 	}
 	return err;
@@ -213,6 +213,8 @@ static int make_credential(struct rotation *r, char text[static KF_KEY_TEXT_SIZE
 	r->fresh.key = state->row.seq;
 	r->fresh.until = KF_WALL_NEVER;
 	if (kf_maps_slotpool_take(r->policy->slots, &r->fresh.slot)) {
+		if (r->policy->loading && r->until)
+			return kf_policy_key_change_explain_loading(r->why);
 		if (r->until || !state->credential_count)
 			return kf_why_set(r->why, -ENOSPC,
 					  "there is no place for another secret; give `grace` 0, "
@@ -289,7 +291,7 @@ static int forget(struct kf_policy *policy, const struct kf_credential_row *cred
 						&gone->allow_count);
 	if (err)
 		return err;
-	kf_policy_key_slot_keep_counts(policy, credential->slot, &row);
+	kf_policy_key_slot_keep_counts(policy, credential, &row);
 	err = kf_store_credential_remove(policy->store, credential->slot);
 	return err ?: kf_store_key_counts(policy->store, &row);
 }

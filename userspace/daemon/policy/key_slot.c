@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/reconcile_keys.h"
 #include "why.h"
 
 static int collect_credential(void *context, const struct kf_credential_row *row)
@@ -86,7 +87,7 @@ int kf_policy_key_slot_allow_room(const struct kf_policy *policy, uint64_t more)
 {
 	uint32_t room = kf_maps_entries(policy->maps, KF_MAP_kf_key_allow);
 
-	return more && policy->allow_entries + more > room ? -ENOSPC : 0;
+	return more && policy->allow_entries + policy->allow_uncounted + more > room ? -ENOSPC : 0;
 }
 
 int kf_policy_key_slot_fill(struct kf_policy *policy, const struct kf_key_row *row,
@@ -101,6 +102,7 @@ int kf_policy_key_slot_fill(struct kf_policy *policy, const struct kf_key_row *r
 	int err = 0;
 
 	policy->allow_entries += kf_policy_key_slot_allow_entries(allow, allow_count);
+	kf_policy_reconcile_keys_counted(policy, credential->slot);
 	for (uint32_t i = 0; !err && i < count; i++)
 		err = kf_policy_key_list_put(policy, credential->slot, &list[i]);
 	if (err)
@@ -165,12 +167,16 @@ void kf_policy_key_slot_drop(struct kf_policy *policy, const struct kf_credentia
 		kf_maps_slotpool_retire(policy->slots, credential->slot);
 }
 
-void kf_policy_key_slot_keep_counts(const struct kf_policy *policy, uint32_t slot,
+void kf_policy_key_slot_keep_counts(const struct kf_policy *policy,
+				    const struct kf_credential_row *credential,
 				    struct kf_key_row *row)
 {
-	const struct kf_slot *from = kf_maps_slot(policy->maps, slot);
-	int64_t used = kf_policy_compile_wall(&policy->clock, from->last_used_ns);
+	const struct kf_slot *from = kf_maps_slot(policy->maps, credential->slot);
+	int64_t used;
 
+	if (!from || memcmp(from->tag, credential->tag, sizeof(from->tag)))
+		return;
+	used = kf_policy_compile_wall(&policy->clock, from->last_used_ns);
 	row->past_admitted += from->requests_admitted;
 	row->past_refused += from->requests_refused;
 	if (used > row->past_used)

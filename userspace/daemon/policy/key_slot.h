@@ -66,8 +66,12 @@ void kf_policy_key_slot_drop(struct kf_policy *policy, const struct kf_credentia
 bool kf_policy_key_slot_clear(struct kf_policy *policy, const struct kf_credential_row *credential,
 			      const struct kf_cidr *allow, uint32_t allow_count);
 
-/* Adds what was counted on a credential to its key's row, before the credential goes. */
-void kf_policy_key_slot_keep_counts(const struct kf_policy *policy, uint32_t slot,
+/*
+ * Adds what was counted on a credential to its key's row, before the credential goes; nothing where
+ * its place is not its own yet (reconcile_keys.h).
+ */
+void kf_policy_key_slot_keep_counts(const struct kf_policy *policy,
+				    const struct kf_credential_row *credential,
 				    struct kf_key_row *row);
 
 /* How many entries the list needs, for one slot. */

@@ -12,12 +12,14 @@
 #include "policy/policy.h"
 #include "policy/reconcile.h"
 #include "policy/source.h"
+#include "policy/reconcile_keys.h"
 #include "timetext.h"
 #include "why.h"
 
 #define PAUSE_MOST 60000000000ull
 #define NAMED	   5 /* of what is held, the rest is a number */
 
+/* Of keys it is only begun: kf_policy_mend_step() goes on. */
 static int mend_part(struct kf_policy *policy, unsigned int part)
 {
 	struct kf_why why = { 0 };
@@ -28,8 +30,19 @@ static int mend_part(struct kf_policy *policy, unsigned int part)
 	case KF_MEND_SOURCES:
 		return kf_policy_reconcile_sources(policy);
 	default:
-		return kf_policy_reconcile_keys(policy, &why);
+		return kf_policy_reconcile_keys_begin(policy, &why);
 	}
+}
+
+static void put_off(struct kf_mend *mend)
+{
+	mend->pause_ns = 2 * mend->pause_ns < PAUSE_MOST ? 2 * mend->pause_ns : PAUSE_MOST;
+	mend->next_ns = kf_clock_boot() + mend->pause_ns;
+}
+
+static void tell_mended(unsigned int part)
+{
+	kf_log_notice("the kernel has all %s as they are stored", kf_policy_mend_name(part));
 }
 
 static void mend_all(struct kf_policy *policy)
@@ -37,7 +50,8 @@ static void mend_all(struct kf_policy *policy)
 	struct kf_mend *mend = &policy->mend;
 
 	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
-		bool making = part == KF_MEND_KEYS && policy->making; /* half of them is there */
+		bool keys = part == KF_MEND_KEYS;
+		bool making = keys && policy->making; /* half of them is there */
 		int err = mend->parts & part && !making ? mend_part(policy, part) : -EALREADY;
 
 		if (err == -EALREADY)
@@ -47,11 +61,32 @@ static void mend_all(struct kf_policy *policy)
 			continue;
 		}
 		mend->parts &= ~part;
-		kf_log_notice("the kernel has all %s as they are stored",
-			      kf_policy_mend_name(part));
+		mend->comparing |= keys;
+		if (!keys)
+			tell_mended(part);
 	}
-	mend->pause_ns = 2 * mend->pause_ns < PAUSE_MOST ? 2 * mend->pause_ns : PAUSE_MOST;
-	mend->next_ns = kf_clock_boot() + mend->pause_ns;
+	put_off(mend);
+}
+
+int kf_policy_mend_step(struct kf_policy *policy)
+{
+	struct kf_mend *mend = &policy->mend;
+	struct kf_why why = { 0 };
+	int more;
+
+	if (!mend->comparing)
+		return 0;
+	more = kf_policy_reconcile_keys_step(policy, &why);
+	if (more > 0)
+		return 1;
+	mend->comparing = false;
+	if (more) {
+		mend->parts |= KF_MEND_KEYS;
+		mend->err = more;
+	} else if (!(mend->parts & KF_MEND_KEYS)) {
+		tell_mended(KF_MEND_KEYS);
+	}
+	return 0;
 }
 
 void kf_policy_mend_tick(struct kf_policy *policy)
@@ -65,7 +100,8 @@ void kf_policy_mend_tick(struct kf_policy *policy)
 		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_KEYS;
 		mend->next_ns = 0;
 	}
-	if (mend->parts && kf_clock_boot() >= mend->next_ns && !kf_store_is_unsure(policy->store))
+	if (mend->parts && !policy->keys && kf_clock_boot() >= mend->next_ns &&
+	    !kf_store_is_unsure(policy->store))
 		mend_all(policy);
 }
 
@@ -157,7 +193,7 @@ void kf_policy_mend_describe(const struct kf_policy *policy, kf_mend_fn fn, void
 	describe_clock(policy, fn, context);
 
 	for (unsigned int part = KF_MEND_SERVICES; part <= KF_MEND_KEYS; part <<= 1) {
-		if (!(mend->parts & part))
+		if (!(mend->parts & part) && !(part == KF_MEND_KEYS && mend->comparing))
 			continue;
 		snprintf(text, sizeof(text),
 			 "the kernel may not have all %s as they are stored: %s; it is tried again "

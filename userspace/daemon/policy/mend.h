@@ -10,6 +10,7 @@
 #ifndef KEYFILTER_DAEMON_MEND_H
 #define KEYFILTER_DAEMON_MEND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct kf_policy;
 
 struct kf_mend {
 	unsigned int parts; /* that may differ */
+	bool comparing;	    /* all keys, for that they might */
 	int err;	    /* that the last try ended with */
 	uint64_t next_ns;   /* CLOCK_BOOTTIME: not before, */
 	uint64_t pause_ns;  /* and so long after it */
@@ -37,6 +39,9 @@ void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err);
  * operation that would build on it. Cheap where nothing is the matter.
  */
 void kf_policy_mend_tick(struct kf_policy *policy);
+/* Goes on for about a millisecond with what kf_policy_mend_tick() began. 1: call again; 0: nothing
+ * to do. */
+int kf_policy_mend_step(struct kf_policy *policy);
 
 /* One line for each thing in which store and kernel differ, with its mend. */
 typedef void (*kf_mend_fn)(void *context, const char *text);

@@ -26,7 +26,7 @@ void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err)
 {
 	struct kf_mend *mend = &policy->mend;
 
-	if (!(mend->parts & part))
+	if (!(mend->parts & part) && !(part == KF_MEND_KEYS && mend->comparing))
 		kf_log_error("the kernel may not have all %s as they are stored: %s; it is tried "
 			     "again until it has",
 			     kf_policy_mend_name(part), strerror(-err));

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "policy/key_batch.h"
 #include "policy/reconcile.h"
+#include "policy/reconcile_keys.h"
 #include "why.h"
 
 #define SOURCES_IN_A_SLICE 256
@@ -79,16 +80,16 @@ static int pass_iface(void *context, const struct kf_iface_row *row)
 }
 
 /*
- * Many keys that were being made when the daemon died. Where they cannot be removed now, for the
- * disk is full, they stay hidden and their places taken until the housekeeping can.
+ * Many keys that were being made when the daemon died are removed by the housekeeping; until then
+ * they stay hidden, and their places taken.
  */
-static void remove_unfinished(struct kf_policy *policy)
+static int look_for_leftover(struct kf_policy *policy)
 {
-	int more = 1;
+	struct kf_key_batch_range range;
+	int err = kf_store_batch_get(policy->store, &range);
 
-	policy->leftover = true;
-	while (more > 0)
-		more = kf_policy_key_batch_clean(policy);
+	policy->leftover = !err && range.last >= range.first;
+	return err;
 }
 
 static int start(struct kf_policy *policy, struct kf_why *why)
@@ -99,19 +100,27 @@ static int start(struct kf_policy *policy, struct kf_why *why)
 	err = err
 		      ?: explain(policy, kf_store_iface_each(policy->store, pass_iface, NULL),
 				 "interfaces", log, why);
-	if (!err)
-		remove_unfinished(policy);
-	err = err ?: kf_policy_reconcile_keys(policy, why);
+	err = err ?: explain(policy, look_for_leftover(policy), "keys", log, why);
+	policy->loading = true;
+	err = err ?: kf_policy_reconcile_keys_begin(policy, why);
 	err = err
 		      ?: explain(policy, kf_policy_reconcile_sources(policy), "sources",
 				 "if there are more than sources_max, raise it (keyfilterd "
 				 "--unload, then start again)",
 				 why);
 	err = err ?: explain(policy, kf_policy_reconcile_answers(policy), "answers", log, why);
-	err = err ?: explain(policy, kf_policy_reconcile_services(policy), "services", log, why);
-	if (!err)
-		kf_maps_seal(policy->maps);
-	return err;
+	return err ?: explain(policy, kf_policy_reconcile_services(policy), "services", log, why);
+}
+
+int kf_policy_load(struct kf_policy *policy, struct kf_why *why)
+{
+	int more = policy->loading ? kf_policy_reconcile_keys_step(policy, why) : 0;
+
+	if (more || !policy->loading)
+		return more;
+	policy->loading = false;
+	kf_maps_seal(policy->maps);
+	return 0;
 }
 
 KF_CLEANUP_DEFINE(struct kf_policy, kf_policy_close)
@@ -131,6 +140,7 @@ int kf_policy_open(struct kf_policy **out, struct kf_store *store, struct kf_map
 	kf_policy_revoke(policy,
 			 KF_REVOKED_KEYS | KF_REVOKED_SOURCES); /* whatever a crash left undone */
 	policy->sources_at_once = SOURCES_IN_A_SLICE;
+	policy->keys_at_once = KF_RECONCILE_STRETCH;
 	LIST_INIT(&policy->source_changes);
 	if (kf_policy_hold_open(&policy->holds))
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
@@ -144,6 +154,7 @@ void kf_policy_close(struct kf_policy *policy)
 {
 	if (!policy)
 		return;
+	kf_policy_reconcile_keys_end(policy);
 	kf_policy_hold_close(policy->holds);
 	kf_maps_slotpool_close(policy->slots);
 	free(policy);

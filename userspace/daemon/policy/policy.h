@@ -27,6 +27,7 @@
 #include "policy/walltime.h"
 
 struct kf_key_batch;
+struct kf_policy_reconcile_keys;
 struct kf_source_change;
 struct kf_why;
 
@@ -44,14 +45,25 @@ struct kf_policy {
 	 * the room of kf_key_allow, so that what is stored always fits into the kernel.
 	 */
 	uint64_t allow_entries;
+	uint64_t allow_uncounted; /* while they are counted anew: at most so many more */
+	struct kf_policy_reconcile_keys
+		*keys; /* the comparison of all keys under way; NULL: none */
+	bool loading;  /* since the start not all keys have been compared: see kf_policy_load() */
 	struct kf_walltime walltime;
 	struct kf_clock clock;	      /* that the deadlines of keys were made with */
 	struct kf_clock source_clock; /* and those of sources */
-	int64_t lapsed_until;	      /* wall clock: keys that expired up to then have been seen */
-	unsigned int revoked;	      /* kf_policy_revoke() */
-	struct kf_key_batch *making;  /* many keys; NULL: none. Owned by who makes it */
-	bool leftover;		      /* the store may have keys of a batch that was not finished */
-	uint32_t sources_at_once;     /* rows of a slice of source_refresh.h; 3 or more */
+	struct kf_correction {	      /* of both, under way */
+		bool keys, sources;
+		uint32_t slot; /* the next one */
+		struct kf_clock keys_before, sources_before;
+		struct kf_policy_source_refresh refresh;
+	} correction;
+	int64_t lapsed_until;	     /* wall clock: keys that expired up to then have been seen */
+	unsigned int revoked;	     /* kf_policy_revoke() */
+	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
+	bool leftover;		     /* the store may have keys of a batch that was not finished */
+	uint32_t keys_at_once;	     /* places, see reconcile_keys.h; few: no more in a slice */
+	uint32_t sources_at_once;    /* rows of a slice of source_refresh.h; 3 or more */
 	LIST_HEAD(, kf_source_change) source_changes; /* under way; each is its owner's */
 	struct kf_policy_source_refresh
 		expired[KF_RECONCILE_EXPIRED]; /* blocks of rows that are gone */
@@ -59,13 +71,21 @@ struct kf_policy {
 };
 
 /*
- * Makes the maps agree with the store and seals them; programs may be attached afterwards.
- * -EPROTO: the maps were made under another secret, or @store is not the one they were made from;
- * -ENOSPC: more keys or sources than places.
+ * Makes the maps agree with the store, but for the keys, which may be very many: these are compared
+ * by kf_policy_load(), and changed meanwhile as ever. -EPROTO: the maps were made under another
+ * secret, or @store is not the one they were made from; -ENOSPC: more keys or sources than places.
  */
 int kf_policy_open(struct kf_policy **out, struct kf_store *store, struct kf_maps *maps,
 		   const struct kf_secret *secret, struct kf_why *why);
 void kf_policy_close(struct kf_policy *policy); /* NULL is fine; touches no map */
+
+/*
+ * A slice of about a millisecond of the comparison of all keys. 1: call again; 0: the maps say what
+ * the store says and are sealed, programs may be attached; -errno: the start has failed. Until then
+ * what would need to know all places (a new key, a longer allow list, a secret beside older ones)
+ * fails with -EAGAIN, and nothing is forgotten whose time has come.
+ */
+int kf_policy_load(struct kf_policy *policy, struct kf_why *why);
 
 /* Both clocks now, as they are to be gone by, see walltime.h: whatever ends is compared with this.
  */
@@ -84,9 +104,12 @@ unsigned int kf_policy_take_revoked(struct kf_policy *policy);
 /* Part of the start: which time it is. */
 void kf_policy_clock_open(struct kf_policy *policy);
 /*
- * Has the wall clock been set? Then the deadlines are made anew. Call every few seconds, and when a
- * timerfd with TFD_TIMER_CANCEL_ON_SET ends in ECANCELED.
+ * Has the wall clock been set? Then the deadlines are made anew, in slices. Call every few seconds,
+ * and when a timerfd with TFD_TIMER_CANCEL_ON_SET ends in ECANCELED. 1: call _go_on() until it
+ * returns 0; 0: nothing has to be done.
  */
 int kf_policy_clock_correct(struct kf_policy *policy);
+int kf_policy_clock_go_on(struct kf_policy *policy); /* 1: there is more; 0: all are right */
+int kf_policy_clock_go_on(struct kf_policy *policy); /* 1: there is more; 0: all are right */
 
 #endif

@@ -1,348 +1,385 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Brings kf_slots, kf_tags and kf_key_allow to what the store says, while programs use them.
+ * The comparison of all keys, while programs use the maps and operators change keys:
  *
- *  1. close: slots of keys that are gone, disabled or expire earlier;
- *  2. tags that lead to no such slot are deleted: from here on nothing leads to a slot of another
- *     owner;
- *  3. allow-list entries that are missing are added;
- *  4. slots are written, each closed while it changes its owner. Flags say now which keys have an
- *     allow list, after its entries are there. Then the secrets of a key that has several are
- *     made to share its rate;
- *  5. allow-list entries that are not wanted are deleted, after no slot needs them;
- *  6. missing tags are added: only now new keys can be found, and they are complete.
+ *  CLOSE   places of keys that are gone, disabled or expire earlier;
+ *  TAGS    those that lead to no such place are deleted, then a grace period: from here on nothing
+ *          leads to a place of another owner;
+ *  BLOCKS  of allow lists are read;
+ *  PLACE   stretch by stretch: missing blocks are added, then places are written, each closed while
+ *          it changes its owner, then blocks that are not wanted are deleted, then missing tags are
+ *          added: only now new keys can be found, and they are complete;
+ *  SHARE   the older secrets of keys in a grace, whose rate counts at the newest one's place.
  *
- * A crash between any two steps leaves a state from which the same steps lead on.
+ * Over maps that are new the first three have nothing to do. A crash between any two slices leaves
+ * a state from which the same steps lead on.
  */
+#include "policy/reconcile_keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
-#include "maps/diff.h"
+#include "policy/policy.h"
 #include "policy/policy.h"
 #include "policy/reconcile.h"
 #include "why.h"
+#include "base/work.h"
 
-#define TAGS_AT_ONCE 65536
+#define TAGS_AT_ONCE 1024
 
-struct wanted {
-	struct kf_slot_row row;
-	bool present;
-	bool tagged; /* kf_tags leads to it already */
-};
+/* ---- allow lists are counted ------------------------------------------------------------------
+ */
 
-struct keys {
-	struct kf_policy *policy;
-	struct kf_maps *maps;
-	struct kf_why *why;
-	uint32_t slots;
-	struct kf_slotpool *pool; /* those that no key has are free */
-	uint64_t allow_entries;
-	struct wanted *wanted; /* by slot */
-	struct kf_mapdiff allow;
-	char *stale; /* tags to delete */
-	size_t stale_count;
-	size_t stale_room;
-};
-
-static void keys_end(struct keys *keys)
+void kf_policy_reconcile_keys_count(struct kf_policy_reconcile_keys *keys, uint32_t slot,
+				    uint32_t entries)
 {
-	kf_maps_slotpool_close(keys->pool);
-	free(keys->wanted);
-	free(keys->stale);
-	kf_maps_diff_end(&keys->allow);
+	struct kf_policy *policy = keys->policy;
+
+	if (keys->marks[slot] & KF_RECONCILE_COUNTED)
+		return;
+	keys->marks[slot] |= KF_RECONCILE_COUNTED;
+	policy->allow_entries += entries;
+	policy->allow_uncounted -=
+		entries < policy->allow_uncounted ? entries : policy->allow_uncounted;
 }
 
-/* ---- what is wanted -------------------------------------------------------------------------- */
-
-static int want_slot(void *context, const struct kf_slot_row *row)
+void kf_policy_reconcile_keys_counted(struct kf_policy *policy, uint32_t slot)
 {
-	struct keys *keys = context;
-
-	if (row->slot >= keys->slots)
-		return kf_why_set(keys->why, -ENOSPC,
-				  "the store has a key in place %u, keys_max is %u; "
-				  "raise keys_max to %u or more",
-				  row->slot, keys->slots, row->slot + 1);
-	if (keys->wanted[row->slot].present)
-		return kf_why_set(keys->why, -EEXIST,
-				  "the store is corrupt, it has two keys in place %u; restore it "
-				  "from a backup",
-				  row->slot);
-	keys->wanted[row->slot].row = *row;
-	keys->wanted[row->slot].present = true;
-	kf_policy_hold_narrow(kf_policy_hold_find(keys->policy->holds, row->key),
-			      &keys->wanted[row->slot].row);
-	kf_maps_slotpool_mark(keys->pool, row->slot);
-	return 0;
+	if (policy->keys)
+		policy->keys->marks[slot] |= KF_RECONCILE_COUNTED;
 }
 
-/* Of a batch that is not whole: not wanted, but nobody else's. */
-static int keep_place(void *context, const struct kf_credential_row *row)
-{
-	struct keys *keys = context;
+/* ---- places ---------------------------------------------------------------------------------- */
 
-	if (row->slot < keys->slots && !keys->wanted[row->slot].present)
-		kf_maps_slotpool_mark(keys->pool, row->slot);
-	return 0;
+bool kf_policy_reconcile_keys_owns(const struct kf_policy_reconcile_keys *keys, uint32_t slot,
+				   const uint8_t tag[static 16])
+{
+	const struct kf_slot *has = kf_maps_slot(keys->maps, slot);
+
+	return has->status != KF_KEY_FREE && !memcmp(has->tag, tag, sizeof(has->tag));
 }
 
-static int keep_places(struct keys *keys)
+static bool leads_to(struct kf_policy_reconcile_keys *keys, const uint8_t tag[static 16],
+		     uint32_t slot)
 {
-	struct kf_store *store = keys->policy->store;
-	struct kf_key_batch_range range;
-	int err = kf_store_batch_get(store, &range);
+	uint32_t found;
 
-	return err ?: kf_store_batch_each(store, &range, UINT32_MAX, keep_place, keys);
+	return !kf_maps_get(keys->maps, KF_MAP_kf_tags, tag, &found) && found == slot;
 }
 
-static int want_block(struct keys *keys, uint32_t slot, const struct kf_cidr *cidr)
+int kf_policy_reconcile_keys_evict(struct kf_policy_reconcile_keys *keys, uint32_t slot)
 {
-	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	uint32_t count = kf_policy_compile_allow(slot, cidr, prefixes);
-	const uint8_t one = 1;
-	int err = 0;
-
-	for (uint32_t i = 0; !err && i < count; i++)
-		err = kf_maps_diff_want(&keys->allow, &prefixes[i], &one);
-	return err;
-}
-
-/* A key that is held to a narrower list has that one instead. */
-static const struct kf_hold *held_list(const struct keys *keys, int64_t key)
-{
-	const struct kf_hold *hold = kf_policy_hold_find(keys->policy->holds, key);
-
-	return hold && (hold->what & KF_HOLD_ALLOW) ? hold : NULL;
-}
-
-/* What is stored is counted whether it is in force or not: it has to fit once it is. */
-static int want_allow(void *context, uint32_t slot, int64_t key, const struct kf_cidr *cidr)
-{
-	struct kf_key_prefix prefixes[KF_POLICY_ALLOW_MAX];
-	struct keys *keys = context;
-
-	keys->allow_entries += kf_policy_compile_allow(slot, cidr, prefixes);
-	return held_list(keys, key) ? 0 : want_block(keys, slot, cidr);
-}
-
-static int want_held(struct keys *keys)
-{
-	int err = 0;
-
-	for (uint32_t i = 0; kf_policy_hold_count(keys->policy->holds) && i < keys->slots; i++) {
-		const struct wanted *wanted = &keys->wanted[i];
-		const struct kf_hold *hold =
-			wanted->present ? held_list(keys, wanted->row.key) : NULL;
-
-		for (uint32_t j = 0; !err && hold && j < hold->allow_count; j++)
-			err = want_block(keys, i, &hold->allow[j]);
-	}
-	return err;
-}
-
-static int read_store(struct keys *keys)
-{
-	struct kf_store *store = keys->policy->store;
+	const struct kf_slot *has = kf_maps_slot(keys->maps, slot);
 	int err;
 
-	err = kf_store_slot_each(store, false, want_slot, keys);
-	if (err == -ENOSPC || err == -EEXIST)
-		return err; /* explained where it was found */
-	if (!err)
-		err = kf_store_slot_allow_each(store, want_allow, keys);
-	if (!err)
-		err = want_held(keys);
-	if (!err)
-		err = keep_places(keys);
-	if (err)
-		return kf_why_set(keys->why, err,
-				  "cannot read the keys: %s; restore keyfilter.db from a backup, "
-				  "or correct the row with sqlite3",
-				  kf_store_error(store));
-	return 0;
+	if (has->status == KF_KEY_FREE)
+		return 0;
+	kf_maps_slot_status(keys->maps, slot, KF_KEY_DELETED);
+	keys->marks[slot] &= (uint8_t) ~(KF_RECONCILE_STALE | KF_RECONCILE_TAGGED);
+	if (!leads_to(keys, has->tag, slot))
+		return 0;
+	err = kf_maps_delete(keys->maps, KF_MAP_kf_tags, has->tag);
+	keys->dirty = true;
+	return err == -ENOENT ? 0 : err;
 }
 
-/* ---- the steps ------------------------------------------------------------------------------- */
-
-static bool owns(const struct wanted *wanted, const struct kf_slot *slot)
+/* Who found one of the tags before has let go of its place. */
+void kf_policy_reconcile_keys_quiesce(struct kf_policy_reconcile_keys *keys)
 {
-	return wanted->present && !memcmp(wanted->row.tag, slot->tag, sizeof(slot->tag));
+	if (keys->dirty)
+		kf_maps_quiesce();
+	keys->dirty = false;
 }
 
-static void close_slots(struct keys *keys)
-{
-	for (uint32_t i = 0; i < keys->slots; i++) {
-		const struct wanted *wanted = &keys->wanted[i];
-		const struct kf_slot *slot = kf_maps_slot(keys->maps, i);
-		uint64_t expires;
+/* ---- tags ------------------------------------------------------------------------------------ */
 
-		if (slot->status == KF_KEY_FREE)
-			continue;
-		if (!owns(wanted, slot)) {
-			kf_maps_slot_status(keys->maps, i, KF_KEY_DELETED);
-			continue;
-		}
-		if (wanted->row.gone && slot->status != KF_KEY_DELETED)
-			kf_maps_slot_status(keys->maps, i, KF_KEY_DELETED);
-		else if (wanted->row.disabled && slot->status == KF_KEY_ENABLED)
-			kf_maps_slot_status(keys->maps, i, KF_KEY_DISABLED);
-		expires = kf_policy_compile_deadline(&keys->policy->clock, wanted->row.expires);
-		if (expires < slot->expires_ns)
-			kf_maps_slot_expires(keys->maps, i, expires);
-	}
+struct tags {
+	struct kf_policy_reconcile_keys *keys;
+	uint8_t (*stale)[16];
+	size_t count, room;
+};
+
+static void tags_end(struct tags *tags)
+{
+	free(tags->stale);
 }
 
 static int check_tag(void *context, const void *key, const void *value)
 {
-	struct keys *keys = context;
+	struct tags *tags = context;
+	struct kf_policy_reconcile_keys *keys = tags->keys;
 	uint32_t slot;
 
 	memcpy(&slot, value, sizeof(slot));
-	if (slot < keys->slots && keys->wanted[slot].present &&
-	    !memcmp(keys->wanted[slot].row.tag, key, 16)) {
-		keys->wanted[slot].tagged = true;
+	if (slot < keys->slots && kf_policy_reconcile_keys_owns(keys, slot, key) &&
+	    !(keys->marks[slot] & KF_RECONCILE_STALE)) {
+		keys->marks[slot] |= KF_RECONCILE_TAGGED;
 		return 0;
 	}
-	if (keys->stale_count == keys->stale_room) {
-		size_t room = keys->stale_room ? 2 * keys->stale_room : 256;
-		char *stale = reallocarray(keys->stale, room, 16);
+	if (tags->count == tags->room) {
+		size_t room = tags->room ? 2 * tags->room : 64;
+		void *stale = reallocarray(tags->stale, room, sizeof(*tags->stale));
 
 		if (!stale)
 			return -ENOMEM;
-		keys->stale = stale;
-		keys->stale_room = room;
+		tags->stale = stale;
+		tags->room = room;
 	}
-	memcpy(keys->stale + 16 * keys->stale_count++, key, 16);
+	memcpy(tags->stale[tags->count++], key, sizeof(*tags->stale));
 	return 0;
 }
 
-static int delete_stale_tags(struct keys *keys)
+/* Each part of a phase: 1: there is more; 0: the phase is over; -errno. */
+static int check_some_tags(struct kf_policy_reconcile_keys *keys)
 {
-	int err = kf_maps_each(keys->maps, KF_MAP_kf_tags, check_tag, keys);
+	_cleanup_(tags_end) struct tags tags = { .keys = keys };
+	int more = kf_maps_slice(keys->maps, KF_MAP_kf_tags, &keys->tag_cursor, TAGS_AT_ONCE,
+				 check_tag, &tags);
+	int err = more < 0 ? more : 0;
 
-	if (!err && keys->stale_count) {
-		err = kf_maps_delete_many(keys->maps, KF_MAP_kf_tags, keys->stale,
-					  (uint32_t)keys->stale_count);
-		kf_maps_quiesce(); /* who found one of them before has let go of its slot */
+	if (!err && tags.count) {
+		keys->dirty = true;
+		err = kf_maps_delete_many(keys->maps, KF_MAP_kf_tags, tags.stale,
+					  (uint32_t)tags.count);
 	}
-	return err;
+	if (!err && !more)
+		kf_policy_reconcile_keys_quiesce(keys);
+	return err ?: more;
 }
 
-static void write_slot(struct keys *keys, uint32_t i)
-{
-	struct kf_slot want;
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
-	if (keys->wanted[i].present) {
-		kf_policy_compile_slot(&keys->policy->clock, &keys->wanted[i].row, &want);
-		kf_maps_slot_write(keys->maps, i, &want);
-	} else if (kf_maps_slot(keys->maps, i)->status != KF_KEY_FREE) {
-		kf_maps_slot_status(keys->maps, i, KF_KEY_FREE);
+static int take_block(void *context, const void *key, const void *value)
+{
+	struct kf_policy_reconcile_keys *keys = context;
+
+	if (keys->block_count == keys->block_room) {
+		size_t room = keys->block_room ? 2 * keys->block_room : 256;
+		void *blocks = reallocarray(keys->blocks, room, sizeof(*keys->blocks));
+
+		if (!blocks)
+			return -ENOMEM;
+		keys->blocks = blocks;
+		keys->block_room = room;
 	}
+	memcpy(&keys->blocks[keys->block_count++], key, sizeof(*keys->blocks));
+	return 0;
 }
 
-static bool is_rate_home(const struct keys *keys, uint32_t i)
+static int compare_blocks(const void *a, const void *b)
 {
-	return keys->wanted[i].present && keys->wanted[i].row.rate_slot == i;
+	const struct kf_key_prefix *x = a, *y = b;
+
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-/* Those at which a key's secrets count come first: see kf_maps_slot_rate(). */
-static void write_slots(struct keys *keys)
+static int read_some_blocks(struct kf_policy_reconcile_keys *keys)
 {
-	for (uint32_t i = 0; i < keys->slots; i++)
-		if (is_rate_home(keys, i))
-			write_slot(keys, i);
-	for (uint32_t i = 0; i < keys->slots; i++)
-		if (!is_rate_home(keys, i))
-			write_slot(keys, i);
+	int more;
+
+	if (keys->have_blocks)
+		return 0;
+	more = kf_maps_slice(keys->maps, KF_MAP_kf_key_allow, &keys->block_cursor, TAGS_AT_ONCE,
+			     take_block, keys);
+	if (more)
+		return more;
+	if (keys->block_count)
+		qsort(keys->blocks, keys->block_count, sizeof(*keys->blocks), compare_blocks);
+	keys->have_blocks = true;
+	return 0;
 }
 
-/* Once all are written: what an older secret has used up goes to the newest one's slot. */
-static void share_rates(struct keys *keys)
+int kf_policy_reconcile_keys_read_blocks(struct kf_policy_reconcile_keys *keys)
 {
-	for (uint32_t i = 0; i < keys->slots; i++) {
-		const struct wanted *wanted = &keys->wanted[i];
+	int more = keys->fresh ? 0 : 1;
 
-		if (wanted->present && wanted->row.rate_slot < keys->slots)
-			kf_maps_slot_rate_home(keys->maps, i, wanted->row.rate_slot);
+	while (more > 0)
+		more = read_some_blocks(keys);
+	return more;
+}
+
+size_t kf_policy_reconcile_keys_block_of(const struct kf_policy_reconcile_keys *keys, uint32_t slot)
+{
+	size_t low = 0, high = keys->block_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (keys->blocks[middle].slot < slot)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	return low;
 }
 
-static int add_tags(struct keys *keys)
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void free_keys(struct kf_policy_reconcile_keys *keys)
 {
-	_cleanup_free_ char *tags = malloc(TAGS_AT_ONCE * 16);
-	_cleanup_free_ uint32_t *slots = malloc(TAGS_AT_ONCE * sizeof(*slots));
-	uint32_t count = 0;
-	int err = 0;
-
-	if (!tags || !slots)
-		return -ENOMEM;
-	for (uint32_t i = 0; !err && i < keys->slots; i++) {
-		if (keys->wanted[i].present && !keys->wanted[i].tagged) {
-			memcpy(tags + 16 * (size_t)count, keys->wanted[i].row.tag, 16);
-			slots[count++] = i;
-		}
-		if (count == TAGS_AT_ONCE || (count && i + 1 == keys->slots)) {
-			err = kf_maps_put_many(keys->maps, KF_MAP_kf_tags, tags, slots, count);
-			count = 0;
-		}
-	}
-	return err;
+	free(keys->marks);
+	free(keys->blocks);
+	free(keys->later);
+	free(keys);
 }
+KF_CLEANUP_DEFINE(struct kf_policy_reconcile_keys, free_keys)
 
-static int apply(struct keys *keys)
+/* Running requests are looked at once more, by what is right now. */
+void kf_policy_reconcile_keys_end(struct kf_policy *policy)
 {
-	int err;
-
-	close_slots(keys);
-	err = delete_stale_tags(keys);
-	if (!err)
-		err = kf_maps_diff_read(&keys->allow);
-	if (!err)
-		err = kf_maps_diff_put(&keys->allow);
-	if (err)
-		return err;
-	write_slots(keys);
-	share_rates(keys);
-	err = kf_maps_diff_delete(&keys->allow);
-	return err ? err : add_tags(keys);
+	if (!policy->keys)
+		return;
+	free_keys(policy->keys);
+	policy->keys = NULL;
+	kf_policy_revoke(policy, KF_REVOKED_KEYS);
+	policy->allow_entries += policy->allow_uncounted;
+	policy->allow_uncounted = 0;
 }
 
-/* Of those that are free now, programs may still hold on to some. */
-static void take_pool(struct keys *keys)
+static int explain_reading(struct kf_policy *policy, int err, struct kf_why *why)
+{
+	return kf_why_set(
+		why, err,
+		"cannot read the keys: %s; restore keyfilter.db from a backup, or correct "
+		"the row with sqlite3",
+		kf_store_error(policy->store));
+}
+
+/* The store was read anew, and may hold what cannot be. */
+static int explain(struct kf_policy *policy, int err, struct kf_why *why)
+{
+	if (err == -EUCLEAN || err == -EIO)
+		return explain_reading(policy, err, why);
+	return kf_why_set(why, err,
+			  "cannot load the keys: %s; if memory is short, free some; if allow lists "
+			  "have more blocks than keys_max, raise it",
+			  strerror(-err));
+}
+
+static int keep_place(void *context, const struct kf_credential_row *row)
+{
+	struct kf_policy_reconcile_keys *keys = context;
+
+	if (row->slot < keys->slots)
+		keys->marks[row->slot] |= KF_RECONCILE_KEPT;
+	return 0;
+}
+
+static int look_ahead(struct kf_policy_reconcile_keys *keys, struct kf_why *why)
 {
 	struct kf_policy *policy = keys->policy;
+	struct kf_key_batch_range range;
+	int64_t last = -1;
+	int err = kf_store_slot_last(policy->store, &last);
 
-	if (policy->slots)
-		kf_maps_slotpool_rest(keys->pool);
-	kf_maps_slotpool_close(policy->slots);
-	policy->slots = TAKE_PTR(keys->pool);
-	policy->allow_entries = keys->allow_entries;
+	err = err ?: kf_store_batch_get(policy->store, &range);
+	err = err ?: kf_store_batch_each(policy->store, &range, UINT32_MAX, keep_place, keys);
+	if (err)
+		return explain_reading(policy, err, why);
+	if (last < (int64_t)keys->slots)
+		return 0;
+	return kf_why_set(why, -ENOSPC,
+			  "the store has a key in place %lld, keys_max is %u; raise keys_max to "
+			  "%lld or more",
+			  (long long)last, keys->slots, (long long)last + 1);
+}
+
+int kf_policy_reconcile_keys_begin(struct kf_policy *policy, struct kf_why *why)
+{
+	_cleanup_(free_keysp) struct kf_policy_reconcile_keys *keys = calloc(1, sizeof(*keys));
+	int err;
+
+	if (!keys)
+		return kf_why_set(why, -ENOMEM, "out of memory; free some");
+	keys->policy = policy;
+	keys->maps = policy->maps;
+	keys->slots = kf_maps_entries(policy->maps, KF_MAP_kf_slots);
+	keys->fresh = policy->loading && kf_maps_are_fresh(policy->maps);
+	keys->phase = keys->fresh ? KF_RECONCILE_PLACE : KF_RECONCILE_CLOSE;
+	keys->marks = calloc(keys->slots, sizeof(*keys->marks));
+	if (!keys->marks || (!policy->slots && kf_maps_slotpool_open(&policy->slots, keys->slots)))
+		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
+	err = look_ahead(keys, why);
+	if (err)
+		return err;
+	kf_policy_reconcile_keys_end(policy);
+	if (policy->loading)
+		kf_maps_slotpool_take_all(policy->slots); /* until it is seen that they are free */
+	policy->allow_uncounted = policy->allow_entries;
+	policy->allow_entries = 0;
+	policy->keys = TAKE_PTR(keys);
+	return 0;
+}
+
+static int part_of_phase(struct kf_policy_reconcile_keys *keys)
+{
+	switch (keys->phase) {
+	case KF_RECONCILE_CLOSE:
+		return kf_policy_reconcile_place_close(keys);
+	case KF_RECONCILE_TAGS:
+		return check_some_tags(keys);
+	case KF_RECONCILE_BLOCKS:
+		return read_some_blocks(keys);
+	case KF_RECONCILE_PLACE:
+		return kf_policy_reconcile_place_some(keys);
+	default:
+		return kf_policy_reconcile_place_share(keys);
+	}
+}
+
+static int next_phase(struct kf_policy_reconcile_keys *keys)
+{
+	keys->at = 0;
+	return ++keys->phase != KF_RECONCILE_DONE;
+}
+
+int kf_policy_reconcile_keys_step(struct kf_policy *policy, struct kf_why *why)
+{
+	struct kf_work_slice slice = kf_work_slice();
+	struct kf_policy_reconcile_keys *keys = policy->keys;
+	int more;
+
+	if (!keys)
+		return 0;
+	do
+		more = part_of_phase(keys) ?: next_phase(keys);
+	while (more > 0 && policy->keys_at_once == KF_RECONCILE_STRETCH &&
+	       !kf_work_slice_is_over(&slice));
+	if (more > 0)
+		return 1;
+	if (!more)
+		policy->allow_uncounted = 0; /* all are counted */
+	kf_policy_reconcile_keys_end(policy);
+	return more < 0 ? explain(policy, more, why) : 0;
 }
 
 int kf_policy_reconcile_keys(struct kf_policy *policy, struct kf_why *why)
 {
-	_cleanup_(keys_end) struct keys keys = {
-		.policy = policy,
-		.maps = policy->maps,
-		.why = why,
-		.slots = kf_maps_entries(policy->maps, KF_MAP_kf_slots),
-	};
-	int err;
+	int more = kf_policy_reconcile_keys_begin(policy, why) ?: 1;
 
-	kf_maps_diff_begin(&keys.allow, policy->maps, KF_MAP_kf_key_allow,
-			   sizeof(struct kf_key_prefix), sizeof(uint8_t));
-	keys.wanted = calloc(keys.slots, sizeof(*keys.wanted));
-	if (!keys.wanted || kf_maps_slotpool_open(&keys.pool, keys.slots))
-		return kf_why_set(why, -ENOMEM, "out of memory; free some, or lower keys_max");
-	err = read_store(&keys);
-	if (err)
-		return err;
-	err = apply(&keys);
-	if (err)
-		return kf_why_set(why, err,
-				  "cannot load the keys: %s; if memory is short, free some; "
-				  "if allow lists have more blocks than keys_max, raise it",
-				  strerror(-err));
-	take_pool(&keys);
-	return 0;
+	while (more > 0)
+		more = kf_policy_reconcile_keys_step(policy, why);
+	return more;
+}
+
+unsigned int kf_policy_reconcile_keys_done(const struct kf_policy *policy)
+{
+	const struct kf_policy_reconcile_keys *keys = policy->keys;
+
+	if (!keys)
+		return 100;
+	switch (keys->phase) {
+	case KF_RECONCILE_CLOSE:
+		return (unsigned int)(40ull * keys->at / keys->slots);
+	case KF_RECONCILE_TAGS:
+	case KF_RECONCILE_BLOCKS:
+		return 40;
+	case KF_RECONCILE_PLACE:
+		return (keys->fresh ? 0 : 45) +
+		       (unsigned int)((keys->fresh ? 99ull : 54ull) * keys->at / keys->slots);
+	default:
+		return 99;
+	}
 }

@@ -97,27 +97,17 @@ int kf_store_credential_any(struct kf_store *store, bool *any)
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 /*
- * All are read at every start: each key's row is fetched by its number then, and whether there is
- * an allow list is asked only if any key has one. Those with a time are read whenever the clock is
- * set, and found by the partial indexes over the times.
+ * Read in stretches of places, so that the reading of very many can be interrupted. The key's row
+ * is fetched by its number, and whether there is an allow list is asked only if any key has one.
  */
 #define CURRENT                                                                                    \
 	"CASE WHEN c.until IS NULL THEN c.slot ELSE coalesce((SELECT h.slot FROM credential h "    \
 	"WHERE h.key = c.key AND h.until IS NULL), c.slot) END, "
 #define SLOTS(allow)                                                                               \
 	"SELECT c.slot, c.key, c.tag, c.until, k.disabled, k.expires, k.rpm, "                     \
-	"k.rpm_burst, " CURRENT allow
-#define ALL(allow)                                                                                 \
-	SLOTS(allow)                                                                               \
-	" FROM credential c CROSS JOIN api_key k ON k.seq = c.key WHERE " KF_SQL_THERE(            \
-		"k.seq") " ORDER BY c.slot"
-#define TIMED(allow)                                                                               \
-	SLOTS(allow)                                                                               \
-	" FROM api_key k CROSS JOIN credential c ON c.key = k.seq "                                \
-	"WHERE k.expires IS NOT NULL "                                                             \
-	"UNION ALL " SLOTS(allow) " FROM credential c CROSS JOIN api_key k ON "                    \
-				  "k.seq = c.key WHERE c.until IS NOT NULL AND "                   \
-				  "k.expires IS NULL"
+	"k.rpm_burst, " CURRENT allow                                                              \
+	" FROM credential c CROSS JOIN api_key k ON k.seq = c.key WHERE "                          \
+	"c.slot BETWEEN ?1 AND ?2 AND " KF_SQL_THERE("k.seq") " ORDER BY c.slot"
 #define HAS_ALLOW "EXISTS (SELECT 1 FROM key_allow a WHERE a.key = c.key)"
 
 static int read_slot(struct kf_sql *q, struct kf_slot_row *row)
@@ -141,46 +131,75 @@ static int read_slot(struct kf_sql *q, struct kf_slot_row *row)
 	return q->err;
 }
 
-static int any_allow(struct kf_store *store, bool *any)
+static int any_row(struct kf_store *store, const char *text, bool *any)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q =
-		kf_sql_begin(store, "SELECT 1 FROM key_allow LIMIT 1");
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, text);
+	bool found = kf_sql_step(&q);
 
-	*any = kf_sql_step(&q);
+	if (!q.err)
+		*any = found;
 	return q.err;
 }
 
-int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *context)
+static int any_allow(struct kf_store *store, bool *any)
 {
-	static const char *const queries[2][2] = {
-		{ ALL("0"), ALL(HAS_ALLOW) },
-		{ TIMED("0"), TIMED(HAS_ALLOW) },
-	};
+	return any_row(store, "SELECT 1 FROM key_allow LIMIT 1", any);
+}
+
+int kf_store_slot_timed(struct kf_store *store, bool *any)
+{
+	return any_row(store,
+		       "SELECT 1 FROM (SELECT 1 FROM api_key WHERE expires IS NOT NULL LIMIT 1) "
+		       "UNION ALL "
+		       "SELECT 1 FROM (SELECT 1 FROM credential WHERE until IS NOT NULL LIMIT 1)",
+		       any);
+}
+
+/* A place below the first one that there is belongs to the first stretch, to be refused there. */
+static void bind_stretch(struct kf_sql *q, uint32_t first, uint32_t last)
+{
+	kf_sql_bind_int(q, first ? (int64_t)first : INT64_MIN);
+	kf_sql_bind_int(q, last == KF_SLOT_NONE ? INT64_MAX : (int64_t)last);
+}
+
+int kf_store_slot_each(struct kf_store *store, uint32_t first, uint32_t last, kf_slot_fn fn,
+		       void *context)
+{
 	struct kf_slot_row row;
-	bool allow;
+	bool allow = false;
 	int err = any_allow(store, &allow);
 
 	if (err)
 		return err;
 
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, queries[timed][allow]);
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, allow ? SLOTS(HAS_ALLOW) : SLOTS("0"));
 
+	bind_stretch(&q, first, last);
 	while (!err && kf_sql_step(&q)) {
 		err = read_slot(&q, &row) ?: fn(context, &row);
 	}
 	return err ? err : q.err;
 }
 
-int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context)
+int kf_store_slot_allow_each(struct kf_store *store, uint32_t first, uint32_t last,
+			     kf_slot_allow_fn fn, void *context)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
-		store, "SELECT c.slot, c.key, a.addr, a.prefix_len FROM key_allow a "
-		       "JOIN credential c ON c.key = a.key WHERE " KF_SQL_THERE("a.key"));
 	struct kf_cidr cidr;
+	bool allow = false;
 	uint32_t slot;
 	int64_t key;
-	int err = 0;
+	int err = any_allow(store, &allow);
 
+	if (err || !allow)
+		return err;
+
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT c.slot, c.key, a.addr, a.prefix_len FROM credential c "
+				    "CROSS JOIN key_allow a ON a.key = c.key "
+				    "WHERE c.slot BETWEEN ?1 AND ?2 AND " KF_SQL_THERE("a.key"));
+
+	bind_stretch(&q, first, last);
 	while (!err && kf_sql_step(&q)) {
 		slot = (uint32_t)kf_sql_int_in(&q, "slot", 0, KF_SLOT_NONE - 1);
 		key = kf_sql_int_in(&q, "key", 1, INT64_MAX);
@@ -189,4 +208,14 @@ int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *
 		err = q.err ?: fn(context, slot, key, &cidr);
 	}
 	return err ? err : q.err;
+}
+
+int kf_store_slot_last(struct kf_store *store, int64_t *slot)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "SELECT coalesce(max(slot), -1) FROM credential");
+
+	if (kf_sql_step(&q))
+		*slot = kf_sql_int(&q);
+	return q.err;
 }

@@ -203,8 +203,10 @@ static int configure(struct kf_store *store)
 
 static int open_database(struct kf_store *store, const char *path, struct kf_why *why)
 {
-	int code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW,
-				   NULL);
+	/* one thread's own: a lock for each column of a million rows is a quarter of the time */
+	int code = sqlite3_open_v2(
+		path, &store->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX, NULL);
 	int err;
 
 	if (code != SQLITE_OK)

@@ -305,7 +305,7 @@ int kf_store_credential_expired(struct kf_store *store, int64_t now, uint32_t li
 				kf_credential_fn fn, void *context);
 int kf_store_credential_any(struct kf_store *store, bool *any);
 
-/* What the slot of each credential must say; @timed: only those with a time, in no order. */
+/* What the slot of a credential must say. */
 struct kf_slot_row {
 	uint32_t slot;
 	int64_t key; /* seq of its key */
@@ -319,11 +319,16 @@ struct kf_slot_row {
 	uint32_t rate_slot; /* of the key's current credential */
 };
 typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
-int kf_store_slot_each(struct kf_store *store, bool timed, kf_slot_fn fn, void *context);
+/* Of the credentials in the places from @first to @last (KF_SLOT_NONE: to the end), in order. */
+int kf_store_slot_each(struct kf_store *store, uint32_t first, uint32_t last, kf_slot_fn fn,
+		       void *context);
+int kf_store_slot_last(struct kf_store *store, int64_t *slot); /* the highest place; -1: none */
+int kf_store_slot_timed(struct kf_store *store, bool *any);    /* does any of them have an end? */
 
-/* Every block of every credential's allow list, in no order. */
+/* Every block of their allow lists, in no order. */
 typedef int (*kf_slot_allow_fn)(void *context, uint32_t slot, int64_t key,
 				const struct kf_cidr *cidr);
-int kf_store_slot_allow_each(struct kf_store *store, kf_slot_allow_fn fn, void *context);
+int kf_store_slot_allow_each(struct kf_store *store, uint32_t first, uint32_t last,
+			     kf_slot_allow_fn fn, void *context);
 
 #endif
