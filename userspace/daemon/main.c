@@ -286,6 +286,10 @@ static int open_policy(struct kf_daemon *daemon)
 	if (err)
 		return give_up(err, &why);
 	err = kf_store_credential_any(daemon->store, &has_keys);
+	if (kf_store_checkpoint_open(daemon->store))
+		kf_log_warning(
+			"there is no thread that empties the log of the store, so that some "
+			"changes take longer; see the limits of memory, files and processes");
 	if (err) {
 		kf_log_error("cannot read the store: %s; restore it from a backup",
 			     kf_store_error(daemon->store));

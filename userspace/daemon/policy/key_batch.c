@@ -369,6 +369,8 @@ int kf_policy_key_batch_clean(struct kf_policy *policy)
 
 	if (!policy->leftover)
 		return 0;
+	if (kf_store_is_behind(policy->store))
+		return 1;
 	more = kf_store_batch_get(policy->store, &range);
 	if (!more && range.last >= range.first)
 		more = remove_some(policy, &leftover, &range);
@@ -413,6 +415,8 @@ int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why)
 
 	if (batch->policy->keys && is_large(batch))
 		return 1; /* a comparison must not find half of them */
+	if (batch->noted && kf_store_is_behind(batch->policy->store))
+		return 1;
 	switch (batch->phase) {
 	case STORE:
 		err = store_some(batch);

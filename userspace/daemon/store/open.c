@@ -266,6 +266,7 @@ void kf_store_close(struct kf_store *store)
 	if (!store)
 		return;
 	kf_store_rollback(store);
+	kf_store_checkpoint_close(store);
 	if (store->db) /* a log that stayed would be played over a backup that is put in place */
 		sqlite3_exec(store->db, "PRAGMA journal_size_limit = 0", NULL, NULL, NULL);
 	for (int i = 0; i < KF_SQL_STATEMENTS && store->statements[i].text; i++)

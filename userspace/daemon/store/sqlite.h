@@ -40,6 +40,8 @@ struct kf_store {
 	uint32_t total_version; /* SQLITE_FCNTL_DATA_VERSION when total was counted */
 	uint64_t total;		/* keys */
 
+	struct kf_store_checkpoint *checkpoint; /* NULL: there is no thread for it */
+
 	/* store_commit.c */
 	struct kf_store_file files[KF_STORE_FILES]; /* that are open */
 	int64_t commits;			    /* up to our last one */
@@ -119,6 +121,7 @@ int kf_sql_failed(struct kf_store *store, int code);
 
 /* store_commit.c: what is there when the store is opened; what fails; the path of a file. */
 int kf_store_commit_open(struct kf_store *store);
+void kf_store_checkpoint_close(struct kf_store *store); /* checkpoint.c; may be called always */
 void kf_store_note_failure(struct kf_store *store, int err); /* with the store's error as words */
 int kf_store_path(const struct kf_store *store, const char *suffix, char path[static PATH_MAX]);
 

@@ -36,6 +36,15 @@ void kf_store_close(struct kf_store *store);
 const char *kf_store_error(const struct kf_store *store); /* of the last call that failed */
 
 /*
+ * From here on the log is written into the database by a thread of its own, and not by the commit
+ * that makes it long. It ends with the store. -ENOMEM, -EIO, -EAGAIN: it could not begin, and the
+ * commits do it.
+ */
+int kf_store_checkpoint_open(struct kf_store *store);
+/* Is the log so long that what can wait should? Then it has waited for a fifth of a millisecond. */
+bool kf_store_is_behind(struct kf_store *store);
+
+/*
  * A connection for one other thread, that can only read, while the store above is open. Between
  * begin and end all that is read is of one moment, and takes @limit_ns at most: then, and after
  * kf_store_interrupt(), which any thread may call, reading fails with -ETIMEDOUT.
