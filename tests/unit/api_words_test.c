@@ -17,7 +17,7 @@
 #include <jansson.h>
 #include <microhttpd.h>
 
-#include "api/api.h"
+#include "api/request.h"
 #include "api/key.h"
 #include "api/uri.h"
 #include "../../userspace/lib/json.h"

@@ -33,24 +33,6 @@ struct kf_api_accept {
 	unsigned int next;
 };
 
-/* What does not fit into the socket is not waited for. */
-void kf_api_accept_turn_away(int fd, const char *message, const char *mend)
-{
-	char body[256], answer[512];
-	int len = snprintf(
-		body, sizeof(body),
-		"{\"error\": {\"code\": \"busy\", \"message\": \"%s\", \"mend\": \"%s\"}}\n",
-		message, mend);
-
-	len = snprintf(answer, sizeof(answer),
-		       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-		       "Connection: close\r\nContent-Length: %d\r\n\r\n%s",
-		       len, body);
-	if (send(fd, answer, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		kf_log_debug("cannot turn a client away: %s", strerror(errno));
-	shutdown(fd, SHUT_WR);
-}
-
 static void keep_refused(struct kf_api_accept *accept, int fd)
 {
 	int *place = &accept->refused[accept->next++ % REFUSED_KEPT];
@@ -89,13 +71,13 @@ static int hand_on(struct kf_api_accept *accept, int accepted)
 
 	if (err)
 		return err;
-	if (!kf_api_front_arrive(arrival->access == KF_API_WRITE ? api->writers : api->guests,
-				 arrival)) {
+	if (!kf_api_mail_arrive(arrival->access == KF_API_WRITE ? api->writers : api->guests,
+				arrival)) {
 		(void)TAKE_FD(fd);
 		(void)TAKE_PTR(arrival);
 		return 0;
 	}
-	kf_api_accept_turn_away(fd, "too many connections at once", "try again soon");
+	kf_api_connection_turn_away(fd, "too many connections at once", "try again soon");
 	keep_refused(accept, TAKE_FD(fd));
 	return 0;
 }
@@ -159,7 +141,7 @@ int kf_api_accept_open(struct kf_api_accept **out, struct kf_api *api)
 	memset(accept->refused, 0xff, sizeof(accept->refused));
 	accept->stop_fd = eventfd(0, EFD_CLOEXEC);
 	err = accept->stop_fd < 0 ? -errno : 0;
-	err = err ?: kf_api_thread(&accept->thread, "kf-accept", run, accept);
+	err = err ?: kf_api_thread_start(&accept->thread, "kf-accept", run, accept);
 	accept->running = !err;
 	if (err)
 		kf_api_accept_close(accept);

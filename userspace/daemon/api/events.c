@@ -9,7 +9,8 @@
 #include <keyfilter/detail.h>
 #include <microhttpd.h>
 
-#include "api/api.h"
+#include "api/request.h"
+#include "api/route.h"
 #include "cidr.h"
 #include "cleanup.h"
 #include "endpoint.h"
@@ -140,7 +141,7 @@ static json_t *list_events(struct kf_events *events)
 	return TAKE_PTR(list);
 }
 
-int kf_api_events_list(struct kf_api_request *request)
+static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "follow", NULL };
 	const char *follow;
@@ -159,3 +160,8 @@ int kf_api_events_list(struct kf_api_request *request)
 				     follow);
 	return kf_api_follow(request);
 }
+
+const struct kf_api_route kf_api_events_routes[] = {
+	{ "GET", "/v1/events", handle_list, false },
+	{ 0 },
+};

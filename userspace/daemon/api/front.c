@@ -57,206 +57,15 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
 	return 0;
 }
 
-/* ---- connections ----------------------------------------------------------------------------- */
-
-struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-	return info ? info->socket_context : NULL;
-}
-
-static void ring(struct kf_api_front *front)
-{
-	const uint64_t one = 1;
-
-	/* It can fail only when the count is at its end, and then the descriptor is readable. */
-	(void)!write(front->mail.fd, &one, sizeof(one));
-}
-
-static void remember(struct kf_api_front *front, struct MHD_Connection *connection, void **context)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct kf_api_connection *made = calloc(1, sizeof(*made));
-
-	if (!made || !info) {
-		free(made);
-		*context = NULL; /* answered as one that may do nothing */
-		return;
-	}
-	made->front = front;
-	made->fd = info->connect_fd;
-	made->access = front->incoming->access;
-	made->uid = front->incoming->uid;
-	made->deadline_ns = kf_api_deadline(front->api);
-	LIST_INSERT_HEAD(&front->connections, made, entry);
-	front->count++;
-	*context = made;
-}
-
-static void forget(struct kf_api_front *front, struct kf_api_connection *connection)
-{
-	if (!connection)
-		return;
-	LIST_REMOVE(connection, entry);
-	front->count--;
-	free(connection);
-	if (!front->closing)
-		ring(front); /* somebody may wait for the place */
-}
-
-static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
-			  enum MHD_ConnectionNotificationCode code)
-{
-	if (code == MHD_CONNECTION_NOTIFY_STARTED)
-		remember(context, connection, socket_context);
-	else
-		forget(context, *socket_context);
-}
-
-static unsigned int count_of(const struct kf_api_front *front, uid_t uid)
-{
-	const struct kf_api_connection *connection;
-	unsigned int count = 0;
-
-	LIST_FOREACH(connection, &front->connections, entry)
-		count += connection->uid == uid;
-	return count;
-}
-
-/*
- * The one that has been idle longest, of @uid's where @own. In the middle of a request none is, nor
- * right behind one, when those that want its place can wait.
+/* ---- those that wait for a place --------------------------------------------------------------
  */
-static struct kf_api_connection *find_idle(const struct kf_api_front *front, bool own, uid_t uid)
-{
-	uint64_t pause = front->places_each ? PAUSE_NS : 0;
-	uint64_t latest = kf_api_deadline(front->api) - pause;
-	struct kf_api_connection *connection, *oldest = NULL;
-
-	LIST_FOREACH(connection, &front->connections, entry) {
-		if (connection->busy || connection->deadline_ns > latest ||
-		    (own && connection->uid != uid))
-			continue;
-		if (!oldest || connection->deadline_ns < oldest->deadline_ns)
-			oldest = connection;
-	}
-	return oldest;
-}
-
-static bool is_full(const struct kf_api_front *front, uid_t uid, bool *own)
-{
-	*own = front->places_each && count_of(front, uid) >= front->places_each;
-	return *own || front->count >= front->places;
-}
-
-/* Is there a place for @uid, at the cost of an idle connection if need be? */
-static bool make_room(struct kf_api_front *front, uid_t uid)
-{
-	struct kf_api_connection *idle;
-	bool own;
-
-	if (!is_full(front, uid, &own))
-		return true;
-	if (!find_idle(front, own, uid))
-		return false;
-	MHD_run(front->mhd); /* a request that is here already is not idleness */
-	idle = find_idle(front, own, uid);
-	if (idle) {
-		shutdown(idle->fd, SHUT_RDWR);
-		MHD_run(front->mhd); /* sees the end, and forgets it */
-	}
-	return !is_full(front, uid, &own);
-}
-
-static void admit(struct kf_api_front *front, const struct kf_api_arrival *arrival)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	front->incoming = arrival;
-	/* it closes the descriptor in any case */
-	if (MHD_add_connection(front->mhd, arrival->fd, (struct sockaddr *)&addr,
-			       sizeof(addr.sun_family)) == MHD_NO)
-		kf_log_warning("cannot take an admin connection: %s; see the limit of open files",
-			       strerror(errno));
-	front->incoming = NULL;
-}
 
 static void refuse(struct kf_api_front *front, int accepted)
 {
 	_cleanup_close_ int fd = accepted;
 
-	kf_api_accept_turn_away(fd, "too many connections",
-				"try again soon, or raise admin_max_connections");
-}
-
-/* ---- mail ------------------------------------------------------------------------------------ */
-
-int kf_api_front_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival)
-{
-	struct kf_api_mail *mail = &front->mail;
-	bool full;
-
-	pthread_mutex_lock(&mail->lock);
-	full = mail->waiting == KF_API_ARRIVALS || mail->stop ||
-	       mail->waiting_of[arrival->uid % KF_API_USERS] == KF_API_ARRIVALS / 2;
-	if (!full) {
-		STAILQ_INSERT_TAIL(&mail->arrivals, arrival, entry);
-		mail->waiting++;
-		mail->waiting_of[arrival->uid % KF_API_USERS]++;
-	}
-	pthread_mutex_unlock(&mail->lock);
-	if (full)
-		return -EAGAIN;
-	ring(front);
-	return 0;
-}
-
-void kf_api_front_done(struct kf_api_front *front, struct kf_api_job *job)
-{
-	pthread_mutex_lock(&front->mail.lock);
-	STAILQ_INSERT_TAIL(&front->mail.done, job, entry);
-	pthread_mutex_unlock(&front->mail.lock);
-	ring(front);
-}
-
-void kf_api_front_tell(struct kf_api_front *front)
-{
-	bool told;
-
-	pthread_mutex_lock(&front->mail.lock);
-	told = front->mail.events;
-	front->mail.events = true;
-	pthread_mutex_unlock(&front->mail.lock);
-	if (!told)
-		ring(front);
-}
-
-void kf_api_front_stop(struct kf_api_front *front)
-{
-	pthread_mutex_lock(&front->mail.lock);
-	front->mail.stop = true;
-	pthread_mutex_unlock(&front->mail.lock);
-	ring(front);
-}
-
-static void take_arrivals(struct kf_api_front *front)
-{
-	pthread_mutex_lock(&front->mail.lock);
-	STAILQ_CONCAT(&front->waiting, &front->mail.arrivals);
-	pthread_mutex_unlock(&front->mail.lock);
-}
-
-static void end_waiting(struct kf_api_front *front, struct kf_api_arrival *arrival)
-{
-	STAILQ_REMOVE(&front->waiting, arrival, kf_api_arrival, entry);
-	pthread_mutex_lock(&front->mail.lock);
-	front->mail.waiting--;
-	front->mail.waiting_of[arrival->uid % KF_API_USERS]--;
-	pthread_mutex_unlock(&front->mail.lock);
-	free(arrival);
+	kf_api_connection_turn_away(fd, "too many connections",
+				    "try again soon, or raise admin_max_connections");
 }
 
 /*
@@ -269,14 +78,14 @@ static void let_in(struct kf_api_front *front)
 	bool any_stuck = false;
 	uid_t stuck = 0;
 
-	take_arrivals(front);
+	kf_api_mail_take_arrivals(front);
 	for (arrival = STAILQ_FIRST(&front->waiting); arrival; arrival = next) {
 		next = STAILQ_NEXT(arrival, entry);
 		if (any_stuck && arrival->uid == stuck)
 			continue;
-		if (make_room(front, arrival->uid)) {
-			admit(front, arrival);
-			end_waiting(front, arrival);
+		if (kf_api_connection_make_room(front, arrival->uid)) {
+			kf_api_connection_admit(front, arrival);
+			kf_api_mail_end_waiting(front, arrival);
 			continue;
 		}
 		any_stuck = true;
@@ -294,9 +103,11 @@ static void refuse_waiting(struct kf_api_front *front)
 	while ((arrival = STAILQ_FIRST(&front->waiting)) &&
 	       arrival->since_ns + PATIENCE_NS <= now) {
 		refuse(front, arrival->fd);
-		end_waiting(front, arrival);
+		kf_api_mail_end_waiting(front, arrival);
 	}
 }
+
+/* ---- mail ------------------------------------------------------------------------------------ */
 
 static void resume_done(struct kf_api_front *front)
 {
@@ -374,8 +185,8 @@ static struct MHD_Daemon *start_mhd(struct kf_api_front *front)
 		log_mhd, NULL, MHD_OPTION_CONNECTION_LIMIT, front->places,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 		MHD_OPTION_URI_LOG_CALLBACK, kf_api_http_target, front,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, front, MHD_OPTION_NOTIFY_COMPLETED,
-		kf_api_http_completed, front, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_CONNECTION, kf_api_connection_notify, front,
+		MHD_OPTION_NOTIFY_COMPLETED, kf_api_http_completed, front, MHD_OPTION_END);
 }
 
 static int add_io(struct kf_api_front *front, sd_event_source **source, int fd,
@@ -460,10 +271,10 @@ void kf_api_front_close(struct kf_api_front *front)
 	sd_event_source_disable_unref(front->on_mail);
 	sd_event_source_disable_unref(front->on_timeout);
 	sd_event_source_disable_unref(front->on_second);
-	take_arrivals(front);
+	kf_api_mail_take_arrivals(front);
 	while ((arrival = STAILQ_FIRST(&front->waiting))) {
 		close(arrival->fd);
-		end_waiting(front, arrival);
+		kf_api_mail_end_waiting(front, arrival);
 	}
 	if (front->mail.fd >= 0)
 		close(front->mail.fd);

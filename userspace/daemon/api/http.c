@@ -12,13 +12,13 @@
 
 #include "api/route.h"
 #include "api/uri.h"
+#include "base/work.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "json.h"
 #include "log.h"
 #include "policy/policy.h"
 #include "secrettext.h"
-#include "base/work.h"
 
 /* A request being read and answered; libmicrohttpd carries it between its callbacks. */
 struct exchange {
@@ -49,23 +49,6 @@ static void exchange_free(struct exchange *exchange)
 	json_decref(exchange->request.body);
 	kf_api_uri_free(&exchange->uri);
 	free(exchange);
-}
-
-void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection)
-{
-	struct kf_api_front *front = context;
-	struct kf_daemon *daemon = front->api->daemon;
-	struct exchange *exchange = calloc(1, sizeof(*exchange));
-
-	if (!exchange)
-		return NULL;
-	exchange->front = front;
-	exchange->request.daemon = daemon;
-	exchange->request.connection = connection;
-	exchange->request.uri = &exchange->uri;
-	exchange->body_max = (size_t)daemon->settings.admin_body_max_kib * 1024;
-	exchange->uri_err = kf_api_uri_parse(target, &exchange->uri);
-	return exchange;
 }
 
 /* Hands the answer to libmicrohttpd. */
@@ -257,7 +240,7 @@ static int take_match(struct exchange *exchange)
 	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_match, &count);
 	if (!count)
 		return 0;
-	if (!kf_api_route_matches(exchange->route))
+	if (!exchange->route->has_revision)
 		return kf_api_refuse(
 			request, MHD_HTTP_BAD_REQUEST, "no_revision", "leave it out",
 			"there is no revision here that `If-Match` could be compared with");
@@ -328,15 +311,15 @@ static void write_in_thread(struct kf_api_job *job, struct kf_daemon *view, bool
 	exchange->err = exchange->last(&exchange->request);
 }
 
-void kf_api_done(struct kf_api_request *request, int err)
+static void done(struct kf_api_request *request, int err)
 {
 	struct exchange *exchange = exchange_of(request);
 
 	exchange->err = err;
-	kf_api_front_done(exchange->front, &exchange->job);
+	kf_api_mail_done(exchange->front, &exchange->job);
 }
 
-void kf_api_done_by(struct kf_api_request *request, kf_api_fn fn)
+static void done_by(struct kf_api_request *request, kf_api_fn fn)
 {
 	struct exchange *exchange = exchange_of(request);
 
@@ -352,7 +335,7 @@ static void set_aside(struct exchange *exchange, struct kf_api_connection *peer)
 	exchange->job.connection = exchange->request.connection;
 	exchange->job.access = peer ? peer->access : KF_API_READ;
 	exchange->job.uid = peer ? peer->uid : (uid_t)-1;
-	exchange->job.deadline_ns = kf_api_deadline(exchange->front->api);
+	exchange->job.deadline_ns = kf_api_connection_deadline(exchange->front->api);
 	exchange->handed_over = true;
 	if (peer)
 		peer->deadline_ns = KF_API_NO_DEADLINE;
@@ -405,12 +388,31 @@ static int wait_for_keys(struct exchange *exchange)
 		return -ENOMEM;
 	waiting->item = (struct kf_work_item){ .step = wait_more, .done = end_waiting };
 	waiting->exchange = exchange;
-	waiting->until_ns = kf_api_deadline(exchange->front->api);
+	waiting->until_ns = kf_api_connection_deadline(exchange->front->api);
 	kf_work_add(exchange->front->api->daemon->work, &waiting->item);
 	return KF_API_LATER;
 }
 
 /* ---- callbacks ------------------------------------------------------------------------------- */
+
+void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+	struct kf_api_front *front = context;
+	struct kf_daemon *daemon = front->api->daemon;
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+
+	if (!exchange)
+		return NULL;
+	exchange->front = front;
+	exchange->request.daemon = daemon;
+	exchange->request.connection = connection;
+	exchange->request.uri = &exchange->uri;
+	exchange->request.done = done;
+	exchange->request.done_by = done_by;
+	exchange->body_max = (size_t)daemon->settings.admin_body_max_kib * 1024;
+	exchange->uri_err = kf_api_uri_parse(target, &exchange->uri);
+	return exchange;
+}
 
 /* Whatever went wrong, there is an answer. */
 static enum MHD_Result finish(struct exchange *exchange, int err, const char *doing)
@@ -425,7 +427,7 @@ static enum MHD_Result answer(struct exchange *exchange, struct kf_api_connectio
 	struct kf_api_front *front = exchange->front;
 
 	if (peer)
-		peer->deadline_ns = kf_api_deadline(front->api);
+		peer->deadline_ns = kf_api_connection_deadline(front->api);
 	if (!err && exchange->request.follow) {
 		exchange->request.daemon = front->api->daemon;
 		err = kf_api_follow_begin(&exchange->request, front);
@@ -488,8 +490,8 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 
 	if (peer) {
 		peer->busy = false;
-		peer->deadline_ns =
-			kf_api_deadline(front->api); /* for the next request to be whole */
+		peer->deadline_ns = kf_api_connection_deadline(
+			front->api); /* for the next request to be whole */
 	}
 	if (exchange) {
 		if (exchange->request.response)

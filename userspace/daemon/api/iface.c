@@ -8,7 +8,8 @@
 
 #include <microhttpd.h>
 
-#include "api/api.h"
+#include "api/request.h"
+#include "api/route.h"
 #include "attach/iface.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -113,7 +114,7 @@ static int refuse_attach(struct kf_api_request *request, int err, const char *wh
 	}
 }
 
-int kf_api_iface_attach(struct kf_api_request *request)
+static int handle_attach(struct kf_api_request *request)
 {
 	struct kf_daemon *daemon = request->daemon;
 	struct kf_iface_row row = { .created = kf_clock_now().wall_ns };
@@ -137,7 +138,7 @@ int kf_api_iface_attach(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_CREATED, iface_json(daemon, &row));
 }
 
-int kf_api_iface_list(struct kf_api_request *request)
+static int handle_list(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
@@ -155,7 +156,7 @@ static int find_iface(struct kf_api_request *request, struct kf_iface_row *row)
 	return err == -ENOENT ? kf_api_refuse_missing(request, "iface") : err;
 }
 
-int kf_api_iface_show(struct kf_api_request *request)
+static int handle_show(struct kf_api_request *request)
 {
 	struct kf_iface_row row;
 	int err = kf_api_no_members(request) ?: find_iface(request, &row);
@@ -163,7 +164,7 @@ int kf_api_iface_show(struct kf_api_request *request)
 	return err ?: kf_api_reply(request, MHD_HTTP_OK, iface_json(request->daemon, &row));
 }
 
-int kf_api_iface_detach(struct kf_api_request *request)
+static int handle_detach(struct kf_api_request *request)
 {
 	struct kf_iface_row row;
 	struct kf_why why = { 0 };
@@ -179,3 +180,11 @@ int kf_api_iface_detach(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:s}", "dev", row.dev, "state", "detached"));
 }
+
+const struct kf_api_route kf_api_iface_routes[] = {
+	{ "GET", "/v1/ifaces", handle_list, false },
+	{ "POST", "/v1/ifaces", handle_attach, false },
+	{ "GET", "/v1/ifaces/{}", handle_show, false },
+	{ "DELETE", "/v1/ifaces/{}", handle_detach, false },
+	{ 0 },
+};

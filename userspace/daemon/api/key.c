@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "api/api.h"
+#include "api/request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include <microhttpd.h>
 
 #include "api/key.h"
+#include "api/route.h"
 #include "base/work.h"
 #include "cleanup.h"
 #include "policy/key.h"
@@ -215,7 +216,7 @@ static int take_quantity(struct kf_api_request *request, const json_t *value, ui
 	return 0;
 }
 
-int kf_api_key_create(struct kf_api_request *request)
+static int handle_create(struct kf_api_request *request)
 {
 	json_t *name, *quantity, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
@@ -286,7 +287,7 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 				      page->more ? cursor : NULL, "total", (json_int_t)total));
 }
 
-int kf_api_key_list(struct kf_api_request *request)
+static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "status", "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
@@ -300,7 +301,7 @@ int kf_api_key_list(struct kf_api_request *request)
 	return err ?: list_keys(request, &query, &page);
 }
 
-int kf_api_key_show(struct kf_api_request *request)
+static int handle_show(struct kf_api_request *request)
 {
 	return kf_api_no_members(request) ?: match(request)
 					 ?: answer_key(request, MHD_HTTP_OK, NULL);
@@ -338,7 +339,7 @@ static int take_lists(struct kf_api_request *request, const json_t *allow, const
 	return err;
 }
 
-int kf_api_key_edit(struct kf_api_request *request)
+static int handle_edit(struct kf_api_request *request)
 {
 	json_t *name, *expires, *allow, *add, *removed, *rpm, *burst;
 	const struct kf_api_member members[] = {
@@ -391,17 +392,17 @@ static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const ch
 				      (double)times.durable_ns / 1e6));
 }
 
-int kf_api_key_delete(struct kf_api_request *request)
+static int handle_delete(struct kf_api_request *request)
 {
 	return answer_revoked(request, kf_policy_key_delete, "deleted");
 }
 
-int kf_api_key_disable(struct kf_api_request *request)
+static int handle_disable(struct kf_api_request *request)
 {
 	return answer_revoked(request, kf_policy_key_disable, "disabled");
 }
 
-int kf_api_key_enable(struct kf_api_request *request)
+static int handle_enable(struct kf_api_request *request)
 {
 	struct kf_why why = { 0 };
 	int err = kf_api_no_members(request) ?: match(request);
@@ -412,7 +413,7 @@ int kf_api_key_enable(struct kf_api_request *request)
 	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
 }
 
-int kf_api_key_rotate(struct kf_api_request *request)
+static int handle_rotate(struct kf_api_request *request)
 {
 	json_t *grace;
 	const struct kf_api_member members[] = {
@@ -436,3 +437,15 @@ int kf_api_key_rotate(struct kf_api_request *request)
 	explicit_bzero(text, sizeof(text));
 	return err;
 }
+
+const struct kf_api_route kf_api_key_routes[] = {
+	{ "GET", "/v1/keys", handle_list, false },
+	{ "POST", "/v1/keys", handle_create, false },
+	{ "GET", "/v1/keys/{}", handle_show, true },
+	{ "PATCH", "/v1/keys/{}", handle_edit, true },
+	{ "DELETE", "/v1/keys/{}", handle_delete, true },
+	{ "POST", "/v1/keys/{}/enable", handle_enable, true },
+	{ "POST", "/v1/keys/{}/disable", handle_disable, true },
+	{ "POST", "/v1/keys/{}/rotate", handle_rotate, true },
+	{ 0 },
+};

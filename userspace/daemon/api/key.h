@@ -9,7 +9,7 @@
 #ifndef KEYFILTER_DAEMON_API_KEY_H
 #define KEYFILTER_DAEMON_API_KEY_H
 
-#include "api/api.h"
+#include "api/request.h"
 #include "policy/key.h"
 
 /* 1..128 bytes, room for "-@quantity" included, no control characters. */

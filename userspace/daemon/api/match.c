@@ -4,7 +4,7 @@
  * so any more. All changes are made by one thread, so nothing comes between the look here and the
  * change.
  */
-#include "api/api.h"
+#include "api/request.h"
 
 #include <errno.h>
 #include <inttypes.h>

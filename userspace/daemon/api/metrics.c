@@ -7,7 +7,8 @@
 
 #include <microhttpd.h>
 
-#include "api/api.h"
+#include "api/request.h"
+#include "api/route.h"
 #include "attach/iface.h"
 #include "cleanup.h"
 #include "maps/maps.h"
@@ -215,7 +216,7 @@ int kf_api_metrics_write(struct kf_daemon *daemon, FILE *out)
 	return kf_store_iface_each(daemon->store, write_iface, &writer);
 }
 
-int kf_api_metrics_show(struct kf_api_request *request)
+static int handle_show(struct kf_api_request *request)
 {
 	_cleanup_free_ char *text = NULL;
 	struct MHD_Response *response;
@@ -239,3 +240,8 @@ int kf_api_metrics_show(struct kf_api_request *request)
 					"text/plain; version=0.0.4; charset=utf-8");
 	return kf_api_answer(request, MHD_HTTP_OK, response);
 }
+
+const struct kf_api_route kf_api_metrics_routes[] = {
+	{ "GET", "/metrics", handle_show, false },
+	{ 0 },
+};

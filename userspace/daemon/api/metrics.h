@@ -2,7 +2,7 @@
 /*
  * metrics.h - the counters as Prometheus reads them, text format 0.0.4.
  *
- * kf_api_metrics_show() of api.h answers GET /metrics with it. Counters are those of the maps,
+ * Counters are those of the maps,
  * which outlive the daemon: a restart does not reset them.
  */
 #ifndef KEYFILTER_DAEMON_METRICS_H

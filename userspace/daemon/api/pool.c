@@ -129,7 +129,7 @@ static void *run(void *context)
 	struct kf_api_job *job;
 	bool ending;
 
-	kf_api_be_nice(BE_NICE);
+	kf_api_thread_be_nice(BE_NICE);
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
 		while (!(job = pick(pool)) && !pool->ending)
@@ -142,7 +142,7 @@ static void *run(void *context)
 		carry_out(reader, job, ending);
 		pthread_mutex_lock(&pool->lock);
 		reader->job = NULL;
-		kf_api_front_done(job->front, job);
+		kf_api_mail_done(job->front, job);
 		pthread_cond_broadcast(&pool->work); /* its user may have another one */
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -163,7 +163,7 @@ static int start(struct reader *reader, struct kf_why *why)
 
 	if (err)
 		return err;
-	err = kf_api_thread(&reader->thread, "kf-read", run, reader);
+	err = kf_api_thread_start(&reader->thread, "kf-read", run, reader);
 	if (err)
 		return kf_why_set(why, err, "cannot start a thread: %s; see the limit of processes",
 				  strerror(-err));

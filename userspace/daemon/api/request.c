@@ -3,7 +3,7 @@
  * What handlers use to read a request and to answer it. A refusal is an answer like any other: the
  * check that finds a fault answers, and its -EBADMSG only tells the callers to stop.
  */
-#include "api/api.h"
+#include "api/request.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -38,6 +38,16 @@ int kf_api_follow(struct kf_api_request *request)
 {
 	request->follow = true;
 	return 0;
+}
+
+void kf_api_done(struct kf_api_request *request, int err)
+{
+	request->done(request, err);
+}
+
+void kf_api_done_by(struct kf_api_request *request, kf_api_fn fn)
+{
+	request->done_by(request, fn);
 }
 
 int kf_api_reply(struct kf_api_request *request, int status, json_t *body)

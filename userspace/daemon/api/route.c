@@ -2,42 +2,14 @@
 #include "api/route.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/uri.h"
+#include "cleanup.h"
 
-static const struct kf_api_route routes[] = {
-	{ "GET", "/v1/services", kf_api_service_list },
-	{ "POST", "/v1/services", kf_api_service_create },
-	{ "GET", "/v1/services/{}", kf_api_service_show },
-	{ "PATCH", "/v1/services/{}", kf_api_service_edit },
-	{ "DELETE", "/v1/services/{}", kf_api_service_delete },
-
-	{ "GET", "/v1/ifaces", kf_api_iface_list },
-	{ "POST", "/v1/ifaces", kf_api_iface_attach },
-	{ "GET", "/v1/ifaces/{}", kf_api_iface_show },
-	{ "DELETE", "/v1/ifaces/{}", kf_api_iface_detach },
-
-	{ "GET", "/v1/sources", kf_api_source_list },
-	{ "POST", "/v1/sources", kf_api_source_create },
-	{ "POST", "/v1/sources/forgive", kf_api_source_forgive },
-	{ "DELETE", "/v1/sources/{*}", kf_api_source_delete }, /* a CIDR has a slash in it */
-
-	{ "GET", "/v1/keys", kf_api_key_list },
-	{ "POST", "/v1/keys", kf_api_key_create },
-	{ "GET", "/v1/keys/{}", kf_api_key_show },
-	{ "PATCH", "/v1/keys/{}", kf_api_key_edit },
-	{ "DELETE", "/v1/keys/{}", kf_api_key_delete },
-	{ "POST", "/v1/keys/{}/enable", kf_api_key_enable },
-	{ "POST", "/v1/keys/{}/disable", kf_api_key_disable },
-	{ "POST", "/v1/keys/{}/rotate", kf_api_key_rotate },
-
-	{ "GET", "/v1/stats", kf_api_stats_show },
-	{ "GET", "/v1/events", kf_api_events_list },
-	{ "GET", "/v1/status", kf_api_status_show },
-	{ "POST", "/v1/unload", kf_api_status_unload },
-	{ "GET", "/metrics", kf_api_metrics_show },
+static const struct kf_api_route *const nouns[] = {
+	kf_api_service_routes, kf_api_iface_routes,  kf_api_source_routes, kf_api_key_routes,
+	kf_api_stats_routes,   kf_api_events_routes, kf_api_status_routes, kf_api_metrics_routes,
 };
 
 static void add_method(char allow[static KF_API_ALLOW_SIZE], const char *method)
@@ -47,34 +19,35 @@ static void add_method(char allow[static KF_API_ALLOW_SIZE], const char *method)
 	strncat(allow, method, KF_API_ALLOW_SIZE - strlen(allow) - 1);
 }
 
+/* 1: it is @route, with *@name to be freed; 0: it is not, but another method may be. -errno. */
+static int try_route(const struct kf_api_route *route, const char *method, const char *path,
+		     char **name, char allow[static KF_API_ALLOW_SIZE])
+{
+	_cleanup_free_ char *piece = NULL;
+	int matches = kf_api_uri_match(route->pattern, path, &piece);
+
+	if (matches <= 0)
+		return matches;
+	if (strcmp(route->method, method)) {
+		add_method(allow, route->method);
+		return 0;
+	}
+	*name = TAKE_PTR(piece);
+	return 1;
+}
+
 int kf_api_route_find(const char *method, const char *path, const struct kf_api_route **route,
 		      char **name, char allow[static KF_API_ALLOW_SIZE])
 {
 	*allow = '\0';
-	for (size_t i = 0; i < KF_API_COUNT(routes); i++) {
-		char *piece = NULL;
-		int matches = kf_api_uri_match(routes[i].pattern, path, &piece);
+	for (size_t i = 0; i < KF_API_COUNT(nouns); i++)
+		for (const struct kf_api_route *at = nouns[i]; at->method; at++) {
+			int found = try_route(at, method, path, name, allow);
 
-		if (matches < 0)
-			return matches;
-		if (!matches)
-			continue;
-		if (!strcmp(routes[i].method, method)) {
-			*route = &routes[i];
-			*name = piece;
-			return 0;
+			if (found > 0)
+				*route = at;
+			if (found)
+				return found < 0 ? found : 0;
 		}
-		free(piece);
-		add_method(allow, routes[i].method);
-	}
 	return *allow ? -EOPNOTSUPP : -ENOENT;
-}
-
-/* All that names one key or one service: those have a revision. */
-bool kf_api_route_matches(const struct kf_api_route *route)
-{
-	static const char keys[] = "/v1/keys/{}", services[] = "/v1/services/{}";
-
-	return !strncmp(route->pattern, keys, sizeof(keys) - 1) ||
-	       !strncmp(route->pattern, services, sizeof(services) - 1);
 }

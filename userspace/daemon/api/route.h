@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * api_route.h - which handler answers which request: the one table of the admin API.
+ * route.h - which handler answers which request.
  *
- * Pure look-up, called by api.c for each request before its body is read.
+ * Each noun has a table of its own, which ends with an entry without a method; the look-up goes
+ * through them all, before a request's body is read. Pure.
  */
 #ifndef KEYFILTER_DAEMON_API_ROUTE_H
 #define KEYFILTER_DAEMON_API_ROUTE_H
 
-#include "api/api.h"
+#include "api/request.h"
 
 struct kf_api_route {
-	const char *method;  /* GET reads; all others write (api_auth.h) */
+	const char *method;  /* GET reads; all others write (auth.h) */
 	const char *pattern; /* kf_api_uri_match() */
 	kf_api_fn handle;
+	bool has_revision; /* of what it names: it knows If-Match (kf_api_match()) */
 };
+
+extern const struct kf_api_route kf_api_service_routes[];
+extern const struct kf_api_route kf_api_iface_routes[];
+extern const struct kf_api_route kf_api_source_routes[];
+extern const struct kf_api_route kf_api_key_routes[];
+extern const struct kf_api_route kf_api_stats_routes[];
+extern const struct kf_api_route kf_api_events_routes[];
+extern const struct kf_api_route kf_api_status_routes[];
+extern const struct kf_api_route kf_api_metrics_routes[];
 
 #define KF_API_ALLOW_SIZE 40
 
@@ -23,8 +34,5 @@ struct kf_api_route {
  */
 int kf_api_route_find(const char *method, const char *path, const struct kf_api_route **route,
 		      char **name, char allow[static KF_API_ALLOW_SIZE]);
-
-/* Does it know If-Match: does its handler ask kf_api_match() before it changes anything? */
-bool kf_api_route_matches(const struct kf_api_route *route);
 
 #endif

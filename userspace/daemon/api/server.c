@@ -3,11 +3,8 @@
 #include "api/api.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "api/server.h"
@@ -22,42 +19,12 @@
 
 #define GUESTS_ARE_NICE 5
 
-uint64_t kf_api_deadline(const struct kf_api *api)
-{
-	return kf_clock_boot() + api->daemon->settings.admin_timeout * 1000000000ull;
-}
-
-/* ---- threads --------------------------------------------------------------------------------- */
-
-/* The loop has blocked the signals that it reads; a new thread must not take any other either. */
-int kf_api_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *context)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(thread, NULL, run, context);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!err)
-		pthread_setname_np(*thread, name);
-	return -err;
-}
-
-/* On Linux each thread has a value of its own (setpriority(2)). To have less is always allowed. */
-void kf_api_be_nice(int more)
-{
-	id_t self = (id_t)syscall(SYS_gettid);
-
-	setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + more);
-}
-
 static void *serve_guests(void *context)
 {
 	struct kf_api *api = context;
 	int err;
 
-	kf_api_be_nice(GUESTS_ARE_NICE);
+	kf_api_thread_be_nice(GUESTS_ARE_NICE);
 	err = sd_event_loop(api->guests_event);
 	if (err < 0)
 		kf_log_error("readers of the admin socket are not served any more: %s; restart "
@@ -95,7 +62,7 @@ static int start(struct kf_api *api, struct kf_why *why)
 		err = kf_api_pool_open(&api->pool, api, why);
 		if (err)
 			return err;
-		err = kf_api_thread(&api->guests_thread, "kf-guests", serve_guests, api);
+		err = kf_api_thread_start(&api->guests_thread, "kf-guests", serve_guests, api);
 		api->guests_run = !err;
 	}
 	err = err ?: kf_api_accept_open(&api->accept, api);
@@ -112,7 +79,7 @@ static void on_events(void *context)
 	struct kf_api *api = context;
 
 	kf_api_follow_wake(api->writers);
-	kf_api_front_tell(api->guests);
+	kf_api_mail_tell(api->guests);
 }
 
 int kf_api_open(struct kf_daemon *daemon)
@@ -150,7 +117,7 @@ void kf_api_close(struct kf_daemon *daemon)
 	if (api->ask)
 		kf_ask_end(api->ask);
 	if (api->guests_run) {
-		kf_api_front_stop(api->guests);
+		kf_api_mail_stop(api->guests);
 		pthread_join(api->guests_thread, NULL);
 	}
 	kf_traffic_events_listen(daemon->events, NULL, NULL);

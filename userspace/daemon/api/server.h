@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * api_server.h - the inside of the admin server, shared by api.c, api_accept.c (who connects),
- * api_front.c (connections), api_http.c (a request's way from its first line to its answer),
- * api_follow.c (answers without an end) and api_pool.c (the threads that read). Nobody else
- * includes it. api.h says which thread does what. Times are CLOCK_BOOTTIME nanoseconds.
+ * server.h - the inside of the admin server. api.h says which thread does what. Times are
+ * CLOCK_BOOTTIME nanoseconds.
  */
 #ifndef KEYFILTER_DAEMON_API_SERVER_H
 #define KEYFILTER_DAEMON_API_SERVER_H
@@ -14,7 +12,7 @@
 #include <microhttpd.h>
 #include <systemd/sd-event.h>
 
-#include "api/api.h"
+#include "api/request.h"
 #include "api/auth.h"
 
 struct kf_api_front;
@@ -120,43 +118,71 @@ struct kf_api {
 	struct kf_api_accept *accept;
 };
 
-/* ---- api.c ----------------------------------------------------------------------------------- */
+/* ---- thread.c -------------------------------------------------------------------------------- */
 
-/* The time by which what begins now must be over. */
-uint64_t kf_api_deadline(const struct kf_api *api);
 /* Starts a thread that takes no signals. 0 or -errno. */
-int kf_api_thread(pthread_t *thread, const char *name, void *(*run)(void *), void *context);
-void kf_api_be_nice(int more); /* the calling thread gets less of a busy CPU */
+int kf_api_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *context);
+void kf_api_thread_be_nice(int more); /* the calling thread gets less of a busy CPU */
 
-/* ---- api_accept.c: a thread of its own ------------------------------------------------------- */
+/* ---- mail.c: from any thread, unless said -----------------------------------------------------
+ */
+
+/* -EAGAIN when too many wait already, and @arrival stays the caller's. */
+int kf_api_mail_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival);
+void kf_api_mail_done(struct kf_api_front *front, struct kf_api_job *job);
+void kf_api_mail_tell(struct kf_api_front *front); /* there are new events */
+void kf_api_mail_stop(struct kf_api_front *front); /* its loop ends */
+void kf_api_mail_ring(struct kf_api_front *front); /* it looks at what there is */
+
+/* In the front's thread: who has arrived waits with it, until end_waiting(), which frees @arrival.
+ */
+void kf_api_mail_take_arrivals(struct kf_api_front *front);
+void kf_api_mail_end_waiting(struct kf_api_front *front, struct kf_api_arrival *arrival);
+
+/* ---- connection.c: in the front's thread, unless said -----------------------------------------
+ */
+
+/* The time by which what begins now must be over. Any thread. */
+uint64_t kf_api_connection_deadline(const struct kf_api *api);
+struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection);
+
+/* libmicrohttpd's callback: a connection begins or ends. @context: the front. */
+void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
+			      void **socket_context, enum MHD_ConnectionNotificationCode code);
+
+/* Is there a place for @uid, at the cost of an idle connection if need be? */
+bool kf_api_connection_make_room(struct kf_api_front *front, uid_t uid);
+void kf_api_connection_admit(struct kf_api_front *front, const struct kf_api_arrival *arrival);
+/*
+ * Answers 503 without reading; the descriptor stays the caller's, to be closed a moment later. Any
+ * thread.
+ */
+void kf_api_connection_turn_away(int fd, const char *message, const char *mend);
+
+/* ---- accept.c: a thread of its own ------------------------------------------------------------
+ */
 
 int kf_api_accept_open(struct kf_api_accept **out, struct kf_api *api);
 void kf_api_accept_close(struct kf_api_accept *accept); /* nobody comes in any more */
-/* Answers 503 without reading; the descriptor stays the caller's, to be closed a moment later. */
-void kf_api_accept_turn_away(int fd, const char *message, const char *mend);
 
-/* ---- api_front.c ----------------------------------------------------------------------------- */
+/* ---- front.c ----------------------------------------------------------------------------------
+ */
 
 int kf_api_front_open(struct kf_api_front **out, struct kf_api *api, sd_event *event,
 		      unsigned int places, unsigned int places_each);
 /* In the front's thread, when no job of its own is left in the pool. */
 void kf_api_front_close(struct kf_api_front *front);
-struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection);
 
-/* From any thread. arrive: -EAGAIN when too many wait already, and @arrival stays the caller's. */
-int kf_api_front_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival);
-void kf_api_front_done(struct kf_api_front *front, struct kf_api_job *job);
-void kf_api_front_tell(struct kf_api_front *front); /* there are new events */
-void kf_api_front_stop(struct kf_api_front *front); /* its loop ends */
-
-/* ---- api_pool.c ------------------------------------------------------------------------------ */
+/* ---- pool.c ------------------------------------------------------------------------------------
+ */
 
 int kf_api_pool_open(struct kf_api_pool **out, struct kf_api *api, struct kf_why *why);
 /* What waits is given back undone, what runs is interrupted; returns when all threads are gone. */
 void kf_api_pool_close(struct kf_api_pool *pool);
 void kf_api_pool_submit(struct kf_api_pool *pool, struct kf_api_job *job);
 
-/* ---- api_http.c: callbacks of libmicrohttpd; the context is struct kf_api_front -------------- */
+/* ---- http.c: callbacks of libmicrohttpd; the context is struct kf_api_front --------------------
+ */
 
 void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection);
 enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connection,
@@ -165,7 +191,8 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **exchange,
 			   enum MHD_RequestTerminationCode code);
 
-/* ---- api_follow.c: in the front's thread ----------------------------------------------------- */
+/* ---- follow.c: in the front's thread -----------------------------------------------------------
+ */
 
 /* Answers @request with the stream. */
 int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *front);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "api/api.h"
+#include "api/request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include <keyfilter/http1.h>
 #include <microhttpd.h>
 
+#include "api/route.h"
 #include "attach/attach.h"
 #include "attach/iface.h"
 #include "cleanup.h"
@@ -367,7 +368,7 @@ static int take_name(struct kf_api_request *request, const json_t *value,
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-int kf_api_service_create(struct kf_api_request *request)
+static int handle_create(struct kf_api_request *request)
 {
 	struct kf_service_row row = {
 		.key_sources = KF_KEY_ANY,
@@ -392,7 +393,7 @@ int kf_api_service_create(struct kf_api_request *request)
 	return kf_api_reply_revision(request, MHD_HTTP_CREATED, service_json(&row), row.revision);
 }
 
-int kf_api_service_list(struct kf_api_request *request)
+static int handle_list(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	_cleanup_json_ json_t *list = json_array();
@@ -416,7 +417,7 @@ static int find_service(struct kf_api_request *request, struct kf_service_row *r
 	return err ?: kf_api_match(request, "service", row->revision);
 }
 
-int kf_api_service_show(struct kf_api_request *request)
+static int handle_show(struct kf_api_request *request)
 {
 	struct kf_service_row row;
 	int err = kf_api_no_members(request) ?: find_service(request, &row);
@@ -424,7 +425,7 @@ int kf_api_service_show(struct kf_api_request *request)
 	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
 
-int kf_api_service_edit(struct kf_api_request *request)
+static int handle_edit(struct kf_api_request *request)
 {
 	struct kf_service_row row;
 	struct kf_why why = { 0 };
@@ -444,7 +445,7 @@ int kf_api_service_edit(struct kf_api_request *request)
 	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
 
-int kf_api_service_delete(struct kf_api_request *request)
+static int handle_delete(struct kf_api_request *request)
 {
 	struct kf_service_row row;
 	struct kf_why why = { 0 };
@@ -458,3 +459,12 @@ int kf_api_service_delete(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:s}", "name", row.name, "state", "removed"));
 }
+
+const struct kf_api_route kf_api_service_routes[] = {
+	{ "GET", "/v1/services", handle_list, false },
+	{ "POST", "/v1/services", handle_create, false },
+	{ "GET", "/v1/services/{}", handle_show, true },
+	{ "PATCH", "/v1/services/{}", handle_edit, true },
+	{ "DELETE", "/v1/services/{}", handle_delete, true },
+	{ 0 },
+};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "api/api.h"
+#include "api/request.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <keyfilter/penaltystate.h>
 #include <microhttpd.h>
 
+#include "api/route.h"
 #include "attach/attach.h"
 #include "base/work.h"
 #include "cidr.h"
@@ -168,7 +169,7 @@ static int begin_change(struct kf_api_request *request, const struct kf_source_r
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-int kf_api_source_create(struct kf_api_request *request)
+static int handle_create(struct kf_api_request *request)
 {
 	struct kf_source_row row = { .created = kf_policy_time(request->daemon->policy).wall_ns };
 	json_t *cidr, *action, *ttl;
@@ -367,7 +368,7 @@ static int take_flag(struct kf_api_request *request, const char *name, bool *set
 			     "give 1 or leave it out", "`%s` cannot be '%.40s'", name, text);
 }
 
-int kf_api_source_list(struct kf_api_request *request)
+static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "after", "limit", "penalised", "failing", NULL };
 	bool penalised = false, failing = false;
@@ -387,7 +388,7 @@ int kf_api_source_list(struct kf_api_request *request)
 	return list_configured(request);
 }
 
-int kf_api_source_forgive(struct kf_api_request *request)
+static int handle_forgive(struct kf_api_request *request)
 {
 	struct kf_penalty_forgiven forgiven;
 	char text[KF_CIDR_TEXT];
@@ -409,7 +410,7 @@ int kf_api_source_forgive(struct kf_api_request *request)
 				      (json_int_t)forgiven.penalised));
 }
 
-int kf_api_source_delete(struct kf_api_request *request)
+static int handle_delete(struct kf_api_request *request)
 {
 	struct kf_source_row row = { 0 };
 	int err = kf_api_no_members(request)
@@ -417,3 +418,11 @@ int kf_api_source_delete(struct kf_api_request *request)
 
 	return err ?: begin_change(request, &row, true);
 }
+
+const struct kf_api_route kf_api_source_routes[] = {
+	{ "GET", "/v1/sources", handle_list, false },
+	{ "POST", "/v1/sources", handle_create, false },
+	{ "POST", "/v1/sources/forgive", handle_forgive, false },
+	{ "DELETE", "/v1/sources/{*}", handle_delete, false }, /* a CIDR has a slash in it */
+	{ 0 },
+};

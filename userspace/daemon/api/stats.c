@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "api/api.h"
+#include "api/request.h"
 
 #include <errno.h>
 
 #include <microhttpd.h>
 
+#include "api/route.h"
 #include "cleanup.h"
 #include "maps/maps.h"
 #include "store/store.h"
@@ -64,7 +65,7 @@ static int append_service(void *context, const struct kf_service_row *row)
 	return json_array_append(services->array, value) ? -ENOMEM : 0;
 }
 
-int kf_api_stats_show(struct kf_api_request *request)
+static int handle_show(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	_cleanup_json_ json_t *array = json_array();
@@ -85,3 +86,8 @@ int kf_api_stats_show(struct kf_api_request *request)
 				      "headers", (json_int_t)unread.packets[KF_UNREAD_HEADERS],
 				      "routed", (json_int_t)unread.packets[KF_UNREAD_ROUTED]));
 }
+
+const struct kf_api_route kf_api_stats_routes[] = {
+	{ "GET", "/v1/stats", handle_show, false },
+	{ 0 },
+};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "api/api.h"
+#include "api/status.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,8 @@
 #include <microhttpd.h>
 
 #include "api/iface.h"
+#include "api/request.h"
+#include "api/route.h"
 #include "attach/iface.h"
 #include "base/ask.h"
 #include "cleanup.h"
@@ -252,7 +254,7 @@ static uint64_t uptime_seconds(const struct kf_daemon *daemon)
 	return (kf_clock_boot() - daemon->started_ns) / 1000000000u;
 }
 
-int kf_api_status_show(struct kf_api_request *request)
+static int handle_show(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	struct kf_daemon *daemon = request->daemon;
@@ -282,7 +284,7 @@ int kf_api_status_show(struct kf_api_request *request)
 }
 
 /* The loop ends once the answer is out (api_http.c); main.c does what was asked. */
-int kf_api_status_unload(struct kf_api_request *request)
+static int handle_unload(struct kf_api_request *request)
 {
 	int err = kf_api_no_members(request);
 
@@ -293,3 +295,9 @@ int kf_api_status_unload(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:i}", "state", "unloading", "pid", (int)getpid()));
 }
+
+const struct kf_api_route kf_api_status_routes[] = {
+	{ "GET", "/v1/status", handle_show, false },
+	{ "POST", "/v1/unload", handle_unload, false },
+	{ 0 },
+};

@@ -3,7 +3,7 @@
  * Values of members: numbers, times, durations, addresses. What could be meant in two ways is
  * refused with both ways written out, for whoever typed it knows which one was meant.
  */
-#include "api/api.h"
+#include "api/request.h"
 
 #include <errno.h>
 #include <inttypes.h>

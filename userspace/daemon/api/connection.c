@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The connections of a front: who has a place, and which one gives its place up. */
+#include "api/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "clock.h"
+#include "log.h"
+
+#define PAUSE_NS 50000000ull /* between two requests: not idle yet */
+
+uint64_t kf_api_connection_deadline(const struct kf_api *api)
+{
+	return kf_clock_boot() + api->daemon->settings.admin_timeout * 1000000000ull;
+}
+
+struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static void remember(struct kf_api_front *front, struct MHD_Connection *connection, void **context)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct kf_api_connection *made = calloc(1, sizeof(*made));
+
+	if (!made || !info) {
+		free(made);
+		*context = NULL; /* answered as one that may do nothing */
+		return;
+	}
+	made->front = front;
+	made->fd = info->connect_fd;
+	made->access = front->incoming->access;
+	made->uid = front->incoming->uid;
+	made->deadline_ns = kf_api_connection_deadline(front->api);
+	LIST_INSERT_HEAD(&front->connections, made, entry);
+	front->count++;
+	*context = made;
+}
+
+static void forget(struct kf_api_front *front, struct kf_api_connection *connection)
+{
+	if (!connection)
+		return;
+	LIST_REMOVE(connection, entry);
+	front->count--;
+	free(connection);
+	if (!front->closing)
+		kf_api_mail_ring(front); /* somebody may wait for the place */
+}
+
+void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
+			      void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		remember(context, connection, socket_context);
+	else
+		forget(context, *socket_context);
+}
+
+static unsigned int count_of(const struct kf_api_front *front, uid_t uid)
+{
+	const struct kf_api_connection *connection;
+	unsigned int count = 0;
+
+	LIST_FOREACH(connection, &front->connections, entry)
+		count += connection->uid == uid;
+	return count;
+}
+
+/*
+ * The one that has been idle longest, of @uid's where @own. In the middle of a request none is, nor
+ * right behind one, when those that want its place can wait.
+ */
+static struct kf_api_connection *find_idle(const struct kf_api_front *front, bool own, uid_t uid)
+{
+	uint64_t pause = front->places_each ? PAUSE_NS : 0;
+	uint64_t latest = kf_api_connection_deadline(front->api) - pause;
+	struct kf_api_connection *connection, *oldest = NULL;
+
+	LIST_FOREACH(connection, &front->connections, entry) {
+		if (connection->busy || connection->deadline_ns > latest ||
+		    (own && connection->uid != uid))
+			continue;
+		if (!oldest || connection->deadline_ns < oldest->deadline_ns)
+			oldest = connection;
+	}
+	return oldest;
+}
+
+static bool is_full(const struct kf_api_front *front, uid_t uid, bool *own)
+{
+	*own = front->places_each && count_of(front, uid) >= front->places_each;
+	return *own || front->count >= front->places;
+}
+
+/* Is there a place for @uid, at the cost of an idle connection if need be? */
+bool kf_api_connection_make_room(struct kf_api_front *front, uid_t uid)
+{
+	struct kf_api_connection *idle;
+	bool own;
+
+	if (!is_full(front, uid, &own))
+		return true;
+	if (!find_idle(front, own, uid))
+		return false;
+	MHD_run(front->mhd); /* a request that is here already is not idleness */
+	idle = find_idle(front, own, uid);
+	if (idle) {
+		shutdown(idle->fd, SHUT_RDWR);
+		MHD_run(front->mhd); /* sees the end, and forgets it */
+	}
+	return !is_full(front, uid, &own);
+}
+
+void kf_api_connection_admit(struct kf_api_front *front, const struct kf_api_arrival *arrival)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	front->incoming = arrival;
+	/* it closes the descriptor in any case */
+	if (MHD_add_connection(front->mhd, arrival->fd, (struct sockaddr *)&addr,
+			       sizeof(addr.sun_family)) == MHD_NO)
+		kf_log_warning("cannot take an admin connection: %s; see the limit of open files",
+			       strerror(errno));
+	front->incoming = NULL;
+}
+
+/* What does not fit into the socket is not waited for. */
+void kf_api_connection_turn_away(int fd, const char *message, const char *mend)
+{
+	char body[256], answer[512];
+	int len = snprintf(
+		body, sizeof(body),
+		"{\"error\": {\"code\": \"busy\", \"message\": \"%s\", \"mend\": \"%s\"}}\n",
+		message, mend);
+
+	len = snprintf(answer, sizeof(answer),
+		       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+		       "Connection: close\r\nContent-Length: %d\r\n\r\n%s",
+		       len, body);
+	if (send(fd, answer, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		kf_log_debug("cannot turn a client away: %s", strerror(errno));
+	shutdown(fd, SHUT_WR);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * request.h - what a handler reads of a request, and how it answers.
+ *
+ * A handler answers exactly once, by returning what kf_api_reply() or kf_api_refuse() returned. The
+ * request, its body and the strings in them are the server's and live until the answer is out.
+ * Times that cross the API are RFC 3339 UTC; inside they are nanoseconds since the epoch, as in
+ * store.h.
+ */
+#ifndef KEYFILTER_DAEMON_API_REQUEST_H
+#define KEYFILTER_DAEMON_API_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "base/daemon.h"
+#include "timetext.h"
+
+struct MHD_Connection;
+struct MHD_Response;
+struct kf_api_uri;
+struct kf_cidr;
+
+/* ---- one request ---------------------------------------------------------------------------- */
+
+struct kf_api_request;
+
+/*
+ * Answers the request through one of the functions below. Returns 0, or -errno: then, where nothing
+ * was answered, 500 is answered and names the error.
+ */
+typedef int (*kf_api_fn)(struct kf_api_request *request);
+
+struct kf_api_request {
+	struct kf_daemon *daemon; /* of the thread that the handler runs in */
+	struct MHD_Connection *connection;
+	/*
+	 * The part of the path that stands for {} in the route, percent-decoded, valid UTF-8
+	 * without NUL: the key's ID, the service's name, the CIDR. NULL where the route has none.
+	 */
+	const char *name;
+	json_t *body;		      /* an object; empty where the request had no body; borrowed */
+	const struct kf_api_uri *uri; /* read it with kf_api_parameter() */
+	const char *if_match;	      /* the field If-Match, or NULL; read by kf_api_match() */
+
+	/* of the server: kf_api_done(), kf_api_done_by() */
+	void (*done)(struct kf_api_request *request, int err);
+	void (*done_by)(struct kf_api_request *request, kf_api_fn fn);
+
+	/* the answer; set by kf_api_reply, kf_api_refuse, kf_api_answer and kf_api_follow only */
+	int status;
+	struct MHD_Response *response;
+	bool follow;
+	bool waited; /* for what a start does not know yet: it is not put off again */
+	void *work;  /* a handler's own, of a change that takes long */
+};
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/* Answers @status with @body, whose reference is taken. 0, or -ENOMEM where @body is NULL. */
+int kf_api_reply(struct kf_api_request *request, int status, json_t *body);
+
+#define KF_API_REVISION_SIZE 17 /* 16 hexadecimal digits + NUL */
+
+/* A revision as JSON and ETag have it. Returns @text. */
+const char *kf_api_revision(uint64_t revision, char text[static KF_API_REVISION_SIZE]);
+
+/* kf_api_reply() of an object of this revision: it goes with it as a strong ETag (RFC 9110 8.8.3).
+ */
+int kf_api_reply_revision(struct kf_api_request *request, int status, json_t *body,
+			  uint64_t revision);
+
+/*
+ * If-Match (RFC 9110 section 13.1.1): 0 where there is none, or it names @revision or "*"; else 412
+ * changed, of the @noun that request->name names, or 400. -EBADMSG, answered.
+ */
+int kf_api_match(struct kf_api_request *request, const char *noun, uint64_t revision);
+
+/*
+ * Answers {"error":{"code","message","mend"}}: @code in snake_case, @mend what to do, @cause the
+ * message (printf), in which keys are masked. No full stop at the end of either: the tool joins
+ * them with "; ". Returns -EBADMSG, so that a check can be `return kf_api_refuse(...)` and its
+ * caller just pass it on.
+ */
+int kf_api_refuse(struct kf_api_request *request, int status, const char *code, const char *mend,
+		  const char *cause, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same from one text "cause; mend", as struct kf_why has it. */
+int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code,
+		      const char *why);
+
+/*
+ * The same for what failed with @err (-errno) and a kf_why: chooses status and code. -EAGAIN is
+ * returned without an answer, and the request carried out once more when kf_policy_load() or the
+ * removal of what a batch of keys has left has come to its end.
+ */
+int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why);
+
+/* 404 not_found: there is no @noun called request->name; the mend names `keyfilterctl @noun list`.
+ */
+int kf_api_refuse_missing(struct kf_api_request *request, const char *noun);
+
+/* 500 internal: @doing failed with @err (-errno). Logged too, since the fault is ours. */
+int kf_api_refuse_internal(struct kf_api_request *request, int err, const char *doing);
+
+/* Answers with a ready response, whose reference is taken: text, streams. */
+int kf_api_answer(struct kf_api_request *request, int status, struct MHD_Response *response);
+
+/*
+ * A handler of a change that takes long returns this once its work has begun (work.h), and the
+ * request is answered by one of the functions here and kf_api_done(), in the loop's thread.
+ */
+#define KF_API_LATER 1
+void kf_api_done(struct kf_api_request *request, int err); /* as if the handler had returned @err */
+/* The same with what @fn returns, called in a reading thread: what takes long is to write it. */
+void kf_api_done_by(struct kf_api_request *request, kf_api_fn fn);
+
+/* Answers with the events from now on, without an end. */
+int kf_api_follow(struct kf_api_request *request);
+
+/* ---- members of the body -------------------------------------------------------------------- */
+
+enum kf_api_type {
+	KF_API_STRING = 0x01,
+	KF_API_INTEGER = 0x02,
+	KF_API_BOOLEAN = 0x04,
+	KF_API_ARRAY = 0x08,
+	KF_API_NULL = 0x10,
+	KF_API_REQUIRED = 0x100, /* or-ed in: absent is an error */
+};
+
+struct kf_api_member {
+	const char *name;
+	unsigned int types; /* KF_API_*, or-ed */
+	json_t **value;	    /* out, borrowed from the body; NULL where absent */
+};
+
+/*
+ * Takes the body apart. Refuses (400 unknown_member, wrong_type, missing_member) a member that is
+ * not in @members, one of another type, a required one that is absent; names it and what is known.
+ * 0, or -EBADMSG with the answer given. A null that is not allowed is a wrong type.
+ *
+ *	json_t *name, *quantity;
+ *	const struct kf_api_member members[] = {
+ *		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
+ *		{ "quantity", KF_API_INTEGER, &quantity },
+ *	};
+ *	err = kf_api_members(request, members, KF_API_COUNT(members));
+ */
+int kf_api_members(struct kf_api_request *request, const struct kf_api_member *members,
+		   size_t count);
+#define KF_API_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* For handlers without a body: refuses any member. */
+int kf_api_no_members(struct kf_api_request *request);
+
+/*
+ * An integer from @least to @most; null, where it was allowed, is 0; absent, *out stays. Refuses as
+ * kf_api_refuse_value() does, with @mend, or with the range where that is NULL.
+ */
+int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
+		  uint32_t least, uint32_t most, const char *mend, uint32_t *out);
+
+/*
+ * 400 bad_value: "`@member`: @cause" (printf). -EBADMSG. Names of members stand in backticks, here
+ * and in mends: the tool shows its options in their place.
+ */
+int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
+			const char *cause, ...) __attribute__((format(printf, 4, 5)));
+
+/*
+ * 400 secret: "`@member`: ..." without the text, where @text looks like a key or another secret; 0
+ * where it does not. For all that is stored, listed or logged.
+ */
+int kf_api_no_secret(struct kf_api_request *request, const char *member, const char *text);
+
+/* ---- parameters of the query ----------------------------------------------------------------- */
+
+/*
+ * Refuses (400 unknown_parameter, bad_parameter) a query parameter that is not in @known (ends
+ * with NULL), one given twice, one with a NUL or that is not UTF-8. 0 or -EBADMSG, answered.
+ */
+int kf_api_parameters(struct kf_api_request *request, const char *const known[]);
+
+/* The decoded parameter, or NULL where it is absent; lives as long as the request. */
+const char *kf_api_parameter(const struct kf_api_request *request, const char *name);
+
+/* ?limit=: 1..@max, @fallback where it is absent. 0 or -EBADMSG, answered. */
+int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,
+			   unsigned int *limit);
+
+/* ---- times and durations, as JSON; the texts are in timetext.h ------------------------------- */
+
+/* RFC 3339 UTC with whole seconds, null for KF_WALL_NEVER and for 0 (not yet). New reference. */
+json_t *kf_api_time(int64_t wall_ns);
+
+/*
+ * Each reads @value (a string or an integer) of @member, or refuses as kf_api_refuse_value() does:
+ * 0 or -EBADMSG, answered. Nanoseconds. duration: as kf_timetext_duration() reads it; seconds: also
+ * an integer, for a member whose name says that it is in seconds; end: "never", a duration from
+ * @now, or a point in time after @now, of which one after 2261 is never.
+ */
+int kf_api_duration(struct kf_api_request *request, const char *member, const json_t *value,
+		    int64_t *ns);
+int kf_api_seconds(struct kf_api_request *request, const char *member, const json_t *value,
+		   int64_t *ns);
+int kf_api_end(struct kf_api_request *request, const char *member, const json_t *value, int64_t now,
+	       int64_t *wall_ns);
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+/* As kf_cidr_parse() reads it; what can be meant in two ways is refused with both. */
+int kf_api_cidr(struct kf_api_request *request, const char *member, const char *text,
+		struct kf_cidr *cidr);
+
+#endif

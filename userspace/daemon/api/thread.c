@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "api/server.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The loop has blocked the signals that it reads; a new thread must not take any other either. */
+int kf_api_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *context)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(thread, NULL, run, context);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!err)
+		pthread_setname_np(*thread, name);
+	return -err;
+}
+
+/* On Linux each thread has a value of its own (setpriority(2)). To have less is always allowed. */
+void kf_api_thread_be_nice(int more)
+{
+	id_t self = (id_t)syscall(SYS_gettid);
+
+	setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + more);
+}
