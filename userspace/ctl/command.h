@@ -36,6 +36,18 @@ struct kf_option {
 	const char *help;
 };
 
+/* Of a list that comes in pages. */
+#define KF_OPTIONS_PAGE                                                                            \
+	{ .name = "limit",                                                                         \
+	  .placeholder = "N",                                                                      \
+	  .member = "limit",                                                                       \
+	  .type = KF_OPTION_NUMBER,                                                                \
+	  .help = "at most so many" },                                                             \
+	{                                                                                          \
+		.name = "after", .placeholder = "CURSOR", .member = "after",                       \
+		.help = "go on where an earlier list ended"                                        \
+	}
+
 struct kf_command {
 	const char *verb;		 /* NULL in a noun that does one thing */
 	const char *operand;		 /* "NAME", always required; NULL: none */

@@ -179,70 +179,59 @@ static int list(struct kf_call *call)
 	return kf_call_pages(call, "keys", list_columns);
 }
 
+/* What create and edit both take; what is said of it differs where one adds and one replaces. */
+#define NAME                                                                                       \
+	{                                                                                          \
+		.name = "name", .placeholder = "NAME", .member = "name",                           \
+		.help = "what people call it"                                                      \
+	}
+#define EXPIRES                                                                                    \
+	{                                                                                          \
+		.name = "expires", .placeholder = "never|30d|RFC3339", .member = "expires",        \
+		.help = "when the kernel begins to refuse it"                                      \
+	}
+#define ADDRESSES(option, set, words)                                                              \
+	{                                                                                          \
+		.name = (option), .placeholder = "CIDR", .member = (set), .type = KF_OPTION_LIST,  \
+		.help = (words)                                                                    \
+	}
+#define LIMIT(option, words)                                                                       \
+	{                                                                                          \
+		.name = (option), .placeholder = "N|none", .member = (option),                     \
+		.type = KF_OPTION_LIMIT, .help = (words)                                           \
+	}
+#define NUMBER(option, words)                                                                      \
+	{                                                                                          \
+		.name = (option), .placeholder = "N", .member = (option),                          \
+		.type = KF_OPTION_NUMBER, .help = (words)                                          \
+	}
+
 static const struct kf_option create_options[] = {
-	{ .name = "name", .placeholder = "NAME", .member = "name", .help = "what people call it" },
-	{ .name = "quantity",
-	  .placeholder = "N",
-	  .member = "quantity",
-	  .type = KF_OPTION_NUMBER,
-	  .help = "so many keys, named NAME-1 to NAME-N" },
-	{ .name = "expires",
-	  .placeholder = "never|30d|RFC3339",
-	  .member = "expires",
-	  .help = "when the kernel begins to refuse it" },
-	{ .name = "allow-ip",
-	  .placeholder = "CIDR",
-	  .member = "allow_ips",
-	  .type = KF_OPTION_LIST,
-	  .help = "served from these addresses only; anywhere unless given" },
-	{ .name = "rpm",
-	  .placeholder = "N|none",
-	  .member = "rpm",
-	  .type = KF_OPTION_LIMIT,
-	  .help = "so many requests a minute; no limit unless given" },
-	{ .name = "burst",
-	  .placeholder = "N",
-	  .member = "burst",
-	  .type = KF_OPTION_NUMBER,
-	  .help = "so many of them at once; as many as --rpm unless given" },
+	NAME,
+	NUMBER("quantity", "so many keys, named NAME-1 to NAME-N"),
+	EXPIRES,
+	ADDRESSES("allow-ip", "allow_ips",
+		  "served from these addresses only; anywhere unless given"),
+	LIMIT("rpm", "so many requests a minute; no limit unless given"),
+	NUMBER("burst", "so many of them at once; as many as --rpm unless given"),
 	{ 0 },
 };
 
 static const struct kf_option edit_options[] = {
-	{ .name = "name", .placeholder = "NAME", .member = "name", .help = "what people call it" },
-	{ .name = "expires",
-	  .placeholder = "never|30d|RFC3339",
-	  .member = "expires",
-	  .help = "when the kernel begins to refuse it" },
-	{ .name = "allow-ip",
-	  .placeholder = "CIDR",
-	  .member = "allow_ips",
-	  .type = KF_OPTION_LIST,
-	  .help = "served from these addresses only; replaces the whole list" },
-	{ .name = "add-allow-ip",
-	  .placeholder = "CIDR",
-	  .member = "allow_ips_add",
-	  .type = KF_OPTION_LIST,
-	  .help = "from these as well: adds to the list, whatever it is by then" },
-	{ .name = "remove-allow-ip",
-	  .placeholder = "CIDR",
-	  .member = "allow_ips_remove",
-	  .type = KF_OPTION_LIST,
-	  .help = "from these no longer: takes blocks off the list" },
+	NAME,
+	EXPIRES,
+	ADDRESSES("allow-ip", "allow_ips",
+		  "served from these addresses only; replaces the whole list"),
+	ADDRESSES("add-allow-ip", "allow_ips_add",
+		  "from these as well: adds to the list, whatever it is by then"),
+	ADDRESSES("remove-allow-ip", "allow_ips_remove",
+		  "from these no longer: takes blocks off the list"),
 	{ .name = "allow-any",
 	  .member = "allow_ips",
 	  .type = KF_OPTION_NONE,
 	  .help = "served from anywhere; empties the list" },
-	{ .name = "rpm",
-	  .placeholder = "N|none",
-	  .member = "rpm",
-	  .type = KF_OPTION_LIMIT,
-	  .help = "so many requests a minute; from the next request on" },
-	{ .name = "burst",
-	  .placeholder = "N|none",
-	  .member = "burst",
-	  .type = KF_OPTION_LIMIT,
-	  .help = "so many of them at once; none: as many as --rpm" },
+	LIMIT("rpm", "so many requests a minute; from the next request on"),
+	LIMIT("burst", "so many of them at once; none: as many as --rpm"),
 	{ 0 },
 };
 
@@ -255,15 +244,7 @@ static const struct kf_option list_options[] = {
 	  .placeholder = "TEXT",
 	  .member = "search",
 	  .help = "with TEXT in the name, or at the beginning of the ID" },
-	{ .name = "limit",
-	  .placeholder = "N",
-	  .member = "limit",
-	  .type = KF_OPTION_NUMBER,
-	  .help = "at most so many" },
-	{ .name = "after",
-	  .placeholder = "CURSOR",
-	  .member = "after",
-	  .help = "go on where an earlier list ended" },
+	KF_OPTIONS_PAGE,
 	{ 0 },
 };
 

@@ -97,15 +97,7 @@ static const struct kf_option list_options[] = {
 	  .member = "failing",
 	  .type = KF_OPTION_FLAG,
 	  .help = "instead those with failures that have led to no penalty" },
-	{ .name = "limit",
-	  .placeholder = "N",
-	  .member = "limit",
-	  .type = KF_OPTION_NUMBER,
-	  .help = "at most so many" },
-	{ .name = "after",
-	  .placeholder = "CURSOR",
-	  .member = "after",
-	  .help = "go on where an earlier list ended" },
+	KF_OPTIONS_PAGE,
 	{ 0 },
 };
 
