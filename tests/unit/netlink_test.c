@@ -302,7 +302,7 @@ static void test_adopt(void **state)
 	struct kf_adopt_service services[2] = { { .index = 3 }, { .index = 4 } };
 	struct kf_adopt_result result = { 0 };
 	struct kf_connection found;
-	struct kf_why why = { "" };
+	struct kf_why why = { 0 };
 	struct kf_flow flow;
 	struct pair pair;
 	int flows;
@@ -343,7 +343,7 @@ static void test_adopt_reset(void **state)
 {
 	struct kf_adopt_result result = { 0 };
 	struct kf_adopt_service service = { 0 };
-	struct kf_why why = { "" };
+	struct kf_why why = { 0 };
 	struct pair pair;
 	char byte;
 	int flows;
@@ -382,7 +382,7 @@ static void test_adopt_full(void **state)
 	struct kf_adopt_service service = { 0 };
 	const struct kf_flow_key other = { .pad = 1 };
 	const struct kf_flow flow = { 0 };
-	struct kf_why why = { "" };
+	struct kf_why why = { 0 };
 	struct pair pair;
 	int flows;
 

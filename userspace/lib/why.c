@@ -4,18 +4,53 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+#define BETWEEN "\x1f\x1f" /* in the place of "; ", and in no text: units of ASCII */
+
+/* The last "; " of @text, or NULL. */
+static char *find_last(char *text)
+{
+	char *last = NULL;
+
+	for (char *at = text; (at = strstr(at, "; ")); at += 2)
+		last = at;
+	return last;
+}
+
+static void divide(struct kf_why *why)
+{
+	char *between = strstr(why->text, BETWEEN);
+
+	if (between)
+		memcpy(between, "; ", 2);
+	why->cause_len =
+		between ? (unsigned int)(between - why->text) : (unsigned int)strlen(why->text);
+	why->mend_at = why->cause_len + (between ? 2 : 0);
+}
 
 int kf_why_set(struct kf_why *why, int err, const char *format, ...)
 {
+	char marked[sizeof(why->text)], *between;
 	va_list args;
 
 	if (!why)
 		return err;
+	snprintf(marked, sizeof(marked), "%s", format);
+	between = find_last(marked);
+	if (between)
+		memcpy(between, BETWEEN, 2);
 	va_start(args, format);
-	vsnprintf(why->text, sizeof(why->text), format, args);
+	vsnprintf(why->text, sizeof(why->text), marked, args);
 	va_end(args);
+	divide(why);
 	return err;
+}
+
+const char *kf_why_mend_of(const struct kf_why *why)
+{
+	return why->text + why->mend_at;
 }
 
 const char *kf_why_mend(int err)

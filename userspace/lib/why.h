@@ -5,17 +5,24 @@
  * A function that can fail for reasons an operator can mend takes a struct kf_why, fills it once,
  * where the failure is understood, and returns -errno. Whoever handles the error prints the text.
  */
-#ifndef KEYFILTER_DAEMON_WHY_H
-#define KEYFILTER_DAEMON_WHY_H
+#ifndef KEYFILTER_LIB_WHY_H
+#define KEYFILTER_LIB_WHY_H
 
 struct kf_why {
-	char text[768];
+	char text[768];		/* "CAUSE; MEND", one line, for a log; "": nothing is known */
+	unsigned int cause_len; /* so many bytes of it are the cause, and */
+	unsigned int mend_at;	/* here the mend begins */
 };
 
-/* Writes the text and returns @err, so that a failing function ends in one line. @why may be NULL.
+/*
+ * Writes "CAUSE; MEND" and returns @err, so that a failing function ends in one line. What divides
+ * the two is the last "; " of @format itself: what is filled in may hold others. @why may be NULL.
  */
 int kf_why_set(struct kf_why *why, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The mend alone; "": none was given. */
+const char *kf_why_mend_of(const struct kf_why *why);
 
 /*
  * What to do where the kernel or a file system answered @err (negative) to the daemon: who is not

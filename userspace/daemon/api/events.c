@@ -110,19 +110,15 @@ json_t *kf_api_events_json(const struct kf_events_entry *entry)
 	const struct kf_event *event = &entry->event;
 	char time[KF_TIMETEXT_SIZE], id[REQUEST_ID_TEXT], source[KF_CIDR_TEXT];
 	const char *detail = event->detail ? kf_detail_name(event->detail) : NULL;
-	_cleanup_json_ json_t *json = json_pack(
+	json_t *json = json_pack(
 		"{s:I, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:b}", "seq", (json_int_t)entry->seq,
 		"time", kf_timetext_format_micros(entry->wall_ns, time), "event", kind_name(entry),
 		"service", text_or_null(entry->service), "reason",
 		entry->filter ? NULL : kf_traffic_events_reason_name(event->reason), "detail",
 		detail, "request_id", request_id(event, id), "source", source_of(entry, source),
 		"monitor", event->monitor);
-	_cleanup_json_ json_t *numbers = numbers_json(entry), *packet = packet_json(entry);
 
-	if (!json || !numbers || !packet || json_object_update(json, numbers) ||
-	    json_object_update(json, packet))
-		return NULL;
-	return TAKE_PTR(json);
+	return kf_api_join(kf_api_join(json, numbers_json(entry)), packet_json(entry));
 }
 
 /* ---- handlers -------------------------------------------------------------------------------- */
@@ -144,20 +140,16 @@ static json_t *list_events(struct kf_events *events)
 static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "follow", NULL };
-	const char *follow;
+	bool follow = false;
 	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
 
+	err = err ?: kf_api_parameter_flag(request, "follow", &follow);
 	if (err)
 		return err;
-	follow = kf_api_parameter(request, "follow");
-	if (!follow || !strcmp(follow, "0"))
+	if (!follow)
 		return kf_api_reply(
 			request, MHD_HTTP_OK,
 			json_pack("{s:o}", "events", list_events(request->daemon->events)));
-	if (strcmp(follow, "1"))
-		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-				     "give 1 or leave it out", "`follow` cannot be '%.40s'",
-				     follow);
 	return kf_api_follow(request);
 }
 

@@ -81,8 +81,8 @@ static int take_mode(struct kf_api_request *request, const json_t *value, struct
 	enum kf_attach_mode mode = KF_ATTACH_NATIVE;
 
 	if (value && kf_attach_mode_parse(json_string_value(value), &mode))
-		return kf_api_refuse_value(request, "mode", "give native, generic or tc",
-					   "'%.40s' is none of them", json_string_value(value));
+		return kf_api_refuse_word(request, "mode", "give native, generic or tc",
+					  json_string_value(value));
 	row->mode = (uint8_t)mode;
 	return 0;
 }
@@ -93,15 +93,15 @@ static int take_existing(struct kf_api_request *request, const json_t *value,
 	enum kf_existing existing = KF_EXISTING_ADOPT;
 
 	if (value && kf_attach_adopt_existing_parse(json_string_value(value), &existing))
-		return kf_api_refuse_value(request, "existing", "give adopt or reset",
-					   "'%.40s' is none of them", json_string_value(value));
+		return kf_api_refuse_word(request, "existing", "give adopt or reset",
+					  json_string_value(value));
 	row->reset = existing == KF_EXISTING_RESET;
 	return 0;
 }
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-static int refuse_attach(struct kf_api_request *request, int err, const char *why)
+static int refuse_attach(struct kf_api_request *request, int err, const struct kf_why *why)
 {
 	switch (err) {
 	case -ENODEV:
@@ -134,7 +134,7 @@ static int handle_attach(struct kf_api_request *request)
 		return err;
 	err = kf_attach_iface_add(daemon, &row, &why);
 	if (err)
-		return refuse_attach(request, err, why.text);
+		return refuse_attach(request, err, &why);
 	return kf_api_reply(request, MHD_HTTP_CREATED, iface_json(daemon, &row));
 }
 
@@ -174,9 +174,9 @@ static int handle_detach(struct kf_api_request *request)
 		return err;
 	err = kf_attach_iface_remove(request->daemon, row.dev, &why);
 	if (err == -EBUSY)
-		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "interface_busy", why.text);
+		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "interface_busy", &why);
 	if (err)
-		return kf_api_refuse_error(request, err, why.text);
+		return kf_api_refuse_error(request, err, &why);
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:s}", "dev", row.dev, "state", "detached"));
 }

@@ -17,9 +17,7 @@
 #include "policy/policy.h"
 #include "why.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
-#define QUANTITY_MAX  100000
+#define QUANTITY_MAX 100000
 
 /* ---- a key as JSON --------------------------------------------------------------------------- */
 
@@ -45,21 +43,37 @@ static json_t *limit_json(uint32_t limit)
 	return limit ? json_integer(limit) : json_null();
 }
 
+/* What it has done. */
+static json_t *use_json(const struct kf_key *key)
+{
+	return json_pack("{s:I, s:I, s:o, s:o}", "requests_admitted",
+			 (json_int_t)key->requests_admitted, "requests_refused",
+			 (json_int_t)key->requests_refused, "last_used_at",
+			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until));
+}
+
+/* What it may. */
+static json_t *limits_json(const struct kf_key *key)
+{
+	const struct kf_key_row *row = &key->row;
+
+	return json_pack("{s:o, s:o, s:o, s:o}", "expires_at", kf_api_time(row->expires),
+			 "allow_ips", allow_json(key), "rpm", limit_json(row->rpm), "burst",
+			 limit_json(kf_policy_compile_burst(row->rpm, row->rpm_burst)));
+}
+
 static json_t *key_json(const struct kf_key *key)
 {
 	char masked[16], revision[KF_API_REVISION_SIZE];
+	json_t *json;
 
 	kf_policy_key_masked(&key->row.mask, masked);
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:s}",
-			 "id", key->row.id, "name", key->row.name, "masked", masked, "status",
-			 status_of(key), "created_at", kf_api_time(key->row.created), "expires_at",
-			 kf_api_time(key->row.expires), "allow_ips", allow_json(key), "rpm",
-			 limit_json(key->row.rpm), "burst",
-			 limit_json(kf_policy_compile_burst(key->row.rpm, key->row.rpm_burst)),
-			 "requests_admitted", (json_int_t)key->requests_admitted,
-			 "requests_refused", (json_int_t)key->requests_refused, "last_used_at",
-			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until),
-			 "revision", kf_api_revision(key->row.revision, revision));
+	json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", key->row.id, "name", key->row.name,
+			 "masked", masked, "status", status_of(key), "created_at",
+			 kf_api_time(key->row.created));
+	json = kf_api_join(kf_api_join(json, limits_json(key)), use_json(key));
+	return kf_api_join(
+		json, json_pack("{s:s}", "revision", kf_api_revision(key->row.revision, revision)));
 }
 
 static int answer_key(struct kf_api_request *request, int status, const char *text)
@@ -99,7 +113,7 @@ static int refuse(struct kf_api_request *request, int err, const struct kf_why *
 {
 	if (err == -ENOENT)
 		return kf_api_refuse_missing(request, "key");
-	return kf_api_refuse_error(request, err, why->text);
+	return kf_api_refuse_error(request, err, why);
 }
 
 /* ---- create ---------------------------------------------------------------------------------- */
@@ -297,7 +311,6 @@ static int handle_list(struct kf_api_request *request)
 
 	err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
 	err = err ?: kf_api_key_take_query(request, &query);
-	err = err ?: kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &query.limit);
 	return err ?: list_keys(request, &query, &page);
 }
 

@@ -123,9 +123,9 @@ static int take_status(struct kf_api_request *request, struct kf_key_query *quer
 			     text);
 }
 
-static int take_after(struct kf_api_request *request, struct kf_key_query *query)
+/* A cursor is the number of the last key. */
+static int take_after(struct kf_api_request *request, const char *text, struct kf_key_query *query)
 {
-	const char *text = kf_api_parameter(request, "after");
 	char *end;
 
 	if (!text)
@@ -134,17 +134,17 @@ static int take_after(struct kf_api_request *request, struct kf_key_query *query
 	query->after = strtoll(text, &end, 10);
 	if (!errno && *text >= '0' && *text <= '9' && !*end)
 		return 0;
-	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give what the page before has as next", "`after` cannot be '%.40s'",
-			     text);
+	return kf_api_refuse_after(request);
 }
 
 int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
 {
+	const char *after;
 	int err = take_status(request, query);
 
 	query->search = kf_api_parameter(request, "search");
 	if (!err && query->search)
 		err = kf_api_no_secret(request, "search", query->search);
-	return err ?: take_after(request, query);
+	err = err ?: kf_api_page(request, &after, &query->limit);
+	return err ?: take_after(request, after, query);
 }

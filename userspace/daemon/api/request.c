@@ -18,6 +18,7 @@
 #include "json.h"
 #include "log.h"
 #include "secrettext.h"
+#include "why.h"
 
 #define TEXT_MAX 1024
 
@@ -132,22 +133,18 @@ int kf_api_refuse(struct kf_api_request *request, int status, const char *code, 
 	return refuse(request, status, code, text, mend);
 }
 
-int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code, const char *why)
+int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code,
+		      const struct kf_why *why)
 {
-	char text[TEXT_MAX], *mend = NULL;
+	char mend[TEXT_MAX];
 
-	snprintf(text, sizeof(text), "%s", why);
-	clean(text);
-	/* a cause may hold a semicolon of its own; the mend is what stands behind the last */
-	for (char *at = text; (at = strstr(at, "; ")); at += 2)
-		mend = at;
-	if (!mend)
-		return refuse(request, status, code, text, "see the log of keyfilterd");
-	*mend = '\0';
-	return refuse(request, status, code, text, mend + 2);
+	snprintf(mend, sizeof(mend), "%s", kf_why_mend_of(why));
+	clean(mend);
+	return kf_api_refuse(request, status, code, *mend ? mend : "see the log of keyfilterd",
+			     "%.*s", (int)why->cause_len, why->text);
 }
 
-int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why)
+int kf_api_refuse_error(struct kf_api_request *request, int err, const struct kf_why *why)
 {
 	char text[TEXT_MAX];
 
@@ -168,7 +165,7 @@ int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why
 	case -E2BIG:
 		return kf_api_refuse_why(request, MHD_HTTP_INSUFFICIENT_STORAGE, "full", why);
 	default:
-		snprintf(text, sizeof(text), "%s", why);
+		snprintf(text, sizeof(text), "%s", why->text);
 		clean(text);
 		kf_log_error("admin request failed: %s", text);
 		return kf_api_refuse_why(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "failed", why);
@@ -373,6 +370,17 @@ const char *kf_api_parameter(const struct kf_api_request *request, const char *n
 	return kf_api_uri_parameter(request->uri, name);
 }
 
+int kf_api_parameter_flag(struct kf_api_request *request, const char *name, bool *set)
+{
+	const char *text = kf_api_parameter(request, name);
+
+	*set = text && !strcmp(text, "1");
+	if (!text || *set || !strcmp(text, "0"))
+		return 0;
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give 1 or leave it out", "`%s` cannot be '%.40s'", name, text);
+}
+
 int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,
 			   unsigned int *limit)
 {
@@ -397,4 +405,17 @@ int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback
 	}
 	*limit = (unsigned int)value;
 	return 0;
+}
+
+int kf_api_page(struct kf_api_request *request, const char **after, unsigned int *limit)
+{
+	*after = kf_api_parameter(request, "after");
+	return kf_api_parameter_limit(request, KF_API_PAGE, KF_API_PAGE_MAX, limit);
+}
+
+int kf_api_refuse_after(struct kf_api_request *request)
+{
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give what the page before has as next", "`after` cannot be '%.80s'",
+			     kf_api_parameter(request, "after"));
 }

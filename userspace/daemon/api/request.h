@@ -23,6 +23,7 @@ struct MHD_Connection;
 struct MHD_Response;
 struct kf_api_uri;
 struct kf_cidr;
+struct kf_why;
 
 /* ---- one request ---------------------------------------------------------------------------- */
 
@@ -88,16 +89,16 @@ int kf_api_match(struct kf_api_request *request, const char *noun, uint64_t revi
 int kf_api_refuse(struct kf_api_request *request, int status, const char *code, const char *mend,
 		  const char *cause, ...) __attribute__((format(printf, 5, 6)));
 
-/* The same from one text "cause; mend", as struct kf_why has it. */
+/* The same with the cause and the mend of @why. */
 int kf_api_refuse_why(struct kf_api_request *request, int status, const char *code,
-		      const char *why);
+		      const struct kf_why *why);
 
 /*
- * The same for what failed with @err (-errno) and a kf_why: chooses status and code. -EAGAIN is
+ * The same for what failed with @err (-errno): chooses status and code. -EAGAIN is
  * returned without an answer, and the request carried out once more when kf_policy_load() or the
  * removal of what a batch of keys has left has come to its end.
  */
-int kf_api_refuse_error(struct kf_api_request *request, int err, const char *why);
+int kf_api_refuse_error(struct kf_api_request *request, int err, const struct kf_why *why);
 
 /* 404 not_found: there is no @noun called request->name; the mend names `keyfilterctl @noun list`.
  */
@@ -177,6 +178,16 @@ int kf_api_refuse_value(struct kf_api_request *request, const char *member, cons
  */
 int kf_api_no_secret(struct kf_api_request *request, const char *member, const char *text);
 
+/*
+ * One of @words, whose place among them is *out; absent, *out stays. @mend names them all. 0 or
+ * -EBADMSG, answered.
+ */
+int kf_api_word(struct kf_api_request *request, const char *member, const json_t *value,
+		const char *const words[], size_t count, const char *mend, uint8_t *out);
+/* kf_api_refuse_value() of a word that is none of those that @mend names. */
+int kf_api_refuse_word(struct kf_api_request *request, const char *member, const char *mend,
+		       const char *text);
+
 /* ---- parameters of the query ----------------------------------------------------------------- */
 
 /*
@@ -192,10 +203,25 @@ const char *kf_api_parameter(const struct kf_api_request *request, const char *n
 int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,
 			   unsigned int *limit);
 
+/* A parameter that is 1, or 0 like one that is absent. 0 or -EBADMSG, answered. */
+int kf_api_parameter_flag(struct kf_api_request *request, const char *name, bool *set);
+
+/*
+ * Pages. The next one begins behind the cursor that this one answers with as `next` (null: it is
+ * the last), which `after` gives back: *@text, or NULL. A cursor that is none is refused: -EBADMSG.
+ */
+#define KF_API_PAGE	100 /* entries where `limit` is absent, and */
+#define KF_API_PAGE_MAX 1000
+int kf_api_page(struct kf_api_request *request, const char **after, unsigned int *limit);
+int kf_api_refuse_after(struct kf_api_request *request);
+
 /* ---- times and durations, as JSON; the texts are in timetext.h ------------------------------- */
 
 /* RFC 3339 UTC with whole seconds, null for KF_WALL_NEVER and for 0 (not yet). New reference. */
 json_t *kf_api_time(int64_t wall_ns);
+
+/* The members of both, in this order; takes both references. NULL when out of memory. */
+json_t *kf_api_join(json_t *object, json_t *more);
 
 /*
  * Each reads @value (a string or an integer) of @member, or refuses as kf_api_refuse_value() does:

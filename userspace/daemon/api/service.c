@@ -80,8 +80,8 @@ static json_t *numbers_json(const struct kf_service_row *row)
 static json_t *service_json(const struct kf_service_row *row)
 {
 	struct kf_endpoint listen = { .any = row->any, .port = row->port };
-	_cleanup_json_ json_t *numbers = numbers_json(row), *json = NULL;
 	char text[KF_ENDPOINT_TEXT], revision[KF_API_REVISION_SIZE];
+	json_t *json;
 
 	memcpy(listen.addr, row->addr, sizeof(listen.addr));
 	json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:o, s:s}", "name", row->name, "listen",
@@ -90,7 +90,7 @@ static json_t *service_json(const struct kf_service_row *row)
 			 "websocket", !!(row->flags & KF_SERVICE_WEBSOCKET), "methods",
 			 methods_json(row->methods), "revision",
 			 kf_api_revision(row->revision, revision));
-	return json && !json_object_update(json, numbers) ? TAKE_PTR(json) : NULL;
+	return kf_api_join(json, numbers_json(row));
 }
 
 static int append_service(void *context, const struct kf_service_row *row)
@@ -128,21 +128,6 @@ static int take_members(struct kf_api_request *request, struct wish *wish, bool 
 	size_t first = is_new ? 0 : 1; /* a name stays */
 
 	return kf_api_members(request, members + first, KF_API_COUNT(members) - first);
-}
-
-static int take_word(struct kf_api_request *request, const char *member, const json_t *value,
-		     const char *const words[], size_t count, const char *mend, uint8_t *out)
-{
-	for (size_t i = 0; value && i < count; i++) {
-		if (strcmp(json_string_value(value), words[i]))
-			continue;
-		*out = (uint8_t)i;
-		return 0;
-	}
-	if (!value)
-		return 0;
-	return kf_api_refuse_value(request, member, mend, "'%.40s' is none of them",
-				   json_string_value(value));
 }
 
 static int take_listen(struct kf_api_request *request, const json_t *value,
@@ -186,9 +171,8 @@ static int take_keys_from(struct kf_api_request *request, const json_t *list, ui
 		uint32_t one = key_source_mask(value);
 
 		if (!one)
-			return kf_api_refuse_value(request, "keys_from", mend,
-						   "'%.40s' is none of them",
-						   json_string_value(value) ?: "something else");
+			return kf_api_refuse_word(request, "keys_from", mend,
+						  json_string_value(value) ?: "something else");
 		mask |= one;
 	}
 	if (!mask)
@@ -332,12 +316,12 @@ static int take_wish(struct kf_api_request *request, const struct wish *wish,
 	int err = take_listen(request, wish->listen, row);
 
 	err = err
-		      ?: take_word(request, "mode", wish->mode, modes, KF_API_COUNT(modes),
-				   "give enforce or monitor", &row->mode);
+		      ?: kf_api_word(request, "mode", wish->mode, modes, KF_API_COUNT(modes),
+				     "give enforce or monitor", &row->mode);
 	err = err
-		      ?: take_word(request, "refuse", wish->refuse, refusals,
-				   KF_API_COUNT(refusals), "give reply, reset or drop",
-				   &row->refuse);
+		      ?: kf_api_word(request, "refuse", wish->refuse, refusals,
+				     KF_API_COUNT(refusals), "give reply, reset or drop",
+				     &row->refuse);
 	err = err ?: take_keys_from(request, wish->keys_from, &row->key_sources);
 	err = err ?: take_methods(request, wish->methods, row);
 	err = err ?: take_penalties(request, wish, row);
@@ -387,7 +371,7 @@ static int handle_create(struct kf_api_request *request)
 		return err;
 	err = kf_policy_service_add(request->daemon->policy, &row, &why);
 	if (err)
-		return kf_api_refuse_error(request, err, why.text);
+		return kf_api_refuse_error(request, err, &why);
 	kf_traffic_events_reload(request->daemon->events);
 	kf_attach_iface_adopt(request->daemon);
 	return kf_api_reply_revision(request, MHD_HTTP_CREATED, service_json(&row), row.revision);
@@ -438,7 +422,7 @@ static int handle_edit(struct kf_api_request *request)
 		return err;
 	err = kf_policy_service_edit(request->daemon->policy, &row, &why);
 	if (err)
-		return kf_api_refuse_error(request, err, why.text);
+		return kf_api_refuse_error(request, err, &why);
 	if (wish.listen)
 		kf_attach_iface_adopt(request->daemon);
 	err = kf_store_service_get(request->daemon->store, row.name, &row); /* a new revision */
@@ -455,7 +439,7 @@ static int handle_delete(struct kf_api_request *request)
 		return err;
 	err = kf_policy_service_remove(request->daemon->policy, row.name, &why);
 	if (err)
-		return kf_api_refuse_error(request, err, why.text);
+		return kf_api_refuse_error(request, err, &why);
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:s}", "name", row.name, "state", "removed"));
 }

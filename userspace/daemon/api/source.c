@@ -19,8 +19,6 @@
 #include "policy/source.h"
 #include "traffic/penalty.h"
 
-#define LIMIT_DEFAULT 100
-#define LIMIT_MAX     1000
 #define STEPS_AT_ONCE 2 /* a removal is two changes, and mostly both are small */
 
 static const char *const actions[] = {
@@ -39,25 +37,6 @@ static json_t *source_json(const struct kf_source_row *row)
 }
 
 /* ---- what is asked --------------------------------------------------------------------------- */
-
-static int find_action(const char *text, uint8_t *action)
-{
-	for (size_t i = 0; i < KF_API_COUNT(actions); i++) {
-		if (strcmp(text, actions[i]))
-			continue;
-		*action = (uint8_t)i;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-static int take_action(struct kf_api_request *request, const char *text, uint8_t *action)
-{
-	if (!find_action(text, action))
-		return 0;
-	return kf_api_refuse_value(request, "action", "give deny or allow",
-				   "'%.40s' is none of them", text);
-}
 
 static int take_ttl(struct kf_api_request *request, const json_t *value, struct kf_source_row *row)
 {
@@ -104,7 +83,7 @@ static int answer_changed(const struct job *job, int result)
 	if (result == -ENOENT && job->removes)
 		return kf_api_refuse_missing(request, "source");
 	if (result)
-		return kf_api_refuse_error(request, result, job->why.text);
+		return kf_api_refuse_error(request, result, &job->why);
 	if (!job->removes)
 		return kf_api_reply(request,
 				    kf_policy_source_change_replaced(job->change)
@@ -181,7 +160,9 @@ static int handle_create(struct kf_api_request *request)
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	err = err ?: kf_api_cidr(request, "cidr", json_string_value(cidr), &row.cidr);
-	err = err ?: take_action(request, json_string_value(action), &row.action);
+	err = err
+		      ?: kf_api_word(request, "action", action, actions, KF_API_COUNT(actions),
+				     "give deny or allow", &row.action);
 	err = err ?: take_ttl(request, ttl, &row);
 	if (err)
 		return err;
@@ -209,23 +190,20 @@ static int append_source(void *context, const struct kf_source_row *row)
 }
 
 /* A cursor is the last row's "CIDR,action". */
-static int take_after(struct kf_api_request *request, struct kf_source_row *after, bool *given)
+static int take_after(struct kf_api_request *request, const char *text, struct kf_source_row *after)
 {
-	const char *text = kf_api_parameter(request, "after");
 	const char *comma = text ? strrchr(text, ',') : NULL;
 	char cidr[KF_CIDR_TEXT];
 
-	*given = text;
 	if (!text)
 		return 0;
-	if (comma) {
-		snprintf(cidr, sizeof(cidr), "%.*s", (int)(comma - text), text);
-		if (!kf_cidr_parse(cidr, &after->cidr) && !find_action(comma + 1, &after->action))
+	snprintf(cidr, sizeof(cidr), "%.*s", comma ? (int)(comma - text) : 0, text);
+	for (uint8_t i = 0; comma && i < KF_API_COUNT(actions); i++) {
+		after->action = i;
+		if (!strcmp(comma + 1, actions[i]) && !kf_cidr_parse(cidr, &after->cidr))
 			return 0;
 	}
-	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give what the page before has as next", "`after` cannot be '%.80s'",
-			     text);
+	return kf_api_refuse_after(request);
 }
 
 static json_t *cursor_json(const struct page *page)
@@ -243,12 +221,12 @@ static int list_configured(struct kf_api_request *request)
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .array = array };
 	struct kf_source_row after = { 0 };
-	bool given;
-	int err = kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &page.limit);
+	const char *text;
+	int err = kf_api_page(request, &text, &page.limit);
 
-	err = err ?: take_after(request, &after, &given);
+	err = err ?: take_after(request, text, &after);
 	err = err
-		      ?: kf_store_source_page(request->daemon->store, given ? &after : NULL,
+		      ?: kf_store_source_page(request->daemon->store, text ? &after : NULL,
 					      page.limit + 1, append_source, &page);
 	if (err)
 		return err;
@@ -299,18 +277,13 @@ static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_cl
 }
 
 /* A cursor is the number of a place in the table. */
-static int take_place(struct kf_api_request *request, uint32_t *place)
+static int take_place(struct kf_api_request *request, const char *text, uint32_t *place)
 {
-	const char *text = kf_api_parameter(request, "after");
-	unsigned long long value = 0;
-
-	if (text && strlen(text) < 10 && *text && !text[strspn(text, "0123456789")])
-		value = strtoull(text, NULL, 10);
-	else if (text)
-		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-				     "give what the page before has as next",
-				     "`after` cannot be '%.80s'", text);
-	*place = (uint32_t)value;
+	if (!text)
+		return 0;
+	if (!*text || strlen(text) >= 10 || text[strspn(text, "0123456789")])
+		return kf_api_refuse_after(request);
+	*place = (uint32_t)strtoul(text, NULL, 10);
 	return 0;
 }
 
@@ -345,27 +318,17 @@ static int list_penalties(struct kf_api_request *request, enum kf_penalty_kind k
 	_cleanup_json_ json_t *array = json_array();
 	struct kf_penalty_walk walk;
 	unsigned int limit;
+	const char *after;
 	json_t *next;
-	int err = kf_api_parameter_limit(request, LIMIT_DEFAULT, LIMIT_MAX, &limit);
+	int err = kf_api_page(request, &after, &limit);
 
 	kf_traffic_penalty_walk_begin(&walk, request->daemon->maps, kind);
-	err = err ?: take_place(request, &walk.place);
+	err = err ?: take_place(request, after, &walk.place);
 	err = err ?: append_penalties(request, &walk, limit, array, &next);
 	if (err)
 		return err;
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:o, s:o}", "sources", TAKE_PTR(array), "next", next));
-}
-
-static int take_flag(struct kf_api_request *request, const char *name, bool *set)
-{
-	const char *text = kf_api_parameter(request, name);
-
-	*set = text && !strcmp(text, "1");
-	if (!text || *set || !strcmp(text, "0"))
-		return 0;
-	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give 1 or leave it out", "`%s` cannot be '%.40s'", name, text);
 }
 
 static int handle_list(struct kf_api_request *request)
@@ -374,8 +337,8 @@ static int handle_list(struct kf_api_request *request)
 	bool penalised = false, failing = false;
 	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
 
-	err = err ?: take_flag(request, "penalised", &penalised);
-	err = err ?: take_flag(request, "failing", &failing);
+	err = err ?: kf_api_parameter_flag(request, "penalised", &penalised);
+	err = err ?: kf_api_parameter_flag(request, "failing", &failing);
 	if (err)
 		return err;
 	if (penalised && failing)

@@ -254,33 +254,44 @@ static uint64_t uptime_seconds(const struct kf_daemon *daemon)
 	return (kf_clock_boot() - daemon->started_ns) / 1000000000u;
 }
 
+static json_t *process_json(const struct kf_daemon *daemon, const struct numbers *n)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:s, s:s}", "version", KF_VERSION, "state",
+			 n->loading ? "starting" : "running", "abi", (int)KF_ABI_VERSION, "pid",
+			 (int)getpid(), "uptime_s", (json_int_t)uptime_seconds(daemon), "state_dir",
+			 daemon->state_dir, "run_dir", daemon->run_dir, "pin_dir", daemon->pin_dir);
+}
+
+static json_t *numbers_json(const struct numbers *n)
+{
+	json_t *keys =
+		json_pack("{s:I, s:I, s:I, s:I}", "total", (json_int_t)n->keys.total, "enabled",
+			  (json_int_t)n->keys.enabled, "disabled", (json_int_t)n->keys.disabled,
+			  "expired", (json_int_t)n->keys.expired);
+	json_t *flows = json_pack("{s:I, s:I}", "live", (json_int_t)n->flows_live, "max",
+				  (json_int_t)n->flows_max);
+
+	return json_pack("{s:I, s:o, s:I, s:I, s:o, s:I, s:I}", "services", (json_int_t)n->services,
+			 "keys", keys, "sources", (json_int_t)n->sources, "penalised",
+			 (json_int_t)n->penalised, "flows", flows, "keys_max",
+			 (json_int_t)n->keys_max, "sources_max", (json_int_t)n->sources_max);
+}
+
 static int handle_show(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	struct kf_daemon *daemon = request->daemon;
 	_cleanup_(numbers_end) struct numbers n = { 0 };
 	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	json_t *json;
 
 	err = err ?: count(daemon, &n);
 	if (err)
 		return err;
-	return kf_api_reply(
-		request, MHD_HTTP_OK,
-		json_pack("{s:s, s:s, s:i, s:i, s:I, s:s, s:s, s:s, s:I, s:{s:I, s:I, s:I, s:I}, "
-			  "s:I, "
-			  "s:I, s:{s:I, s:I}, s:I, s:I, s:o, s:o}",
-			  "version", KF_VERSION, "state", n.loading ? "starting" : "running", "abi",
-			  (int)KF_ABI_VERSION, "pid", (int)getpid(), "uptime_s",
-			  (json_int_t)uptime_seconds(daemon), "state_dir", daemon->state_dir,
-			  "run_dir", daemon->run_dir, "pin_dir", daemon->pin_dir, "services",
-			  (json_int_t)n.services, "keys", "total", (json_int_t)n.keys.total,
-			  "enabled", (json_int_t)n.keys.enabled, "disabled",
-			  (json_int_t)n.keys.disabled, "expired", (json_int_t)n.keys.expired,
-			  "sources", (json_int_t)n.sources, "penalised", (json_int_t)n.penalised,
-			  "flows", "live", (json_int_t)n.flows_live, "max", (json_int_t)n.flows_max,
-			  "keys_max", (json_int_t)n.keys_max, "sources_max",
-			  (json_int_t)n.sources_max, "ifaces", kf_api_iface_json_all(daemon),
-			  "degraded", find_trouble(daemon, &n)));
+	json = kf_api_join(process_json(daemon, &n), numbers_json(&n));
+	json = kf_api_join(json, json_pack("{s:o, s:o}", "ifaces", kf_api_iface_json_all(daemon),
+					   "degraded", find_trouble(daemon, &n)));
+	return kf_api_reply(request, MHD_HTTP_OK, json);
 }
 
 /* The loop ends once the answer is out (api_http.c); main.c does what was asked. */

@@ -13,6 +13,7 @@
 #include <microhttpd.h>
 
 #include "cidr.h"
+#include "cleanup.h"
 #include "secrettext.h"
 #include "store/store.h"
 
@@ -47,6 +48,31 @@ int kf_api_number(struct kf_api_request *request, const char *member, const json
 					   "it cannot be %" JSON_INTEGER_FORMAT, number);
 	*out = (uint32_t)number;
 	return 0;
+}
+
+int kf_api_refuse_word(struct kf_api_request *request, const char *member, const char *mend,
+		       const char *text)
+{
+	return kf_api_refuse_value(request, member, mend, "'%.40s' is none of them", text);
+}
+
+int kf_api_word(struct kf_api_request *request, const char *member, const json_t *value,
+		const char *const words[], size_t count, const char *mend, uint8_t *out)
+{
+	for (size_t i = 0; value && i < count; i++) {
+		if (strcmp(json_string_value(value), words[i]))
+			continue;
+		*out = (uint8_t)i;
+		return 0;
+	}
+	return value ? kf_api_refuse_word(request, member, mend, json_string_value(value)) : 0;
+}
+
+json_t *kf_api_join(json_t *object, json_t *more)
+{
+	_cleanup_json_ json_t *joined = object, *owned = more;
+
+	return joined && owned && !json_object_update(joined, owned) ? TAKE_PTR(joined) : NULL;
 }
 
 json_t *kf_api_time(int64_t wall_ns)
