@@ -135,6 +135,7 @@ __noinline int kf_head_reserve(struct kf_packet *p, struct kf_flow *flow)
 	search.head->len = 0;
 	search.head->segments = 0;
 	search.head->neutral = 0;
+	search.head->ahead_to = 0;
 	search.head->frames_first = 0;
 	search.head->frames_next = 0;
 	*(volatile __u64 *)&search.head->deadline_ns = search.now + search.config->head_timeout_ns;

@@ -3,8 +3,9 @@
  * judge.h - the data of a flow: what passes at one look-up, and what has to be read.
  *
  * A segment that ends at or before resume_seq holds body bytes, or is a retransmission of bytes
- * that the backend has acknowledged: it passes unread. One that begins after resume_seq is dropped,
- * and TCP sends it again in order. All others are judged under the flow's lock (segment.h).
+ * that the backend has acknowledged: it passes unread. One that begins after resume_seq is kept for
+ * when its turn comes (ahead.h), or dropped, and TCP sends it again. All others are judged under
+ * the flow's lock (segment.h).
  *
  * What a refusal leads to is decided here, and done by answer.h: see kf_judge_refused().
  */
@@ -169,7 +170,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	}
 	if (w->reason == KF_REASON_HEADS_FULL)
 		return 0; /* nothing wrong with it: it comes again, there may be a place then */
-	if (w->reason == KF_REASON_FLOW_BUSY) {
+	if (w->reason == KF_REASON_FLOW_BUSY || w->reason == KF_REASON_OUT_OF_ORDER) {
 		/* it waits for its turn; TCP brings it again */
 		if (w->at)
 			kf_judge_keep(w, out);
@@ -226,9 +227,7 @@ static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packe
 	w->at = w->from;
 	w->judged = w->from;
 	w->slot = KF_SLOT_NONE;
-	w->key_sources = service->key_sources;
-	if (!(service->flags & KF_SERVICE_WEBSOCKET))
-		w->key_sources &= ~KF_KEY_WEBSOCKET;
+	w->key_sources = kf_service_key_sources(service);
 	w->monitor = service->mode == KF_MODE_MONITOR;
 	w->websocket = !!(service->flags & KF_SERVICE_WEBSOCKET);
 	return w;
@@ -263,6 +262,18 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 		out->reason = KF_REASON_HEAD_PARTIAL;
 }
 
+/*
+ * A segment repeats bytes that passed before with other ones. Nobody sends this by accident, and
+ * what the backend has is not to be trusted: both ends are reset, without an answer.
+ */
+static __always_inline void kf_judge_differs(struct kf_flow *flow, struct kf_outcome *out)
+{
+	flow->state = KF_FLOW_REFUSED;
+	flow->reason = KF_REASON_MALFORMED;
+	kf_flow_cut(flow, KF_REASON_MALFORMED, out);
+	out->failed = 1;
+}
+
 /* May this segment's repeated bytes stay? 0, or the reason to drop it. */
 static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					     bool monitor, struct kf_outcome *out)
@@ -277,16 +288,8 @@ static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, s
 		kf_flow_ask_socket(ctx, p, flow);
 		reason = kf_judged_compare(ctx, p, flow);
 	}
-	/* nobody sends this by accident, and what the backend has is not to be trusted: no answer
-	 */
-	if (reason == KF_REASON_MALFORMED && !monitor) {
-		flow->state = KF_FLOW_REFUSED;
-		flow->reason = reason;
-		flow->cut = reason;
-		out->cut = 1;
-		out->answer = 1;
-		out->failed = 1;
-	}
+	if (reason == KF_REASON_MALFORMED && !monitor)
+		kf_judge_differs(flow, out);
 	return reason;
 }
 
@@ -374,6 +377,20 @@ static __always_inline void kf_judge_upgrade(struct kf_flow *flow)
 		flow->state = KF_FLOW_HEAD;
 }
 
+/* What begins behind resume_seq passes where it can be kept (ahead.h). */
+static __always_inline void kf_judge_ahead(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					   const struct kf_service *service, struct kf_outcome *out)
+{
+	if (service->mode == KF_MODE_MONITOR) {
+		out->reason = KF_REASON_OUT_OF_ORDER;
+		kf_flow_lose(flow, p->seq + p->payload_len);
+		return;
+	}
+	out->reason = kf_ahead_keep(ctx, p, flow, kf_service_key_sources(service));
+	if (out->reason == KF_REASON_MALFORMED)
+		kf_judge_differs(flow, out);
+}
+
 /* Under the flow's lock. */
 static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 					    const struct kf_service *service,
@@ -397,9 +414,7 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 	if (flow->skip && kf_seq_before(flow->resume_seq, end))
 		kf_flow_skip(flow, flow->skip);
 	if (kf_seq_before(flow->resume_seq, p->seq)) {
-		out->reason = KF_REASON_OUT_OF_ORDER;
-		if (monitor)
-			kf_flow_lose(flow, end);
+		kf_judge_ahead(ctx, p, flow, service, out);
 		return;
 	}
 	reason = kf_judge_repeated(ctx, p, flow, monitor, out);

@@ -83,33 +83,39 @@ static long kf_kept_step(__u32 index, void *context)
 	return differs != 0;
 }
 
-/* Do the bytes of @p that stand in @head, and are not acknowledged, differ from these? */
-__noinline int kf_kept_head_differs(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-				    struct kf_head *head)
+/* Do the bytes of @p that stand in @head from @from to @to differ from these? */
+__noinline int kf_kept_differs(KF_CTX *ctx, struct kf_packet *p, struct kf_head *head, __u32 from,
+			       __u32 to)
 {
 	struct kf_kept_walk walk = { .ctx = ctx, .head = head, .scratch = kf_head_scratch() };
-	__s32 from, end, acked;
+	__s32 at, end;
 
-	if (!p || !flow || !head || !walk.scratch)
+	if (!p || !head || !walk.scratch)
 		return 1;
-	from = p->seq - head->seq;
-	end = from + p->payload_len;
-	acked = flow->acked_seq - head->seq;
-	if (end > (__s32)head->len)
-		end = head->len;
-	if (acked < 0)
-		acked = 0;
+	at = p->seq - head->seq;
+	end = at + p->payload_len;
+	if (end > (__s32)to)
+		end = to;
 	walk.offset = p->payload_offset;
-	if (from < acked) {
-		walk.offset += acked - from;
-		from = acked;
+	if (at < (__s32)from) {
+		walk.offset += from - at;
+		at = from;
 	}
-	if (from >= end)
+	if (at >= end)
 		return 0;
-	walk.at = from;
-	walk.left = end - from;
+	walk.at = at;
+	walk.left = end - at;
 	kf_loop(KF_HEAD_MAX / KF_KEPT_BLOCK, kf_kept_step, &walk);
 	return walk.differs;
+}
+
+/* Do the bytes of @p that stand in @head, and are not acknowledged, differ from these? */
+static __always_inline int kf_kept_head_differs(KF_CTX *ctx, struct kf_packet *p,
+						const struct kf_flow *flow, struct kf_head *head)
+{
+	__s32 acked = flow->acked_seq - head->seq;
+
+	return kf_kept_differs(ctx, p, head, acked > 0 ? acked : 0, head->len);
 }
 
 /* ---- the framing of chunks ------------------------------------------------------------------- */

@@ -28,7 +28,9 @@ struct kf_head {
 	__u32 segments;
 	__u32 frames_first; /* chunk framing, see kept.h */
 	__u32 frames_next;
-	__u32 neutral; /* 1: its `Upgrade` was neutralised in an earlier segment */
+	__u32 neutral;	  /* 1: its `Upgrade` was neutralised in an earlier segment */
+	__u32 ahead_from; /* bytes from here in buf */
+	__u32 ahead_to;	  /* to here came before a gap in front of them, see ahead.h; 0: none */
 	struct kf_http1 http1;
 	__u8 buf[KF_HTTP1_BUFFER];
 };

@@ -15,6 +15,7 @@
 
 #include <keyfilter/chunk.h>
 
+#include "ahead.h"
 #include "count.h"
 #include "digest.h"
 #include "flow.h"
@@ -22,58 +23,12 @@
 #include "kept.h"
 #include "key.h"
 #include "method.h"
+#include "walk.h"
 
-#define KF_STEPS     256	/* heads and chunks read in one go; TCP brings the rest again */
-#define KF_SKIP_ONCE (1u << 30) /* resume_seq runs ahead by no more, so that it cannot wrap */
+#define KF_STEPS 256 /* heads and chunks read in one go; TCP brings the rest again */
 
 KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk),
 		 "struct kf_chunk outgrew its place in struct kf_flow");
-
-/* Ends the walk at @at: the segment is dropped, nothing is held against it. */
-static __always_inline int kf_walk_stop(struct kf_walk *w, __u8 reason)
-{
-	w->reason = reason;
-	return 1;
-}
-
-/* Ends the walk at @at with a refusal. */
-static __always_inline int kf_walk_refuse(struct kf_walk *w, struct kf_packet *p, __u8 reason,
-					  __u8 detail)
-{
-	w->refused++;
-	p->detail = detail;
-	return kf_walk_stop(w, reason);
-}
-
-static __always_inline __u32 kf_walk_left(const struct kf_walk *w, const struct kf_packet *p)
-{
-	return p->payload_len - w->at;
-}
-
-/* @len bytes from @at on have been read. */
-static __always_inline void kf_walk_read(struct kf_walk *w, const struct kf_packet *p,
-					 struct kf_flow *flow, __u32 len)
-{
-	w->at += len;
-	w->judged = w->at;
-	flow->resume_seq = p->seq + w->at;
-}
-
-/* Body bytes: nothing in them matters. */
-static __always_inline void kf_flow_skip(struct kf_flow *flow, __u64 len)
-{
-	__u32 now = len > KF_SKIP_ONCE ? KF_SKIP_ONCE : len;
-
-	flow->resume_seq += now;
-	flow->skip = len - now;
-}
-
-static __always_inline void kf_walk_skip(struct kf_walk *w, const struct kf_packet *p,
-					 struct kf_flow *flow, __u64 len)
-{
-	kf_flow_skip(flow, len);
-	w->at = len > kf_walk_left(w, p) ? p->payload_len : w->at + (__u32)len;
-}
 
 /*
  * `Upgrade` that the service does not allow is made a field of another name, or of another value,
@@ -86,7 +41,7 @@ static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const st
 {
 	if (w->monitor)
 		return true;
-	if (kf_seq_before(name_seq, p->seq))
+	if (kf_seq_before(name_seq, p->seq) || kf_seq_before(p->seq + p->payload_len, name_seq + 3))
 		return false;
 	if ((flow->flags & KF_FLOW_SWAP) && kf_seq_before(flow->acked_seq, flow->swap_seq + 3))
 		return false;
@@ -112,6 +67,18 @@ static __always_inline bool kf_walk_upgrade(const struct kf_walk *w, const struc
 	       (http1->upgrade_len > 2 && kf_walk_neutralise(w, p, flow, seq + http1->upgrade_off));
 }
 
+/* The framing of w->ahead bytes, behind an admitted head, was read before it: see ahead.h. */
+static __always_inline void kf_walk_ahead(struct kf_walk *w, const struct kf_packet *p,
+					  struct kf_flow *flow)
+{
+	const struct kf_chunk *chunk = (const struct kf_chunk *)flow->chunk;
+
+	kf_walk_read(w, p, flow, w->ahead);
+	if (chunk->state != KF_CHUNK_AT_END)
+		flow->state = KF_FLOW_CHUNKS;
+	kf_walk_skip(w, p, flow, w->ahead_skip);
+}
+
 /* An admitted request: where does the next one begin? @prior bytes of it came earlier. */
 static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 					 struct kf_flow *flow, struct kf_head *head, __u32 prior)
@@ -124,7 +91,9 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 		flow->state = KF_FLOW_UPGRADING;
 	kf_walk_read(w, p, flow, http1->head_len - prior);
 	w->head = prior ? 0 : http1->head_len;
-	if (http1->chunked) {
+	if (w->ahead) {
+		kf_walk_ahead(w, p, flow);
+	} else if (http1->chunked) {
 		flow->state = KF_FLOW_CHUNKS;
 		kf_chunk_begin((struct kf_chunk *)flow->chunk);
 	} else {
@@ -330,25 +299,27 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 	if (!p || !flow || !w)
 		return 1;
 	head = kf_head_of(flow);
-	if (!head) {
-		w->retry_after = 1; /* second */
-		return kf_walk_refuse(w, p, KF_REASON_HEAD_TIMEOUT, 0);
-	}
+	if (!head)
+		return kf_walk_repeat(w, p);
 	prior = head->len;
 	if (prior >= KF_HEAD_MAX)
 		return kf_walk_refuse(w, p, KF_REASON_HEAD_TOO_LARGE, 0);
-	len = kf_head_load(ctx, p->payload_offset + w->at, head, prior, kf_walk_left(w, p),
-			   KF_HEAD_MAX - prior);
-	result = kf_head_parse(head, prior + len);
+	len = kf_ahead_load(ctx, p, w, head);
+	if (!len)
+		return 1;
+	result = kf_head_parse(head, len);
 	if (result == KF_HTTP1_INCOMPLETE) {
 		if (++head->segments >= KF_HEAD_SEGMENTS)
 			return kf_walk_refuse(w, p, KF_REASON_MALFORMED,
 					      KF_DETAIL_TOO_MANY_SEGMENTS);
-		return kf_walk_partial(p, flow, w, head, prior + len);
+		if (len >= head->ahead_to)
+			head->ahead_to = 0;
+		return kf_walk_partial(p, flow, w, head, len);
 	}
 	w->kept = 1;
 	if (result == KF_HTTP1_REQUEST) {
-		head->len = head->http1.head_len;
+		if (kf_ahead_settle(p, flow, w, head, len))
+			return 1;
 		flow->judged_seq = head->seq + head->len; /* egress does not give the place back */
 	}
 	flow->flags &= ~KF_FLOW_IN_HEAD;

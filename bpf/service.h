@@ -53,4 +53,12 @@ static __always_inline struct kf_service *kf_service_find(const void *addr, bool
 	return kf_service_at(entry->any - 1);
 }
 
+/* Where keys are looked for: a mask of KF_KEY_*. */
+static __always_inline __u32 kf_service_key_sources(const struct kf_service *service)
+{
+	if (service->flags & KF_SERVICE_WEBSOCKET)
+		return service->key_sources;
+	return service->key_sources & ~KF_KEY_WEBSOCKET;
+}
+
 #endif /* KEYFILTER_SERVICE_H */

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ahead.h - pieces of a request that come before what is missing in front of them.
+ *
+ * A piece that is lost or late leaves a gap in a head. What comes behind the gap passes all the
+ * same, unjudged: the backend's stack keeps it, and says so (SACK, RFC 2018), and the client sends
+ * again what is missing and no more. A copy stands in the flow's place, ahead of the bytes that
+ * were read. The segment that closes the gap is judged together with all that stands behind it, and
+ * does not pass where any of that is refused: so a backend never holds a refused head whole. What
+ * passed ahead may be sent again with the same bytes only.
+ *
+ * There is one gap, and one stretch of bytes ahead of it. A piece that would leave a second gap is
+ * dropped, as is one that ends the stream, does not fit the place, follows a request whose response
+ * is not over, or holds an `Upgrade`, which could not be neutralised any more. TCP brings it again.
+ */
+#ifndef KEYFILTER_AHEAD_H
+#define KEYFILTER_AHEAD_H
+
+#include <keyfilter/chunk.h>
+
+#include "flow.h"
+#include "head.h"
+#include "kept.h"
+#include "walk.h"
+
+#define KF_AHEAD_CHUNKS 256 /* of a body that came before its head, at most */
+
+/* ---- a piece arrives ------------------------------------------------------------------------- */
+
+struct kf_ahead_search {
+	const struct kf_head *head;
+	__u32 from, to;
+	__u32 found;
+	__u32 pad;
+};
+
+/* Is there an `upgrade:` that begins in the eight bytes of this step? */
+static long kf_ahead_search_step(__u32 index, void *context)
+{
+	const __u64 name = KF_SWAR_TEXT('u', 'p', 'g', 'r', 'a', 'd', 'e', ':');
+	struct kf_ahead_search *search = context;
+	__u32 at = search->from + index * 8;
+
+	if (at + 8 > search->to)
+		return 1;
+#pragma unroll
+	for (__u32 i = 0; i < 8; i++) {
+		/* the colon has the bit of lower case already */
+		if ((kf_http1_word(search->head->buf, at + i) | KF_HTTP1_LOWER) == name &&
+		    at + i + 8 <= search->to)
+			search->found = 1;
+	}
+	return search->found;
+}
+
+/* May the bytes from @from to @to of @head hold the name of an `Upgrade` field, or the end of one?
+ */
+__noinline int kf_ahead_has_upgrade(struct kf_head *head, __u32 from, __u32 to)
+{
+	struct kf_ahead_search search = { .head = head, .to = to };
+
+	if (!head)
+		return 1;
+	search.from = from > 7 ? from - 7 : 0;
+	kf_loop(KF_HEAD_MAX / 8 + 1, kf_ahead_search_step, &search);
+	return search.found;
+}
+
+/* A place for a head of which no byte came yet that is in order; NULL: there is none. */
+static __always_inline struct kf_head *kf_ahead_begin(struct kf_packet *p, struct kf_flow *flow,
+						      __u32 key_sources)
+{
+	struct kf_head *head;
+
+	if (!kf_kept_release(flow))
+		return NULL;
+	head = kf_kept_place(p, flow);
+	if (!head)
+		return NULL;
+	kf_http1_begin(&head->http1, key_sources);
+	head->seq = flow->resume_seq;
+	return head;
+}
+
+/*
+ * Copies @p, which begins behind resume_seq, to @head. What becomes of it: HEAD_PARTIAL, it passes;
+ * OUT_OF_ORDER, it is dropped; MALFORMED, it repeats other bytes than came ahead before.
+ */
+__noinline int kf_ahead_copy(KF_CTX *ctx, struct kf_packet *p, struct kf_head *head)
+{
+	__u32 from, to;
+
+	if (!p || !head)
+		return KF_REASON_OUT_OF_ORDER;
+	from = p->seq - head->seq;
+	to = from + p->payload_len;
+	if (from >= KF_HEAD_MAX || to > KF_HEAD_MAX)
+		return KF_REASON_OUT_OF_ORDER;
+	if (head->ahead_to) {
+		if (from > head->ahead_to || to < head->ahead_from)
+			return KF_REASON_OUT_OF_ORDER;
+		if (kf_kept_differs(ctx, p, head, head->ahead_from, head->ahead_to)) {
+			p->detail = KF_DETAIL_OVERLAP_DIFFERS;
+			return KF_REASON_MALFORMED;
+		}
+	}
+	if (kf_head_load(ctx, p->payload_offset, head, from, p->payload_len, KF_HEAD_MAX) !=
+		    p->payload_len ||
+	    kf_ahead_has_upgrade(head, from, to))
+		return KF_REASON_OUT_OF_ORDER;
+	if (!head->ahead_to || from < head->ahead_from)
+		head->ahead_from = from;
+	if (to > head->ahead_to)
+		head->ahead_to = to;
+	return KF_REASON_HEAD_PARTIAL;
+}
+
+/* What becomes of @p, which begins behind resume_seq: as kf_ahead_copy(). */
+__noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+			     __u32 key_sources)
+{
+	struct kf_head *head;
+	int reason;
+
+	if (!p || !flow)
+		return KF_REASON_OUT_OF_ORDER;
+	if (flow->state != KF_FLOW_HEAD || (p->tcp_flags & KF_TCP_FIN) ||
+	    kf_flow_is_answering(flow))
+		return KF_REASON_OUT_OF_ORDER;
+	if (flow->flags & KF_FLOW_IN_HEAD)
+		head = kf_head_of(flow);
+	else
+		head = kf_ahead_begin(p, flow, key_sources);
+	/* where its place has become another flow's, the next piece that is in order hears of it */
+	if (!head)
+		return KF_REASON_OUT_OF_ORDER;
+	reason = kf_ahead_copy(ctx, p, head);
+	if (flow->flags & KF_FLOW_IN_HEAD)
+		return reason;
+	if (reason == KF_REASON_HEAD_PARTIAL)
+		flow->flags |= KF_FLOW_IN_HEAD;
+	else
+		kf_head_release(flow);
+	return reason;
+}
+
+/* ---- the gap closes -------------------------------------------------------------------------- */
+
+/*
+ * Loads what @p has of the head in @head behind the bytes that were read, and takes in what came
+ * ahead, if that follows now. Returns how many bytes of the head are there; 0 where the walk ends.
+ */
+__noinline int kf_ahead_load(KF_CTX *ctx, struct kf_packet *p, struct kf_walk *w,
+			     struct kf_head *head)
+{
+	__u32 len;
+
+	if (!p || !w || !head)
+		return 0;
+	if (head->ahead_to && (p->tcp_flags & KF_TCP_FIN)) {
+		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TRUNCATED);
+		return 0;
+	}
+	if (head->ahead_to && kf_kept_differs(ctx, p, head, head->ahead_from, head->ahead_to)) {
+		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_OVERLAP_DIFFERS);
+		return 0;
+	}
+	len = head->len;
+	len += kf_head_load(ctx, p->payload_offset + w->at, head, len, kf_walk_left(w, p),
+			    KF_HEAD_MAX - len);
+	if (len >= head->ahead_to)
+		head->ahead_to = 0; /* the segment itself has all of it */
+	else if (len >= head->ahead_from)
+		len = head->ahead_to;
+	return len;
+}
+
+/* One stretch of chunk framing that came ahead, from ahead_from on. 1: the reading ends here. */
+__noinline int kf_ahead_chunk(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
+			      struct kf_head *head)
+{
+	__u32 consumed = 0, at;
+	struct kf_chunk *chunk;
+	__u8 detail = 0;
+	int result;
+
+	if (!p || !flow || !w || !head)
+		return 1;
+	at = head->ahead_from;
+	if (at >= head->ahead_to)
+		return 1;
+	chunk = (struct kf_chunk *)flow->chunk;
+	KF_LAUNDER(at);
+	result = kf_chunk_parse(chunk, head->buf + (at & (KF_HEAD_MAX - 1)),
+				head->ahead_to - head->ahead_from, &consumed, &detail);
+	head->ahead_from += consumed;
+	if (result == KF_CHUNK_MALFORMED)
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, detail);
+	if (result == KF_CHUNK_SKIP && chunk->skip <= head->ahead_to - head->ahead_from)
+		head->ahead_from += chunk->skip;
+	else if (result == KF_CHUNK_SKIP) {
+		w->ahead_skip = chunk->skip - (head->ahead_to - head->ahead_from);
+		head->ahead_from = head->ahead_to;
+	}
+	return result == KF_CHUNK_END;
+}
+
+/*
+ * The head in @head is whole, and bytes that came ahead stand behind its beginning: is all of them
+ * its own, or its body's? Then the segment may pass, if the request may. If not the client is told
+ * to repeat its requests: the backend must not get what stands behind the body, which cannot wait
+ * here for the end of the response. Where a gap is left in the framing of chunks, the segment
+ * comes again. 1: the walk ends.
+ */
+__noinline int kf_ahead_settle(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
+			       struct kf_head *head, __u32 len)
+{
+	__u32 head_len, end;
+
+	if (!p || !flow || !w || !head)
+		return 1;
+	head_len = head->http1.head_len;
+	end = head->ahead_to;
+	if (!end || !head->http1.chunked || end <= head_len) {
+		head->len = head_len;
+		head->ahead_to = 0;
+		if (end > head_len && end - head_len > head->http1.content_length)
+			return kf_walk_repeat(w, p);
+		return 0;
+	}
+	if (len != end) {
+		kf_http1_begin(&head->http1, w->key_sources);
+		return kf_walk_stop(w, KF_REASON_OUT_OF_ORDER);
+	}
+	head->ahead_from = head_len;
+	kf_chunk_begin((struct kf_chunk *)flow->chunk);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < KF_AHEAD_CHUNKS; i++) {
+		if (kf_ahead_chunk(p, flow, w, head))
+			break;
+	}
+	if (w->reason)
+		return 1;
+	if (head->ahead_from != end)
+		return kf_walk_repeat(w, p);
+	w->ahead = end - head_len;
+	head->len = end;
+	head->ahead_to = 0;
+	return 0;
+}
+
+#endif /* KEYFILTER_AHEAD_H */
