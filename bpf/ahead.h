@@ -10,8 +10,10 @@
  * passed ahead may be sent again with the same bytes only.
  *
  * There is one gap, and one stretch of bytes ahead of it. A piece that would leave a second gap is
- * dropped, as is one that ends the stream, does not fit the place, follows a request whose response
- * is not over, or holds an `Upgrade`, which could not be neutralised any more. TCP brings it again.
+ * dropped, as is one that ends the stream, does not fit the place, or holds an `Upgrade`, which
+ * could not be neutralised any more. So is one of a client that sends requests behind each other
+ * without waiting for responses: what follows the next request would have to wait, and not pass
+ * (KF_FLOW_HELD). TCP brings all of these again.
  */
 #ifndef KEYFILTER_AHEAD_H
 #define KEYFILTER_AHEAD_H
@@ -124,8 +126,10 @@ __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 
 	if (!p || !flow)
 		return KF_REASON_OUT_OF_ORDER;
-	if (flow->state != KF_FLOW_HEAD || (p->tcp_flags & KF_TCP_FIN) ||
-	    kf_flow_is_answering(flow))
+	if (kf_flow_is_answering(flow))
+		flow->flags |= KF_FLOW_HELD;
+	if (flow->state != KF_FLOW_HEAD || (flow->flags & KF_FLOW_HELD) ||
+	    (p->tcp_flags & KF_TCP_FIN))
 		return KF_REASON_OUT_OF_ORDER;
 	if (flow->flags & KF_FLOW_IN_HEAD)
 		head = kf_head_of(flow);

@@ -172,6 +172,8 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0; /* nothing wrong with it: it comes again, there may be a place then */
 	if (w->reason == KF_REASON_FLOW_BUSY || w->reason == KF_REASON_OUT_OF_ORDER) {
 		/* it waits for its turn; TCP brings it again */
+		if (w->reason == KF_REASON_FLOW_BUSY)
+			flow->flags |= KF_FLOW_HELD;
 		if (w->at)
 			kf_judge_keep(w, out);
 		return 0;

@@ -160,6 +160,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	kf_walk_expect(flow, head->http1.method);
 	flow->protocol = head->http1.protocol;
 	flow->empty_lines = 0;
+	flow->flags &= ~KF_FLOW_HELD;
 	flow->answer_seq = p->ack;
 	w->admitted += reason == KF_REASON_ADMITTED;
 	return 0;
