@@ -37,8 +37,9 @@
  *   place FAILURES,SUCCESSES,LEVEL|none   what is known of the client's source
  *   age SECONDS | forgive | crowd N,SECONDS | strangers N | sets N      (abuse.h)
  *
- * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=HEX, doff=N, pad=N,
- * frag=N, more=1, opts=HEX (TCP options), partial=1, host=N, ts=N,N, latets=N,N, ether=HEX; ack=end: all of the answer.
+ * FIELDs: seq=+N and ack=+N count from the first byte of the stream; flags=syn,ack (fin, rst, psh,
+ * urg), doff=N, pad=N, frag=N, more=1, opts=HEX (TCP options), partial=1, host=N, ts=N,N, latets=N,N,
+ * ether=HEX; ack=end: all of the answer.
  * In DATA: \r \n \t \0 \" \\ \xHH, $KEY, $TWO (another good one), $BAD, {N*c}; $TCP and $OTH are TCP
  * headers, to the service's port and to another one. A packet that is dropped without being known to
  * be any service's has the reason unread_headers or unread_routed (enum kf_unread_why).
@@ -229,6 +230,24 @@ static void kf_field_options(struct kf_frame_spec *spec, const char *hex)
 		spec->tcp_options[spec->tcp_options_len++] = byte;
 }
 
+/* Names with commas between: the order of the bits in the header (RFC 9293 section 3.1). */
+static uint8_t kf_flags_read(const struct kf_case *c, const char *value)
+{
+	static const char names[][4] = { "fin", "syn", "rst", "psh", "ack", "urg" };
+	uint8_t flags = 0, before;
+
+	for (; *value; value += 3 + (value[3] == ',')) {
+		before = flags;
+		for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+			if (strncmp(value, names[i], 3) == 0)
+				flags |= 1u << i;
+		if (flags == before || (value[3] && value[3] != ','))
+			errx(1, "%s:%d: flags=%s? names of flags, each once", c->file, c->line,
+			     value);
+	}
+	return flags;
+}
+
 static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const char *name,
 			 const char *value)
 {
@@ -245,7 +264,7 @@ static void kf_field_set(struct kf_case *c, struct kf_frame_spec *spec, const ch
 	else if (strcmp(name, "ack") == 0)
 		spec->ack = (spec->reverse ? KF_CLIENT_ISN : KF_SERVER_ISN) + n;
 	else if (strcmp(name, "flags") == 0)
-		spec->flags = strtoul(value, NULL, 16);
+		spec->flags = kf_flags_read(c, value);
 	else if (strcmp(name, "doff") == 0)
 		spec->doff = n;
 	else if (strcmp(name, "pad") == 0)
@@ -351,7 +370,7 @@ static void kf_handshake(struct kf_case *c)
 {
 	c->next = 0;
 	c->responded = 0;
-	kf_out(c, NULL, 0, "seq=+0xffffffff flags=12");
+	kf_out(c, NULL, 0, "seq=+0xffffffff flags=syn,ack");
 	kf_in(c, NULL, 0, "");
 }
 
@@ -419,7 +438,8 @@ static void kf_step_splits(struct kf_case *c, const char *at)
 		kf_check(c, &expect);
 		if (c->failed)
 			kf_fail(c, "... when cut at byte %zu", cut);
-		kf_out(c, NULL, 0, "flags=14"); /* the flow's end, so that the table never fills */
+		kf_out(c, NULL, 0,
+		       "flags=rst,ack"); /* the flow's end, so that the table never fills */
 	}
 }
 
@@ -716,7 +736,8 @@ static void kf_step_fails(struct kf_case *c, const char *at)
 		if (c->ran.penalty != wanted)
 			kf_fail(c, "failure %u: penalty of %u s, wanted %u", i, c->ran.penalty,
 				wanted);
-		kf_out(c, NULL, 0, "flags=14"); /* the flow's end, so that the table never fills */
+		kf_out(c, NULL, 0,
+		       "flags=rst,ack"); /* the flow's end, so that the table never fills */
 	}
 	c->spec.client_port = 0;
 }
@@ -733,7 +754,7 @@ static void kf_step_succeeds(struct kf_case *c, const char *at)
 		kf_handshake(c);
 		kf_in(c, data.bytes, data.len, "");
 		kf_check(c, &admitted);
-		kf_out(c, NULL, 0, "flags=14");
+		kf_out(c, NULL, 0, "flags=rst,ack");
 	}
 	c->spec.client_port = 0;
 }
