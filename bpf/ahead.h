@@ -76,9 +76,13 @@ static __always_inline struct kf_head *kf_ahead_begin(struct kf_packet *p, struc
 
 	if (!kf_kept_release(flow))
 		return NULL;
+	/* first, so that egress does not give the place back: see kf_egress_release() */
+	flow->flags |= KF_FLOW_IN_HEAD;
 	head = kf_kept_place(p, flow);
-	if (!head)
+	if (!head) {
+		flow->flags &= ~KF_FLOW_IN_HEAD;
 		return NULL;
+	}
 	kf_http1_begin(&head->http1, key_sources);
 	head->seq = flow->resume_seq;
 	return head;
@@ -122,6 +126,7 @@ __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 			     __u32 key_sources)
 {
 	struct kf_head *head;
+	bool goes_on;
 	int reason;
 
 	if (!p || !flow)
@@ -131,20 +136,16 @@ __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 	if (flow->state != KF_FLOW_HEAD || (flow->flags & KF_FLOW_HELD) ||
 	    (p->tcp_flags & KF_TCP_FIN))
 		return KF_REASON_OUT_OF_ORDER;
-	if (flow->flags & KF_FLOW_IN_HEAD)
-		head = kf_head_of(flow);
-	else
-		head = kf_ahead_begin(p, flow, key_sources);
+	goes_on = flow->flags & KF_FLOW_IN_HEAD;
+	head = goes_on ? kf_head_of(flow) : kf_ahead_begin(p, flow, key_sources);
 	/* where its place has become another flow's, the next piece that is in order hears of it */
 	if (!head)
 		return KF_REASON_OUT_OF_ORDER;
 	reason = kf_ahead_copy(ctx, p, head);
-	if (flow->flags & KF_FLOW_IN_HEAD)
-		return reason;
-	if (reason == KF_REASON_HEAD_PARTIAL)
-		flow->flags |= KF_FLOW_IN_HEAD;
-	else
+	if (!goes_on && reason != KF_REASON_HEAD_PARTIAL) {
+		flow->flags &= ~KF_FLOW_IN_HEAD;
 		kf_head_release(flow);
+	}
 	return reason;
 }
 
