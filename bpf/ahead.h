@@ -25,7 +25,7 @@
 #include "kept.h"
 #include "walk.h"
 
-#define KF_AHEAD_CHUNKS 256 /* of a body that came before its head, at most */
+#define KF_AHEAD_CHUNKS 256 /* chunks that are read of a body that came before its head */
 
 /* ---- a piece arrives ------------------------------------------------------------------------- */
 
@@ -39,7 +39,6 @@ struct kf_ahead_search {
 /* Is there an `upgrade:` that begins in the eight bytes of this step? */
 static long kf_ahead_search_step(__u32 index, void *context)
 {
-	const __u64 name = KF_SWAR_TEXT('u', 'p', 'g', 'r', 'a', 'd', 'e', ':');
 	struct kf_ahead_search *search = context;
 	__u32 at = search->from + index * 8;
 
@@ -47,16 +46,13 @@ static long kf_ahead_search_step(__u32 index, void *context)
 		return 1;
 #pragma unroll
 	for (__u32 i = 0; i < 8; i++) {
-		/* the colon has the bit of lower case already */
-		if ((kf_http1_word(search->head->buf, at + i) | KF_HTTP1_LOWER) == name &&
-		    at + i + 8 <= search->to)
+		if (kf_head_is_upgrade(search->head, at + i) && at + i + 8 <= search->to)
 			search->found = 1;
 	}
 	return search->found;
 }
 
-/* May the bytes from @from to @to of @head hold the name of an `Upgrade` field, or the end of one?
- */
+/* May the name of an `Upgrade` field stand in @head from @from to @to, or end there? */
 __noinline int kf_ahead_has_upgrade(struct kf_head *head, __u32 from, __u32 to)
 {
 	struct kf_ahead_search search = { .head = head, .to = to };
@@ -138,7 +134,7 @@ __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 		return KF_REASON_OUT_OF_ORDER;
 	goes_on = flow->flags & KF_FLOW_IN_HEAD;
 	head = goes_on ? kf_head_of(flow) : kf_ahead_begin(p, flow, key_sources);
-	/* where its place has become another flow's, the next piece that is in order hears of it */
+	/* a head whose place another flow has by now is refused with the next piece in order */
 	if (!head)
 		return KF_REASON_OUT_OF_ORDER;
 	reason = kf_ahead_copy(ctx, p, head);
@@ -211,11 +207,12 @@ __noinline int kf_ahead_chunk(struct kf_packet *p, struct kf_flow *flow, struct 
 }
 
 /*
- * The head in @head is whole, and bytes that came ahead stand behind its beginning: is all of them
- * its own, or its body's? Then the segment may pass, if the request may. If not the client is told
- * to repeat its requests: the backend must not get what stands behind the body, which cannot wait
- * here for the end of the response. Where a gap is left in the framing of chunks, the segment
- * comes again. 1: the walk ends.
+ * The head in @head is whole, @len bytes of the stream are there, and others may have come ahead.
+ * 0: those belong to this head and its body, and the segment may pass if the request may.
+ * 1: the walk ends. Either a further request came ahead: it would have to wait for the response to
+ * this one, and the backend has it already, so the client is told to repeat both. Or there is a gap
+ * in the framing of chunks: the segment is dropped and comes again, and as other bytes may stand in
+ * it then, the head is read anew.
  */
 __noinline int kf_ahead_settle(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 len)

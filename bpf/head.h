@@ -30,6 +30,14 @@ __noinline int kf_head_parse(struct kf_head *head, __u32 len)
 	return kf_http1_parse(&head->http1, head->buf, len);
 }
 
+/* Does `upgrade:` stand at @at of @head, in whatever case? The colon has the bit of lower case. */
+static __always_inline bool kf_head_is_upgrade(const struct kf_head *head, __u32 at)
+{
+	const __u64 name = KF_SWAR_TEXT('u', 'p', 'g', 'r', 'a', 'd', 'e', ':');
+
+	return (kf_http1_word(head->buf, at) | KF_HTTP1_LOWER) == name;
+}
+
 /*
  * In the first @len bytes of a head that goes on: where does a line begin that is `Upgrade`, and
  * whose value has begun, but not for a websocket if @websocket? 0: it does not end so.
@@ -37,14 +45,11 @@ __noinline int kf_head_parse(struct kf_head *head, __u32 len)
 static __always_inline __u32 kf_head_upgrade_open(const struct kf_head *head, __u32 len,
 						  bool websocket)
 {
-	const __u64 name = KF_SWAR_TEXT('u', 'p', 'g', 'r', 'a', 'd', 'e', ':');
 	const struct kf_http1 *h = &head->http1;
 	__u32 start = h->state > KF_HTTP1_AT_FIELD ? h->line_off : h->cursor, at = start + 8;
 	__u8 first;
 
-	/* the colon has the bit of lower case already */
-	if (h->state < KF_HTTP1_AT_FIELD || at >= len ||
-	    (kf_http1_word(head->buf, start) | KF_HTTP1_LOWER) != name)
+	if (h->state < KF_HTTP1_AT_FIELD || at >= len || !kf_head_is_upgrade(head, start))
 		return 0;
 	first = kf_http1_byte(head->buf, at);
 	if (first == ' ')

@@ -384,9 +384,9 @@ enum kf_response_state {
 #define KF_FLOW_SWAP	  0x04u /* the bytes at swap_seq and swap_seq + 2 change places */
 #define KF_FLOW_RST_IN	  0x08u /* the client sent a RST that may have ended the connection */
 #define KF_FLOW_SENT	  0x10u /* unsynced: the client's data has come up to resume_seq */
-#define KF_FLOW_IN_HEAD	  0x40u /* a head has begun, and goes on at resume_seq */
-#define KF_FLOW_HELD	  0x80u /* what comes next waited for its turn, and has to come again */
 #define KF_FLOW_LONG	  0x20u /* over 2^30 bytes came: old numbers may lie before client_first */
+#define KF_FLOW_IN_HEAD	  0x40u /* a head has begun, and goes on at resume_seq */
+#define KF_FLOW_HELD	  0x80u /* data was dropped because a response was due; ends with a request */
 
 /* kf_flow.out_flags, written by egress */
 #define KF_FLOW_FIN_OUT	  0x01u /* the backend's FIN was seen; fin_out_seq */

@@ -27,7 +27,7 @@
  *   acks +N | resets client | resets backend [seq=+N]     what the last frame led to (told.h)
  *   aged MS,SECONDS,BYTES          the answer was sent so long ago, so much came since
  *   splits "DATA" => ...           DATA cut in two at every byte, each on a connection of its own
- *   shuffles "DATA" => ...         DATA in three pieces, in each wrong order, on a connection of its own
+ *   shuffles "DATA" => ...         DATA in three pieces, a connection for each wrong order
  *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
  *   source deny|allow ADDR/BITS [MS]
  *   sleep MS | state NAME | flows N
@@ -230,7 +230,7 @@ static void kf_field_options(struct kf_frame_spec *spec, const char *hex)
 		spec->tcp_options[spec->tcp_options_len++] = byte;
 }
 
-/* Names with commas between: the order of the bits in the header (RFC 9293 section 3.1). */
+/* Names of flags, separated by commas; they stand as their bits do in RFC 9293 section 3.1. */
 static uint8_t kf_flags_read(const struct kf_case *c, const char *value)
 {
 	static const char names[][4] = { "fin", "syn", "rst", "psh", "ack", "urg" };
@@ -423,6 +423,12 @@ static void kf_step_sees(struct kf_case *c, const char *at)
 
 static const struct kf_expect kf_partial = { "pass", "head_partial", "" };
 
+/* The backend ends the connection, so that a case of many never fills the table of flows. */
+static void kf_end(struct kf_case *c)
+{
+	kf_out(c, NULL, 0, "flags=rst,ack");
+}
+
 static void kf_step_splits(struct kf_case *c, const char *at)
 {
 	static struct kf_data data;
@@ -438,8 +444,7 @@ static void kf_step_splits(struct kf_case *c, const char *at)
 		kf_check(c, &expect);
 		if (c->failed)
 			kf_fail(c, "... when cut at byte %zu", cut);
-		kf_out(c, NULL, 0,
-		       "flags=rst,ack"); /* the flow's end, so that the table never fills */
+		kf_end(c);
 	}
 }
 
@@ -736,8 +741,7 @@ static void kf_step_fails(struct kf_case *c, const char *at)
 		if (c->ran.penalty != wanted)
 			kf_fail(c, "failure %u: penalty of %u s, wanted %u", i, c->ran.penalty,
 				wanted);
-		kf_out(c, NULL, 0,
-		       "flags=rst,ack"); /* the flow's end, so that the table never fills */
+		kf_end(c);
 	}
 	c->spec.client_port = 0;
 }
@@ -754,7 +758,7 @@ static void kf_step_succeeds(struct kf_case *c, const char *at)
 		kf_handshake(c);
 		kf_in(c, data.bytes, data.len, "");
 		kf_check(c, &admitted);
-		kf_out(c, NULL, 0, "flags=rst,ack");
+		kf_end(c);
 	}
 	c->spec.client_port = 0;
 }

@@ -62,9 +62,8 @@ static const struct words words[KF_REASON_COUNT] = {
 				       "all, 100 fields, or 8190 bytes in a line; send fewer or "
 				       "shorter fields." },
 	[KF_REASON_HEAD_TIMEOUT] = { "request_timeout",
-				     "The header of this request took too long to arrive, and "
-				     "there "
-				     "was no room to wait for it; send this request again." },
+				     "This request came in pieces that could not be kept until "
+				     "all of them had arrived; send it again." },
 	[KF_REASON_BODY_NOT_READABLE] = { "unsupported_body",
 					  "The model cannot be read from the body of this request; "
 					  "send plain JSON with a 'model' in it, not compressed." },

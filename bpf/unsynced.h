@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * unsynced.h - connections whose position in their stream is not known, and how it is found.
+ *
+ * They were there before the attach, or monitor mode has lost them (KF_FLOW_UNSYNCED). Their data
+ * passes until a request begins; from there on they are read like any other.
+ */
+#ifndef KEYFILTER_UNSYNCED_H
+#define KEYFILTER_UNSYNCED_H
+
+#include "flow.h"
+
+#define KF_UNSYNCED_MAX 56 /* of kf_flow.seen: a minute */
+#define KF_LOOK_NEW	16 /* bytes of it that are looked at */
+
+/*
+ * Empty lines, capital letters and a space; or nothing but these, where the segment ends, or the
+ * letters go on.
+ */
+static __always_inline bool kf_unsynced_is_request(const __u8 *text, __u32 len)
+{
+	__u32 letters = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < KF_LOOK_NEW; i++) {
+		if (i >= len)
+			return letters;
+		if (text[i] >= 'A' && text[i] <= 'Z')
+			letters++;
+		else if (letters || (text[i] != '\r' && text[i] != '\n'))
+			return letters > 2 && text[i] == ' ';
+	}
+	return letters;
+}
+
+/* Does the segment at @p look as if a request began with it? */
+__noinline int kf_unsynced_looks_new(KF_CTX *ctx, struct kf_packet *p)
+{
+	__u8 text[KF_LOOK_NEW] = {};
+	__u32 len;
+
+	if (!p || !p->payload_len)
+		return 0;
+	len = p->payload_len < sizeof(text) ? p->payload_len : sizeof(text);
+	if (kf_ctx_load(ctx, p->payload_offset, text, kf_length(len, sizeof(text))))
+		return 1;
+	return kf_unsynced_is_request(text, len);
+}
+
+/*
+ * From here on the flow is read: its client begins a request, and what the backend has said so far
+ * belongs to earlier ones. If it goes on with one of these the responses are lost.
+ */
+static __always_inline void kf_unsynced_sync(struct kf_flow *flow)
+{
+	flow->resume_seq = flow->acked_seq;
+	flow->judged_seq = flow->acked_seq;
+	flow->kept_from = flow->acked_seq;
+	flow->state = KF_FLOW_HEAD;
+	flow->response_seq = flow->out_seq;
+	flow->response_skip = 0;
+	__builtin_memset(flow->response_chunk, 0, sizeof(flow->response_chunk));
+	/* a full barrier: egress reads no response before it sees all of this */
+	(void)__sync_lock_test_and_set(&flow->responses, flow->requests);
+	*(volatile __u8 *)&flow->response_state = KF_RESPONSE_HEAD;
+}
+
+/*
+ * A connection from before the attach, or one that monitor mode has lost. Its position in the
+ * stream is unknown until the backend has answered all it was sent: what the client sends next is a
+ * head, and judged; so is what looks like the beginning of a request before. A client that never
+ * lets it come to that has a minute.
+ */
+static __noinline int kf_unsynced_judge(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+{
+	__u32 end = p->seq + p->payload_len;
+	struct kf_socket socket = {};
+
+	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP) && !kf_unsynced_looks_new(ctx, p)) {
+		/* what is open may be a head: its client does not end the stream here */
+		if (!p->monitor &&
+		    ((p->tcp_flags & KF_TCP_FIN) || kf_flow_now() - flow->since > KF_UNSYNCED_MAX))
+			return KF_REASON_NO_FLOW;
+		flow->resume_seq = end;
+		flow->flags |= KF_FLOW_SENT;
+		return KF_REASON_ADOPTED;
+	}
+	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
+		if (!kf_socket_state(ctx, p, &socket))
+			return KF_REASON_NO_FLOW;
+		flow->acked_seq = socket.rcv_nxt;
+		flow->out_seq = socket.snd_nxt;
+		flow->out_low = socket.snd_una - KF_OUT_WINDOW / 2;
+		flow->out_flags |= KF_FLOW_ACK_SEEN;
+	}
+	if (!kf_seq_before(flow->acked_seq, end))
+		return KF_REASON_ADOPTED;
+	kf_unsynced_sync(flow);
+	return 0;
+}
+
+#endif /* KEYFILTER_UNSYNCED_H */
