@@ -165,11 +165,12 @@ static __always_inline struct kf_embryo *kf_embryo_find(const struct kf_config *
 }
 
 struct kf_socket {
-	__u32 rcv_nxt;	 /* what it expects next */
-	__u32 snd_una;	 /* what its client has not acknowledged yet */
-	__u32 snd_nxt;	 /* what it sends next */
-	__u16 untouched; /* 1: it holds no byte of its client */
-	__u16 state;	 /* KF_TCP_ESTABLISHED or another one of net/tcp_states.h; 0: no socket */
+	__u32 rcv_nxt;	/* what it expects next */
+	__u32 snd_una;	/* what its client has not acknowledged yet */
+	__u32 snd_nxt;	/* what it sends next */
+	__u8 untouched; /* 1: it holds no byte of its client */
+	__u8 has_later; /* 1: it holds bytes behind some that it misses */
+	__u16 state;	/* KF_TCP_ESTABLISHED or another one of net/tcp_states.h; 0: no socket */
 };
 
 /*
@@ -209,7 +210,9 @@ __noinline int kf_socket_state(KF_CTX *ctx, struct kf_packet *p, struct kf_socke
 			out->rcv_nxt = tp->rcv_nxt;
 			out->snd_una = tp->snd_una;
 			out->snd_nxt = tp->snd_nxt;
-			out->untouched = !tp->bytes_received && !tp->out_of_order_queue.rb_node;
+			out->has_later = !!tp->out_of_order_queue.rb_node;
+			asm volatile("" ::: "memory"); /* no arithmetic on that pointer */
+			out->untouched = !tp->bytes_received && !out->has_later;
 			found = 1;
 		}
 	}

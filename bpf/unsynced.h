@@ -66,37 +66,84 @@ static __always_inline void kf_unsynced_sync(struct kf_flow *flow)
 }
 
 /*
- * A connection from before the attach, or one that monitor mode has lost. Its position in the
- * stream is unknown until the backend has answered all it was sent: what the client sends next is a
- * head, and judged; so is what looks like the beginning of a request before. A client that never
- * lets it come to that has a minute.
+ * Does the backend have in order all that it was sent, and is it known what that is? Otherwise it
+ * may hold bytes behind a gap, and what is judged next would be completed by them, unseen.
  */
-static __noinline int kf_unsynced_judge(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+__noinline int kf_unsynced_is_whole(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+{
+	struct kf_socket socket = {};
+
+	if (!p || !flow)
+		return 0;
+	if (kf_socket_state(ctx, p, &socket)) {
+		if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
+			flow->acked_seq = socket.rcv_nxt;
+			flow->out_seq = socket.snd_nxt;
+			flow->out_low = socket.snd_una - KF_OUT_WINDOW / 2;
+			flow->out_flags |= KF_FLOW_ACK_SEEN;
+		} else if (kf_seq_before(flow->acked_seq, socket.rcv_nxt)) {
+			flow->acked_seq = socket.rcv_nxt;
+		}
+	}
+	if (!(flow->out_flags & KF_FLOW_ACK_SEEN) || socket.has_later)
+		return 0;
+	return !(flow->flags & KF_FLOW_SENT) || !kf_seq_before(flow->acked_seq, flow->resume_seq);
+}
+
+/* What passes unread: the backend may have it, up to the end of @p. */
+static __always_inline int kf_unsynced_pass(const struct kf_packet *p, struct kf_flow *flow)
 {
 	__u32 end = p->seq + p->payload_len;
-	struct kf_socket socket = {};
+
+	if (!(flow->flags & KF_FLOW_SENT) || kf_seq_before(flow->resume_seq, end))
+		flow->resume_seq = end;
+	flow->flags |= KF_FLOW_SENT;
+	return KF_REASON_ADOPTED;
+}
+
+/* Under the flow's lock. */
+static __always_inline int kf_unsynced_locked(KF_CTX *ctx, struct kf_packet *p,
+					      struct kf_flow *flow)
+{
+	__u32 end = p->seq + p->payload_len;
+	int whole;
 
 	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP) && !kf_unsynced_looks_new(ctx, p)) {
 		/* what is open may be a head: its client does not end the stream here */
 		if (!p->monitor &&
 		    ((p->tcp_flags & KF_TCP_FIN) || kf_flow_now() - flow->since > KF_UNSYNCED_MAX))
 			return KF_REASON_NO_FLOW;
-		flow->resume_seq = end;
-		flow->flags |= KF_FLOW_SENT;
-		return KF_REASON_ADOPTED;
+		return kf_unsynced_pass(p, flow);
 	}
-	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
-		if (!kf_socket_state(ctx, p, &socket))
-			return KF_REASON_NO_FLOW;
-		flow->acked_seq = socket.rcv_nxt;
-		flow->out_seq = socket.snd_nxt;
-		flow->out_low = socket.snd_una - KF_OUT_WINDOW / 2;
-		flow->out_flags |= KF_FLOW_ACK_SEEN;
-	}
+	whole = kf_unsynced_is_whole(ctx, p, flow);
+	if (!(flow->out_flags & KF_FLOW_ACK_SEEN))
+		return KF_REASON_NO_FLOW;
 	if (!kf_seq_before(flow->acked_seq, end))
 		return KF_REASON_ADOPTED;
+	if (!whole) /* TCP brings it again */
+		return p->monitor ? kf_unsynced_pass(p, flow) : KF_REASON_UNACKED;
 	kf_unsynced_sync(flow);
 	return 0;
+}
+
+/*
+ * A connection from before the attach, or one that monitor mode has lost. Its position in the
+ * stream is unknown until the backend has answered all it was sent: what the client sends next is a
+ * head, and judged; so is what looks like the beginning of a request before, once the backend has
+ * acknowledged all that passed. A client that never lets it come to that has a minute.
+ */
+static __noinline int kf_unsynced_judge(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
+{
+	struct kf_config *config = kf_config_get();
+	int reason = 0;
+
+	if (!config || !kf_flow_lock(flow))
+		return KF_REASON_FLOW_BUSY;
+	if (flow->cookie == kf_flow_hash(config->flow_secret, &p->key) &&
+	    flow->state == KF_FLOW_UNSYNCED)
+		reason = kf_unsynced_locked(ctx, p, flow);
+	kf_flow_unlock(flow);
+	return reason;
 }
 
 #endif /* KEYFILTER_UNSYNCED_H */
