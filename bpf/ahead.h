@@ -169,9 +169,7 @@ __noinline int kf_ahead_load(KF_CTX *ctx, struct kf_packet *p, struct kf_walk *w
 	len = head->len;
 	len += kf_head_load(ctx, p->payload_offset + w->at, head, len, kf_walk_left(w, p),
 			    KF_HEAD_MAX - len);
-	if (len >= head->ahead_to)
-		head->ahead_to = 0; /* the segment itself has all of it */
-	else if (len >= head->ahead_from)
+	if (len >= head->ahead_from && len < head->ahead_to)
 		len = head->ahead_to;
 	return len;
 }
@@ -230,7 +228,7 @@ __noinline int kf_ahead_settle(struct kf_packet *p, struct kf_flow *flow, struct
 			return kf_walk_repeat(w, p);
 		return 0;
 	}
-	if (len != end) {
+	if (len < end) {
 		kf_http1_begin(&head->http1, w->key_sources);
 		return kf_walk_stop(w, KF_REASON_OUT_OF_ORDER);
 	}
