@@ -166,6 +166,10 @@ __noinline int kf_ahead_load(KF_CTX *ctx, struct kf_packet *p, struct kf_walk *w
 		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_OVERLAP_DIFFERS);
 		return 0;
 	}
+	if (head->ahead_to) {
+		w->came_seq = head->seq + head->ahead_from;
+		w->came_end = head->seq + head->ahead_to;
+	}
 	len = head->len;
 	len += kf_head_load(ctx, p->payload_offset + w->at, head, len, kf_walk_left(w, p),
 			    KF_HEAD_MAX - len);

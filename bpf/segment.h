@@ -33,15 +33,19 @@ KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk)
 /*
  * `Upgrade` that the service does not allow is made a field of another name, or of another value,
  * by exchanging two bytes of it: the sum of the 16-bit words stays, so the checksum holds, complete
- * or partial alike. False where the first of them, at @name_seq, has passed already, or an earlier
- * exchange is not acknowledged yet.
+ * or partial alike. False where one of them, at @name_seq and 2 further, has passed already, or an
+ * earlier exchange is not acknowledged yet.
  */
 static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const struct kf_packet *p,
 					       struct kf_flow *flow, __u32 name_seq)
 {
 	if (w->monitor)
 		return true;
-	if (kf_seq_before(name_seq, p->seq) || kf_seq_before(p->seq + p->payload_len, name_seq + 3))
+	if (kf_seq_before(name_seq, flow->resume_seq) ||
+	    kf_seq_before(p->seq + p->payload_len, name_seq + 3))
+		return false;
+	if (w->came_seq != w->came_end && kf_seq_before(name_seq, w->came_end) &&
+	    kf_seq_before(w->came_seq, name_seq + 3))
 		return false;
 	if ((flow->flags & KF_FLOW_SWAP) && kf_seq_before(flow->acked_seq, flow->swap_seq + 3))
 		return false;
