@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* body.h - what body.bpf.c and those who run it share: the one value of its map. */
+#ifndef KF_TESTS_PACKET_BODY_H
+#define KF_TESTS_PACKET_BODY_H
+
+#include <keyfilter/body.h>
+
+struct kf_body_place {
+	struct kf_body body;
+	__u64 secret[2];
+	__u32 len;
+	__u32 first; /* begin anew in each run */
+	__u8 buf[KF_BODY_BUFFER];
+};
+
+#endif
