@@ -41,11 +41,11 @@ BPF_OBJ    := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELETONS  := $(BPF_OBJ:.bpf.o=.skel.h)
 TOOLS      := $(patsubst tools/%.c,$(O)/tools/%,$(wildcard tools/*.c))
 UNIT       := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.c))
-PACKET     := $(O)/tests/packet/packet_test $(O)/tests/packet/concurrency_test
-PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c,$(wildcard tests/packet/*.c))
+PACKET     := $(addprefix $(O)/tests/packet/,packet_test concurrency_test body_test)
+PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c %/body_test.c,$(wildcard tests/packet/*.c))
 WORLD_SRC  := $(addprefix tests/packet/,abuse.c frame.c world.c)
 FLOOD      := $(O)/tests/bench/flood
-BENCH      := $(addprefix $(O)/tests/bench/,bench.bpf.o bench_tc.bpf.o packet_bench flood)
+BENCH      := $(addprefix $(O)/tests/,$(addprefix bench/,bench.bpf.o bench_tc.bpf.o packet_bench flood) packet/body.bpf.o)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -114,6 +114,7 @@ $(O)/tests/unit/%: tests/unit/%.c $(O)/san/ctl.a $(O)/san/daemon.a $(O)/san/lib.
 
 $(O)/tests/packet/packet_test: $(PACKET_SRC)
 $(O)/tests/packet/concurrency_test: tests/packet/concurrency_test.c $(WORLD_SRC)
+$(O)/tests/packet/body_test: tests/packet/body_test.c
 $(PACKET): $(wildcard tests/packet/*.h include/keyfilter/*.h)
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(SANITIZE),$(filter %.c,$^)) $(PKG_LIBS) -lpthread
@@ -126,11 +127,11 @@ $(FLOOD): tests/bench/flood.c
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(CFLAGS),$<)
 
-$(O)/tests/bench/packet_bench: tests/bench/packet_bench.c $(WORLD_SRC)
+$(O)/tests/bench/packet_bench: tests/bench/packet_bench.c tests/bench/body.c $(WORLD_SRC)
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(CFLAGS),$(filter %.c,$^)) $(PKG_LIBS)
 
-tests: all $(UNIT) $(PACKET) $(O)/tests/packet/concurrency.bpf.o $(FLOOD) ## build the tests
+tests: all $(UNIT) $(PACKET) $(addprefix $(O)/tests/packet/,concurrency.bpf.o body.bpf.o) $(FLOOD) ## build the tests
 
 deps: ## install what building needs (Debian packages), as root (sudo is asked where it is not)
 	@$(SUDO) scripts/deps.sh build

@@ -8,7 +8,7 @@
  * disturbs the machine disturbs all of them. The `head` benches put their flow back before each
  * run; that part, measured beside them, is taken off. refuse_reply is XDP's part and TC's together,
  * from the refused head to the answer in the driver's hands and the RST on its way to the backend;
- * what the kernel does between the two programs is not in it.
+ * what the kernel does between the two programs is not in it. Behind them come the bodies (body.h).
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -25,6 +25,7 @@
 #include "../packet/abuse.h"
 #include "../packet/frame.h"
 #include "../packet/world.h"
+#include "body.h"
 
 #define KF_ROUNDS 9
 #define KF_REPEAT 200000
@@ -398,6 +399,7 @@ int main(int argc, char **argv)
 {
 	struct bpf_object *object, *tc;
 	struct kf_world *world;
+	char path[4096];
 
 	if (argc < 3)
 		errx(2, "usage: packet_bench OBJECT_DIR BENCH_OBJECT_DIR [XDP_FILTER_OBJECT]");
@@ -419,5 +421,7 @@ int main(int argc, char **argv)
 	bpf_object__close(tc);
 	bpf_object__close(object);
 	kf_world_free(world);
+	snprintf(path, sizeof(path), "%s/../packet/body.bpf.o", argv[2]);
+	kf_bench_body(path);
 	return 0;
 }

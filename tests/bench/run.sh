@@ -3,7 +3,8 @@
 #
 # run.sh [BUILD_DIR] - measures, one JSON object a line: {"bench","metric","value","unit"}.
 #
-# packet_bench: nanoseconds a packet, next to the empty program and xdp-filter in the same run;
+# packet_bench: nanoseconds a packet, next to the empty program and xdp-filter in the same run, and
+# scan_body_*: nanoseconds for 1,024 bytes of a JSON body, by what it is made of;
 # revoke_*: 1,000 keys disabled one by one through the admin socket, as the answers tell it;
 # flood: good requests a second beside a flood of junk, filter on and off (flood.sh);
 # cut_stream_*: how soon a stream ends when its key is disabled (cut.sh);
