@@ -173,15 +173,15 @@ bench: ## measure, one JSON object a line
 	@$(MAKE) --no-print-directory all $(BENCH) >&2
 	@$(SUDO) tests/bench/run.sh $(O)
 
-fuzz: $(addprefix $(O)/tests/fuzz/,http1_fuzz chunk_fuzz response_fuzz) ## fuzz the readers, SECONDS=60 each
-	@for f in http1 chunk response; do mkdir -p $(O)/tests/fuzz/$$f && \
+fuzz: $(addprefix $(O)/tests/fuzz/,http1_fuzz chunk_fuzz response_fuzz body_fuzz) ## fuzz the readers, SECONDS=60 each
+	@for f in http1 chunk response body; do mkdir -p $(O)/tests/fuzz/$$f && \
 		$(O)/tests/fuzz/$${f}_fuzz -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 \
 		-artifact_prefix=$(O)/tests/fuzz/ $(O)/tests/fuzz/$$f tests/fuzz/corpus/$$f || exit 1; done
 
 $(O)/tests/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)$(CLANG) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -Iinclude -MMD -MP $< -o $@
+		-fno-sanitize-recover=undefined -Iinclude -MMD -MP $< -ljansson -o $@
 
 lint: ## clang-format and clang-tidy
 	@scripts/lint.sh $(O)
