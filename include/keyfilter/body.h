@@ -55,9 +55,8 @@ KF_INLINE void kf_body_begin(struct kf_body *b)
 	__builtin_memset(b, 0, sizeof(*b));
 }
 
-#define KF_BODY_ROUNDS                                                                             \
-	3 /* bytes between two strings in one step: `,` or `:` and a quote, mostly                 \
-	   */
+/* Bytes between two strings in one step: `,` or `:` and a quote, mostly. */
+#define KF_BODY_ROUNDS 3
 
 /* One step: what stands between two strings, and a piece of the string behind it. */
 static long kf_body_step(unsigned int index, void *context)
