@@ -20,8 +20,8 @@
  * Checked everywhere: the grammar of RFC 8259. A parser that reads comments, single quotes, NaN,
  * trailing commas, control bytes in strings or odd escapes can find another end of a string or
  * another member than one that does not; there is no such doubt about what is left. Of all
- * that encoders write NaN only, and Infinity: Python's, for a float that is no number. Depth, too: KF_BODY_DEPTH_MAX is what serde_json
- * reads.
+ * that encoders write NaN only, and Infinity: Python's, for a float that is no number. Depth, too:
+ * KF_BODY_DEPTH_MAX is what serde_json reads.
  *
  * Checked only where it decides, since good clients send it elsewhere and no parser finds another
  * structure for it:
