@@ -41,8 +41,8 @@ BPF_OBJ    := $(patsubst bpf/%.bpf.c,$(O)/bpf/%.bpf.o,$(wildcard bpf/*.bpf.c))
 SKELETONS  := $(BPF_OBJ:.bpf.o=.skel.h)
 TOOLS      := $(patsubst tools/%.c,$(O)/tools/%,$(wildcard tools/*.c))
 UNIT       := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.c))
-PACKET     := $(addprefix $(O)/tests/packet/,packet_test concurrency_test body_test)
-PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c %/body_test.c,$(wildcard tests/packet/*.c))
+PACKET     := $(addprefix $(O)/tests/packet/,packet_test concurrency_test body_test stack_test)
+PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c %/body_test.c %/stack_test.c,$(wildcard tests/packet/*.c))
 WORLD_SRC  := $(addprefix tests/packet/,abuse.c frame.c world.c)
 FLOOD      := $(O)/tests/bench/flood
 BENCH      := $(addprefix $(O)/tests/,$(addprefix bench/,bench.bpf.o bench_tc.bpf.o packet_bench flood) packet/body.bpf.o)
@@ -115,6 +115,7 @@ $(O)/tests/unit/%: tests/unit/%.c $(O)/san/ctl.a $(O)/san/daemon.a $(O)/san/lib.
 $(O)/tests/packet/packet_test: $(PACKET_SRC)
 $(O)/tests/packet/concurrency_test: tests/packet/concurrency_test.c $(WORLD_SRC)
 $(O)/tests/packet/body_test: tests/packet/body_test.c
+$(O)/tests/packet/stack_test: tests/packet/stack_test.c $(WORLD_SRC)
 $(PACKET): $(wildcard tests/packet/*.h include/keyfilter/*.h)
 	@mkdir -p $(@D)
 	$(call link,$(ALLFLAGS) $(SANITIZE),$(filter %.c,$^)) $(PKG_LIBS) -lpthread
