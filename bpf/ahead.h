@@ -18,14 +18,10 @@
 #ifndef KEYFILTER_AHEAD_H
 #define KEYFILTER_AHEAD_H
 
-#include <keyfilter/chunk.h>
-
 #include "flow.h"
 #include "head.h"
 #include "kept.h"
 #include "walk.h"
-
-#define KF_AHEAD_CHUNKS 256 /* chunks that are read of a body that came before its head */
 
 /* ---- a piece arrives ------------------------------------------------------------------------- */
 
@@ -49,7 +45,7 @@ static long kf_ahead_search_step(__u32 index, void *context)
 		if (kf_head_is_upgrade(search->head, at + i) && at + i + 8 <= search->to)
 			search->found = 1;
 	}
-	return search->found;
+	return search->found != 0;
 }
 
 /* May the name of an `Upgrade` field stand in @head from @from to @to, or end there? */
@@ -85,8 +81,8 @@ static __always_inline struct kf_head *kf_ahead_begin(struct kf_packet *p, struc
 }
 
 /*
- * Copies @p, which begins behind resume_seq, to @head. What becomes of it: HEAD_PARTIAL, it passes;
- * OUT_OF_ORDER, it is dropped; MALFORMED, it repeats other bytes than came ahead before.
+ * Copies @p, which begins behind resume_seq, to @head. 0: it may pass; OUT_OF_ORDER: it is dropped;
+ * MALFORMED: it repeats other bytes than came ahead before.
  */
 __noinline int kf_ahead_copy(KF_CTX *ctx, struct kf_packet *p, struct kf_head *head)
 {
@@ -107,17 +103,38 @@ __noinline int kf_ahead_copy(KF_CTX *ctx, struct kf_packet *p, struct kf_head *h
 		}
 	}
 	if (kf_head_load(ctx, p->payload_offset, head, from, p->payload_len, KF_HEAD_MAX) !=
-		    p->payload_len ||
-	    kf_ahead_has_upgrade(head, from, to))
+	    p->payload_len)
 		return KF_REASON_OUT_OF_ORDER;
+	return 0;
+}
+
+/* What was copied of @p passes: it stands ahead from now on. */
+static __always_inline void kf_ahead_note(const struct kf_packet *p, struct kf_head *head)
+{
+	__u32 from = p->seq - head->seq, to = from + p->payload_len;
+
 	if (!head->ahead_to || from < head->ahead_from)
 		head->ahead_from = from;
 	if (to > head->ahead_to)
 		head->ahead_to = to;
+}
+
+/* Keeps a piece of a head, or of what follows it, as kf_ahead_keep(). */
+static __always_inline int kf_ahead_keep_head(KF_CTX *ctx, struct kf_packet *p,
+					      struct kf_head *head)
+{
+	__u32 from = p->seq - head->seq;
+	int reason = kf_ahead_copy(ctx, p, head);
+
+	if (!reason && kf_ahead_has_upgrade(head, from, from + p->payload_len))
+		return KF_REASON_OUT_OF_ORDER;
+	if (reason)
+		return reason;
+	kf_ahead_note(p, head);
 	return KF_REASON_HEAD_PARTIAL;
 }
 
-/* What becomes of @p, which begins behind resume_seq: as kf_ahead_copy(). */
+/* What becomes of @p, which begins behind resume_seq: HEAD_PARTIAL, or as kf_ahead_copy(). */
 __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 			     __u32 key_sources)
 {
@@ -137,7 +154,7 @@ __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 	/* a head whose place another flow has by now is refused with the next piece in order */
 	if (!head)
 		return KF_REASON_OUT_OF_ORDER;
-	reason = kf_ahead_copy(ctx, p, head);
+	reason = kf_ahead_keep_head(ctx, p, head);
 	if (!goes_on && reason != KF_REASON_HEAD_PARTIAL) {
 		flow->flags &= ~KF_FLOW_IN_HEAD;
 		kf_head_release(flow);
@@ -178,46 +195,14 @@ __noinline int kf_ahead_load(KF_CTX *ctx, struct kf_packet *p, struct kf_walk *w
 	return len;
 }
 
-/* One stretch of chunk framing that came ahead, from ahead_from on. 1: the reading ends here. */
-__noinline int kf_ahead_chunk(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
-			      struct kf_head *head)
-{
-	__u32 consumed = 0, at;
-	struct kf_chunk *chunk;
-	__u8 detail = 0;
-	int result;
-
-	if (!p || !flow || !w || !head)
-		return 1;
-	at = head->ahead_from;
-	if (at >= head->ahead_to)
-		return 1;
-	chunk = (struct kf_chunk *)flow->chunk;
-	KF_LAUNDER(at);
-	result = kf_chunk_parse(chunk, head->buf + (at & (KF_HEAD_MAX - 1)),
-				head->ahead_to - head->ahead_from, &consumed, &detail);
-	head->ahead_from += consumed;
-	if (result == KF_CHUNK_MALFORMED)
-		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, detail);
-	if (result == KF_CHUNK_SKIP && chunk->skip <= head->ahead_to - head->ahead_from)
-		head->ahead_from += chunk->skip;
-	else if (result == KF_CHUNK_SKIP) {
-		w->ahead_skip = chunk->skip - (head->ahead_to - head->ahead_from);
-		head->ahead_from = head->ahead_to;
-	}
-	return result == KF_CHUNK_END;
-}
-
 /*
- * The head in @head is whole, @len bytes of the stream are there, and others may have come ahead.
- * 0: those belong to this head and its body, and the segment may pass if the request may.
- * 1: the walk ends. Either a further request came ahead: it would have to wait for the response to
- * this one, and the backend has it already, so the client is told to repeat both. Or there is a gap
- * in the framing of chunks: the segment is dropped and comes again, and as other bytes may stand in
- * it then, the head is read anew.
+ * The head in @head is whole, and others may have come ahead of it. 0: those belong to its body, so
+ * far as is known (ahead_chunks.h). 1: the walk ends, for a further request is among them. That one
+ * would have to wait for the response to this one, and the backend has it already, so the client is
+ * told to repeat both.
  */
 __noinline int kf_ahead_settle(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
-			       struct kf_head *head, __u32 len)
+			       struct kf_head *head)
 {
 	__u32 head_len, end;
 
@@ -225,31 +210,14 @@ __noinline int kf_ahead_settle(struct kf_packet *p, struct kf_flow *flow, struct
 		return 1;
 	head_len = head->http1.head_len;
 	end = head->ahead_to;
-	if (!end || !head->http1.chunked || end <= head_len) {
-		head->len = head_len;
-		head->ahead_to = 0;
-		if (end > head_len && end - head_len > head->http1.content_length)
-			return kf_walk_repeat(w, p);
+	head->len = head_len;
+	if (end > head_len && head->http1.chunked) {
+		flow->ahead = 1;
 		return 0;
 	}
-	if (len < end) {
-		kf_http1_begin(&head->http1, w->key_sources);
-		return kf_walk_stop(w, KF_REASON_OUT_OF_ORDER);
-	}
-	head->ahead_from = head_len;
-	kf_chunk_begin((struct kf_chunk *)flow->chunk);
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < KF_AHEAD_CHUNKS; i++) {
-		if (kf_ahead_chunk(p, flow, w, head))
-			break;
-	}
-	if (w->reason)
-		return 1;
-	if (head->ahead_from != end)
-		return kf_walk_repeat(w, p);
-	w->ahead = end - head_len;
-	head->len = end;
 	head->ahead_to = 0;
+	if (end > head_len && end - head_len > head->http1.content_length)
+		return kf_walk_repeat(w, p);
 	return 0;
 }
 

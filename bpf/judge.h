@@ -12,6 +12,7 @@
 #ifndef KEYFILTER_JUDGE_H
 #define KEYFILTER_JUDGE_H
 
+#include "ahead_chunks.h"
 #include "segment.h"
 #include "service.h"
 #include "unsynced.h"
@@ -28,6 +29,7 @@ static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 	flow->resume_seq = end;
 	flow->since = kf_flow_now();
 	flow->skip = 0;
+	flow->ahead = 0;
 	return KF_REASON_ADOPTED;
 }
 
@@ -243,7 +245,10 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 
 	if (!w)
 		return;
-	kf_walk_run(ctx, p, flow, w);
+	if (!flow->ahead || !kf_ahead_chunks_meet(ctx, p, flow, w))
+		kf_walk_run(ctx, p, flow, w);
+	if (flow->ahead)
+		kf_ahead_chunks_read(p, flow, w);
 	/* its steps are used up: TCP brings the rest again */
 	if (!w->reason && w->at < p->payload_len)
 		out->keep = w->at;
@@ -389,7 +394,10 @@ static __always_inline void kf_judge_ahead(KF_CTX *ctx, struct kf_packet *p, str
 		kf_flow_lose(flow, p->seq + p->payload_len);
 		return;
 	}
-	out->reason = kf_ahead_keep(ctx, p, flow, kf_service_key_sources(service));
+	if (flow->state == KF_FLOW_CHUNKS)
+		out->reason = kf_ahead_chunks_keep(ctx, p, flow);
+	else
+		out->reason = kf_ahead_keep(ctx, p, flow, kf_service_key_sources(service));
 	if (out->reason == KF_REASON_MALFORMED)
 		kf_judge_differs(flow, out);
 }

@@ -123,13 +123,13 @@ static __always_inline int kf_kept_head_differs(KF_CTX *ctx, struct kf_packet *p
 struct kf_frames_walk {
 	KF_CTX *ctx;
 	struct kf_head *head;
-	struct kf_head *scratch;
+	struct kf_head *scratch; /* or where the bytes to keep are, */
+	__u32 at;		 /* from here on */
 	__u32 acked;
 	__u32 seq;    /* of the segment, or of the bytes to keep */
 	__u32 offset; /* of the payload in the frame */
 	__u32 len;    /* of these */
 	__u32 differs;
-	__u32 pad;
 };
 
 static long kf_frames_forget_step(__u32 index, void *context)
@@ -145,7 +145,7 @@ static long kf_frames_forget_step(__u32 index, void *context)
 	return 0;
 }
 
-/* Forgets what is acknowledged. Is there room for what one step may read? */
+/* Forgets what is acknowledged. For how many frames is there room? A step needs KF_FRAMES_ONCE. */
 __noinline int kf_frames_room(struct kf_flow *flow, struct kf_head *head)
 {
 	struct kf_frames_walk walk = { .head = head };
@@ -156,7 +156,7 @@ __noinline int kf_frames_room(struct kf_flow *flow, struct kf_head *head)
 	if (head->len && !kf_seq_before(walk.acked, head->seq + head->len))
 		head->len = 0;
 	kf_loop(KF_FRAMES, kf_frames_forget_step, &walk);
-	return KF_FRAMES - (head->frames_next - head->frames_first) >= KF_FRAMES_ONCE;
+	return KF_FRAMES - (head->frames_next - head->frames_first);
 }
 
 static long kf_frames_keep_step(__u32 index, void *context)
@@ -171,20 +171,22 @@ static long kf_frames_keep_step(__u32 index, void *context)
 	frame = kf_frame_at(walk->head, walk->head->frames_next);
 	frame->seq = walk->seq + at;
 	frame->len = len > 8 ? 8 : len;
+	at += walk->at;
 	KF_LAUNDER(at);
 	frame->bytes = kf_swar_load(walk->scratch->buf + (at & (KF_HEAD_MAX - 1)));
 	walk->head->frames_next++;
 	return 0;
 }
 
-/* Keeps the first @len bytes of this CPU's scratch, which have the number @seq. There is room. */
-__noinline int kf_frames_keep(struct kf_head *head, __u32 seq, __u32 len)
+/* Keeps the @len bytes at @at of @source, which have the number @seq, in @head. There is room. */
+__noinline int kf_frames_keep(struct kf_head *head, struct kf_head *source, __u32 at, __u32 seq,
+			      __u32 len)
 {
 	struct kf_frames_walk walk = {
-		.head = head, .scratch = kf_head_scratch(), .seq = seq, .len = len
+		.head = head, .scratch = source, .at = at, .seq = seq, .len = len
 	};
 
-	if (!head || !walk.scratch)
+	if (!head || !source)
 		return -1;
 	kf_loop(KF_FRAMES_ONCE, kf_frames_keep_step, &walk);
 	return 0;

@@ -83,8 +83,6 @@ struct kf_walk {
 	__u8 kept;     /* the judged bytes are in the flow's place */
 	__u8 pad;
 	__u32 retry_after; /* seconds */
-	__u32 ahead;	   /* bytes behind the head whose framing was read before it was judged */
-	__u64 ahead_skip;  /* bytes of data behind these */
 	__u32 came_seq;	   /* what came ahead of this segment: from this number */
 	__u32 came_end;	   /* up to this one; the same: nothing did */
 };

@@ -71,18 +71,6 @@ static __always_inline bool kf_walk_upgrade(const struct kf_walk *w, const struc
 	       (http1->upgrade_len > 2 && kf_walk_neutralise(w, p, flow, seq + http1->upgrade_off));
 }
 
-/* The framing of w->ahead bytes, behind an admitted head, was read before it: see ahead.h. */
-static __always_inline void kf_walk_ahead(struct kf_walk *w, const struct kf_packet *p,
-					  struct kf_flow *flow)
-{
-	const struct kf_chunk *chunk = (const struct kf_chunk *)flow->chunk;
-
-	kf_walk_read(w, p, flow, w->ahead);
-	if (chunk->state != KF_CHUNK_AT_END)
-		flow->state = KF_FLOW_CHUNKS;
-	kf_walk_skip(w, p, flow, w->ahead_skip);
-}
-
 /* An admitted request: where does the next one begin? @prior bytes of it came earlier. */
 static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 					 struct kf_flow *flow, struct kf_head *head, __u32 prior)
@@ -95,9 +83,7 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 		flow->state = KF_FLOW_UPGRADING;
 	kf_walk_read(w, p, flow, http1->head_len - prior);
 	w->head = prior ? 0 : http1->head_len;
-	if (w->ahead) {
-		kf_walk_ahead(w, p, flow);
-	} else if (http1->chunked) {
+	if (http1->chunked) {
 		flow->state = KF_FLOW_CHUNKS;
 		kf_chunk_begin((struct kf_chunk *)flow->chunk);
 	} else {
@@ -323,7 +309,7 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 	}
 	w->kept = 1;
 	if (result == KF_HTTP1_REQUEST) {
-		if (kf_ahead_settle(p, flow, w, head, len))
+		if (kf_ahead_settle(p, flow, w, head))
 			return 1;
 		flow->judged_seq = head->seq + head->len; /* egress does not give the place back */
 	}
@@ -351,7 +337,7 @@ __noinline int kf_walk_keep_head(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 static __always_inline void kf_walk_frame(struct kf_walk *w, const struct kf_packet *p,
 					  struct kf_flow *flow, struct kf_head *head, __u32 len)
 {
-	kf_frames_keep(head, p->seq + w->at, len);
+	kf_frames_keep(head, kf_head_scratch(), 0, p->seq + w->at, len);
 	w->at += len;
 	flow->resume_seq = p->seq + w->at;
 	flow->judged_seq = flow->resume_seq;
@@ -370,7 +356,7 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 	if (!p || !flow || !w || !scratch)
 		return 1;
 	head = kf_kept_place(p, flow);
-	if (head && !kf_frames_room(flow, head))
+	if (head && kf_frames_room(flow, head) < KF_FRAMES_ONCE)
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 	if (!head && kf_head_place(flow)) {
 		/* it was taken for another flow; what was in it must not come again unseen */

@@ -466,7 +466,8 @@ struct kf_flow {
 	__u8 detail;		 /* enum kf_detail of the refusal */
 	__u8 empty_lines;	 /* since the last request */
 	__u8 response_gap;	 /* 1: what comes before a segment of a response is missing */
-	__u8 pad[5];
+	__u8 ahead;		 /* 1: a piece of a chunked body came ahead of resume_seq */
+	__u8 pad[4];
 
 	struct kf_judged judged[KF_JUDGED_MAX];
 };

@@ -28,9 +28,16 @@
 #define KF_CLIENT_ISN	0xfffffe00u /* the numbers wrap */
 #define KF_SERVER_ISN	7000u
 #define KF_STREAM_MAX	4800
+#define KF_TEXT_MIN	320 /* the longest of kf_texts, with the field that fills it up */
 #define KF_STREAMS_ONCE 100 /* in one world */
 #define KF_REFUSED_MAX	4   /* segments of a refused flow, until its stream is given up */
 #define KF_THIEVES	10
+
+/* Chunks whose data looks like framing and like requests. */
+#define KF_MANY                                                                                    \
+	"1\r\n0\r\n2\r\n\r\n\r\n1a\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n8\r\n\r\n0\r\n\r\n5\r\n"   \
+	"1e\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n\r\n3\r\n0\r\n\r\n03\r\n1\r\n\r\n"            \
+	"1\r\n\r\r\n1\r\n\n\r\n5;x=\"0;\"\r\nhello\r\n"
 
 /* In order, up to the end of the list: version 0 and 1 of a request are any two. K is the key. */
 static const struct kf_text {
@@ -51,6 +58,10 @@ static const struct kf_text {
 	  "00\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n0\r\n\r\n" },
 	{ "POST /chunk HTTP/1.1\r\nHost: a\r\nx-api-key: K\r\nTransfer-Encoding: chunked\r\n",
 	  "5\r\nhello\r\n12\r\nGET /0\r\n\r\nGET /1\r\n\r\n\r\n0\r\nT: x\r\n\r\n" },
+	{ "POST /many HTTP/1.1\r\nHost: a\r\nx-api-key: K\r\nTransfer-Encoding: chunked\r\n",
+	  KF_MANY "0\r\n\r\n" },
+	{ "POST /many HTTP/1.1\r\nHost: a\r\nx-api-key: K\r\nTransfer-Encoding: chunked\r\n",
+	  KF_MANY "0\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n" },
 };
 #define KF_TEXTS (sizeof(kf_texts) / sizeof(kf_texts[0]))
 
@@ -324,15 +335,16 @@ static void client_step(const struct kf_manner *m)
 	if (chance(90))
 		s.acked = s.sent;
 	passed = client_send(s.port, from, to, version, flags);
-	tell("%u to %u of version %d%s: %s, reason %d\n", from, to, version,
-	     flags & 1 ? ", FIN" : "", passed ? "passes" : "dropped", ran.reason);
+	tell("%u to %u of version %d%s: %s, reason %d, detail %d\n", from, to, version,
+	     flags & 1 ? ", FIN" : "", passed ? "passes" : "dropped", ran.reason, ran.detail);
 	if (passed && chance(m->taken))
 		stack_take(from);
 }
 
 static void stream_begin(const struct kf_manner *m)
 {
-	uint32_t len = chance(60) ? 200 + any(100) : 200 + any(1400), requests = 1 + any(3);
+	uint32_t len = chance(60) ? KF_TEXT_MIN + any(100) : KF_TEXT_MIN + any(1400 - KF_TEXT_MIN);
+	uint32_t requests = 1 + any(3);
 	uint16_t port = s.port + 1;
 
 	memset(&s, 0, sizeof(s));
