@@ -323,6 +323,11 @@ static int ignore_iface(void *context, const struct kf_iface_row *row)
 	return 0;
 }
 
+static int ignore_group(void *context, const struct kf_group_row *row)
+{
+	return 0;
+}
+
 static int ignore_key(void *context, const struct kf_key_row *row)
 {
 	return 0;
@@ -342,6 +347,7 @@ static int read_all(struct kf_store *store)
 	err = kf_store_service_each(store, count_service, &count);
 	err = err ?: kf_store_iface_each(store, ignore_iface, NULL);
 	err = err ?: kf_store_source_each(store, ignore_source, NULL);
+	err = err ?: kf_store_group_each(store, ignore_group, NULL);
 	err = err ?: kf_store_slot_each(store, 0, KF_SLOT_NONE, ignore_slot, NULL);
 	err = err ?: kf_store_slot_allow_each(store, 0, KF_SLOT_NONE, ignore_allow, NULL);
 	err = err ?: kf_store_credential_each(store, 5, ignore_credential, NULL);
@@ -384,6 +390,12 @@ static const struct {
 	{ "UPDATE api_key SET rpm_burst = -1", "rpm_burst is -1" },
 	{ "UPDATE api_key SET id = 'k_tooooooooolong'", "key number 5: id has 16 bytes" },
 	{ "UPDATE api_key SET past_used = -1", "key k_one: past_used is -1" },
+	{ "UPDATE api_key SET in_group = -1", "in_group is -1" },
+	{ "UPDATE api_key SET in_group = 4", "its group's name" }, /* which is none */
+	{ "UPDATE key_group SET protocols = 0", "group staff: protocols is 0" },
+	{ "UPDATE key_group SET protocols = 8", "group staff: protocols is 8" },
+	{ "UPDATE key_group SET idx = 4096", "group staff: idx is 4096" },
+	{ "UPDATE key_group SET name = 'a b'", "a group: name" },
 	{ "UPDATE credential SET slot = 1 << 32", "slot is 4294967296" },
 	{ "UPDATE credential SET slot = -1", "slot is -1" },
 	{ "UPDATE credential SET tag = x'01'", "in place 9: tag has 1 bytes" },
@@ -405,8 +417,9 @@ static void fill(const struct fixture *f)
 			     "INSERT INTO iface VALUES ('eth0', 0, 0, 1);"
 			     "INSERT INTO source VALUES "
 			     "(x'00000000000000000000ffff0a000000', 104, 0, 1, NULL);"
+			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7);"
 			     "INSERT INTO api_key VALUES (5, 'k_one', 'one', 'ab', 'wxyz', 0, 1, "
-			     "NULL, 0, 0, 0, 0, 0, 7);"
+			     "NULL, 0, 0, 0, 0, 0, 7, 3);"
 			     "INSERT INTO credential VALUES (9, 5, zeroblob(16), NULL);"
 			     "INSERT INTO key_allow VALUES "
 			     "(5, x'00000000000000000000ffff0a000000', 104);",
@@ -439,7 +452,8 @@ static void bad_rows_are_named(void **state)
 		kf_store_begin(f->store);
 		kf_store_rollback(f->store);
 		spoil(f, "DELETE FROM service; DELETE FROM iface; DELETE FROM source;"
-			 "DELETE FROM key_allow; DELETE FROM credential; DELETE FROM api_key;");
+			 "DELETE FROM key_allow; DELETE FROM credential; DELETE FROM api_key;"
+			 "DELETE FROM key_group;");
 		fill(f);
 		spoil(f, bad_rows[i].sql);
 		if (read_all(f->store) != -EUCLEAN)

@@ -101,12 +101,12 @@ static void newer_version_is_refused(void **state)
 	struct kf_why why = { 0 };
 	struct kf_store *other = NULL;
 
-	execute(f, "PRAGMA user_version = 4");
+	execute(f, "PRAGMA user_version = 5");
 	assert_int_equal(kf_store_open(&other, f->dir, &why), -EPROTO);
 	assert_null(other);
-	assert_non_null(strstr(why.text, "schema version 4"));
+	assert_non_null(strstr(why.text, "schema version 5"));
 	assert_non_null(strstr(why.text, "; "));
-	execute(f, "PRAGMA user_version = 3");
+	execute(f, "PRAGMA user_version = 4");
 	reopen(f);
 }
 
@@ -118,6 +118,7 @@ static void version_0_is_migrated(void **state)
 	execute(f, "DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
 		   "source;"
 		   "DROP TABLE iface; DROP TABLE service; DROP TABLE state; DROP TABLE key_batch;"
+		   "DROP TABLE key_group;"
 		   "PRAGMA user_version = 0");
 	reopen(f);
 	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
@@ -136,7 +137,7 @@ static void failing_migration_changes_nothing(void **state)
 	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
 	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
 		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state;"
-		   "DROP TABLE key_batch");
+		   "DROP TABLE key_batch; DROP TABLE key_group");
 	reopen(f);
 }
 
@@ -195,6 +196,9 @@ static void version_1_is_migrated(void **state)
 	assert_int_equal(key.rpm_burst, 0);
 	assert_int_equal(kf_store_slot_each(f->store, 0, KF_SLOT_NONE, keep_slot, slots), 0);
 	assert_int_equal(slots[9].rpm, 0);
+	assert_int_equal(key.group, 0);
+	assert_string_equal(key.group_name, "");
+	assert_int_equal(slots[9].group, 0);
 	assert_int_equal(kf_store_is_sealed(f->store, &sealed), 0);
 	assert_true(sealed);
 	reopen(f); /* and once only */
@@ -470,6 +474,63 @@ static void source_expiry_is_replaced(void **state)
 	assert_int_equal(kf_store_source_remove(f->store, &row.cidr, KF_SOURCE_DENY), 0);
 }
 
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+static struct kf_group_row add_group(struct fixture *f, const char *name, uint32_t protocols)
+{
+	struct kf_group_row row = { .protocols = protocols };
+
+	snprintf(row.name, sizeof(row.name), "%s", name);
+	assert_int_equal(kf_store_group_add(f->store, &row), 0);
+	return row;
+}
+
+static void group_comes_back_as_it_went(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_group_row row = add_group(f, "a", 5), again = row, got;
+
+	assert_int_equal(row.index, 1);
+	assert_int_equal(kf_store_group_add(f->store, &again), -EEXIST);
+	reopen(f);
+	assert_int_equal(kf_store_group_get(f->store, "a", &got), 0);
+	assert_memory_equal(&got, &row, sizeof(row));
+	row.protocols = 2;
+	assert_int_equal(kf_store_group_update(f->store, &row), 0);
+	assert_int_equal(kf_store_group_get(f->store, "a", &got), 0);
+	assert_int_equal(got.protocols, 2);
+	assert_int_not_equal(got.revision, row.revision);
+	row.protocols = 0; /* it would admit nobody */
+	assert_int_equal(kf_store_group_update(f->store, &row), -EINVAL);
+	row.protocols = 8;
+	assert_int_equal(kf_store_group_update(f->store, &row), -EINVAL);
+	assert_int_equal(kf_store_group_remove(f->store, "a"), 0);
+	assert_int_equal(kf_store_group_remove(f->store, "a"), -ENOENT);
+	assert_int_equal(kf_store_group_update(f->store, &got), -ENOENT);
+	assert_int_equal(kf_store_group_restore(f->store, &got), 0);
+	assert_int_equal(kf_store_group_get(f->store, "a", &again), 0);
+	assert_memory_equal(&got, &again, sizeof(got));
+}
+
+static void there_is_room_for_4095_groups(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_group_row row;
+
+	kf_store_begin(f->store);
+	for (uint32_t i = 1; i < KF_GROUPS_MAX; i++) {
+		row = (struct kf_group_row){ .index = i, .protocols = 1 };
+		snprintf(row.name, sizeof(row.name), "g%u", i);
+		assert_int_equal(kf_store_group_restore(f->store, &row), 0);
+	}
+	assert_int_equal(kf_store_commit(f->store), 0);
+	row = (struct kf_group_row){ .name = "more", .protocols = 1 };
+	assert_int_equal(kf_store_group_add(f->store, &row), -E2BIG);
+	assert_int_equal(kf_store_group_remove(f->store, "g77"), 0);
+	assert_int_equal(kf_store_group_add(f->store, &row), 0);
+	assert_int_equal(row.index, 77);
+}
+
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 static struct kf_key_row add_key(struct fixture *f, const char *name, bool disabled,
@@ -503,6 +564,8 @@ static void key_comes_back_as_it_went(void **state)
 	row.past_used = 9;
 	row.rpm = 10;
 	row.rpm_burst = 11;
+	row.group = add_group(f, "staff", 1).index;
+	strcpy(row.group_name, "staff");
 	assert_int_equal(kf_store_key_update(f->store, &row), 0);
 	reopen(f);
 	assert_int_equal(kf_store_key_get(f->store, row.id, &got), 0);
@@ -510,6 +573,27 @@ static void key_comes_back_as_it_went(void **state)
 	row.revision = got.revision;
 	assert_memory_equal(&got, &row, sizeof(row));
 	assert_int_equal(kf_store_key_get(f->store, "k_nobody", &got), -ENOENT);
+}
+
+static void group_stays_while_keys_are_in_it(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_group_row group = add_group(f, "staff", 1);
+	struct kf_key_row row = add_key(f, "a", false, KF_WALL_NEVER);
+	uint64_t count = 9;
+
+	assert_int_equal(kf_store_group_keys(f->store, group.index, 10, &count), 0);
+	assert_int_equal(count, 0);
+	row.group = group.index;
+	assert_int_equal(kf_store_key_update(f->store, &row), 0);
+	assert_int_equal(kf_store_group_keys(f->store, group.index, 10, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_not_equal(kf_store_group_remove(f->store, "staff"), 0);
+	row.group = 2; /* which is none */
+	assert_int_not_equal(kf_store_key_update(f->store, &row), 0);
+	row.group = 0;
+	assert_int_equal(kf_store_key_update(f->store, &row), 0);
+	assert_int_equal(kf_store_group_remove(f->store, "staff"), 0);
 }
 
 static void rate_has_bounds(void **state)
@@ -695,8 +779,31 @@ static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
 	    (q->filter == KF_KEYS_DISABLED && !row->disabled) ||
 	    (q->filter == KF_KEYS_EXPIRED && (row->disabled || !expired)))
 		return false;
+	if (q->group && row->group != q->group)
+		return false;
 	return !q->search || strstr(row->name, q->search) ||
 	       !strncmp(row->id, q->search, strlen(q->search));
+}
+
+static void compare_pages(struct fixture *f, struct kf_key_query *q, const struct kf_key_row *rows,
+			  int count)
+{
+	struct seen seen = { 0 };
+	uint32_t expected = 0, before;
+	uint64_t total = 0;
+
+	do {
+		before = seen.count;
+		q->after = before ? seen.seq[before - 1] : 0;
+		assert_int_equal(kf_store_key_list(f->store, q, see, &seen), 0);
+		assert_true(seen.count - before <= 7);
+	} while (seen.count != before);
+	for (int i = 0; i < count; i++)
+		if (matches(&rows[i], q))
+			assert_int_equal(seen.seq[expected++], rows[i].seq);
+	assert_int_equal(seen.count, expected);
+	assert_int_equal(kf_store_key_total(f->store, q, &total), 0);
+	assert_int_equal(total, expected);
 }
 
 /* All pages of all filters against a plain loop over all rows. */
@@ -706,6 +813,8 @@ static void pages_are_what_matches(void **state)
 	static struct kf_key_row rows[300];
 	struct fixture *f = *state;
 
+	add_group(f, "one", 1);
+	add_group(f, "two", 2);
 	kf_store_begin(f->store);
 	for (int i = 0; i < 300; i++) {
 		char name[64];
@@ -718,32 +827,22 @@ static void pages_are_what_matches(void **state)
 				  i % 4 == 0   ? KF_WALL_NEVER
 				  : i % 4 == 1 ? NOW
 					       : NOW + i - 100);
+		rows[i].group = (uint32_t)i % 3; /* 0: none */
+		assert_int_equal(kf_store_key_update(f->store, &rows[i]), 0);
 	}
 	assert_int_equal(kf_store_commit(f->store), 0);
 
-	for (int filter = KF_KEYS_ALL; filter < KF_KEYS_NONE; filter++) {
-		for (size_t s = 0; s < sizeof(searches) / sizeof(searches[0]); s++) {
-			struct kf_key_query q = {
-				.filter = filter, .search = searches[s], .limit = 7, .now = NOW
-			};
-			struct seen seen = { 0 };
-			uint32_t expected = 0, before;
-			uint64_t total = 0;
+	for (int filter = KF_KEYS_ALL; filter < KF_KEYS_NONE; filter++)
+		for (size_t s = 0; s < sizeof(searches) / sizeof(searches[0]); s++)
+			for (uint32_t group = 0; group < 3; group++) {
+				struct kf_key_query q = { .filter = filter,
+							  .search = searches[s],
+							  .group = group,
+							  .limit = 7,
+							  .now = NOW };
 
-			do {
-				before = seen.count;
-				q.after = before ? seen.seq[before - 1] : 0;
-				assert_int_equal(kf_store_key_list(f->store, &q, see, &seen), 0);
-				assert_true(seen.count - before <= 7);
-			} while (seen.count != before);
-			for (int i = 0; i < 300; i++)
-				if (matches(&rows[i], &q))
-					assert_int_equal(seen.seq[expected++], rows[i].seq);
-			assert_int_equal(seen.count, expected);
-			assert_int_equal(kf_store_key_total(f->store, &q, &total), 0);
-			assert_int_equal(total, expected);
-		}
-	}
+				compare_pages(f, &q, rows, 300);
+			}
 }
 
 static int count_row(void *context, const struct kf_key_row *row)
@@ -836,6 +935,9 @@ int main(void)
 		TEST(sources_come_in_tree_order),
 		TEST(source_pages_follow_each_other),
 		TEST(source_expiry_is_replaced),
+		TEST(group_comes_back_as_it_went),
+		TEST(there_is_room_for_4095_groups),
+		TEST(group_stays_while_keys_are_in_it),
 		TEST(key_comes_back_as_it_went),
 		TEST(rate_has_bounds),
 		TEST(tag_and_slot_are_had_once),

@@ -6,7 +6,8 @@
 
 #define COLUMNS                                                                                    \
 	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
-	"past_refused, past_used, rpm, rpm_burst, revision"
+	"past_refused, past_used, rpm, rpm_burst, revision, coalesce(in_group, 0), "               \
+	"(SELECT g.name FROM key_group g WHERE g.idx = in_group)"
 
 static int read_key(struct kf_sql *q, struct kf_key_row *row)
 {
@@ -28,6 +29,10 @@ static int read_key(struct kf_sql *q, struct kf_key_row *row)
 	row->rpm = (uint32_t)kf_sql_int_in(q, "rpm", 0, KF_RPM_TOP);
 	row->rpm_burst = (uint32_t)kf_sql_int_in(q, "rpm_burst", 0, KF_RPM_TOP);
 	row->revision = (uint64_t)kf_sql_int_in(q, "revision", INT64_MIN, INT64_MAX);
+	row->group = (uint32_t)kf_sql_int_in(q, "in_group", 0, KF_GROUPS_MAX - 1);
+	if (row->group)
+		kf_sql_text_in(q, "its group's name", row->group_name, sizeof(row->group_name),
+			       KF_SQL_WORD);
 	return q->err;
 }
 
@@ -47,6 +52,7 @@ static void bind_key(struct kf_sql *q, const struct kf_key_row *row, uint64_t re
 	kf_sql_bind_int(q, row->rpm);
 	kf_sql_bind_int(q, row->rpm_burst);
 	kf_sql_bind_int(q, (int64_t)revision);
+	kf_sql_bind_time(q, row->group ? row->group : KF_WALL_NEVER);
 }
 
 int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
@@ -54,7 +60,8 @@ int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, "
 		       "created, expires, past_admitted, past_refused, past_used, rpm, "
-		       "rpm_burst, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "rpm_burst, revision, in_group) "
+		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint64_t revision = kf_sql_revision();
 
 	bind_key(&q, row, revision);
@@ -70,7 +77,7 @@ int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, created, "
 		       "expires, past_admitted, past_refused, past_used, rpm, rpm_burst, revision, "
-		       "seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "in_group, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint64_t revision = kf_sql_revision();
 
 	bind_key(&q, row, revision);
@@ -86,7 +93,8 @@ int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "UPDATE api_key SET id = ?, name = ?, mask_head = ?, mask_tail = ?, "
 		       "disabled = ?, created = ?, expires = ?, past_admitted = ?, "
-		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ?, revision = ? "
+		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ?, revision = ?, "
+		       "in_group = ? "
 		       "WHERE seq = ?");
 
 	bind_key(&q, row, kf_sql_revision());
@@ -150,7 +158,8 @@ int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_ro
 
 /*
  * One text for each filter, with and without search, so that SQLite sees constant conditions and
- * can use the partial indexes. ?1 now, ?2 after, ?3 limit, ?4 beginning of id, ?5 pattern for name.
+ * can use the partial indexes. ?1 now, ?2 after, ?3 limit, ?4 beginning of id, ?5 pattern for name,
+ * ?6 group.
  * `?1 = ?1` keeps the parameter where a filter needs no time.
  */
 #define F_ALL	   "?1 = ?1"
@@ -159,6 +168,8 @@ int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_ro
 #define F_EXPIRED  "disabled = 0 AND expires IS NOT NULL AND expires <= ?1"
 #define THERE	   " AND " KF_SQL_THERE("seq")
 #define SEARCHED   " AND (substr(id, 1, length(?4)) = ?4 OR name LIKE ?5 ESCAPE '\\')"
+
+#define GROUPED	   " AND in_group = ?6"
 
 #define LIST(filter, search)                                                                       \
 	"SELECT " COLUMNS " FROM api_key WHERE " filter " AND seq > ?2" THERE search               \
@@ -169,16 +180,23 @@ int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_ro
 	"SELECT (SELECT count(*) FROM api_key) - (SELECT count(*) FROM api_key WHERE seq BETWEEN " \
 	"(SELECT max(first) FROM key_batch) AND (SELECT max(last) FROM key_batch)) WHERE ?1 = ?1"
 
+/* By kind_of(). */
+#define KINDS 4
+#define QUERIES_OF(form, filter)                                                                   \
+	{                                                                                          \
+		form(filter, ""), form(filter, SEARCHED), form(filter, GROUPED),                   \
+			form(filter, SEARCHED GROUPED)                                             \
+	}
 #define QUERIES(form)                                                                              \
 	{                                                                                          \
-		[KF_KEYS_ALL] = { form(F_ALL, ""), form(F_ALL, SEARCHED) },                        \
-		[KF_KEYS_ENABLED] = { form(F_ENABLED, ""), form(F_ENABLED, SEARCHED) },            \
-		[KF_KEYS_DISABLED] = { form(F_DISABLED, ""), form(F_DISABLED, SEARCHED) },         \
-		[KF_KEYS_EXPIRED] = { form(F_EXPIRED, ""), form(F_EXPIRED, SEARCHED) },            \
+		[KF_KEYS_ALL] = QUERIES_OF(form, F_ALL),                                           \
+		[KF_KEYS_ENABLED] = QUERIES_OF(form, F_ENABLED),                                   \
+		[KF_KEYS_DISABLED] = QUERIES_OF(form, F_DISABLED),                                 \
+		[KF_KEYS_EXPIRED] = QUERIES_OF(form, F_EXPIRED),                                   \
 	}
 
-static const char *const lists[KF_KEYS_NONE][2] = QUERIES(LIST);
-static const char *const totals[KF_KEYS_NONE][2] = QUERIES(TOTAL);
+static const char *const lists[KF_KEYS_NONE][KINDS] = QUERIES(LIST);
+static const char *const totals[KF_KEYS_NONE][KINDS] = QUERIES(TOTAL);
 
 #define PATTERN_SIZE (2 * KF_KEY_NAME_SIZE + 4)
 
@@ -203,6 +221,11 @@ static int make_pattern(const char *text, char pattern[static PATTERN_SIZE])
 static bool is_searched(const struct kf_key_query *query)
 {
 	return query->search && *query->search;
+}
+
+static int kind_of(const struct kf_key_query *query)
+{
+	return (is_searched(query) ? 1 : 0) + (query->group ? 2 : 0);
 }
 
 static void bind_at(struct kf_sql *q, int index, int64_t value)
@@ -231,13 +254,16 @@ int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, 
 	if (searched && make_pattern(query->search, pattern))
 		return 0;
 
-	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, lists[query->filter][searched]);
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, lists[query->filter][kind_of(query)]);
 
 	bind_at(&q, 1, query->now);
 	bind_at(&q, 2, query->after);
 	bind_at(&q, 3, query->limit);
 	if (searched)
 		bind_search(&q, query->search, pattern);
+	if (query->group)
+		bind_at(&q, 6, query->group);
 	while (!err && kf_sql_step(&q)) {
 		err = read_key(&q, &row) ?: fn(context, &row);
 	}
@@ -255,11 +281,13 @@ static int count_matches(struct kf_store *store, const struct kf_key_query *quer
 	}
 
 	_cleanup_(kf_sql_end) struct kf_sql q =
-		kf_sql_begin(store, totals[query->filter][searched]);
+		kf_sql_begin(store, totals[query->filter][kind_of(query)]);
 
 	bind_at(&q, 1, query->now);
 	if (searched)
 		bind_search(&q, query->search, pattern);
+	if (query->group)
+		bind_at(&q, 6, query->group);
 	if (kf_sql_step(&q))
 		*total = (uint64_t)kf_sql_int(&q);
 	return q.err;
@@ -338,7 +366,7 @@ int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query,
 		*total = 0;
 		return 0;
 	}
-	if (is_searched(query))
+	if (kind_of(query))
 		return count_matches(store, query, total);
 	err = kf_store_key_count(store, query->now, &counts);
 	if (err)

@@ -24,7 +24,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 3 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 4 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -201,6 +201,30 @@ int kf_store_source_expired(struct kf_store *store, int64_t now, uint32_t limit,
 int kf_store_source_timed(struct kf_store *store, bool *any);
 int kf_store_source_count(struct kf_store *store, uint64_t *count);
 
+/* ---- groups --------------------------------------------------------------------------------- */
+
+#define KF_GROUP_NAME_SIZE 64 /* 63 of KF_SQL_WORD + NUL */
+
+struct kf_group_row {
+	char name[KF_GROUP_NAME_SIZE];
+	uint32_t index;	    /* into kf_groups, 1 to KF_GROUPS_MAX - 1; chosen by the store */
+	uint32_t protocols; /* 1 << enum kf_protocol; not 0 */
+	uint64_t revision;  /* another with each change; chosen by the store */
+};
+typedef int (*kf_group_fn)(void *context, const struct kf_group_row *row);
+
+/* Sets row->index and revision. -EEXIST: the name is taken; -E2BIG: KF_GROUPS_MAX - 1 are there. */
+int kf_store_group_add(struct kf_store *store, struct kf_group_row *row);
+int kf_store_group_update(struct kf_store *store, const struct kf_group_row *row); /* by name */
+/* Not while keys are in it: see kf_store_group_keys(). */
+int kf_store_group_remove(struct kf_store *store, const char *name);
+/* One that was removed, as it was, its index with it. */
+int kf_store_group_restore(struct kf_store *store, const struct kf_group_row *row);
+int kf_store_group_get(struct kf_store *store, const char *name, struct kf_group_row *row);
+int kf_store_group_each(struct kf_store *store, kf_group_fn fn, void *context); /* by name */
+/* How many keys are in it, those of a batch included; no more than @most are counted. */
+int kf_store_group_keys(struct kf_store *store, uint32_t index, uint32_t most, uint64_t *count);
+
 /* ---- keys ----------------------------------------------------------------------------------- */
 
 #define KF_KEY_ID_SIZE	 15  /* "k_" + 12 characters + NUL */
@@ -229,6 +253,8 @@ struct kf_key_row {
 	uint32_t rpm;	    /* requests per minute; 0: no limit */
 	uint32_t rpm_burst; /* at once; 0: as many as rpm */
 	uint64_t revision;  /* another with each change, but for what is counted; the store's */
+	uint32_t group;	    /* its index; 0: none */
+	char group_name[KF_GROUP_NAME_SIZE]; /* read with it, never written; "": none */
 };
 typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
 
@@ -252,6 +278,7 @@ enum kf_key_filter {
 struct kf_key_query {
 	enum kf_key_filter filter;
 	const char *search; /* part of the name, or beginning of the id; NULL or "": all */
+	uint32_t group;	    /* in this one only; 0: all */
 	int64_t after;	    /* seq of the last row seen; 0: from the start */
 	uint32_t limit;
 	int64_t now; /* what is expired, is expired at this wall-clock time */
@@ -326,6 +353,7 @@ struct kf_slot_row {
 	uint32_t rpm;	 /* as in struct kf_key_row */
 	uint32_t rpm_burst;
 	uint32_t rate_slot; /* of the key's current credential */
+	uint32_t group;	    /* of the key; 0: none */
 };
 typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
 /* Of the credentials in the places from @first to @last (KF_SLOT_NONE: to the end), in order. */
