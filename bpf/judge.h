@@ -501,7 +501,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	case KF_FLOW_TUNNEL:
 		if (!kf_flow_owns(flow, p))
 			return KF_REASON_NO_FLOW;
-		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client);
+		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client, flow->protocol);
 		if (reason == KF_REASON_ADMITTED)
 			return KF_REASON_TUNNEL;
 		return p->monitor ? reason : kf_flow_end(p, flow, out, reason);

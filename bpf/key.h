@@ -11,6 +11,7 @@
 
 #include <keyfilter/keyhash.h>
 
+#include "group.h"
 #include "maps.bpf.h"
 #include "packet.h"
 
@@ -128,6 +129,8 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	now = bpf_ktime_get_boot_ns();
 	reason = kf_key_policy(slot, w->slot, client, now);
 	if (reason == KF_REASON_ADMITTED)
+		reason = kf_group_judge(slot, kf_http1_protocols(http1));
+	if (reason == KF_REASON_ADMITTED)
 		reason = kf_key_rate(slot, now, w);
 	if (reason == KF_REASON_ADMITTED) {
 		__sync_fetch_and_add(&slot->requests_admitted, 1);
@@ -154,14 +157,16 @@ static __always_inline struct kf_slot *kf_slot_of(__u32 index, __u16 check)
 	return slot && *(__u16 *)slot->tag == check ? slot : NULL;
 }
 
-/* The same for a stream that runs already: by its slot. */
-static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client)
+/* The same for a stream of @protocol that runs already: by its slot. */
+static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client, __u8 protocol)
 {
 	struct kf_slot *slot = kf_slot_of(index, check);
+	int reason;
 
 	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;
-	return kf_key_policy(slot, index, client, bpf_ktime_get_boot_ns());
+	reason = kf_key_policy(slot, index, client, bpf_ktime_get_boot_ns());
+	return reason == KF_REASON_ADMITTED ? kf_group_judge(slot, 1u << (protocol & 31)) : reason;
 }
 
 /* The same for each packet of a running response: without the allow list, and mostly no clock. */

@@ -16,6 +16,7 @@
  *      (kf_service), answers by detail (kf_answers, kf_flow), empty lines (kf_flow); struct
  *      kf_http1 in kf_heads is larger;
  *      places of kf_heads keep judged bytes; reason head_timeout
+ *   4  kf_groups is new; kf_slot.group; struct kf_http1 tells requests that list models
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -24,7 +25,7 @@
 
 #include "detail.h"
 
-#define KF_ABI_VERSION 3u
+#define KF_ABI_VERSION 4u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -319,7 +320,7 @@ struct kf_slot {
 	__u64 rate_interval_ns; /* of one request at the key's rate; 0: no limit */
 	__u64 rate_burst_ns;	/* how far ahead of its rate a key may be: interval * (burst - 1) */
 	__u32 rate_slot;	/* whose rate_tat_ns counts: a rotated key's secrets share one */
-	__u32 pad;
+	__u32 group;		/* its record in kf_groups; 0: it is in none */
 	__u64 reserved;
 	__u64 requests_admitted;
 	__u64 requests_refused;
@@ -329,6 +330,19 @@ struct kf_slot {
 };
 KF_ABI_SIZE(struct kf_slot, 128);
 KF_ABI_AT(struct kf_slot, requests_admitted, 64);
+
+/*
+ * kf_groups: ARRAY, memory-mapped, by kf_slot.group; what the keys of a group may use. So one store
+ * changes a group for all its keys, however many they are, and costs their requests one load.
+ */
+#define KF_GROUPS_MAX 4096 /* the first one is nobody's */
+
+struct kf_group {
+	__u32 protocols; /* 1 << enum kf_protocol of http1.h; 0: none */
+	__u32 pad;
+	__u64 reserved[7];
+};
+KF_ABI_SIZE(struct kf_group, 64);
 
 /* kf_key_allow: LPM_TRIE to __u8 1; prefix_len is 32 (the slot) + the bits of addr. */
 struct kf_key_prefix {
@@ -538,6 +552,7 @@ KF_ABI_SIZE(struct kf_event_rate, 32);
 	X(kf_tags)                                                                                 \
 	X(kf_slots)                                                                                \
 	X(kf_key_allow)                                                                            \
+	X(kf_groups)                                                                               \
 	X(kf_flows)                                                                                \
 	X(kf_embryos)                                                                              \
 	X(kf_heads)                                                                                \

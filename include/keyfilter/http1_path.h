@@ -30,6 +30,7 @@ KF_INLINE _Bool kf_http1_is_version(struct kf_http1 *h, const __u8 *buf, __u32 o
 	const __u64 beta = KF_SWAR_TEXT('/', 'v', '1', 'b', 'e', 't', 'a', '/');
 	const __u64 alpha = KF_SWAR_TEXT('/', 'v', '1', 'a', 'l', 'p', 'h', 'a');
 	const __u64 messages = KF_SWAR_TEXT('m', 'e', 's', 's', 'a', 'g', 'e', 's');
+	const __u64 models = KF_SWAR_TEXT('m', 'o', 'd', 'e', 'l', 's', 0, 0);
 	__u64 first = kf_http1_word(buf, off), lower = first | KF_HTTP1_LOWER;
 	__u64 second = kf_http1_word(buf, off + 4);
 	__u8 next = kf_http1_byte(buf, off + 12);
@@ -44,6 +45,8 @@ KF_INLINE _Bool kf_http1_is_version(struct kf_http1 *h, const __u8 *buf, __u32 o
 	if (left >= 12 && (left == 12 || next == '/') && (second | KF_HTTP1_LOWER) == messages)
 		return kf_http1_is_of(h, KF_PROTOCOL_ANTHROPIC,
 				      second == messages && !((first ^ lower) & kf_swar_low(4)));
+	h->lists_models = left >= 10 && (second & kf_swar_low(6)) == models &&
+			  (left == 10 || (second >> 48 & 0xff) == '/');
 	return 1;
 }
 
@@ -101,6 +104,17 @@ KF_INLINE long kf_http1_protocol(struct kf_http1 *h, const __u8 *buf)
 	if (h->line_off && h->protocol == KF_PROTOCOL_OPENAI && kf_http1_is_gemini_verb(h, buf))
 		h->protocol = KF_PROTOCOL_GEMINI;
 	return h->state == KF_HTTP1_AT_FAULT ? KF_HTTP1_STOP : KF_HTTP1_ON;
+}
+
+/*
+ * The protocols that a request may be of, 1 << enum kf_protocol: the one that its path names; but
+ * to ask which models there are, GET /v1/models and what is below it, is in all of them.
+ */
+KF_INLINE __u32 kf_http1_protocols(const struct kf_http1 *h)
+{
+	if (h->lists_models && (h->method == KF_METHOD_GET || h->method == KF_METHOD_HEAD))
+		return KF_PROTOCOLS_ALL;
+	return 1u << (h->protocol & 31);
 }
 
 /* ---- path ----------------------------------------------------------------------------------- */

@@ -51,12 +51,16 @@ enum kf_method {
 	(1u << KF_METHOD_GET | 1u << KF_METHOD_HEAD | 1u << KF_METHOD_DELETE |                     \
 	 1u << KF_METHOD_OPTIONS)
 
+/* By the path: see kf_http1_protocol(). The names are those of `group create --protocol`. */
 enum kf_protocol {
 	KF_PROTOCOL_OPENAI,    /* all that is not one of the others */
 	KF_PROTOCOL_ANTHROPIC, /* /v1/messages and what is below it, behind any prefix */
 	KF_PROTOCOL_GEMINI,    /* below /v1beta/ or /v1alpha/, likewise, or :generateContent and its
 				  kin */
+	KF_PROTOCOL_COUNT
 };
+
+#define KF_PROTOCOLS_ALL ((1u << KF_PROTOCOL_COUNT) - 1)
 
 enum kf_upgrade {
 	KF_UPGRADE_NONE,
@@ -131,6 +135,7 @@ struct kf_http1 {
 	__u8 detail;	      /* enum kf_detail */
 	__u8 method_off;      /* bytes of the empty lines before it */
 	__u8 method_len;
+	__u8 lists_models; /* the path is /v1/models, or below it, behind any prefix */
 
 	/* the reader's own */
 	__u8 key_sources;    /* KF_KEY_* that may give a key */

@@ -29,6 +29,7 @@
  *   splits "DATA" => ...           DATA cut in two at every byte, each on a connection of its own
  *   shuffles "DATA" => ...         DATA in three pieces, a connection for each wrong order
  *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
+ *   key group N | group N PROTOCOL...   the key is in that group; its keys may use these
  *   source deny|allow ADDR/BITS [MS]
  *   sleep MS | state NAME | flows N
  *   penalty FAILURES,WINDOW,TIME,MAX (s) | syn-rate MS,BURST
@@ -518,11 +519,25 @@ static void kf_step_key(struct kf_case *c, const char *at)
 	} else if (strcmp(word, "rate") == 0) {
 		slot->rate_interval_ns = atol(rest) * 1000000;
 		slot->rate_burst_ns = slot->rate_interval_ns * (atol(strchr(rest, ',') + 1) - 1);
+	} else if (strcmp(word, "group") == 0) {
+		slot->group = strtoul(rest, NULL, 0);
 	} else if (strcmp(word, "other-owner") == 0) {
 		slot->tag[3] ^= 1;
 	} else {
 		errx(1, "%s:%d: key %s?", c->file, c->line, word);
 	}
+}
+
+/* "group N PROTOCOL..." */
+static void kf_step_group(struct kf_case *c, const char *at)
+{
+	static const char *const names[] = { "openai", "anthropic", "gemini" };
+	uint32_t protocols = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		if (strstr(at, names[i]))
+			protocols |= 1u << i;
+	kf_world_group(c->world, strtoul(at, NULL, 0), protocols);
 }
 
 static void kf_step_source(struct kf_case *c, const char *at)
@@ -848,6 +863,7 @@ static const struct {
 	{ "splits", kf_step_splits },
 	{ "shuffles", kf_step_shuffles },
 	{ "key", kf_step_key },
+	{ "group", kf_step_group },
 	{ "source", kf_step_source },
 	{ "sleep", kf_step_sleep },
 	{ "state", kf_step_state },

@@ -30,6 +30,7 @@ struct kf_world {
 	bool no_answers;
 	struct kf_config *config;
 	struct kf_slot *slots;
+	struct kf_group *groups;
 	struct kf_penalty_set *penalties;
 	struct ring_buffer *ring;
 	struct kf_ran *ran; /* where events go */
@@ -193,6 +194,7 @@ struct kf_world *kf_world_new(const char *dir)
 	world->answer_fd = kf_world_program(world->tc, KF_PROGRAM_ANSWER);
 	world->config = kf_world_mmap(world, "kf_config", sizeof(struct kf_config));
 	world->slots = kf_world_mmap(world, "kf_slots", 4096 * sizeof(struct kf_slot));
+	world->groups = kf_world_mmap(world, "kf_groups", KF_GROUPS_MAX * sizeof(struct kf_group));
 	world->penalties = kf_world_mmap(world, "kf_penalties",
 					 KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
 	world->ring =
@@ -282,6 +284,7 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 	kf_world_empty(world, "kf_prefixes");
 	kf_world_empty(world, "kf_key_allow");
 	kf_world_empty(world, "kf_listeners");
+	memset(world->groups, 0, KF_GROUPS_MAX * sizeof(struct kf_group));
 	memset(world->penalties, 0, KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
 	kf_world_zero_counters(world);
 	kf_world_fill_config(world);
@@ -427,6 +430,11 @@ void kf_world_interface(struct kf_world *world, unsigned int ifindex)
 const char *kf_world_key(const struct kf_world *world)
 {
 	return world->key;
+}
+
+void kf_world_group(struct kf_world *world, uint32_t group, uint32_t protocols)
+{
+	world->groups[group].protocols = protocols;
 }
 
 struct kf_slot *kf_world_slot(struct kf_world *world)

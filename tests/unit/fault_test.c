@@ -17,10 +17,12 @@
 #include <sys/wait.h>
 
 #include <bpf/bpf.h>
+#include <keyfilter/http1_state.h>
 
 #include "clock.h"
 #include "failing_vfs.h"
 #include "policy/expire.h"
+#include "policy/group.h"
 #include "policy/key_slot.h"
 #include "policy/reconcile.h"
 #include "policy/service.h"
@@ -81,8 +83,9 @@ static void all_is_well(void)
 
 struct world {
 	struct fixture *f;
-	struct made
-		keys; /* 0 plain, 1 with an allow list, a rate and an end, 2 disabled, 3 rotated */
+	struct kf_group_row one, two, three; /* openai and anthropic, anthropic and gemini, all */
+	/* 0 plain, 1 with an allow list, a rate and an end, 2 disabled, 3 rotated, in group one */
+	struct made keys;
 };
 
 static void edit_list(struct kf_policy_key_edit *edit, const char *first, const char *second)
@@ -108,8 +111,17 @@ static int put_source(struct fixture *f, const char *cidr, enum kf_source_action
 	return kf_policy_source_put(f->policy, &row, NULL, &f->why);
 }
 
+static void make_group(struct fixture *f, struct kf_group_row *row, const char *name,
+		       uint32_t protocols)
+{
+	*row = (struct kf_group_row){ .protocols = protocols };
+	snprintf(row->name, sizeof(row->name), "%s", name);
+	OK(f, kf_policy_group_add(f->policy, row, &f->why));
+}
+
 static void make_keys(struct world *w)
 {
+	struct kf_policy_key_edit group = { .set_group = true };
 	struct kf_policy_key_edit edit = { .set_rpm = true, .rpm = 60, .set_expires = true };
 	char text[KF_KEY_TEXT_SIZE];
 	struct fixture *f = w->f;
@@ -121,6 +133,11 @@ static void make_keys(struct world *w)
 	OK(f, kf_policy_key_edit(f->policy, w->keys.id[1], &edit, &f->why));
 	OK(f, kf_policy_key_disable(f->policy, w->keys.id[2], &times, &f->why));
 	OK(f, kf_policy_key_rotate(f->policy, w->keys.id[3], DAY, text, &f->why));
+	make_group(f, &w->one, "one", 1u << KF_PROTOCOL_OPENAI | 1u << KF_PROTOCOL_ANTHROPIC);
+	make_group(f, &w->two, "two", 1u << KF_PROTOCOL_ANTHROPIC | 1u << KF_PROTOCOL_GEMINI);
+	make_group(f, &w->three, "three", KF_PROTOCOLS_ALL);
+	group.group = w->one.index;
+	OK(f, kf_policy_key_edit(f->policy, w->keys.id[3], &group, &f->why));
 }
 
 static void make_sources(struct fixture *f)
@@ -200,6 +217,68 @@ static int widen_key(struct world *w)
 	};
 
 	return edit_key(w, &edit, 1);
+}
+
+static int put_in_group(struct world *w, int key, uint32_t group)
+{
+	const struct kf_policy_key_edit edit = { .set_group = true, .group = group };
+
+	return edit_key(w, &edit, key);
+}
+
+static int put_in_first(struct world *w)
+{
+	return put_in_group(w, 0, w->two.index);
+}
+
+static int put_in_other(struct world *w)
+{
+	return put_in_group(w, 3, w->two.index);
+}
+
+static int put_in_wider(struct world *w)
+{
+	return put_in_group(w, 3, w->three.index);
+}
+
+static int put_in_none(struct world *w)
+{
+	return put_in_group(w, 3, 0);
+}
+
+static int add_group(struct world *w)
+{
+	struct kf_group_row row = { .name = "new", .protocols = 1 };
+
+	return kf_policy_group_add(w->f->policy, &row, &w->f->why);
+}
+
+static int edit_group(struct world *w, uint32_t protocols)
+{
+	struct kf_group_row row = w->one;
+
+	row.protocols = protocols;
+	return kf_policy_group_edit(w->f->policy, &row, &w->f->why);
+}
+
+static int narrow_group(struct world *w)
+{
+	return edit_group(w, 1u << KF_PROTOCOL_ANTHROPIC);
+}
+
+static int change_group(struct world *w)
+{
+	return edit_group(w, 1u << KF_PROTOCOL_ANTHROPIC | 1u << KF_PROTOCOL_GEMINI);
+}
+
+static int widen_group(struct world *w)
+{
+	return edit_group(w, KF_PROTOCOLS_ALL);
+}
+
+static int remove_group(struct world *w)
+{
+	return kf_policy_group_remove(w->f->policy, "three", &w->f->why);
 }
 
 static int rotate_key(struct world *w, int key, uint64_t grace)
@@ -298,7 +377,7 @@ static int remove_service(struct world *w)
 }
 
 /* What a closing operation has closed, failed or not, is closed from its answer on. */
-enum closing { OPENS, CLOSES_KEY, CLOSES_SOURCE };
+enum closing { OPENS, CLOSES_KEY, CLOSES_OPENAI, CLOSES_SOURCE };
 
 static const struct operation {
 	const char *name;
@@ -314,6 +393,15 @@ static const struct operation {
 	{ "edit, narrower", narrow_key, KF_MEND_KEYS, OPENS, 0 },
 	{ "edit, a list", give_list, KF_MEND_KEYS, OPENS, 0 },
 	{ "edit, wider", widen_key, KF_MEND_KEYS, OPENS, 0 },
+	{ "edit --group, the first", put_in_first, KF_MEND_KEYS, CLOSES_OPENAI, 0 },
+	{ "edit --group, another", put_in_other, KF_MEND_KEYS, CLOSES_OPENAI, 3 },
+	{ "edit --group, wider", put_in_wider, KF_MEND_KEYS, OPENS, 0 },
+	{ "edit --group none", put_in_none, KF_MEND_KEYS, OPENS, 0 },
+	{ "group create", add_group, KF_MEND_GROUPS, OPENS, 0 },
+	{ "group edit, narrower", narrow_group, KF_MEND_GROUPS, CLOSES_OPENAI, 3 },
+	{ "group edit, other", change_group, KF_MEND_GROUPS, CLOSES_OPENAI, 3 },
+	{ "group edit, wider", widen_group, KF_MEND_GROUPS, OPENS, 0 },
+	{ "group delete", remove_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "rotate --grace 0", rotate_now, KF_MEND_KEYS, CLOSES_KEY, 1 },
 	{ "rotate one in its grace", rotate_rotated, KF_MEND_KEYS, CLOSES_KEY, 3 },
 	{ "rotate --grace", rotate_later, KF_MEND_KEYS, CLOSES_KEY, 1 },
@@ -337,6 +425,14 @@ static bool is_admitted(struct world *w, int key)
 	const struct kf_slot *slot = find_slot(w->f, w->keys.text[key]);
 
 	return slot && slot->status == KF_KEY_ENABLED && slot->expires_ns > kf_clock_boot();
+}
+
+static bool may_use_openai(struct world *w, int key)
+{
+	const struct kf_slot *slot = find_slot(w->f, w->keys.text[key]);
+
+	return slot &&
+	       kf_policy_group_protocols(w->f->policy, slot->group) & 1u << KF_PROTOCOL_OPENAI;
 }
 
 static bool is_denied(struct world *w, const char *address)
@@ -370,6 +466,8 @@ static void assert_closed(struct world *w, const struct operation *o, const char
 	usleep(2);
 	if (o->closing == CLOSES_KEY && is_admitted(w, o->key))
 		fail_msg("%s: admitted %s (%s)", o->name, when, w->f->why.text);
+	if (o->closing == CLOSES_OPENAI && may_use_openai(w, o->key))
+		fail_msg("%s: may use openai %s (%s)", o->name, when, w->f->why.text);
 	if (o->closing == CLOSES_SOURCE && !is_denied(w, o->key ? "2001:db8::9" : "192.0.2.9"))
 		fail_msg("%s: not denied %s (%s)", o->name, when, w->f->why.text);
 }
@@ -390,6 +488,8 @@ static void assert_agreed(struct fixture *f, const struct operation *o)
 
 	if (o->part == KF_MEND_KEYS)
 		err = kf_policy_reconcile_keys(f->policy, &f->why);
+	else if (o->part == KF_MEND_GROUPS)
+		err = kf_policy_group_reconcile(f->policy);
 	else
 		err = o->part == KF_MEND_SOURCES ? kf_policy_reconcile_sources(f->policy)
 						 : kf_policy_reconcile_services(f->policy);
@@ -488,7 +588,7 @@ static bool try_once(struct fixture *f, const struct operation *o, const struct 
 		make_services(f);
 	else
 		make_sources(f);
-	if (o->part == KF_MEND_KEYS || o->closing == CLOSES_SOURCE)
+	if (o->part & (KF_MEND_KEYS | KF_MEND_GROUPS) || o->closing == CLOSES_SOURCE)
 		make_keys(&w);
 	met = inject(&w, o, fault, at, &err);
 	if (err)
@@ -522,18 +622,27 @@ static int keep_service(void *context, const struct kf_service_row *row)
 	return 1;
 }
 
+static int keep_group(void *context, const struct kf_group_row *row)
+{
+	*(struct kf_group_row *)context = *row;
+	return 1;
+}
+
 /* Nothing is left for the next round. */
 static void clear(struct fixture *f)
 {
 	const struct kf_key_query all = { .limit = KEYS };
 	struct kf_service_row service;
 	struct kf_source_row source;
+	struct kf_group_row group;
 	struct kf_key_times times;
 	struct made made = { 0 };
 
 	OK(f, kf_store_key_list(f->store, &all, keep_id, &made));
 	for (uint32_t i = 0; i < made.count; i++)
 		OK(f, kf_policy_key_delete(f->policy, made.id[i], &times, &f->why));
+	while (kf_store_group_each(f->store, keep_group, &group))
+		OK(f, kf_policy_group_remove(f->policy, group.name, &f->why));
 	while (kf_store_source_each(f->store, keep_source, &source))
 		OK(f, kf_policy_source_remove(f->policy, &source.cidr, &f->why));
 	while (kf_store_service_each(f->store, keep_service, &service))

@@ -261,10 +261,10 @@ static void take_keys(FILE *out, struct fixture *f)
 
 		fprintf(out, "slot %u %u", i, slot->status);
 		if (slot->status != KF_KEY_FREE)
-			fprintf(out, " %u %d %02x%02x%02x%02x %llu %llu %u", slot->flags,
+			fprintf(out, " %u %d %02x%02x%02x%02x %llu %llu %u %u", slot->flags,
 				slot->expires_ns == KF_NEVER, slot->tag[0], slot->tag[1],
 				slot->tag[2], slot->tag[3], slot->rate_interval_ns,
-				slot->rate_burst_ns, slot->rate_slot);
+				slot->rate_burst_ns, slot->rate_slot, slot->group);
 		fputc('\n', out);
 	}
 }
@@ -283,6 +283,13 @@ static void take_services(FILE *out, struct fixture *f)
 	take_map(out, f->maps, KF_MAP_kf_ports, 4, sizeof(struct kf_port));
 }
 
+static void take_groups(FILE *out, struct fixture *f)
+{
+	for (uint32_t i = 0; i < KF_GROUPS_MAX; i++)
+		if (kf_maps_group(f->maps, i)->protocols)
+			fprintf(out, "group %u %u\n", i, kf_maps_group(f->maps, i)->protocols);
+}
+
 /* What the controller writes of @parts (KF_MEND_*), as text. */
 static char *snapshot_of(struct fixture *f, unsigned int parts)
 {
@@ -292,6 +299,8 @@ static char *snapshot_of(struct fixture *f, unsigned int parts)
 
 	if (parts & KF_MEND_KEYS)
 		take_keys(out, f);
+	if (parts & KF_MEND_GROUPS)
+		take_groups(out, f);
 	if (parts & KF_MEND_SOURCES)
 		take_sources(out, f);
 	if (parts & KF_MEND_SERVICES)
@@ -302,7 +311,7 @@ static char *snapshot_of(struct fixture *f, unsigned int parts)
 
 static char *snapshot(struct fixture *f)
 {
-	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_SOURCES | KF_MEND_SERVICES);
+	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_SOURCES | KF_MEND_SERVICES);
 }
 
 static void assert_maps_equal(const char *a, const char *b)

@@ -4,9 +4,9 @@
  *
  * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
  * no controller runs. One controller per pin directory, by a lock on the directory. kf_config,
- * kf_slots and kf_penalties are memory-mapped, so that a write there is a store and no system call.
- * Called from the daemon's one thread: reconcile.c and the files of the nouns. Times are
- * CLOCK_BOOTTIME nanoseconds. 0 or -errno.
+ * kf_slots, kf_groups and kf_penalties are memory-mapped, so that a write there is a store and no
+ * system call. Called from the daemon's one thread: reconcile.c and the files of the nouns. Times
+ * are CLOCK_BOOTTIME nanoseconds. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_MAPS_H
 #define KEYFILTER_DAEMON_MAPS_H
@@ -122,6 +122,10 @@ const struct kf_slot *kf_maps_slot(const struct kf_maps *maps, uint32_t slot);
 void kf_maps_slot_status(struct kf_maps *maps, uint32_t slot, enum kf_key_status status);
 void kf_maps_slot_expires(struct kf_maps *maps, uint32_t slot, uint64_t expires_ns);
 void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
+void kf_maps_slot_group(struct kf_maps *maps, uint32_t slot, uint32_t group);
+const struct kf_group *kf_maps_group(const struct kf_maps *maps, uint32_t group);
+/* What the keys of @group, 1 to KF_GROUPS_MAX - 1, may use from here on: 1 << enum kf_protocol. */
+void kf_maps_group_protocols(struct kf_maps *maps, uint32_t group, uint32_t protocols);
 /*
  * The members of the same name. What the key has used up, in requests, stays used up, but never so
  * much that at the new rate it would have to wait for longer than one interval. Of a key's slots

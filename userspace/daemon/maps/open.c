@@ -345,7 +345,7 @@ static int map_one(const struct kf_maps *maps, enum kf_map map, const char *mend
 
 static int map_memory(struct kf_maps *maps, struct kf_why *why)
 {
-	void *config = NULL, *slots = NULL, *penalties = NULL;
+	void *config = NULL, *slots = NULL, *groups = NULL, *penalties = NULL;
 	int err = map_one(maps, KF_MAP_kf_config, "free memory, or raise vm.max_map_count",
 			  &maps->config_bytes, &config, why);
 
@@ -354,6 +354,10 @@ static int map_memory(struct kf_maps *maps, struct kf_why *why)
 		      ?: map_one(maps, KF_MAP_kf_slots, "lower keys_max or free memory",
 				 &maps->slots_bytes, &slots, why);
 	maps->slots = slots;
+	err = err
+		      ?: map_one(maps, KF_MAP_kf_groups, "free memory", &maps->groups_bytes,
+				 &groups, why);
+	maps->groups = groups;
 	err = err
 		      ?: map_one(maps, KF_MAP_kf_penalties, "lower penalties or free memory",
 				 &maps->penalties_bytes, &penalties, why);
@@ -516,6 +520,8 @@ void kf_maps_close(struct kf_maps *maps)
 		return;
 	if (maps->penalties)
 		munmap(maps->penalties, maps->penalties_bytes);
+	if (maps->groups)
+		munmap(maps->groups, maps->groups_bytes);
 	if (maps->slots)
 		munmap(maps->slots, maps->slots_bytes);
 	if (maps->config)

@@ -3,7 +3,8 @@
  * maps_open.h - what the maps*.c share; nobody else includes it.
  *
  * maps_pin.c knows where the pins are, maps_open.c makes, opens and checks them, maps.c reads and
- * writes what is in them, maps_slot.c and maps_penalty.c what is memory-mapped of keys and sources.
+ * writes what is in them, slot.c, group.c and penalty.c what is memory-mapped of keys, groups and
+ * sources.
  */
 #ifndef KEYFILTER_DAEMON_MAPS_OPEN_H
 #define KEYFILTER_DAEMON_MAPS_OPEN_H
@@ -31,6 +32,8 @@ struct kf_maps {
 	size_t config_bytes;
 	struct kf_slot *slots;
 	size_t slots_bytes;
+	struct kf_group *groups;
+	size_t groups_bytes;
 	struct kf_penalty_set *penalties;
 	size_t penalties_bytes;
 	uint64_t cuts[KF_SERVICES_MAX]; /* by the controller, unseen by the programs; atomic */

@@ -243,6 +243,7 @@ void kf_policy_compile_slot(const struct kf_clock *clock, const struct kf_slot_r
 	out->flags = row->allowlist ? KF_KEY_HAS_ALLOWLIST : 0;
 	out->expires_ns = kf_policy_compile_deadline(clock, row->expires);
 	out->rate_slot = row->rate_slot;
+	out->group = row->group;
 	kf_policy_compile_rate(row->rpm, row->rpm_burst, &out->rate_interval_ns,
 			       &out->rate_burst_ns);
 }

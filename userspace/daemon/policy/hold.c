@@ -121,6 +121,8 @@ static void add(struct kf_hold *hold, const struct kf_hold *more, struct kf_cidr
 		hold->until = earlier(hold->what & KF_HOLD_SECRETS, hold->until, more->until);
 	if (more->what & KF_HOLD_RATE)
 		add_rate(hold, more);
+	if (more->what & KF_HOLD_GROUP)
+		hold->group = more->group;
 	if (more->what & KF_HOLD_ALLOW) {
 		free(hold->allow);
 		hold->allow = allow;
@@ -183,6 +185,16 @@ void kf_policy_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row)
 		row->rpm = hold->rpm;
 		row->rpm_burst = hold->rpm_burst;
 	}
+	if (hold->what & KF_HOLD_GROUP)
+		row->group = hold->group;
+}
+
+bool kf_policy_hold_has_group(const struct kf_holds *holds, uint32_t group)
+{
+	for (uint32_t i = 0; i < holds->key_count; i++)
+		if ((holds->keys[i].what & KF_HOLD_GROUP) && holds->keys[i].group == group)
+			return true;
+	return false;
 }
 
 uint32_t kf_policy_hold_count(const struct kf_holds *holds)

@@ -53,6 +53,8 @@ struct kf_key_wish {
 	uint32_t allow_count;
 	uint32_t rpm; /* as in struct kf_key_row */
 	uint32_t rpm_burst;
+	uint32_t group; /* its index; 0: none */
+	const char *group_name;
 };
 
 /* @text: the new key, shown once; called for each key after all of them are durable and enforced.
@@ -106,6 +108,8 @@ struct kf_policy_key_edit {
 	uint32_t rpm; /* 0: no limit, and then no burst either */
 	bool set_burst;
 	uint32_t rpm_burst; /* 0: as many as rpm */
+	bool set_group;
+	uint32_t group; /* its index; 0: none */
 };
 int kf_policy_key_edit(struct kf_policy *policy, const char *id,
 		       const struct kf_policy_key_edit *asked, struct kf_why *why);

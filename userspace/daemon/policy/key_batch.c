@@ -27,6 +27,7 @@ struct kf_key_batch {
 	struct kf_policy *policy;
 	struct kf_key_wish wish;
 	char name[KF_KEY_NAME_SIZE];
+	char group_name[KF_GROUP_NAME_SIZE];
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
 	int64_t now;
 	uint32_t quantity;
@@ -84,7 +85,9 @@ static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf
 	snprintf(batch->name, sizeof(batch->name), "%s", wish->name);
 	if (wish->allow_count)
 		memcpy(batch->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
+	snprintf(batch->group_name, sizeof(batch->group_name), "%s", wish->group_name ?: "");
 	batch->wish.name = batch->name;
+	batch->wish.group_name = batch->group_name;
 	batch->wish.allow = batch->allow;
 	return batch;
 }
@@ -114,6 +117,11 @@ int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy
 	return 0;
 }
 
+bool kf_policy_key_batch_is_for(const struct kf_key_batch *batch, uint32_t group)
+{
+	return batch && batch->wish.group == group;
+}
+
 /* ---- store ----------------------------------------------------------------------------------- */
 
 static int make_one(struct kf_key_batch *batch, uint32_t index)
@@ -138,6 +146,8 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	fresh->row.expires = wish->expires;
 	fresh->row.rpm = wish->rpm;
 	fresh->row.rpm_burst = wish->rpm_burst;
+	fresh->row.group = wish->group;
+	memcpy(fresh->row.group_name, batch->group_name, sizeof(fresh->row.group_name));
 	kf_policy_key_mask_of(fresh->text, &fresh->row.mask);
 	kf_policy_key_tag(batch->policy->secret, fresh->text, fresh->credential.tag);
 	fresh->credential.until = KF_WALL_NEVER;

@@ -31,6 +31,9 @@ int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy
 int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why);
 void kf_policy_key_batch_close(struct kf_key_batch *batch); /* wipes the keys; NULL is fine */
 
+/* Does it (NULL: none) make keys in the group with this index? */
+bool kf_policy_key_batch_is_for(const struct kf_key_batch *batch, uint32_t group);
+
 /* Each of a finished batch: as it is in the first moment, unused. */
 int kf_policy_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, void *context);
 

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
+#include "policy/group.h"
 #include "policy/reconcile_keys.h"
 #include "why.h"
 
@@ -181,6 +182,7 @@ static void set_slot_row(struct kf_slot_row *out, const struct kf_key_row *row,
 		.expires = row->expires,
 		.rpm = row->rpm,
 		.rpm_burst = row->rpm_burst,
+		.group = row->group,
 	};
 	kf_policy_hold_narrow(hold, out);
 }
@@ -231,6 +233,24 @@ static void narrow_rate(struct change *change, struct kf_hold *hold)
 	hold->rpm_burst = burst;
 }
 
+/*
+ * A group that takes something away is there before it is durable. What it has beside that begins
+ * with it, a moment early, which is as asked.
+ */
+static void narrow_group(struct change *change, struct kf_hold *hold)
+{
+	const struct kf_policy *policy = change->policy;
+	uint32_t old = change->before.group, group = change->after.group;
+
+	if (old == group ||
+	    !(kf_policy_group_protocols(policy, old) & ~kf_policy_group_protocols(policy, group)))
+		return;
+	for (uint32_t i = 0; i < change->old.credential_count; i++)
+		kf_maps_slot_group(policy->maps, change->old.credentials[i].slot, group);
+	hold->what |= KF_HOLD_GROUP;
+	hold->group = group;
+}
+
 static void narrow_expires(struct change *change, struct kf_hold *hold)
 {
 	struct kf_key_row row = change->old.row;
@@ -261,6 +281,7 @@ static int narrow(struct change *change, struct kf_hold *hold)
 {
 	narrow_expires(change, hold);
 	narrow_rate(change, hold);
+	narrow_group(change, hold);
 	if (!change->edit->set_allow || kf_policy_key_list_equal(&change->old.list, &change->meet))
 		return 0;
 	hold->what |= KF_HOLD_ALLOW;
@@ -346,6 +367,8 @@ static int edit_row(const struct kf_policy_key_edit *edit, const struct kf_key_r
 		row->rpm_burst = edit->rpm_burst;
 	else if (!row->rpm)
 		row->rpm_burst = 0;
+	if (edit->set_group)
+		row->group = edit->group;
 	if (row->rpm_burst && !row->rpm)
 		return kf_why_set(why, -EINVAL,
 				  "a burst needs a rate, and %s has none; give the rate, too",
@@ -396,7 +419,8 @@ static void count_entries(struct change *change)
 static unsigned int spoken_of(const struct kf_policy_key_edit *edit)
 {
 	return (edit->set_expires ? KF_HOLD_EXPIRES : 0) | (edit->set_allow ? KF_HOLD_ALLOW : 0) |
-	       (edit->set_rpm || edit->set_burst ? KF_HOLD_RATE : 0);
+	       (edit->set_rpm || edit->set_burst ? KF_HOLD_RATE : 0) |
+	       (edit->set_group ? KF_HOLD_GROUP : 0);
 }
 
 static void plan(struct change *change)

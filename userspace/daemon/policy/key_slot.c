@@ -52,6 +52,7 @@ void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row
 		.rpm = row->rpm,
 		.rpm_burst = row->rpm_burst,
 		.rate_slot = credential->slot,
+		.group = row->group,
 	};
 
 	memcpy(wanted.tag, credential->tag, sizeof(wanted.tag));

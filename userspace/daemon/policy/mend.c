@@ -8,6 +8,7 @@
 #include "cidr.h"
 #include "clock.h"
 #include "log.h"
+#include "policy/group.h"
 #include "policy/hold.h"
 #include "policy/policy.h"
 #include "policy/reconcile.h"
@@ -29,6 +30,8 @@ static int mend_part(struct kf_policy *policy, unsigned int part)
 		return kf_policy_reconcile_services(policy);
 	case KF_MEND_SOURCES:
 		return kf_policy_reconcile_sources(policy);
+	case KF_MEND_GROUPS:
+		return kf_policy_group_reconcile(policy);
 	default:
 		return kf_policy_reconcile_keys_begin(policy, &why);
 	}
@@ -97,7 +100,7 @@ void kf_policy_mend_tick(struct kf_policy *policy)
 	if (kf_store_take_landed(policy->store)) {
 		kf_log_notice("a change that was not known to be stored is stored, and comes into "
 			      "force");
-		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_KEYS;
+		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_GROUPS | KF_MEND_KEYS;
 		mend->next_ns = 0;
 	}
 	if (mend->parts && !policy->keys && kf_clock_boot() >= mend->next_ns &&
@@ -201,6 +204,7 @@ void kf_policy_mend_describe(const struct kf_policy *policy, kf_mend_fn fn, void
 			 kf_policy_mend_name(part), strerror(-mend->err));
 		fn(context, text);
 	}
+	kf_policy_group_describe(policy, fn, context);
 	describe_keys(policy->holds, fn, context);
 	describe_sources(policy, fn, context);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "policy/group.h"
 #include "policy/key_batch.h"
 #include "policy/reconcile.h"
 #include "policy/reconcile_keys.h"
@@ -101,6 +102,7 @@ static int start(struct kf_policy *policy, struct kf_why *why)
 		      ?: explain(policy, kf_store_iface_each(policy->store, pass_iface, NULL),
 				 "interfaces", log, why);
 	err = err ?: explain(policy, look_for_leftover(policy), "keys", log, why);
+	err = err ?: explain(policy, kf_policy_group_reconcile(policy), "groups", log, why);
 	policy->loading = true;
 	err = err ?: kf_policy_reconcile_keys_begin(policy, why);
 	err = err

@@ -61,9 +61,11 @@ struct kf_policy {
 	int64_t lapsed_until;	     /* wall clock: keys that expired up to then have been seen */
 	unsigned int revoked;	     /* kf_policy_revoke() */
 	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
-	bool leftover;		     /* the store may have keys of a batch that was not finished */
-	uint32_t keys_at_once;	     /* places, see reconcile_keys.h; few: no more in a slice */
-	uint32_t sources_at_once;    /* rows of a slice of source_refresh.h; 3 or more */
+	/* protocols that groups were taken, which is not durable: the kernel refuses them still */
+	uint8_t groups_held[KF_GROUPS_MAX];
+	bool leftover;		  /* the store may have keys of a batch that was not finished */
+	uint32_t keys_at_once;	  /* places, see reconcile_keys.h; few: no more in a slice */
+	uint32_t sources_at_once; /* rows of a slice of source_refresh.h; 3 or more */
 	LIST_HEAD(, kf_source_change) source_changes; /* under way; each is its owner's */
 	struct kf_policy_source_refresh
 		expired[KF_RECONCILE_EXPIRED]; /* blocks of rows that are gone */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * group.h - a part of stage 7: what the group of a key lets its requests use.
+ *
+ * The slot names the group's record. A key in no group is asked nothing, and costs nothing.
+ */
+#ifndef KEYFILTER_GROUP_H
+#define KEYFILTER_GROUP_H
+
+#include "maps.bpf.h"
+
+/*
+ * May the key of @slot use one of @protocols, 1 << enum kf_protocol? KF_REASON_ADMITTED or why not.
+ */
+static __always_inline int kf_group_judge(const struct kf_slot *slot, __u32 protocols)
+{
+	__u32 index = *(volatile __u32 *)&slot->group;
+	struct kf_group *group;
+
+	if (!index)
+		return KF_REASON_ADMITTED;
+	group = bpf_map_lookup_elem(&kf_groups, &index);
+	if (!group || !(*(volatile __u32 *)&group->protocols & protocols))
+		return KF_REASON_PROTOCOL_NOT_ALLOWED;
+	return KF_REASON_ADMITTED;
+}
+
+#endif /* KEYFILTER_GROUP_H */
