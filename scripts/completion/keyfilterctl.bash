@@ -18,10 +18,15 @@ source allow CIDR [--ttl T]
 source remove CIDR
 source forgive CIDR
 source list [--penalised] [--failing] [--limit N] [--after CURSOR]
-key create --name NAME [--quantity N] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
-key list [--status enabled|disabled|expired] [--search TEXT] [--limit N] [--after CURSOR]
+group create NAME [--protocol openai|anthropic|gemini]...
+group edit NAME [--protocol openai|anthropic|gemini]... [--if-match REVISION]
+group delete NAME [--if-match REVISION]
+group list
+group show NAME
+key create --name NAME [--quantity N] [--group G] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
+key list [--status enabled|disabled|expired] [--group G] [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
-key edit ID [--name NAME] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
+key edit ID [--name NAME] [--group G|none] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
 key enable ID [--if-match REVISION]
 key disable ID [--if-match REVISION]
 key delete ID [--if-match REVISION]
@@ -53,8 +58,12 @@ _keyfilterctl_values()
 
 	shift
 	case $what in
+	G | 'G|none')
+		"$@" group list 2>/dev/null | awk 'NR > 1 { print $1 }'
+		[[ $what == G ]] || echo none
+		;;
 	*'|'*) tr '|' '\n' <<<"$what" | grep -v '[A-Z]' ;;
-	NAME) [[ $noun == service ]] && "$@" service list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
+	NAME) [[ $noun == service || $noun == group ]] && "$@" "$noun" list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	ID) "$@" key list --search "$cur" --limit 100 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	DEV) ls /sys/class/net ;;
 	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query sec-websocket-protocol ;;

@@ -293,6 +293,10 @@ static void test_requests(void **state)
 		  "POST /v1/keys {\"name\":\"a\",\"rpm\":60,\"burst\":10}\n" },
 		{ "key edit k_1 --rpm 600 --burst none",
 		  "PATCH /v1/keys/k_1 {\"rpm\":600,\"burst\":null}\n" },
+		{ "key edit k_1 --group staff", "PATCH /v1/keys/k_1 {\"group\":\"staff\"}\n" },
+		{ "key edit k_1 --group none", "PATCH /v1/keys/k_1 {\"group\":null}\n" },
+		{ "group create a --protocol openai --protocol gemini",
+		  "POST /v1/groups {\"name\":\"a\",\"protocols\":[\"openai\",\"gemini\"]}\n" },
 		{ "key edit k_1 --rpm=none", "PATCH /v1/keys/k_1 {\"rpm\":null}\n" },
 		{ "key edit --name help k_1", "PATCH /v1/keys/k_1 {\"name\":\"help\"}\n" },
 		{ "key edit k_1 --add-allow-ip 10.0.0.0/8 --remove-allow-ip ::1/128 "
@@ -439,19 +443,30 @@ static void test_texts(void **state)
 		{ "source forgive 10.0.0.0/8",
 		  "{\"cidr\":\"10.0.0.0/8\",\"forgiven\":0,\"penalised\":0}",
 		  "10.0.0.0/8: nothing is held against any source there\n" },
+		{ "group list",
+		  "{\"groups\":[{\"name\":\"a\",\"protocols\":[\"openai\",\"gemini\"],"
+		  "\"keys\":7,\"revision\":\"1\"}]}",
+		  "NAME  PROTOCOLS       KEYS\na     openai, gemini  7\n" },
+		{ "group show a", "{\"name\":\"a\",\"protocols\":[\"openai\"],\"keys\":7}",
+		  "Name       a\nProtocols  openai\nKeys       7\nRevision   -\n" },
+		{ "group delete a", "{\"name\":\"a\",\"state\":\"deleted\"}", "a deleted\n" },
 		{ "key list", "{\"keys\":[" KEY_ROW("k_1", "a") "],\"next\":null,\"total\":1}",
-		  "ID   KEY           STATUS   EXPIRES  RPM  ADMITTED  REFUSED  LAST USED  NAME\n"
-		  "k_1  sk-ab...wxyz  enabled  never    60   12        0        never      a\n" },
-		{ "key show k_1", "{\"id\":\"k_1\",\"status\":\"enabled\",\"rpm\":60,\"burst\":10}",
+		  "ID   KEY           STATUS   GROUP  EXPIRES  RPM  ADMITTED  REFUSED  LAST USED  "
+		  "NAME\n"
+		  "k_1  sk-ab...wxyz  enabled  none   never    60   12        0        never      "
+		  "a\n" },
+		{ "key show k_1",
+		  "{\"id\":\"k_1\",\"status\":\"enabled\",\"group\":\"staff\",\"rpm\":60,"
+		  "\"burst\":10}",
 		  "ID                 k_1\nName               -\nKey                -\n"
-		  "Status             enabled\nCreated            -\nExpires            never\n"
+		  "Status             enabled\nGroup              staff\nCreated            -\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  60\nAt once            10\n"
 		  "Admitted           -\nRefused            -\nLast used          never\n"
 		  "Revision           -\n" },
 		{ "key show k_2",
 		  "{\"id\":\"k_2\",\"status\":\"enabled\",\"rpm\":null,\"burst\":null}",
 		  "ID                 k_2\nName               -\nKey                -\n"
-		  "Status             enabled\nCreated            -\nExpires            never\n"
+		  "Status             enabled\nGroup              none\nCreated            -\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  no limit\nAdmitted           -\n"
 		  "Refused            -\nLast used          never\nRevision           -\n" },
 		{ "key disable k_1",

@@ -39,6 +39,8 @@ static json_t *make_value(const struct kf_given *given)
 		return strcmp(given->value, "none") == 0
 			       ? json_null()
 			       : json_integer(strtoll(given->value, NULL, 10));
+	case KF_OPTION_WORD:
+		return strcmp(given->value, "none") == 0 ? json_null() : json_string(given->value);
 	case KF_OPTION_YESNO:
 		return json_boolean(strcmp(given->value, "yes") == 0);
 	case KF_OPTION_FLAG:

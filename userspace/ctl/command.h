@@ -21,6 +21,7 @@ enum kf_option_type {
 	KF_OPTION_TEXT,	  /* a JSON string: the daemon judges it */
 	KF_OPTION_NUMBER, /* a JSON integer */
 	KF_OPTION_LIMIT,  /* a JSON integer, or "none": null */
+	KF_OPTION_WORD,	  /* a JSON string, or "none": null */
 	KF_OPTION_YESNO,  /* "yes" or "no", a JSON boolean */
 	KF_OPTION_LIST,	  /* may be repeated, a JSON array of strings */
 	KF_OPTION_FLAG,	  /* takes no value, true when given */
@@ -77,7 +78,7 @@ struct kf_noun {
 	const struct kf_command *commands; /* ends with a NULL help */
 };
 
-extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_key,
-	kf_noun_stats, kf_noun_events, kf_noun_status, kf_noun_version;
+extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_group,
+	kf_noun_key, kf_noun_stats, kf_noun_events, kf_noun_status, kf_noun_version;
 
 #endif

@@ -9,6 +9,7 @@ static const struct kf_output_column record[] = {
 	{ "Name", .member = "name" },
 	{ "Key", .member = "masked" },
 	{ "Status", .member = "status" },
+	{ "Group", .member = "group", .absent = "none" },
 	{ "Created", .member = "created_at", .format = KF_OUTPUT_SINCE },
 	{ "Expires", .member = "expires_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
 	{ "Allowed from", .member = "allow_ips", .format = KF_OUTPUT_PLAIN, .absent = "anywhere" },
@@ -26,6 +27,7 @@ static const struct kf_output_column list_columns[] = {
 	{ "ID", .member = "id" },
 	{ "KEY", .member = "masked" },
 	{ "STATUS", .member = "status" },
+	{ "GROUP", .member = "group", .absent = "none" },
 	{ "EXPIRES", .member = "expires_at", .format = KF_OUTPUT_TIME, .absent = "never" },
 	{ "RPM", .member = "rpm", .absent = "none" },
 	{ "ADMITTED", .member = "requests_admitted" },
@@ -185,6 +187,11 @@ static int list(struct kf_call *call)
 		.name = "name", .placeholder = "NAME", .member = "name",                           \
 		.help = "what people call it"                                                      \
 	}
+#define GROUP(values, kind, words)                                                                 \
+	{                                                                                          \
+		.name = "group", .placeholder = (values), .member = "group", .type = (kind),       \
+		.help = (words)                                                                    \
+	}
 #define EXPIRES                                                                                    \
 	{                                                                                          \
 		.name = "expires", .placeholder = "never|30d|RFC3339", .member = "expires",        \
@@ -209,6 +216,7 @@ static int list(struct kf_call *call)
 static const struct kf_option create_options[] = {
 	NAME,
 	NUMBER("quantity", "so many keys, named NAME-1 to NAME-N"),
+	GROUP("G", KF_OPTION_TEXT, "uses what this group may; everything unless given"),
 	EXPIRES,
 	ADDRESSES("allow-ip", "allow_ips",
 		  "served from these addresses only; anywhere unless given"),
@@ -219,6 +227,7 @@ static const struct kf_option create_options[] = {
 
 static const struct kf_option edit_options[] = {
 	NAME,
+	GROUP("G|none", KF_OPTION_WORD, "uses what this group may; none: everything"),
 	EXPIRES,
 	ADDRESSES("allow-ip", "allow_ips",
 		  "served from these addresses only; replaces the whole list"),
@@ -240,6 +249,7 @@ static const struct kf_option list_options[] = {
 	  .placeholder = "enabled|disabled|expired",
 	  .member = "status",
 	  .help = "only those that are" },
+	GROUP("G", KF_OPTION_TEXT, "only those in this group"),
 	{ .name = "search",
 	  .placeholder = "TEXT",
 	  .member = "search",

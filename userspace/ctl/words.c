@@ -28,7 +28,8 @@ static bool put_own(FILE *out, const struct kf_command *command, const char *wor
 			fprintf(out, "--%s", o->name);
 			return true;
 		}
-		if (o->type == KF_OPTION_LIMIT && is("null", word, len)) {
+		if ((o->type == KF_OPTION_LIMIT || o->type == KF_OPTION_WORD) &&
+		    is("null", word, len)) {
 			fputs("none", out);
 			return true;
 		}

@@ -57,8 +57,9 @@ static json_t *limits_json(const struct kf_key *key)
 {
 	const struct kf_key_row *row = &key->row;
 
-	return json_pack("{s:o, s:o, s:o, s:o}", "expires_at", kf_api_time(row->expires),
-			 "allow_ips", allow_json(key), "rpm", limit_json(row->rpm), "burst",
+	return json_pack("{s:s?, s:o, s:o, s:o, s:o}", "group", row->group ? row->group_name : NULL,
+			 "expires_at", kf_api_time(row->expires), "allow_ips", allow_json(key),
+			 "rpm", limit_json(row->rpm), "burst",
 			 limit_json(kf_policy_compile_burst(row->rpm, row->rpm_burst)));
 }
 
@@ -232,10 +233,11 @@ static int take_quantity(struct kf_api_request *request, const json_t *value, ui
 
 static int handle_create(struct kf_api_request *request)
 {
-	json_t *name, *quantity, *expires, *allow, *rpm, *burst;
+	json_t *name, *quantity, *group, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "quantity", KF_API_INTEGER, &quantity },
+		{ "group", KF_API_STRING | KF_API_NULL, &group },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
@@ -243,6 +245,7 @@ static int handle_create(struct kf_api_request *request)
 	};
 	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
 	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs };
+	struct kf_group_row in;
 	uint32_t count = 1;
 	int err;
 
@@ -252,7 +255,12 @@ static int handle_create(struct kf_api_request *request)
 	err = err ?: kf_api_key_take_expires(request, expires, &wish.expires);
 	err = err ?: kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
 	err = err ?: kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
-	return err ?: begin_creation(request, &wish, count);
+	err = err ?: kf_api_key_take_group(request, group, &in);
+	if (err)
+		return err;
+	wish.group = in.index;
+	wish.group_name = in.name;
+	return begin_creation(request, &wish, count);
 }
 
 /* ---- list, show ------------------------------------------------------------------------------ */
@@ -303,7 +311,7 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 
 static int handle_list(struct kf_api_request *request)
 {
-	static const char *const known[] = { "status", "search", "after", "limit", NULL };
+	static const char *const known[] = { "status", "group", "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .policy = request->daemon->policy, .array = array };
 	struct kf_key_query query = { .now = kf_policy_time(request->daemon->policy).wall_ns };
@@ -354,9 +362,10 @@ static int take_lists(struct kf_api_request *request, const json_t *allow, const
 
 static int handle_edit(struct kf_api_request *request)
 {
-	json_t *name, *expires, *allow, *add, *removed, *rpm, *burst;
+	json_t *name, *group, *expires, *allow, *add, *removed, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING, &name },
+		{ "group", KF_API_STRING | KF_API_NULL, &group },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "allow_ips_add", KF_API_ARRAY, &add },
@@ -366,6 +375,7 @@ static int handle_edit(struct kf_api_request *request)
 	};
 	struct lists lists;
 	struct kf_policy_key_edit edit = { 0 };
+	struct kf_group_row in;
 	struct kf_why why = { 0 };
 	int err;
 
@@ -375,9 +385,12 @@ static int handle_edit(struct kf_api_request *request)
 	err = err ?: kf_api_key_take_expires(request, expires, &edit.expires);
 	err = err ?: take_lists(request, allow, add, removed, &lists, &edit);
 	err = err ?: kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
+	err = err ?: kf_api_key_take_group(request, group, &in);
 	err = err ?: match(request);
 	if (err)
 		return err;
+	edit.set_group = group;
+	edit.group = in.index;
 	edit.set_expires = expires;
 	edit.set_rpm = rpm;
 	edit.set_burst = burst;

@@ -26,7 +26,10 @@ int kf_api_key_take_allow(struct kf_api_request *request, const char *member, co
  */
 int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
 			 bool alone, uint32_t *rpm_out, uint32_t *burst_out);
-/* ?status= &search= &after= */
+/* The group of that name; a row of index 0 where it is absent or null. */
+int kf_api_key_take_group(struct kf_api_request *request, const json_t *value,
+			  struct kf_group_row *row);
+/* ?status= &group= &search= &after= */
 int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query);
 
 #endif

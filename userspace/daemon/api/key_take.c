@@ -95,6 +95,23 @@ int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, cons
 	return err;
 }
 
+int kf_api_key_take_group(struct kf_api_request *request, const json_t *value,
+			  struct kf_group_row *row)
+{
+	const char *name = json_string_value(value);
+	int err;
+
+	memset(row, 0, sizeof(*row));
+	if (!name)
+		return 0;
+	err = kf_store_group_get(request->daemon->store, name, row);
+	if (err == -ENOENT)
+		return kf_api_refuse_value(request, "group",
+					   "see `keyfilterctl group list`, or create it first",
+					   "there is no group '%.63s'", name);
+	return err ? kf_api_refuse_internal(request, err, "reading the group") : 0;
+}
+
 /* ---- the query of a list --------------------------------------------------------------------- */
 
 static const struct {
@@ -137,10 +154,28 @@ static int take_after(struct kf_api_request *request, const char *text, struct k
 	return kf_api_refuse_after(request);
 }
 
+static int take_group(struct kf_api_request *request, struct kf_key_query *query)
+{
+	const char *name = kf_api_parameter(request, "group");
+	struct kf_group_row row;
+	int err;
+
+	if (!name)
+		return 0;
+	err = kf_store_group_get(request->daemon->store, name, &row);
+	if (err == -ENOENT)
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+				     "see `keyfilterctl group list`", "there is no group '%.63s'",
+				     name);
+	if (!err)
+		query->group = row.index;
+	return err;
+}
+
 int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
 {
 	const char *after;
-	int err = take_status(request, query);
+	int err = take_status(request, query) ?: take_group(request, query);
 
 	query->search = kf_api_parameter(request, "search");
 	if (!err && query->search)

@@ -155,6 +155,8 @@ int kf_api_refuse_error(struct kf_api_request *request, int err, const struct kf
 		return kf_api_refuse_why(request, MHD_HTTP_SERVICE_UNAVAILABLE, "starting", why);
 	case -EEXIST:
 		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "exists", why);
+	case -ENOTEMPTY:
+		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "in_use", why);
 	case -ENOENT:
 		return kf_api_refuse_why(request, MHD_HTTP_NOT_FOUND, "not_found", why);
 	case -EINVAL:

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* keyfilterctl group: what the keys that are in it may use. */
+#include "call.h"
+
+static const struct kf_output_column record[] = {
+	{ "Name", .member = "name" },
+	{ "Protocols", .member = "protocols" },
+	{ "Keys", .member = "keys", .absent = "" },
+	{ "Revision", .member = "revision" },
+	{ 0 },
+};
+
+static const struct kf_output_column list[] = {
+	{ "NAME", .member = "name" },
+	{ "PROTOCOLS", .member = "protocols" },
+	{ "KEYS", .member = "keys" },
+	{ 0 },
+};
+
+static int render_one(struct kf_call *call, const json_t *answer)
+{
+	kf_output_record(stdout, record, answer);
+	return KF_EXIT_DONE;
+}
+
+static int render_list(struct kf_call *call, const json_t *answer)
+{
+	struct kf_output_table table = { .columns = list };
+
+	kf_output_rows(stdout, &table, json_object_get(answer, "groups"));
+	return KF_EXIT_DONE;
+}
+
+#define PROTOCOLS(words)                                                                           \
+	{                                                                                          \
+		.name = "protocol", .placeholder = "openai|anthropic|gemini",                      \
+		.member = "protocols", .type = KF_OPTION_LIST, .help = (words)                     \
+	}
+
+static const struct kf_option create_options[] = {
+	PROTOCOLS("its keys may use only those given; all unless given"),
+	{ 0 },
+};
+
+static const struct kf_option edit_options[] = {
+	PROTOCOLS("its keys may use only those given, from their next request on"),
+	{ 0 },
+};
+
+static const struct kf_command commands[] = {
+	{ .verb = "create",
+	  .operand = "NAME",
+	  .operand_member = "name",
+	  .options = create_options,
+	  .method = "POST",
+	  .path = "/v1/groups",
+	  .render = render_one,
+	  .help = "Makes a group; keys come into it by key create or key edit --group." },
+	{ .verb = "edit",
+	  .operand = "NAME",
+	  .options = edit_options,
+	  .changes = true,
+	  .matches = true,
+	  .method = "PATCH",
+	  .path = "/v1/groups/{}",
+	  .render = render_one,
+	  .help = "Changes what is given, for all its keys at once." },
+	{ .verb = "delete",
+	  .operand = "NAME",
+	  .matches = true,
+	  .method = "DELETE",
+	  .path = "/v1/groups/{}",
+	  .done = "deleted",
+	  .help = "Deletes a group that no key is in." },
+	{ .verb = "list",
+	  .method = "GET",
+	  .path = "/v1/groups",
+	  .render = render_list,
+	  .help = "Lists the groups." },
+	{ .verb = "show",
+	  .operand = "NAME",
+	  .method = "GET",
+	  .path = "/v1/groups/{}",
+	  .render = render_one,
+	  .help = "Shows one group." },
+	{ 0 },
+};
+
+const struct kf_noun kf_noun_group = { "group", "what the keys in it may use", commands };
