@@ -459,14 +459,16 @@ static void test_texts(void **state)
 		  "{\"id\":\"k_1\",\"status\":\"enabled\",\"group\":\"staff\",\"rpm\":60,"
 		  "\"burst\":10}",
 		  "ID                 k_1\nName               -\nKey                -\n"
-		  "Status             enabled\nGroup              staff\nCreated            -\nExpires            never\n"
+		  "Status             enabled\nGroup              staff\nCreated            "
+		  "-\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  60\nAt once            10\n"
 		  "Admitted           -\nRefused            -\nLast used          never\n"
 		  "Revision           -\n" },
 		{ "key show k_2",
 		  "{\"id\":\"k_2\",\"status\":\"enabled\",\"rpm\":null,\"burst\":null}",
 		  "ID                 k_2\nName               -\nKey                -\n"
-		  "Status             enabled\nGroup              none\nCreated            -\nExpires            never\n"
+		  "Status             enabled\nGroup              none\nCreated            "
+		  "-\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  no limit\nAdmitted           -\n"
 		  "Refused            -\nLast used          never\nRevision           -\n" },
 		{ "key disable k_1",
