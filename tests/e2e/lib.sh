@@ -199,9 +199,24 @@ write_config() {
 	END
 }
 
+# Those whom `as_reader COMMAND` makes members of may read: the controller that starts behind this sees an
+# /etc/group of its own.
+make_readers() {
+	command -v setpriv > /dev/null || skip "no setpriv to become a reader"
+	READERS=4711
+	{ grep -v '^keyfilter:' /etc/group; echo "keyfilter:x:$READERS:"; } > "$WORK/group"
+	cat > "$WORK/with-group" <<-END
+		#!/bin/sh
+		mount --bind "$WORK/group" /etc/group && exec "\$@"
+	END
+	chmod 755 "$WORK/with-group"
+	DAEMON_RUNS_IN=(unshare --mount "$WORK/with-group")
+}
+as_reader() { setpriv --reuid 65534 --regid "$READERS" --clear-groups "$@"; }
+
 # The command line of the controller; a second one is the same with another state.
 daemon_command() {
-	echo "$BUILD/keyfilterd --state-dir $WORK/state --run-dir $WORK/run --pin-dir $PIN" \
+	echo "${DAEMON_RUNS_IN[*]-} $BUILD/keyfilterd --state-dir $WORK/state --run-dir $WORK/run --pin-dir $PIN" \
 		"--config $WORK/keyfilterd.conf"
 }
 

@@ -3,20 +3,8 @@
 # Members of the group that may read cannot keep root from revoking, however many they are and whatever
 # they ask; what they get is told in words. Nor does the tool wait for ever for a daemon that is stopped.
 . "$(dirname "$0")/lib.sh"
-command -v setpriv > /dev/null || skip "no setpriv to become a reader"
 
-READERS=4711 # a group of this test's: the controller sees an /etc/group of its own
-{ grep -v '^keyfilter:' /etc/group; echo "keyfilter:x:$READERS:"; } > "$WORK/group"
-cat > "$WORK/with-group" <<-END
-	#!/bin/sh
-	mount --bind "$WORK/group" /etc/group && exec "\$@"
-END
-chmod 755 "$WORK/with-group"
-daemon_command() {
-	echo "unshare --mount $WORK/with-group $BUILD/keyfilterd --state-dir $WORK/state" \
-		"--run-dir $WORK/run --pin-dir $PIN --config $WORK/keyfilterd.conf"
-}
-
+make_readers
 make_stage
 mkdir -m 700 "$WORK/state"
 { echo "keys_max 65536"; echo "sources_max 4096"; echo "flows_max 8192"; echo "heads_max 64"; echo "embryos 4096"; } \
@@ -26,7 +14,6 @@ mkdir -m 700 "$WORK/state"
 start_daemon
 chmod 711 "$WORK"
 export SOCKET WORK
-as_reader() { setpriv --reuid 65534 --regid $READERS --clear-groups "$@"; }
 [ "$(as_reader curl -s -m 5 -o /dev/null -w '%{http_code}' --unix-socket "$SOCKET" http://l/v1/status)" = 200 ] ||
 	fail "a member of the group cannot read"
 
