@@ -150,14 +150,14 @@ __noinline int kf_ahead_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 	    (p->tcp_flags & KF_TCP_FIN))
 		return KF_REASON_OUT_OF_ORDER;
 	goes_on = flow->flags & KF_FLOW_IN_HEAD;
-	head = goes_on ? kf_head_of(flow) : kf_ahead_begin(p, flow, key_sources);
+	head = goes_on ? kf_place_find(flow) : kf_ahead_begin(p, flow, key_sources);
 	/* a head whose place another flow has by now is refused with the next piece in order */
 	if (!head)
 		return KF_REASON_OUT_OF_ORDER;
 	reason = kf_ahead_keep_head(ctx, p, head);
 	if (!goes_on && reason != KF_REASON_HEAD_PARTIAL) {
 		flow->flags &= ~KF_FLOW_IN_HEAD;
-		kf_head_release(flow);
+		kf_place_release(flow);
 	}
 	return reason;
 }

@@ -49,7 +49,7 @@ __noinline int kf_ahead_chunks_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_
 
 	if (!p || !flow || (p->tcp_flags & KF_TCP_FIN))
 		return KF_REASON_OUT_OF_ORDER;
-	head = flow->ahead ? kf_head_of(flow) : kf_ahead_chunks_begin(p, flow);
+	head = flow->ahead ? kf_place_find(flow) : kf_ahead_chunks_begin(p, flow);
 	/* a flow whose place another one has by now is refused with the next piece in order */
 	if (!head)
 		return KF_REASON_OUT_OF_ORDER;
@@ -72,7 +72,7 @@ __noinline int kf_ahead_chunks_meet(KF_CTX *ctx, struct kf_packet *p, struct kf_
 	if (!p || !flow || !w)
 		return 1;
 	w->at = 0; /* nothing passes of what is refused here */
-	head = kf_head_of(flow);
+	head = kf_place_find(flow);
 	if (!head)
 		return kf_walk_repeat(w, p);
 	if ((p->tcp_flags & KF_TCP_FIN) &&
@@ -156,7 +156,7 @@ __noinline int kf_ahead_chunks_read(struct kf_packet *p, struct kf_flow *flow, s
 	if (!p || !flow || !w)
 		return 0;
 	if (!w->refused) {
-		head = kf_head_of(flow);
+		head = kf_place_find(flow);
 		if (head ? kf_ahead_chunks_run(p, flow, w, head) : !kf_walk_repeat(w, p))
 			return 0;
 		flow->state = KF_FLOW_CHUNKS; /* the request is refused whose body this is */

@@ -17,8 +17,8 @@
 #define KEYFILTER_ANSWER_H
 
 #include "count.h"
-#include "flow.h"
 #include "ingress.h"
+#include "refusal.h"
 #include "reply.h"
 #include "service.h"
 
@@ -240,20 +240,11 @@ static __always_inline int kf_answer_closed(struct __sk_buff *skb, struct kf_pac
 {
 	int verdict = TC_ACT_SHOT;
 
-	if (!(flow->flags & KF_FLOW_ACKED_OUT) || kf_answer_sent(p) == p->seq)
+	if (kf_answer_sent(p) == p->seq)
 		return TC_ACT_SHOT;
 	flow->cut = flow->reason;
 	kf_answer_cut(skb, p, flow, &verdict);
 	return verdict;
-}
-
-/*
- * The answer was to stand in the place of a response, which has begun since that was decided: both
- * ends are reset instead.
- */
-static __always_inline bool kf_answer_is_late(const struct kf_flow *flow)
-{
-	return (flow->answer_flags & KF_ANSWER_OWN) && !kf_flow_is_waiting(flow);
 }
 
 /* Under the flow's lock. */
@@ -265,24 +256,23 @@ static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_pac
 
 	if (!service || service->mode == KF_MODE_MONITOR || !kf_flow_owns(flow, p))
 		return TC_ACT_SHOT;
-	if (flow->cut) {
-		kf_answer_cut(skb, p, flow, &verdict);
-		return verdict;
-	}
-	if (flow->state == KF_FLOW_ANSWERED)
+	switch (kf_refusal_next(flow, p->ack)) {
+	case KF_REFUSAL_NOTHING:
+		return TC_ACT_SHOT;
+	case KF_REFUSAL_ANSWER:
+		return kf_answer_refused(skb, p, flow, service->refuse);
+	case KF_REFUSAL_LINGER:
 		return kf_answer_linger(skb, p, flow);
-	if (flow->state != KF_FLOW_REFUSED || (flow->answer_flags & KF_ANSWER_SILENT))
-		return TC_ACT_SHOT;
-	if (flow->out_flags & KF_FLOW_FIN_OUT)
+	case KF_REFUSAL_CLOSED:
 		return kf_answer_closed(skb, p, flow);
-	if (kf_answer_is_late(flow)) {
+	case KF_REFUSAL_LATE:
 		flow->cut = flow->reason;
-		kf_answer_cut(skb, p, flow, &verdict);
-		return verdict;
+		break;
+	case KF_REFUSAL_RESET:
+		break;
 	}
-	if (!kf_flow_is_answerable(flow, p->ack))
-		return TC_ACT_SHOT;
-	return kf_answer_refused(skb, p, flow, service->refuse);
+	kf_answer_cut(skb, p, flow, &verdict);
+	return verdict;
 }
 
 /* The segment in this CPU's ingress scratch, which is the one in @skb. */

@@ -5,13 +5,13 @@
  * Where not a byte of the response has been sent the client is answered, as if its request had been
  * refused: the segment becomes the answer. Otherwise both ends are reset, and it becomes the
  * client's RST. Either way the backend gets a RST. What the client's segments lead to is decided by
- * kf_flow_end() and done by answer.h; whoever comes first counts the cut and tells it.
+ * kf_refusal_end() and done by answer.h; whoever comes first counts the cut and tells it.
  */
 #ifndef KEYFILTER_BPF_CUT_H
 #define KEYFILTER_BPF_CUT_H
 
 #include "count.h"
-#include "flow.h"
+#include "refusal.h"
 #include "reply.h"
 #include "turn.h"
 
@@ -111,7 +111,7 @@ static __always_inline bool kf_cut_has_all(struct __sk_buff *skb, struct kf_pack
 static __always_inline bool kf_cut_is_answerable(struct __sk_buff *skb, struct kf_packet *p,
 						 const struct kf_flow *flow, int reason)
 {
-	if (!kf_flow_may_tell(flow, reason))
+	if (!kf_refusal_may_tell(flow, reason))
 		return false;
 	if (p->tcp_flags & KF_TCP_RST ? !kf_cut_is_backends(p, flow) : !(p->tcp_flags & KF_TCP_ACK))
 		return false;
@@ -166,13 +166,13 @@ static __always_inline bool kf_cut_decide(struct __sk_buff *skb, struct kf_scrat
 {
 	struct kf_counters *counters = kf_counters_of(scratch->packet.service);
 	struct kf_packet *p = &scratch->packet;
-	bool first = !kf_flow_is_ended(flow), answered = false;
+	bool first = !kf_refusal_is_decided(flow), answered = false;
 
 	if (flow->cut || flow->state == KF_FLOW_ANSWERED)
 		return false; /* by another CPU, meanwhile */
 	if (kf_cut_is_answerable(skb, p, flow, reason)) {
 		if (first)
-			kf_flow_note_own(flow, reason);
+			kf_refusal_note_own(flow, reason);
 		answered = kf_cut_answer(skb, p, flow);
 	}
 	if (!answered)

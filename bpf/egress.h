@@ -12,7 +12,7 @@
 #define KEYFILTER_EGRESS_H
 
 #include "cut.h"
-#include "flow.h"
+#include "handshake.h"
 #include "penalty.h"
 #include "response.h"
 #include "service.h"
@@ -64,9 +64,9 @@ static __always_inline int kf_egress_syn_ack(const struct kf_packet *p,
 		else if (!kf_flow_delete(flow, &p->key))
 			return KF_VERDICT_DROP;
 	}
-	embryo = kf_embryo_at(config, hash);
+	embryo = kf_handshake_at(config, hash);
 	if (embryo)
-		kf_embryo_store(embryo, hash, kf_embryo_numbers(p->ack, server_first));
+		kf_handshake_store(embryo, hash, kf_handshake_numbers(p->ack, server_first));
 	return KF_VERDICT_PASS;
 }
 
@@ -130,13 +130,13 @@ static __always_inline void kf_egress_release(struct kf_flow *flow)
 {
 	__u32 taken;
 
-	if (!kf_head_place(flow))
+	if (!kf_place_of(flow))
 		return;
 	taken = __sync_fetch_and_add(&flow->head, 0);
 	if (*(volatile __u8 *)&flow->state != KF_FLOW_CHUNKS &&
 	    !(*(volatile __u8 *)&flow->flags & KF_FLOW_IN_HEAD) &&
 	    !kf_seq_before(flow->acked_seq, *(volatile __u32 *)&flow->judged_seq))
-		kf_head_give_back(flow, taken);
+		kf_place_give_back(flow, taken);
 }
 
 /* True where @p has to come again (response.h). */
@@ -192,7 +192,7 @@ static __always_inline int kf_egress_revoked(const struct kf_packet *p, struct k
 
 	if (p->monitor)
 		return 0;
-	reason = kf_flow_revoked(flow, p);
+	reason = kf_refusal_revoked(flow, p);
 	if (reason)
 		return reason;
 	if (kf_egress_denied(p, flow, config))

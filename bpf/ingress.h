@@ -128,7 +128,7 @@ static __always_inline void kf_ingress_judge(KF_CTX *ctx, struct kf_packet *p,
 	else if ((p->payload_len || (p->tcp_flags & KF_TCP_FIN)) && !(p->tcp_flags & KF_TCP_RST))
 		kf_judge_data(ctx, p, out);
 	else
-		out->reason = kf_flow_control(ctx, p, out);
+		out->reason = kf_control(ctx, p, out);
 }
 
 static __always_inline bool kf_reason_is_told(__u8 reason)

@@ -13,6 +13,7 @@
 #define KEYFILTER_JUDGE_H
 
 #include "ahead_chunks.h"
+#include "control.h"
 #include "segment.h"
 #include "service.h"
 #include "unsynced.h"
@@ -20,7 +21,7 @@
 /* In monitor mode nothing is dropped: a flow that cannot be followed is picked up again later. */
 static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 {
-	kf_head_release(flow);
+	kf_place_release(flow);
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_UNSYNCED;
 	flow->response_state = KF_RESPONSE_LOST;
@@ -198,11 +199,11 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	}
 	if (out->keep == KF_KEEP_ALL)
-		out->answer = kf_flow_is_answerable(flow, p->ack);
+		out->answer = kf_refusal_next(flow, p->ack) == KF_REFUSAL_ANSWER;
 	if (!out->answer && (own || !kf_flow_is_followed(flow)))
-		out->reason = kf_flow_cut(flow, w->reason, out);
+		out->reason = kf_refusal_cut(flow, w->reason, out);
 	if (flow->cut)
-		kf_head_release(flow); /* nothing of it passes again */
+		kf_place_release(flow); /* nothing of it passes again */
 	return 0;
 }
 
@@ -278,7 +279,7 @@ static __always_inline void kf_judge_differs(struct kf_flow *flow, struct kf_out
 {
 	flow->state = KF_FLOW_REFUSED;
 	flow->reason = KF_REASON_MALFORMED;
-	kf_flow_cut(flow, KF_REASON_MALFORMED, out);
+	kf_refusal_cut(flow, KF_REASON_MALFORMED, out);
 	out->failed = 1;
 }
 
@@ -487,7 +488,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	int reason;
 
 	if (flow->cut)
-		return kf_flow_refused(flow, p, out);
+		return kf_refusal_segment(flow, p, out);
 	switch (flow->state) {
 	case KF_FLOW_CLOSED:
 		return KF_REASON_NO_FLOW;
@@ -495,16 +496,16 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	case KF_FLOW_ANSWERED:
 		if (!kf_flow_owns(flow, p))
 			return KF_REASON_FLOW_REFUSED;
-		if (kf_flow_is_refused_before(flow, p))
+		if (kf_refusal_is_before(flow, p))
 			break;
-		return kf_flow_refused(flow, p, out);
+		return kf_refusal_segment(flow, p, out);
 	case KF_FLOW_TUNNEL:
 		if (!kf_flow_owns(flow, p))
 			return KF_REASON_NO_FLOW;
 		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client, flow->protocol);
 		if (reason == KF_REASON_ADMITTED)
 			return KF_REASON_TUNNEL;
-		return p->monitor ? reason : kf_flow_end(p, flow, out, reason);
+		return p->monitor ? reason : kf_refusal_end(p, flow, out, reason);
 	case KF_FLOW_UNSYNCED:
 		reason = kf_unsynced_judge(ctx, p, flow);
 		if (reason)
@@ -512,9 +513,9 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	}
 	if (!kf_flow_owns(flow, p))
 		return KF_REASON_NO_FLOW;
-	reason = kf_flow_revoked(flow, p);
+	reason = kf_refusal_revoked(flow, p);
 	if (reason)
-		return kf_flow_end(p, flow, out, reason);
+		return kf_refusal_end(p, flow, out, reason);
 	/* all behind resume_seq, and nothing judged in it that the backend may still take */
 	if (!(p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
 	    (!kf_seq_before(p->seq, flow->judged_seq) ||
@@ -530,7 +531,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
  */
 static __noinline int kf_judge_fin_alone(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
-	int reason = kf_flow_control(ctx, p, out);
+	int reason = kf_control(ctx, p, out);
 	struct kf_socket socket = {};
 
 	if (reason != KF_REASON_CONTROL || bpf_map_lookup_elem(&kf_flows, &p->key))
@@ -552,7 +553,7 @@ static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p, stru
 		return;
 	}
 	if (!flow)
-		flow = kf_flow_create(ctx, &reason);
+		flow = kf_handshake_complete(ctx, &reason);
 	out->reason = reason;
 	if (!flow)
 		return;

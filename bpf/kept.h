@@ -246,9 +246,9 @@ __noinline int kf_frames_differ(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 /* The place for what is judged of @flow, taken if it has none. NULL: there is none to be had. */
 static __always_inline struct kf_head *kf_kept_place(struct kf_packet *p, struct kf_flow *flow)
 {
-	if (!kf_head_place(flow) && kf_head_reserve(p, flow))
+	if (!kf_place_of(flow) && kf_place_take(p, flow))
 		return NULL;
-	return kf_head_of(flow);
+	return kf_place_find(flow);
 }
 
 /*
@@ -272,13 +272,13 @@ __noinline int kf_kept_release(struct kf_flow *flow)
 
 	if (!flow)
 		return 0;
-	if (kf_head_place(flow) && kf_seq_before(flow->acked_seq, flow->judged_seq)) {
-		head = kf_head_of(flow);
+	if (kf_place_of(flow) && kf_seq_before(flow->acked_seq, flow->judged_seq)) {
+		head = kf_place_find(flow);
 		/* what is judged and not in the place has a digest, so that may be more */
 		if (!head || kf_kept_is_open(flow, head))
 			return 0;
 	}
-	kf_head_release(flow);
+	kf_place_release(flow);
 	return 1;
 }
 
@@ -292,16 +292,16 @@ __noinline int kf_kept_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow 
 
 	if (!p || !flow)
 		return KF_REASON_UNACKED;
-	if (!kf_head_place(flow))
+	if (!kf_place_of(flow))
 		return 0;
-	head = kf_head_of(flow);
+	head = kf_place_find(flow);
 	if (head && !kf_kept_head_differs(ctx, p, flow, head) &&
 	    !kf_frames_differ(ctx, p, flow, head))
 		return 0;
 	/* egress has given the place back: the backend has it all */
 	if (!kf_seq_before(flow->acked_seq, flow->judged_seq))
 		return 0;
-	return head && kf_head_of(flow) ? KF_REASON_MALFORMED : KF_REASON_UNACKED;
+	return head && kf_place_find(flow) ? KF_REASON_MALFORMED : KF_REASON_UNACKED;
 }
 
 #endif /* KEYFILTER_KEPT_H */

@@ -132,7 +132,7 @@ static __always_inline bool kf_reply_begin(struct kf_flow *flow, __u32 len, __u3
 	flow->answer_len = len;
 	flow->answer_ms = kf_reply_ms();
 	flow->answer_since = kf_flow_now();
-	kf_head_release(flow); /* nothing that was judged passes again */
+	kf_place_release(flow); /* nothing that was judged passes again */
 	return true;
 }
 

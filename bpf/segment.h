@@ -271,7 +271,7 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 		return 1;
 	/* of the request before: a response may come before the backend has all of it */
 	if (w->monitor)
-		kf_head_release(flow);
+		kf_place_release(flow);
 	else if (!kf_kept_release(flow))
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 	if (result == KF_HTTP1_INCOMPLETE)
@@ -289,7 +289,7 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 
 	if (!p || !flow || !w)
 		return 1;
-	head = kf_head_of(flow);
+	head = kf_place_find(flow);
 	if (!head)
 		return kf_walk_repeat(w, p);
 	prior = head->len;
@@ -358,11 +358,11 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 	head = kf_kept_place(p, flow);
 	if (head && kf_frames_room(flow, head) < KF_FRAMES_ONCE)
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
-	if (!head && kf_head_place(flow)) {
+	if (!head && kf_place_of(flow)) {
 		/* it was taken for another flow; what was in it must not come again unseen */
 		if (kf_seq_before(flow->acked_seq, flow->judged_seq))
 			return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
-		kf_head_release(flow);
+		kf_place_release(flow);
 	}
 	chunk = (struct kf_chunk *)flow->chunk;
 	w->loaded = 0;

@@ -144,7 +144,7 @@ int race_head(struct __sk_buff *ctx)
 	*(volatile __u32 *)&flow->judged_seq = flow->acked_seq + 100;
 	kept = !!kf_kept_place(&scratch->packet, flow);
 	for (int i = 0; i < 8; i++)
-		kept &= !!kf_head_of(flow);
+		kept &= !!kf_place_find(flow);
 	mine->passed += kept;
 	*(volatile __u32 *)&flow->acked_seq = flow->judged_seq;
 	kf_kept_release(flow);
@@ -168,8 +168,8 @@ int race_head_late(struct __sk_buff *ctx)
 	taken = *(volatile __u32 *)&flow->head;
 	kf_kept_release(flow);
 	kf_kept_place(&scratch->packet, flow);
-	kf_head_give_back(flow, taken);
-	mine->passed += !!kf_head_of(flow);
+	kf_place_give_back(flow, taken);
+	mine->passed += !!kf_place_find(flow);
 	kf_kept_release(flow);
 	return TC_ACT_OK;
 }

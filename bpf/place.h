@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * place.h - the places of kf_heads: how a flow takes one, finds it again, and gives it back.
+ *
+ * A place belongs to the flow whose cookie it carries. A source has a share of KF_PLACE_TRIES
+ * places. Where all of them are taken it gets the first one that has been idle for
+ * KF_PLACE_IDLE_NS, so a client that never finishes keeps nobody else out; where there is room it
+ * may take its time.
+ */
+#ifndef KEYFILTER_PLACE_H
+#define KEYFILTER_PLACE_H
+
+#include <keyfilter/flowhash.h>
+
+#include "maps.bpf.h"
+#include "packet.h"
+
+#define KF_PLACE_TRIES	 64
+#define KF_PLACE_IDLE_NS KF_NSEC_PER_SEC
+
+static __always_inline __u32 kf_place_of(const struct kf_flow *flow)
+{
+	return *(volatile const __u32 *)&flow->head & KF_FLOW_HEAD_PLACE;
+}
+
+/*
+ * Ends the taking that @taken, read from flow->head, stands for. False where that is over already:
+ * ingress and egress both give places back, and the flow may have taken the same one anew since.
+ * The CPU that takes the number off the flow gives the place back, unless the place has become
+ * another flow's: that moves the deadline, and never back to a value that it had.
+ */
+static __always_inline bool kf_place_give_back(struct kf_flow *flow, __u32 taken)
+{
+	__u32 none = (taken | KF_FLOW_HEAD_PLACE) + 1;
+	struct kf_head *head;
+	__u64 deadline;
+
+	if (!(taken & KF_FLOW_HEAD_PLACE) ||
+	    __sync_val_compare_and_swap(&flow->head, taken, none) != taken)
+		return false;
+	head = kf_head_at(taken & KF_FLOW_HEAD_PLACE);
+	if (!head)
+		return true;
+	deadline = *(volatile __u64 *)&head->deadline_ns;
+	if (*(volatile __u64 *)&head->owner != flow->cookie || deadline == KF_HEAD_MOVING ||
+	    __sync_val_compare_and_swap(&head->deadline_ns, deadline, KF_HEAD_MOVING) != deadline)
+		return true;
+	*(volatile __u64 *)&head->owner = 0;
+	*(volatile __u64 *)&head->deadline_ns = 0;
+	return true;
+}
+
+/* Gives the flow's place in kf_heads back, whatever is in it. */
+static __always_inline void kf_place_release(struct kf_flow *flow)
+{
+	kf_place_give_back(flow, *(volatile __u32 *)&flow->head);
+}
+
+struct kf_place_search {
+	const struct kf_config *config;
+	struct kf_head *head;
+	__u64 start;
+	__u64 now;
+	__u64 spare; /* a place whose deadline is up to this far away may be taken */
+	__u32 place;
+	__u32 pad;
+};
+
+/* The CPU that moves the deadline has the place. */
+static long kf_place_try(__u32 index, void *context)
+{
+	struct kf_place_search *search = context;
+	__u32 heads = search->config->heads;
+	struct kf_head *head;
+	__u64 deadline;
+
+	if (!heads)
+		return 1;
+	search->place = search->config->cpus + (__u32)(search->start + index) % heads;
+	head = kf_head_at(search->place);
+	if (!head)
+		return 1;
+	deadline = *(volatile __u64 *)&head->deadline_ns;
+	if (deadline == KF_HEAD_MOVING || (deadline && search->now + search->spare < deadline))
+		return 0;
+	if (__sync_val_compare_and_swap(&head->deadline_ns, deadline, KF_HEAD_MOVING) != deadline)
+		return 0;
+	search->head = head;
+	return 1;
+}
+
+/* The same for all of an IPv4 address or an IPv6 /48, which is what one customer gets. */
+static __always_inline __u64 kf_place_start(const struct kf_config *config,
+					   const struct kf_packet *p)
+{
+	struct kf_flow_key source = {};
+
+	__builtin_memcpy(source.client, p->key.client, 16);
+	if (p->ipv6)
+		__builtin_memset(source.client + 6, 0, 10);
+	return kf_flow_hash(config->flow_secret, &source) >> 32;
+}
+
+/* A place of @flow's own, which has none, or NULL. Global, so that it is verified once. */
+__noinline int kf_place_take(struct kf_packet *p, struct kf_flow *flow)
+{
+	struct kf_place_search search = {
+		.config = kf_config_get(),
+		.now = bpf_ktime_get_coarse_ns(),
+	};
+
+	if (!p || !flow || !search.config)
+		return -1;
+	search.start = kf_place_start(search.config, p);
+	kf_loop(KF_PLACE_TRIES, kf_place_try, &search);
+	if (!search.head && search.config->head_timeout_ns > KF_PLACE_IDLE_NS) {
+		search.spare = search.config->head_timeout_ns - KF_PLACE_IDLE_NS;
+		kf_loop(KF_PLACE_TRIES, kf_place_try, &search);
+	}
+	if (!search.head)
+		return -1;
+	search.head->owner = flow->cookie;
+	search.head->len = 0;
+	search.head->segments = 0;
+	search.head->neutral = 0;
+	search.head->ahead_to = 0;
+	search.head->frames_first = 0;
+	search.head->frames_next = 0;
+	*(volatile __u64 *)&search.head->deadline_ns = search.now + search.config->head_timeout_ns;
+	*(volatile __u32 *)&flow->head = (flow->head & ~KF_FLOW_HEAD_PLACE) | search.place;
+	return 0;
+}
+
+/*
+ * The place that @flow reserved, if it still is its own: from now on for as long as at the
+ * beginning, for its client goes on. A CPU that takes the place for another flow moves the deadline
+ * first.
+ */
+static __always_inline struct kf_head *kf_place_find(const struct kf_flow *flow)
+{
+	struct kf_config *config = kf_config_get();
+	__u32 place = kf_place_of(flow);
+	struct kf_head *head = kf_head_at(place);
+	__u64 deadline;
+
+	if (!head || !place || !config)
+		return NULL;
+	deadline = *(volatile __u64 *)&head->deadline_ns;
+	if (head->owner != flow->cookie || deadline == KF_HEAD_MOVING)
+		return NULL;
+	if (__sync_val_compare_and_swap(&head->deadline_ns, deadline,
+					bpf_ktime_get_coarse_ns() + config->head_timeout_ns) !=
+	    deadline)
+		return NULL;
+	return head;
+}
+
+#endif /* KEYFILTER_PLACE_H */
