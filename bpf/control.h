@@ -47,7 +47,7 @@ static __always_inline void kf_control_reset(KF_CTX *ctx, struct kf_packet *p, s
 
 /* Without data, of a flow that owns it. 0: it passes as what it is. */
 static __always_inline int kf_control_owned(struct kf_flow *flow, struct kf_packet *p,
-						 struct kf_outcome *out)
+					    struct kf_outcome *out)
 {
 	int reason;
 

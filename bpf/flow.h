@@ -2,9 +2,9 @@
 /*
  * flow.h - which connection a segment is of.
  *
- * Flows are never evicted. Elements of a preallocated hash are reused at once, so a pointer may turn
- * into another flow's. The flow lock (busy) closes that: an element is deleted only while locked and
- * stays locked, and the CPU that takes the lock compares the cookie.
+ * Flows are never evicted. Elements of a preallocated hash are reused at once, so a pointer may
+ * turn into another flow's. The flow lock (busy) closes that: an element is deleted only while
+ * locked and stays locked, and the CPU that takes the lock compares the cookie.
  */
 #ifndef KEYFILTER_FLOW_H
 #define KEYFILTER_FLOW_H

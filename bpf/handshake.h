@@ -36,9 +36,9 @@ static __always_inline void kf_handshake_store(struct kf_embryo *embryo, __u64 h
 }
 
 /* The handshake that @p completes, or NULL. */
-static __always_inline struct kf_embryo *kf_handshake_find(const struct kf_config *config, __u64 hash,
-							const struct kf_packet *p,
-							__u32 *client_first)
+static __always_inline struct kf_embryo *kf_handshake_find(const struct kf_config *config,
+							   __u64 hash, const struct kf_packet *p,
+							   __u32 *client_first)
 {
 	struct kf_embryo *embryo = kf_handshake_at(config, hash);
 	__u64 numbers;

@@ -91,7 +91,7 @@ static long kf_place_try(__u32 index, void *context)
 
 /* The same for all of an IPv4 address or an IPv6 /48, which is what one customer gets. */
 static __always_inline __u64 kf_place_start(const struct kf_config *config,
-					   const struct kf_packet *p)
+					    const struct kf_packet *p)
 {
 	struct kf_flow_key source = {};
 

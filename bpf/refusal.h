@@ -52,7 +52,7 @@ static __always_inline bool kf_refusal_is_due(const struct kf_flow *flow, __u32 
 
 /* A segment of a flow that is refused, answered or cut. */
 static __always_inline int kf_refusal_segment(const struct kf_flow *flow, const struct kf_packet *p,
-					   struct kf_outcome *out)
+					      struct kf_outcome *out)
 {
 	out->answer = kf_refusal_is_due(flow, p->ack);
 	return KF_REASON_FLOW_REFUSED;
@@ -60,7 +60,7 @@ static __always_inline int kf_refusal_segment(const struct kf_flow *flow, const 
 
 /* Does @p, of a refused flow, hold what the backend may still miss? */
 static __always_inline bool kf_refusal_is_before(const struct kf_flow *flow,
-						      const struct kf_packet *p)
+						 const struct kf_packet *p)
 {
 	return flow->state == KF_FLOW_REFUSED && kf_seq_before(flow->acked_seq, flow->resume_seq) &&
 	       kf_seq_before(p->seq, flow->resume_seq);
@@ -127,7 +127,7 @@ static __always_inline void kf_refusal_note_own(struct kf_flow *flow, int reason
  * reason of the packet.
  */
 __noinline int kf_refusal_end(struct kf_packet *p, struct kf_flow *flow, struct kf_outcome *out,
-			   __u32 reason)
+			      __u32 reason)
 {
 	struct kf_config *config = kf_config_get();
 
