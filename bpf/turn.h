@@ -11,6 +11,8 @@
 #ifndef KEYFILTER_TURN_H
 #define KEYFILTER_TURN_H
 
+#include <asm-generic/errno-base.h>
+
 #include "flow.h"
 #include "head.h"
 #include "trim.h"
