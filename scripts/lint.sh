@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lint.sh [BUILD_DIR] - the floors of userspace (floors.sh), the list of tests/vm, clang-format over all
-# of the C, clang-tidy over userspace (.clang-tidy says what it looks for). Changes nothing; exits 1 if
-# there is something to mend.
+# lint.sh [BUILD_DIR] - the floors of userspace (floors.sh), how its errors go on, the list of tests/vm,
+# clang-format over all of the C, clang-tidy over userspace (.clang-tidy says what it looks for).
+# Changes nothing; exits 1 if there is something to mend.
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
@@ -11,6 +11,10 @@ build=${1:-build}
 status=0
 
 scripts/floors.sh || status=1
+if git grep -nE '\<(err|more|q\.err)[[:space:]]*\?:' -- 'userspace/*.c'; then
+	echo "lint: these go on after an error by ?:, which clang-format tears apart; write if (!err)"
+	status=1
+fi
 tests/vm/run.sh --list > /dev/null || status=1
 git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror || status=1
 clang-tidy --quiet $(git ls-files 'userspace/*.c') -- -std=gnu11 -D_GNU_SOURCE -Iinclude \

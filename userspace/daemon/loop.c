@@ -247,7 +247,8 @@ static int on_cut(sd_event_source *source, uint64_t usec, void *context)
 		loop->cutting = true;
 		loop->cut_took_us = 0;
 	}
-	more = more ?: kf_traffic_cut_step(daemon->cut);
+	if (!more)
+		more = kf_traffic_cut_step(daemon->cut);
 	loop->cut_took_us += kf_clock_micros() - begun;
 	if (more <= 0)
 		end_walk(loop, more);

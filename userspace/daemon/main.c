@@ -266,7 +266,8 @@ static int open_directories(struct kf_daemon *daemon, char state_dir[static PATH
 	struct kf_why why = { 0 };
 	int err = kf_directory_make(daemon->state_dir, 0700, "--state-dir", state_dir, &why);
 
-	err = err ?: kf_directory_make(daemon->run_dir, 0755, "--run-dir", run_dir, &why);
+	if (!err)
+		err = kf_directory_make(daemon->run_dir, 0755, "--run-dir", run_dir, &why);
 	if (err)
 		return give_up(err, &why);
 	daemon->state_dir = state_dir;
@@ -321,7 +322,8 @@ static int look_ahead(const struct kf_daemon *daemon)
 	struct kf_why why = { 0 };
 	int err = kf_maps_check(daemon->pin_dir, &maps, &why);
 
-	err = err ?: kf_attach_probe(NULL, &why);
+	if (!err)
+		err = kf_attach_probe(NULL, &why);
 	return err ? give_up(err, &why) : 0;
 }
 
@@ -332,11 +334,13 @@ static int open_kernel(struct kf_daemon *daemon)
 	struct kf_why why = { 0 };
 	int err = kf_attach_recover_pins(daemon->pin_dir, daemon->secret, &why);
 
-	err = err ?: kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
-	err = err
-		      ?: kf_policy_open(&daemon->policy, daemon->store, daemon->maps,
-					daemon->secret, &why);
-	err = err ?: kf_attach_open(&daemon->attach, daemon->pin_dir, daemon->secret, &why);
+	if (!err)
+		err = kf_maps_open(&daemon->maps, daemon->pin_dir, &maps, &why);
+	if (!err)
+		err = kf_policy_open(&daemon->policy, daemon->store, daemon->maps, daemon->secret,
+				     &why);
+	if (!err)
+		err = kf_attach_open(&daemon->attach, daemon->pin_dir, daemon->secret, &why);
 	return err ? give_up(err, &why) : 0;
 }
 
@@ -357,7 +361,7 @@ static int open_interfaces(struct kf_daemon *daemon)
 	err = kf_traffic_penalty_watch_open(&daemon->penalties, daemon->policy, daemon->events);
 	if (err)
 		kf_log_error("no memory to watch penalties; free some, or lower penalties");
-	return err ?: kf_load_open(daemon);
+	return err ? err : kf_load_open(daemon);
 }
 
 static int open_loop(struct kf_daemon *daemon)
@@ -378,10 +382,14 @@ static int start(struct kf_daemon *daemon)
 {
 	int err = look_ahead(daemon);
 
-	err = err ?: open_policy(daemon);
-	err = err ?: open_kernel(daemon);
-	err = err ?: open_interfaces(daemon);
-	err = err ?: open_loop(daemon);
+	if (!err)
+		err = open_policy(daemon);
+	if (!err)
+		err = open_kernel(daemon);
+	if (!err)
+		err = open_interfaces(daemon);
+	if (!err)
+		err = open_loop(daemon);
 	if (err)
 		return err;
 	kf_load_go_on(daemon);
@@ -445,8 +453,10 @@ static int run_daemon(const struct options *options, const struct kf_config_sett
 		.started_ns = kf_clock_boot(),
 	};
 	char state_dir[PATH_MAX], run_dir[PATH_MAX];
-	int err = open_directories(&daemon, state_dir, run_dir) ?: start(&daemon);
+	int err = open_directories(&daemon, state_dir, run_dir);
 
+	if (!err)
+		err = start(&daemon);
 	if (!err) {
 		err = kf_loop_run(&daemon);
 		if (err < 0)

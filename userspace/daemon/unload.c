@@ -95,9 +95,12 @@ static int check_free(const char *pin_dir, struct kf_why *why)
  */
 static int check_pins(const char *pin_dir, struct kf_why *why)
 {
+	int err;
+
 	if (access(pin_dir, F_OK) && errno == ENOENT)
 		return 0;
-	return check_free(pin_dir, why) ?: kf_attach_check_namespace(pin_dir, why);
+	err = check_free(pin_dir, why);
+	return err ? err : kf_attach_check_namespace(pin_dir, why);
 }
 
 static int take_off(const char *pin_dir, const struct kf_secret *secret, struct kf_why *why)
@@ -127,7 +130,7 @@ int kf_unload_alone(const char *pin_dir, const struct kf_secret *secret, struct 
 	if (err == -EBUSY)
 		return err;
 	err = access(pin_dir, F_OK) ? 0 : take_off(pin_dir, secret, why);
-	return err ?: kf_attach_recover_is_off(pin_dir, secret, why);
+	return err ? err : kf_attach_recover_is_off(pin_dir, secret, why);
 }
 
 /* ---- a running daemon ------------------------------------------------------------------------ */
@@ -144,7 +147,8 @@ static int send_request(const char *run_dir, struct kf_why *why)
 
 	snprintf(path, sizeof(path), "%s/%s", run_dir, KF_API_SOCKET_NAME);
 	err = kf_client_open(&client, path, &trouble);
-	err = err ?: kf_client_call(client, "POST", "/v1/unload", NULL, &reply, &trouble);
+	if (!err)
+		err = kf_client_call(client, "POST", "/v1/unload", NULL, &reply, &trouble);
 	if (err)
 		return kf_why_set(why, err, "%s", trouble.text);
 	if (reply.status == 200)
@@ -165,8 +169,8 @@ int kf_unload_ask(const char *run_dir, pid_t pid, struct kf_why *why)
 			return 0;
 		nanosleep(&step, NULL);
 	}
-	return err
-		       ?: kf_why_set(why, -ETIMEDOUT,
-				     "keyfilterd, pid %d, was asked to unload and still runs; %s",
-				     (int)pid, "see its log");
+	return err ? err
+		   : kf_why_set(why, -ETIMEDOUT,
+				"keyfilterd, pid %d, was asked to unload and still runs; %s",
+				(int)pid, "see its log");
 }

@@ -141,7 +141,8 @@ int kf_api_accept_open(struct kf_api_accept **out, struct kf_api *api)
 	memset(accept->refused, 0xff, sizeof(accept->refused));
 	accept->stop_fd = eventfd(0, EFD_CLOEXEC);
 	err = accept->stop_fd < 0 ? -errno : 0;
-	err = err ?: kf_api_thread_start(&accept->thread, "kf-accept", run, accept);
+	if (!err)
+		err = kf_api_thread_start(&accept->thread, "kf-accept", run, accept);
 	accept->running = !err;
 	if (err)
 		kf_api_accept_close(accept);

@@ -141,9 +141,12 @@ static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "follow", NULL };
 	bool follow = false;
-	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, known);
 
-	err = err ?: kf_api_parameter_flag(request, "follow", &follow);
+	if (!err)
+		err = kf_api_no_members(request);
+	if (!err)
+		err = kf_api_parameter_flag(request, "follow", &follow);
 	if (err)
 		return err;
 	if (!follow)

@@ -118,8 +118,10 @@ static int handle_create(struct kf_api_request *request)
 	struct kf_why why = { 0 };
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: take_name(request, name, &row);
-	err = err ?: take_protocols(request, list, &row.protocols);
+	if (!err)
+		err = take_name(request, name, &row);
+	if (!err)
+		err = take_protocols(request, list, &row.protocols);
 	if (err)
 		return err;
 	err = kf_policy_group_add(request->daemon->policy, &row, &why);
@@ -146,10 +148,13 @@ static int handle_list(struct kf_api_request *request)
 	static const char *const none[] = { NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct listing listing = { .store = request->daemon->store, .array = array };
-	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, none);
 
-	err = err ?: kf_store_group_each(listing.store, append_group, &listing);
-	return err ?: kf_api_reply(request, MHD_HTTP_OK, json_pack("{s:O}", "groups", array));
+	if (!err)
+		err = kf_api_no_members(request);
+	if (!err)
+		err = kf_store_group_each(listing.store, append_group, &listing);
+	return err ? err : kf_api_reply(request, MHD_HTTP_OK, json_pack("{s:O}", "groups", array));
 }
 
 /* The row that the path names, or the 404; or the 412. */
@@ -159,18 +164,20 @@ static int find_group(struct kf_api_request *request, struct kf_group_row *row)
 
 	if (err == -ENOENT)
 		return kf_api_refuse_missing(request, "group");
-	return err ?: kf_api_match(request, "group", row->revision);
+	return err ? err : kf_api_match(request, "group", row->revision);
 }
 
 static int handle_show(struct kf_api_request *request)
 {
 	struct kf_group_row row;
-	int err = kf_api_no_members(request) ?: find_group(request, &row);
+	int err = kf_api_no_members(request);
 
-	return err
-		       ?: kf_api_reply_revision(request, MHD_HTTP_OK,
-						counted_json(request->daemon->store, &row),
-						row.revision);
+	if (!err)
+		err = find_group(request, &row);
+	return err ? err
+		   : kf_api_reply_revision(request, MHD_HTTP_OK,
+					   counted_json(request->daemon->store, &row),
+					   row.revision);
 }
 
 static int handle_edit(struct kf_api_request *request)
@@ -181,23 +188,28 @@ static int handle_edit(struct kf_api_request *request)
 	const struct kf_api_member members[] = { { "protocols", KF_API_ARRAY, &list } };
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: find_group(request, &row);
-	err = err ?: take_protocols(request, list, &row.protocols);
+	if (!err)
+		err = find_group(request, &row);
+	if (!err)
+		err = take_protocols(request, list, &row.protocols);
 	if (err)
 		return err;
 	err = kf_policy_group_edit(request->daemon->policy, &row, &why);
 	if (err)
 		return kf_api_refuse_error(request, err, &why);
 	err = kf_store_group_get(request->daemon->store, row.name, &row); /* a new revision */
-	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, group_json(&row), row.revision);
+	return err ? err
+		   : kf_api_reply_revision(request, MHD_HTTP_OK, group_json(&row), row.revision);
 }
 
 static int handle_delete(struct kf_api_request *request)
 {
 	struct kf_group_row row;
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request) ?: find_group(request, &row);
+	int err = kf_api_no_members(request);
 
+	if (!err)
+		err = find_group(request, &row);
 	if (err)
 		return err;
 	err = kf_policy_group_remove(request->daemon->policy, row.name, &why);

@@ -263,8 +263,10 @@ static int take_whole(struct exchange *exchange)
 	/* what changes things says it in its body */
 	if (!err && strcmp(exchange->route->method, "GET"))
 		err = kf_api_parameters(request, none);
-	err = err ?: check_name(exchange);
-	err = err ?: take_match(exchange);
+	if (!err)
+		err = check_name(exchange);
+	if (!err)
+		err = take_match(exchange);
 	request->name = exchange->name;
 	return err;
 }

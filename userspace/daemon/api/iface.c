@@ -127,9 +127,12 @@ static int handle_attach(struct kf_api_request *request)
 	};
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: take_dev(request, dev, &row);
-	err = err ?: take_mode(request, mode, &row);
-	err = err ?: take_existing(request, existing, &row);
+	if (!err)
+		err = take_dev(request, dev, &row);
+	if (!err)
+		err = take_mode(request, mode, &row);
+	if (!err)
+		err = take_existing(request, existing, &row);
 	if (err)
 		return err;
 	err = kf_attach_iface_add(daemon, &row, &why);
@@ -141,12 +144,14 @@ static int handle_attach(struct kf_api_request *request)
 static int handle_list(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
-	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, none);
 
-	return err
-		       ?: kf_api_reply(request, MHD_HTTP_OK,
-				       json_pack("{s:o}", "ifaces",
-						 kf_api_iface_json_all(request->daemon)));
+	if (!err)
+		err = kf_api_no_members(request);
+	return err ? err
+		   : kf_api_reply(
+			     request, MHD_HTTP_OK,
+			     json_pack("{s:o}", "ifaces", kf_api_iface_json_all(request->daemon)));
 }
 
 static int find_iface(struct kf_api_request *request, struct kf_iface_row *row)
@@ -159,17 +164,21 @@ static int find_iface(struct kf_api_request *request, struct kf_iface_row *row)
 static int handle_show(struct kf_api_request *request)
 {
 	struct kf_iface_row row;
-	int err = kf_api_no_members(request) ?: find_iface(request, &row);
+	int err = kf_api_no_members(request);
 
-	return err ?: kf_api_reply(request, MHD_HTTP_OK, iface_json(request->daemon, &row));
+	if (!err)
+		err = find_iface(request, &row);
+	return err ? err : kf_api_reply(request, MHD_HTTP_OK, iface_json(request->daemon, &row));
 }
 
 static int handle_detach(struct kf_api_request *request)
 {
 	struct kf_iface_row row;
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request) ?: find_iface(request, &row);
+	int err = kf_api_no_members(request);
 
+	if (!err)
+		err = find_iface(request, &row);
 	if (err)
 		return err;
 	err = kf_attach_iface_remove(request->daemon, row.dev, &why);

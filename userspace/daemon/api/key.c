@@ -161,9 +161,9 @@ static int answer_made(struct kf_api_request *request)
 
 	request->work = NULL;
 	err = kf_policy_key_batch_each(creation->batch, append_made, creation);
-	return err
-		       ?: kf_api_reply(request, MHD_HTTP_CREATED,
-				       json_pack("{s:o}", "keys", TAKE_PTR(creation->array)));
+	return err ? err
+		   : kf_api_reply(request, MHD_HTTP_CREATED,
+				  json_pack("{s:o}", "keys", TAKE_PTR(creation->array)));
 }
 
 static int make_some(struct kf_work_item *item)
@@ -250,12 +250,18 @@ static int handle_create(struct kf_api_request *request)
 	int err;
 
 	err = kf_api_members(request, members, KF_API_COUNT(members));
-	err = err ?: take_quantity(request, quantity, &count);
-	err = err ?: kf_api_key_take_name(request, name, count, &wish.name);
-	err = err ?: kf_api_key_take_expires(request, expires, &wish.expires);
-	err = err ?: kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
-	err = err ?: kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
-	err = err ?: kf_api_key_take_group(request, group, &in);
+	if (!err)
+		err = take_quantity(request, quantity, &count);
+	if (!err)
+		err = kf_api_key_take_name(request, name, count, &wish.name);
+	if (!err)
+		err = kf_api_key_take_expires(request, expires, &wish.expires);
+	if (!err)
+		err = kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
+	if (!err)
+		err = kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
+	if (!err)
+		err = kf_api_key_take_group(request, group, &in);
 	if (err)
 		return err;
 	wish.group = in.index;
@@ -300,7 +306,8 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 
 	page->limit = query->limit++;
 	err = kf_store_key_total(store, query, &total);
-	err = err ?: kf_store_key_list(store, query, append_listed, page);
+	if (!err)
+		err = kf_store_key_list(store, query, append_listed, page);
 	if (err)
 		return kf_api_refuse_internal(request, err, "reading the keys");
 	snprintf(cursor, sizeof(cursor), "%" PRId64, page->last);
@@ -317,15 +324,21 @@ static int handle_list(struct kf_api_request *request)
 	struct kf_key_query query = { .now = kf_policy_time(request->daemon->policy).wall_ns };
 	int err;
 
-	err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
-	err = err ?: kf_api_key_take_query(request, &query);
-	return err ?: list_keys(request, &query, &page);
+	err = kf_api_parameters(request, known);
+	if (!err)
+		err = kf_api_no_members(request);
+	if (!err)
+		err = kf_api_key_take_query(request, &query);
+	return err ? err : list_keys(request, &query, &page);
 }
 
 static int handle_show(struct kf_api_request *request)
 {
-	return kf_api_no_members(request) ?: match(request)
-					 ?: answer_key(request, MHD_HTTP_OK, NULL);
+	int err = kf_api_no_members(request);
+
+	if (!err)
+		err = match(request);
+	return err ? err : answer_key(request, MHD_HTTP_OK, NULL);
 }
 
 /* ---- change ---------------------------------------------------------------------------------- */
@@ -347,12 +360,12 @@ static int take_lists(struct kf_api_request *request, const json_t *allow, const
 					   "it replaces the list that %s is to change",
 					   add ? "`allow_ips_add`" : "`allow_ips_remove`");
 	err = kf_api_key_take_allow(request, "allow_ips", allow, lists->allow, &edit->allow_count);
-	err = err
-		      ?: kf_api_key_take_allow(request, "allow_ips_add", add, lists->add,
-					       &edit->add_count);
-	err = err
-		      ?: kf_api_key_take_allow(request, "allow_ips_remove", removed, lists->remove,
-					       &edit->remove_count);
+	if (!err)
+		err = kf_api_key_take_allow(request, "allow_ips_add", add, lists->add,
+					    &edit->add_count);
+	if (!err)
+		err = kf_api_key_take_allow(request, "allow_ips_remove", removed, lists->remove,
+					    &edit->remove_count);
 	edit->set_allow = allow;
 	edit->allow = lists->allow;
 	edit->add = lists->add;
@@ -382,11 +395,16 @@ static int handle_edit(struct kf_api_request *request)
 	err = kf_api_members(request, members, KF_API_COUNT(members));
 	if (!err && name)
 		err = kf_api_key_take_name(request, name, 1, &edit.name);
-	err = err ?: kf_api_key_take_expires(request, expires, &edit.expires);
-	err = err ?: take_lists(request, allow, add, removed, &lists, &edit);
-	err = err ?: kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
-	err = err ?: kf_api_key_take_group(request, group, &in);
-	err = err ?: match(request);
+	if (!err)
+		err = kf_api_key_take_expires(request, expires, &edit.expires);
+	if (!err)
+		err = take_lists(request, allow, add, removed, &lists, &edit);
+	if (!err)
+		err = kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
+	if (!err)
+		err = kf_api_key_take_group(request, group, &in);
+	if (!err)
+		err = match(request);
 	if (err)
 		return err;
 	edit.set_group = group;
@@ -405,8 +423,10 @@ static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const ch
 {
 	struct kf_key_times times = { 0 };
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request) ?: match(request);
+	int err = kf_api_no_members(request);
 
+	if (!err)
+		err = match(request);
 	if (err)
 		return err;
 	err = fn(request->daemon->policy, request->name, &times, &why);
@@ -431,8 +451,10 @@ static int handle_disable(struct kf_api_request *request)
 static int handle_enable(struct kf_api_request *request)
 {
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request) ?: match(request);
+	int err = kf_api_no_members(request);
 
+	if (!err)
+		err = match(request);
 	if (err)
 		return err;
 	err = kf_policy_key_enable(request->daemon->policy, request->name, &why);
@@ -452,7 +474,8 @@ static int handle_rotate(struct kf_api_request *request)
 
 	if (!err && grace)
 		err = kf_api_duration(request, "grace", grace, &grace_ns);
-	err = err ?: match(request);
+	if (!err)
+		err = match(request);
 	if (err)
 		return err;
 	err = kf_policy_key_rotate(request->daemon->policy, request->name, (uint64_t)grace_ns, text,

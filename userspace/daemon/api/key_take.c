@@ -175,11 +175,14 @@ static int take_group(struct kf_api_request *request, struct kf_key_query *query
 int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
 {
 	const char *after;
-	int err = take_status(request, query) ?: take_group(request, query);
+	int err = take_status(request, query);
 
+	if (!err)
+		err = take_group(request, query);
 	query->search = kf_api_parameter(request, "search");
 	if (!err && query->search)
 		err = kf_api_no_secret(request, "search", query->search);
-	err = err ?: kf_api_page(request, &after, &query->limit);
-	return err ?: take_after(request, after, query);
+	if (!err)
+		err = kf_api_page(request, &after, &query->limit);
+	return err ? err : take_after(request, after, query);
 }

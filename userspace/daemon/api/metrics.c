@@ -205,9 +205,12 @@ int kf_api_metrics_write(struct kf_daemon *daemon, FILE *out)
 	begin(out, "keyfilter_build_info", "gauge", "1, and the version as a label.");
 	fprintf(out, "keyfilter_build_info{version=\"%s\"} 1\n", KF_VERSION);
 	err = write_services(&writer);
-	err = err ?: write_events(&writer);
-	err = err ?: write_unread(&writer);
-	err = err ?: write_keys(&writer);
+	if (!err)
+		err = write_events(&writer);
+	if (!err)
+		err = write_unread(&writer);
+	if (!err)
+		err = write_keys(&writer);
 	if (err)
 		return err;
 	write_penalised(&writer);

@@ -117,7 +117,7 @@ static int refuse(struct kf_api_request *request, int status, const char *code, 
 {
 	int err = kf_api_reply(request, status, kf_json_error(code, cause, mend));
 
-	return err ?: -EBADMSG;
+	return err ? err : -EBADMSG;
 }
 
 int kf_api_refuse(struct kf_api_request *request, int status, const char *code, const char *mend,

@@ -65,7 +65,8 @@ static int start(struct kf_api *api, struct kf_why *why)
 		err = kf_api_thread_start(&api->guests_thread, "kf-guests", serve_guests, api);
 		api->guests_run = !err;
 	}
-	err = err ?: kf_api_accept_open(&api->accept, api);
+	if (!err)
+		err = kf_api_accept_open(&api->accept, api);
 	return err ? kf_why_set(why, err,
 				"cannot start the admin server: %s; see the limits of memory, "
 				"files and processes",

@@ -315,17 +315,20 @@ static int take_wish(struct kf_api_request *request, const struct wish *wish,
 {
 	int err = take_listen(request, wish->listen, row);
 
-	err = err
-		      ?: kf_api_word(request, "mode", wish->mode, modes, KF_API_COUNT(modes),
-				     "give enforce or monitor", &row->mode);
-	err = err
-		      ?: kf_api_word(request, "refuse", wish->refuse, refusals,
-				     KF_API_COUNT(refusals), "give reply, reset or drop",
-				     &row->refuse);
-	err = err ?: take_keys_from(request, wish->keys_from, &row->key_sources);
-	err = err ?: take_methods(request, wish->methods, row);
-	err = err ?: take_penalties(request, wish, row);
-	err = err ?: take_syns(request, wish, row);
+	if (!err)
+		err = kf_api_word(request, "mode", wish->mode, modes, KF_API_COUNT(modes),
+				  "give enforce or monitor", &row->mode);
+	if (!err)
+		err = kf_api_word(request, "refuse", wish->refuse, refusals, KF_API_COUNT(refusals),
+				  "give reply, reset or drop", &row->refuse);
+	if (!err)
+		err = take_keys_from(request, wish->keys_from, &row->key_sources);
+	if (!err)
+		err = take_methods(request, wish->methods, row);
+	if (!err)
+		err = take_penalties(request, wish, row);
+	if (!err)
+		err = take_syns(request, wish, row);
 	if (err || !wish->websocket)
 		return err;
 	row->flags &= ~KF_SERVICE_WEBSOCKET;
@@ -365,8 +368,10 @@ static int handle_create(struct kf_api_request *request)
 	struct wish wish;
 	int err = take_members(request, &wish, true);
 
-	err = err ?: take_name(request, wish.name, &row);
-	err = err ?: take_wish(request, &wish, &row);
+	if (!err)
+		err = take_name(request, wish.name, &row);
+	if (!err)
+		err = take_wish(request, &wish, &row);
 	if (err)
 		return err;
 	err = kf_policy_service_add(request->daemon->policy, &row, &why);
@@ -381,8 +386,10 @@ static int handle_list(struct kf_api_request *request)
 {
 	static const char *const none[] = { NULL };
 	_cleanup_json_ json_t *list = json_array();
-	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, none);
 
+	if (!err)
+		err = kf_api_no_members(request);
 	if (err)
 		return err;
 	err = kf_store_service_each(request->daemon->store, append_service, list);
@@ -398,15 +405,18 @@ static int find_service(struct kf_api_request *request, struct kf_service_row *r
 
 	if (err == -ENOENT)
 		return kf_api_refuse_missing(request, "service");
-	return err ?: kf_api_match(request, "service", row->revision);
+	return err ? err : kf_api_match(request, "service", row->revision);
 }
 
 static int handle_show(struct kf_api_request *request)
 {
 	struct kf_service_row row;
-	int err = kf_api_no_members(request) ?: find_service(request, &row);
+	int err = kf_api_no_members(request);
 
-	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
+	if (!err)
+		err = find_service(request, &row);
+	return err ? err
+		   : kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
 
 static int handle_edit(struct kf_api_request *request)
@@ -416,8 +426,10 @@ static int handle_edit(struct kf_api_request *request)
 	struct wish wish;
 	int err = take_members(request, &wish, false);
 
-	err = err ?: find_service(request, &row);
-	err = err ?: take_wish(request, &wish, &row);
+	if (!err)
+		err = find_service(request, &row);
+	if (!err)
+		err = take_wish(request, &wish, &row);
 	if (err)
 		return err;
 	err = kf_policy_service_edit(request->daemon->policy, &row, &why);
@@ -426,15 +438,18 @@ static int handle_edit(struct kf_api_request *request)
 	if (wish.listen)
 		kf_attach_iface_adopt(request->daemon);
 	err = kf_store_service_get(request->daemon->store, row.name, &row); /* a new revision */
-	return err ?: kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
+	return err ? err
+		   : kf_api_reply_revision(request, MHD_HTTP_OK, service_json(&row), row.revision);
 }
 
 static int handle_delete(struct kf_api_request *request)
 {
 	struct kf_service_row row;
 	struct kf_why why = { 0 };
-	int err = kf_api_no_members(request) ?: find_service(request, &row);
+	int err = kf_api_no_members(request);
 
+	if (!err)
+		err = find_service(request, &row);
 	if (err)
 		return err;
 	err = kf_policy_service_remove(request->daemon->policy, row.name, &why);

@@ -159,11 +159,13 @@ static int handle_create(struct kf_api_request *request)
 	};
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: kf_api_cidr(request, "cidr", json_string_value(cidr), &row.cidr);
-	err = err
-		      ?: kf_api_word(request, "action", action, actions, KF_API_COUNT(actions),
-				     "give deny or allow", &row.action);
-	err = err ?: take_ttl(request, ttl, &row);
+	if (!err)
+		err = kf_api_cidr(request, "cidr", json_string_value(cidr), &row.cidr);
+	if (!err)
+		err = kf_api_word(request, "action", action, actions, KF_API_COUNT(actions),
+				  "give deny or allow", &row.action);
+	if (!err)
+		err = take_ttl(request, ttl, &row);
 	if (err)
 		return err;
 	return begin_change(request, &row, false);
@@ -224,10 +226,11 @@ static int list_configured(struct kf_api_request *request)
 	const char *text;
 	int err = kf_api_page(request, &text, &page.limit);
 
-	err = err ?: take_after(request, text, &after);
-	err = err
-		      ?: kf_store_source_page(request->daemon->store, text ? &after : NULL,
-					      page.limit + 1, append_source, &page);
+	if (!err)
+		err = take_after(request, text, &after);
+	if (!err)
+		err = kf_store_source_page(request->daemon->store, text ? &after : NULL,
+					   page.limit + 1, append_source, &page);
 	if (err)
 		return err;
 	return kf_api_reply(
@@ -323,8 +326,10 @@ static int list_penalties(struct kf_api_request *request, enum kf_penalty_kind k
 	int err = kf_api_page(request, &after, &limit);
 
 	kf_traffic_penalty_walk_begin(&walk, request->daemon->maps, kind);
-	err = err ?: take_place(request, after, &walk.place);
-	err = err ?: append_penalties(request, &walk, limit, array, &next);
+	if (!err)
+		err = take_place(request, after, &walk.place);
+	if (!err)
+		err = append_penalties(request, &walk, limit, array, &next);
 	if (err)
 		return err;
 	return kf_api_reply(request, MHD_HTTP_OK,
@@ -335,10 +340,14 @@ static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "after", "limit", "penalised", "failing", NULL };
 	bool penalised = false, failing = false;
-	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, known);
 
-	err = err ?: kf_api_parameter_flag(request, "penalised", &penalised);
-	err = err ?: kf_api_parameter_flag(request, "failing", &failing);
+	if (!err)
+		err = kf_api_no_members(request);
+	if (!err)
+		err = kf_api_parameter_flag(request, "penalised", &penalised);
+	if (!err)
+		err = kf_api_parameter_flag(request, "failing", &failing);
 	if (err)
 		return err;
 	if (penalised && failing)
@@ -362,7 +371,8 @@ static int handle_forgive(struct kf_api_request *request)
 	};
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
-	err = err ?: kf_api_cidr(request, "cidr", json_string_value(value), &cidr);
+	if (!err)
+		err = kf_api_cidr(request, "cidr", json_string_value(value), &cidr);
 	if (err)
 		return err;
 	forgiven = kf_traffic_penalty_forgive(request->daemon->penalties, &cidr);
@@ -376,10 +386,11 @@ static int handle_forgive(struct kf_api_request *request)
 static int handle_delete(struct kf_api_request *request)
 {
 	struct kf_source_row row = { 0 };
-	int err = kf_api_no_members(request)
-			  ?: kf_api_cidr(request, "cidr", request->name, &row.cidr);
+	int err = kf_api_no_members(request);
 
-	return err ?: begin_change(request, &row, true);
+	if (!err)
+		err = kf_api_cidr(request, "cidr", request->name, &row.cidr);
+	return err ? err : begin_change(request, &row, true);
 }
 
 const struct kf_api_route kf_api_source_routes[] = {

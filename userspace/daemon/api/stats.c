@@ -72,11 +72,16 @@ static int handle_show(struct kf_api_request *request)
 	struct services services = { request->daemon, array };
 	struct kf_unread unread;
 	uint64_t suppressed, lost;
-	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, none);
 
-	err = err ?: kf_store_service_each(request->daemon->store, append_service, &services);
-	err = err ?: kf_maps_event_losses(request->daemon->maps, &suppressed, &lost);
-	err = err ?: kf_maps_unread(request->daemon->maps, &unread);
+	if (!err)
+		err = kf_api_no_members(request);
+	if (!err)
+		err = kf_store_service_each(request->daemon->store, append_service, &services);
+	if (!err)
+		err = kf_maps_event_losses(request->daemon->maps, &suppressed, &lost);
+	if (!err)
+		err = kf_maps_unread(request->daemon->maps, &unread);
 	if (err)
 		return err;
 	return kf_api_reply(request, MHD_HTTP_OK,

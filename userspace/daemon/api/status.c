@@ -87,11 +87,13 @@ static int count(struct kf_daemon *daemon, struct numbers *numbers)
 		.sources_max = kf_maps_entries(maps, KF_MAP_kf_prefixes),
 	};
 	err = kf_ask(daemon, ask_loop, numbers);
-	err = err ?: kf_store_service_each(daemon->store, count_service, &numbers->services);
-	err = err ?: kf_store_source_count(daemon->store, &numbers->sources);
-	return err
-		       ?: kf_store_key_count(daemon->store, kf_policy_time(daemon->policy).wall_ns,
-					     &numbers->keys);
+	if (!err)
+		err = kf_store_service_each(daemon->store, count_service, &numbers->services);
+	if (!err)
+		err = kf_store_source_count(daemon->store, &numbers->sources);
+	return err ? err
+		   : kf_store_key_count(daemon->store, kf_policy_time(daemon->policy).wall_ns,
+					&numbers->keys);
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------- */
@@ -282,10 +284,13 @@ static int handle_show(struct kf_api_request *request)
 	static const char *const none[] = { NULL };
 	struct kf_daemon *daemon = request->daemon;
 	_cleanup_(numbers_end) struct numbers n = { 0 };
-	int err = kf_api_parameters(request, none) ?: kf_api_no_members(request);
+	int err = kf_api_parameters(request, none);
 	json_t *json;
 
-	err = err ?: count(daemon, &n);
+	if (!err)
+		err = kf_api_no_members(request);
+	if (!err)
+		err = count(daemon, &n);
 	if (err)
 		return err;
 	json = kf_api_join(process_json(daemon, &n), numbers_json(&n));

@@ -126,6 +126,7 @@ int kf_api_uri_match(const char *pattern, const char *path, char **name)
 {
 	const char *piece = NULL;
 	size_t piece_len = 0;
+	int err = 0;
 
 	while (*pattern) {
 		if (*pattern != '{') {
@@ -143,7 +144,7 @@ int kf_api_uri_match(const char *pattern, const char *path, char **name)
 	if (*path)
 		return 0;
 	*name = NULL;
-	if (!piece)
-		return 1;
-	return kf_api_uri_decode(piece, piece_len, false, name) ?: 1;
+	if (piece)
+		err = kf_api_uri_decode(piece, piece_len, false, name);
+	return err ? err : 1;
 }

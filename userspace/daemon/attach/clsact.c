@@ -263,7 +263,8 @@ int kf_attach_clsact_running(const struct kf_attach_search *search)
 	struct search all = { .tell = search };
 	int err = look(&all, search->ifindex, KF_ATTACH_INGRESS);
 
-	err = err ?: look(&all, search->ifindex, KF_ATTACH_EGRESS);
+	if (!err)
+		err = look(&all, search->ifindex, KF_ATTACH_EGRESS);
 	return err == -EINVAL || err == -ENOENT || err == -ENODEV ? 0 : err; /* no clsact there */
 }
 

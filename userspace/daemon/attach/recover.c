@@ -30,7 +30,7 @@ int kf_attach_recover_pins(const char *pin_dir, const struct kf_secret *secret, 
 				  strerror(-err), kf_why_mend(err));
 	if (missing && missing < KF_MAP_COUNT && !running.programs)
 		err = kf_attach_check_namespace(pin_dir, why);
-	return err ?: kf_maps_running_pin(&running, pin_dir, why);
+	return err ? err : kf_maps_running_pin(&running, pin_dir, why);
 }
 
 /* ---- after an unload ------------------------------------------------------------------------- */

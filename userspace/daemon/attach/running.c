@@ -22,8 +22,10 @@ int kf_attach_running_each(kf_attach_program_fn fn, void *context)
 							 (int)name->if_index };
 
 		err = kf_attach_xdp_running(&search);
-		err = err ?: kf_attach_tcx_running(&search);
-		err = err ?: kf_attach_clsact_running(&search);
+		if (!err)
+			err = kf_attach_tcx_running(&search);
+		if (!err)
+			err = kf_attach_clsact_running(&search);
 	}
 	if (names)
 		if_freenameindex(names);

@@ -153,5 +153,5 @@ int kf_attach_tcx_running(const struct kf_attach_search *search)
 {
 	int err = tell_hook(search, KF_ATTACH_INGRESS);
 
-	return err ?: tell_hook(search, KF_ATTACH_EGRESS);
+	return err ? err : tell_hook(search, KF_ATTACH_EGRESS);
 }

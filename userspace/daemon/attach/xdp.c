@@ -387,7 +387,8 @@ int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *d
 	kf_attach_strays_begin(&strays);
 	kf_attach_capture_begin(&capture);
 	err = drop_empty_dispatcher(ifindex);
-	err = err ?: check_others(attach, ifindex, dev, mode, &told);
+	if (!err)
+		err = check_others(attach, ifindex, dev, mode, &told);
 	if (!err)
 		err = add_or_replace(attach, ifindex, mode, &told);
 	kf_attach_capture_end(&capture);
@@ -409,7 +410,9 @@ int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char
 
 	kf_attach_strays_begin(&strays);
 	kf_attach_capture_begin(&capture);
-	err = drop_empty_dispatcher(ifindex) ?: drop_ours(attach, ifindex, 0);
+	err = drop_empty_dispatcher(ifindex);
+	if (!err)
+		err = drop_ours(attach, ifindex, 0);
 	kf_attach_capture_end(&capture);
 	kf_attach_strays_end(&strays);
 	if (err)
@@ -428,7 +431,9 @@ int kf_attach_xdp_running(const struct kf_attach_search *search)
 
 	if (err || !id)
 		return err == -ENODEV ? 0 : err;
-	err = kf_attach_object_tell(search, id) ?: pin_of(dispatcher, search->ifindex, id);
+	err = kf_attach_object_tell(search, id);
+	if (!err)
+		err = pin_of(dispatcher, search->ifindex, id);
 	for (int i = 0; !err && i < PROGRAMS_MAX; i++) {
 		struct bpf_prog_info info = { 0 };
 		_cleanup_close_ int fd = -1;
@@ -438,8 +443,9 @@ int kf_attach_xdp_running(const struct kf_attach_search *search)
 		fd = bpf_obj_get(path);
 		if (fd < 0)
 			break;
-		err = bpf_obj_get_info_by_fd(fd, &info, &size)
-			      ?: kf_attach_object_tell(search, info.id);
+		err = bpf_obj_get_info_by_fd(fd, &info, &size);
+		if (!err)
+			err = kf_attach_object_tell(search, info.id);
 	}
 	return err;
 }

@@ -97,7 +97,8 @@ static int create_maps(struct kf_maps *maps, struct bpf_object *object, const ch
 		struct bpf_map *map = bpf_object__find_map_by_name(object, kf_maps_name(i));
 
 		err = bpf_map__set_autocreate(map, maps->fd[i] < 0);
-		err = err ?: kf_maps_pin_path(path, pin_dir, i);
+		if (!err)
+			err = kf_maps_pin_path(path, pin_dir, i);
 		if (!err && maps->fd[i] < 0)
 			err = bpf_map__set_pin_path(map, path);
 		if (err)
@@ -350,17 +351,17 @@ static int map_memory(struct kf_maps *maps, struct kf_why *why)
 			  &maps->config_bytes, &config, why);
 
 	maps->config = config;
-	err = err
-		      ?: map_one(maps, KF_MAP_kf_slots, "lower keys_max or free memory",
-				 &maps->slots_bytes, &slots, why);
+	if (!err)
+		err = map_one(maps, KF_MAP_kf_slots, "lower keys_max or free memory",
+			      &maps->slots_bytes, &slots, why);
 	maps->slots = slots;
-	err = err
-		      ?: map_one(maps, KF_MAP_kf_groups, "free memory", &maps->groups_bytes,
-				 &groups, why);
+	if (!err)
+		err = map_one(maps, KF_MAP_kf_groups, "free memory", &maps->groups_bytes, &groups,
+			      why);
 	maps->groups = groups;
-	err = err
-		      ?: map_one(maps, KF_MAP_kf_penalties, "lower penalties or free memory",
-				 &maps->penalties_bytes, &penalties, why);
+	if (!err)
+		err = map_one(maps, KF_MAP_kf_penalties, "lower penalties or free memory",
+			      &maps->penalties_bytes, &penalties, why);
 	maps->penalties = penalties;
 	return err;
 }
@@ -408,9 +409,12 @@ static int take_over(struct kf_maps *maps, const struct kf_maps_settings *settin
 {
 	int err = open_pins(maps, pin_dir, why);
 
-	err = err ?: make_missing(maps, object, pin_dir, why);
-	err = err ?: map_memory(maps, why);
-	err = err ?: check_config(maps, pin_dir, why);
+	if (!err)
+		err = make_missing(maps, object, pin_dir, why);
+	if (!err)
+		err = map_memory(maps, why);
+	if (!err)
+		err = check_config(maps, pin_dir, why);
 	if (err)
 		return err;
 	__atomic_store_n(&maps->config->event_rate, settings->event_rate, __ATOMIC_RELAXED);
@@ -425,11 +429,11 @@ static int check_present(struct kf_maps *maps, const char *pin_dir, struct kf_wh
 	void *config = NULL;
 	int err = open_pins(maps, pin_dir, why);
 
-	err = err
-		      ?: map_one(maps, KF_MAP_kf_config, "free memory, or raise vm.max_map_count",
-				 &maps->config_bytes, &config, why);
+	if (!err)
+		err = map_one(maps, KF_MAP_kf_config, "free memory, or raise vm.max_map_count",
+			      &maps->config_bytes, &config, why);
 	maps->config = config;
-	return err ?: check_config(maps, pin_dir, why);
+	return err ? err : check_config(maps, pin_dir, why);
 }
 
 static int open_all(struct kf_maps *maps, const char *pin_dir,

@@ -244,7 +244,8 @@ static int pin_one(__u32 id, const char *path, struct kf_why *why)
 
 	if (!err && unlink(path) && errno != ENOENT)
 		err = -errno;
-	err = err ?: bpf_obj_pin(fd, path);
+	if (!err)
+		err = bpf_obj_pin(fd, path);
 	if (err)
 		return kf_why_set(why, err, "cannot pin %s again: %s; %s", path, strerror(-err),
 				  kf_why_mend(err));
@@ -271,7 +272,8 @@ static int pin_all(const struct kf_maps_running *running, const char *pin_dir,
 		if (!running->id[i] || running->id[i] == pinned[i])
 			continue;
 		err = kf_maps_pin_path(path, pin_dir, i);
-		err = err ?: pin_one(running->id[i], path, why);
+		if (!err)
+			err = pin_one(running->id[i], path, why);
 		count += !err;
 	}
 	if (!err)
@@ -294,8 +296,9 @@ int kf_maps_running_pin(const struct kf_maps_running *running, const char *pin_d
 	if (running->differ ? !missing : are_same(running, pinned))
 		return 0;
 	err = kf_maps_pin_check_fs(pin_dir, why);
-	err = err ?: check_running(running, pin_dir, why);
-	return err ?: pin_all(running, pin_dir, pinned, why);
+	if (!err)
+		err = check_running(running, pin_dir, why);
+	return err ? err : pin_all(running, pin_dir, pinned, why);
 }
 
 /* ---- while the daemon runs ------------------------------------------------------------------- */
@@ -341,16 +344,20 @@ int kf_maps_pin_again(struct kf_maps *maps, const char *pin_dir, struct kf_why *
 	if (err || !memcmp(own, pinned, sizeof(own)))
 		return err;
 	err = kf_maps_pin_check_fs(pin_dir, why);
-	err = err ?: kf_maps_pin_make_directory(pin_dir, why);
-	err = err ?: lock_again(maps, pin_dir, why);
+	if (!err)
+		err = kf_maps_pin_make_directory(pin_dir, why);
+	if (!err)
+		err = lock_again(maps, pin_dir, why);
 	snprintf(path, sizeof(path), "%s/maps", pin_dir);
-	err = err ?: kf_maps_pin_make_directory(path, why);
+	if (!err)
+		err = kf_maps_pin_make_directory(path, why);
 	for (int i = KF_MAP_COUNT - 1; !err && i >= 0; i--) {
 		if (own[i] == pinned[i])
 			continue;
 		err = kf_maps_pin_path(path, pin_dir, i);
-		err = err ?: pin_one(own[i], path, why);
+		if (!err)
+			err = pin_one(own[i], path, why);
 		count += !err;
 	}
-	return err ?: count;
+	return err ? err : count;
 }

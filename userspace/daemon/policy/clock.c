@@ -121,7 +121,7 @@ int kf_policy_clock_correct(struct kf_policy *policy)
 		err = begin_keys(policy, &now);
 	if (!err && has_moved(&policy->source_clock, &now, SOURCE_SLACK_NS))
 		err = begin_sources(policy, &now);
-	return err ?: policy->correction.keys || policy->correction.sources;
+	return err ? err : policy->correction.keys || policy->correction.sources;
 }
 
 /* On failure the old clock comes back, so that the next look begins again. */
@@ -160,5 +160,5 @@ int kf_policy_clock_go_on(struct kf_policy *policy)
 		err = correct_some_keys(policy);
 	else if (correction->sources)
 		err = correct_some_sources(policy);
-	return err ?: correction->keys || correction->sources;
+	return err ? err : correction->keys || correction->sources;
 }

@@ -32,12 +32,16 @@ static int expire_keys(struct kf_policy *policy)
 
 int kf_policy_expire(struct kf_policy *policy)
 {
-	int err = note_lapsed(policy);
-	int more;
+	int more = note_lapsed(policy);
 
-	if (!err && !kf_policy_walltime_is_sure(&policy->walltime))
-		more = 0; /* what is deleted does not come back when the clock is corrected */
-	else
-		more = err ?: kf_policy_source_expire(policy) ?: expire_keys(policy);
-	return more ?: policy->keys ? 0 : kf_policy_key_batch_clean(policy);
+	/* what is deleted does not come back when the clock is corrected */
+	if (kf_policy_walltime_is_sure(&policy->walltime)) {
+		if (!more)
+			more = kf_policy_source_expire(policy);
+		if (!more)
+			more = expire_keys(policy);
+	}
+	if (!more && !policy->keys)
+		more = kf_policy_key_batch_clean(policy);
+	return more;
 }

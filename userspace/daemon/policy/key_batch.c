@@ -134,7 +134,9 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	if (err)
 		return err;
 	batch->taken++;
-	err = kf_policy_key_id(fresh->row.id) ?: kf_policy_key_text(fresh->text);
+	err = kf_policy_key_id(fresh->row.id);
+	if (!err)
+		err = kf_policy_key_text(fresh->text);
 	if (err)
 		return err;
 	n = batch->quantity == 1
@@ -183,8 +185,10 @@ static int begin_large(struct kf_key_batch *batch)
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;
 	int err = kf_store_begin(open);
 
-	err = err ?: kf_store_batch_begin(open, batch->quantity, &batch->range);
-	err = err ?: kf_store_commit(open);
+	if (!err)
+		err = kf_store_batch_begin(open, batch->quantity, &batch->range);
+	if (!err)
+		err = kf_store_commit(open);
 	batch->noted = !err;
 	return err;
 }
@@ -203,11 +207,13 @@ static int store_some(struct kf_key_batch *batch)
 	while (!err && at < batch->quantity &&
 	       !(batch->noted && at > batch->at && kf_work_slice_is_over(&slice))) {
 		err = make_one(batch, at);
-		err = err ?: store_one(batch, at++);
+		if (!err)
+			err = store_one(batch, at++);
 	}
 	if (!err && at == batch->quantity && batch->noted)
 		err = kf_store_batch_end(open);
-	err = err ?: kf_store_commit(open);
+	if (!err)
+		err = kf_store_commit(open);
 	if (err)
 		return err;
 	batch->at = at;
@@ -281,7 +287,7 @@ static int remove_stored(struct kf_key_batch *batch)
 
 	for (uint32_t i = 0; !err && i < batch->quantity; i++)
 		err = kf_store_key_remove(open, batch->keys[i].row.seq);
-	return err ?: kf_store_commit(open);
+	return err ? err : kf_store_commit(open);
 }
 
 /* So that they are gone for everybody at once; the removal follows in slices. */
@@ -361,12 +367,14 @@ static int remove_some(struct kf_policy *policy, struct leftover *leftover,
 	int err = kf_store_batch_each(open, range, CLEAN_AT_ONCE, collect, leftover);
 	struct kf_work_slice slice = kf_work_slice();
 
-	err = err ?: kf_store_begin(open);
+	if (!err)
+		err = kf_store_begin(open);
 	while (!err && removed < leftover->count && !(removed && kf_work_slice_is_over(&slice)))
 		err = kf_store_key_remove(open, leftover->rows[removed++].key);
 	if (!err && !leftover->count)
 		err = kf_store_batch_end(open);
-	err = err ?: kf_store_commit(open);
+	if (!err)
+		err = kf_store_commit(open);
 	leftover->count = err ? 0 : removed;
 	return err ? err : removed > 0;
 }
@@ -465,5 +473,5 @@ int kf_policy_key_create(struct kf_policy *policy, const struct kf_key_wish *wis
 	do
 		more = kf_policy_key_batch_step(batch, why);
 	while (more > 0);
-	return more ?: kf_policy_key_batch_each(batch, made, context);
+	return more ? more : kf_policy_key_batch_each(batch, made, context);
 }

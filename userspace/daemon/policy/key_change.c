@@ -306,7 +306,8 @@ static void restore(struct change *change)
 
 	if (change->edit->set_allow)
 		err = apply_list(change, &change->meet, &old->list);
-	err = err ?: apply_list(change, &change->list, &old->list);
+	if (!err)
+		err = apply_list(change, &change->list, &old->list);
 	if (err)
 		kf_policy_mend_note(change->policy, KF_MEND_KEYS, err);
 	kf_policy_key_slot_write_all(change->policy, &old->row, old->allow_count, old);
@@ -329,10 +330,10 @@ static int store_back(struct change *change)
 	const struct kf_key_state *old = &change->old;
 	int err = kf_store_begin(open);
 
-	err = err
-		      ?: store_edit(change->policy, &old->row, old->allow, old->allow_count,
-				    change->edit->set_allow);
-	return err ?: kf_store_commit(open);
+	if (!err)
+		err = store_edit(change->policy, &old->row, old->allow, old->allow_count,
+				 change->edit->set_allow);
+	return err ? err : kf_store_commit(open);
 }
 
 int kf_policy_key_change_explain_loading(struct kf_why *why)
@@ -451,9 +452,9 @@ static int carry_out(struct change *change, struct kf_why *why)
 	int err = kf_store_begin(open);
 
 	hold.what = 0;
-	err = err
-		      ?: store_edit(change->policy, &change->row, change->edit->allow,
-				    change->edit->allow_count, change->edit->set_allow);
+	if (!err)
+		err = store_edit(change->policy, &change->row, change->edit->allow,
+				 change->edit->allow_count, change->edit->set_allow);
 	if (err)
 		return kf_policy_key_change_explain_store(change->policy, err, why);
 	err = narrow(change, &hold);
@@ -501,12 +502,14 @@ int kf_policy_key_edit(struct kf_policy *policy, const char *id,
 	struct change change = { .policy = policy, .edit = edit };
 	int err = kf_policy_key_change_find(policy, id, &change.old, why);
 
-	err = err ?: kf_policy_key_change_allow(&change.old, edit, list, why);
+	if (!err)
+		err = kf_policy_key_change_allow(&change.old, edit, list, why);
 	if (!err && edit->set_allow)
 		err = kf_policy_key_change_check_room(
 			policy, &change.old, change.old.credential_count, edit->allow,
 			edit->allow_count, entries_of(&change.old), why);
-	err = err ?: edit_row(edit, &change.old.row, &change.row, why);
+	if (!err)
+		err = edit_row(edit, &change.old.row, &change.row, why);
 	if (err)
 		return err;
 	plan(&change);

@@ -154,7 +154,8 @@ static int put_block(struct kf_policy *policy, uint32_t slot, const struct kf_ci
 		if (has(to, doomed))
 			continue;
 		err = delete_block(policy, slot, doomed, to);
-		err = err ?: kf_policy_key_list_put(policy, slot, cidr);
+		if (!err)
+			err = kf_policy_key_list_put(policy, slot, cidr);
 	}
 	return err;
 }

@@ -74,7 +74,8 @@ static int load_closed(struct rotation *r)
 					  r->state.allow_count, &r->fresh);
 
 	kf_maps_slot_status(maps, r->fresh.slot, KF_KEY_DELETED);
-	err = err ?: kf_maps_put(maps, KF_MAP_kf_tags, r->fresh.tag, &r->fresh.slot);
+	if (!err)
+		err = kf_maps_put(maps, KF_MAP_kf_tags, r->fresh.tag, &r->fresh.slot);
 	r->loaded = true;
 	return err;
 }
@@ -139,7 +140,8 @@ static int store_and_end(struct rotation *r)
 	struct kf_hold hold = r->state.hold;
 	int err = kf_store_begin(open);
 
-	err = err ?: store_rotation(r->policy, &r->state, &r->fresh, r->until);
+	if (!err)
+		err = store_rotation(r->policy, &r->state, &r->fresh, r->until);
 	if (err)
 		return kf_policy_key_change_explain_store(r->policy, err, r->why);
 	end_older(r->policy, &r->state, r->until);
@@ -252,8 +254,10 @@ int kf_policy_key_rotate(struct kf_policy *policy, const char *id, uint64_t grac
 	if (grace_ns && __builtin_add_overflow(kf_policy_time(policy).wall_ns, grace_ns, &r.until))
 		return kf_why_set(why, -EINVAL, "the grace is too long; give at most 100 years");
 	err = check_rotation(&r);
-	err = err ?: make_credential(&r, text);
-	err = err ?: rotate(&r);
+	if (!err)
+		err = make_credential(&r, text);
+	if (!err)
+		err = rotate(&r);
 	if (err)
 		explicit_bzero(text, KF_KEY_TEXT_SIZE);
 	return err;
@@ -286,14 +290,14 @@ static int forget(struct kf_policy *policy, const struct kf_credential_row *cred
 	struct kf_key_row row;
 	int err = kf_store_key_of_slot(policy->store, credential->slot, &row);
 
-	err = err
-		      ?: kf_store_key_allow_get(policy->store, row.seq, gone->allow,
-						&gone->allow_count);
+	if (!err)
+		err = kf_store_key_allow_get(policy->store, row.seq, gone->allow,
+					     &gone->allow_count);
 	if (err)
 		return err;
 	kf_policy_key_slot_keep_counts(policy, credential, &row);
 	err = kf_store_credential_remove(policy->store, credential->slot);
-	return err ?: kf_store_key_counts(policy->store, &row);
+	return err ? err : kf_store_key_counts(policy->store, &row);
 }
 
 /*
@@ -307,7 +311,8 @@ static int forget_all(struct kf_policy *policy, const struct over *over, struct 
 
 	for (uint32_t i = 0; !err && i < over->count; i++)
 		err = forget(policy, &over->rows[i], &gone[i]);
-	err = err ?: kf_store_commit(policy->store);
+	if (!err)
+		err = kf_store_commit(policy->store);
 	for (uint32_t i = 0; !err && i < over->count; i++)
 		kf_policy_key_slot_drop(policy, &over->rows[i], gone[i].allow, gone[i].allow_count);
 	return err;
@@ -328,5 +333,5 @@ int kf_policy_key_expire(struct kf_policy *policy, uint32_t limit)
 	if (err || !over.count)
 		return err;
 	err = forget_all(policy, &over, gone);
-	return err ?: over.count == limit;
+	return err ? err : over.count == limit;
 }

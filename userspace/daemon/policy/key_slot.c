@@ -150,9 +150,10 @@ bool kf_policy_key_slot_clear(struct kf_policy *policy, const struct kf_credenti
 	err = kf_maps_delete(maps, KF_MAP_kf_tags, credential->tag);
 	if (err == -ENOENT)
 		err = 0;
-	err = err ?: drop_entries(policy, credential, allow, allow_count);
-	if (hold && (hold->what & KF_HOLD_ALLOW))
-		err = err ?: drop_entries(policy, credential, hold->allow, hold->allow_count);
+	if (!err)
+		err = drop_entries(policy, credential, allow, allow_count);
+	if (!err && hold && (hold->what & KF_HOLD_ALLOW))
+		err = drop_entries(policy, credential, hold->allow, hold->allow_count);
 	if (err) {
 		kf_policy_mend_note(policy, KF_MEND_KEYS, err);
 		return false;

@@ -50,7 +50,8 @@ static int check_store(struct kf_policy *policy, struct kf_why *why)
 			"the pinned maps hold a policy, and the store is a new one; "
 			"restore keyfilter.db from a backup, or keyfilterd --unload, which "
 			"opens all services, and start again");
-	err = err ?: kf_store_seal(policy->store);
+	if (!err)
+		err = kf_store_seal(policy->store);
 	return err ? kf_why_set(
 			     why, err,
 			     "cannot write the store: %s; see to the disk of the state directory",
@@ -96,22 +97,29 @@ static int look_for_leftover(struct kf_policy *policy)
 static int start(struct kf_policy *policy, struct kf_why *why)
 {
 	static const char log[] = "see the kernel log";
-	int err = take_secret(policy, why) ?: check_store(policy, why);
+	int err = take_secret(policy, why);
 
-	err = err
-		      ?: explain(policy, kf_store_iface_each(policy->store, pass_iface, NULL),
-				 "interfaces", log, why);
-	err = err ?: explain(policy, look_for_leftover(policy), "keys", log, why);
-	err = err ?: explain(policy, kf_policy_group_reconcile(policy), "groups", log, why);
+	if (!err)
+		err = check_store(policy, why);
+	if (!err)
+		err = explain(policy, kf_store_iface_each(policy->store, pass_iface, NULL),
+			      "interfaces", log, why);
+	if (!err)
+		err = explain(policy, look_for_leftover(policy), "keys", log, why);
+	if (!err)
+		err = explain(policy, kf_policy_group_reconcile(policy), "groups", log, why);
 	policy->loading = true;
-	err = err ?: kf_policy_reconcile_keys_begin(policy, why);
-	err = err
-		      ?: explain(policy, kf_policy_reconcile_sources(policy), "sources",
-				 "if there are more than sources_max, raise it (keyfilterd "
-				 "--unload, then start again)",
-				 why);
-	err = err ?: explain(policy, kf_policy_reconcile_answers(policy), "answers", log, why);
-	return err ?: explain(policy, kf_policy_reconcile_services(policy), "services", log, why);
+	if (!err)
+		err = kf_policy_reconcile_keys_begin(policy, why);
+	if (!err)
+		err = explain(policy, kf_policy_reconcile_sources(policy), "sources",
+			      "if there are more than sources_max, raise it (keyfilterd "
+			      "--unload, then start again)",
+			      why);
+	if (!err)
+		err = explain(policy, kf_policy_reconcile_answers(policy), "answers", log, why);
+	return err ? err
+		   : explain(policy, kf_policy_reconcile_services(policy), "services", log, why);
 }
 
 int kf_policy_load(struct kf_policy *policy, struct kf_why *why)

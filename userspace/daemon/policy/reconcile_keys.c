@@ -146,7 +146,7 @@ static int check_some_tags(struct kf_policy_reconcile_keys *keys)
 	}
 	if (!err && !more)
 		kf_policy_reconcile_keys_quiesce(keys);
-	return err ?: more;
+	return err ? err : more;
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -274,8 +274,10 @@ static int look_ahead(struct kf_policy_reconcile_keys *keys, struct kf_why *why)
 	int64_t last = -1;
 	int err = kf_store_slot_last(policy->store, &last);
 
-	err = err ?: kf_store_batch_get(policy->store, &range);
-	err = err ?: kf_store_batch_each(policy->store, &range, UINT32_MAX, keep_place, keys);
+	if (!err)
+		err = kf_store_batch_get(policy->store, &range);
+	if (!err)
+		err = kf_store_batch_each(policy->store, &range, UINT32_MAX, keep_place, keys);
 	if (err)
 		return explain_reading(policy, err, why);
 	if (last < (int64_t)keys->slots)
@@ -343,10 +345,12 @@ int kf_policy_reconcile_keys_step(struct kf_policy *policy, struct kf_why *why)
 
 	if (!keys)
 		return 0;
-	do
-		more = part_of_phase(keys) ?: next_phase(keys);
-	while (more > 0 && policy->keys_at_once == KF_RECONCILE_STRETCH &&
-	       !kf_work_slice_is_over(&slice));
+	do {
+		more = part_of_phase(keys);
+		if (!more)
+			more = next_phase(keys);
+	} while (more > 0 && policy->keys_at_once == KF_RECONCILE_STRETCH &&
+		 !kf_work_slice_is_over(&slice));
 	if (more > 0)
 		return 1;
 	if (!more)
@@ -357,10 +361,13 @@ int kf_policy_reconcile_keys_step(struct kf_policy *policy, struct kf_why *why)
 
 int kf_policy_reconcile_keys(struct kf_policy *policy, struct kf_why *why)
 {
-	int more = kf_policy_reconcile_keys_begin(policy, why) ?: 1;
+	int more = kf_policy_reconcile_keys_begin(policy, why);
 
-	while (more > 0)
+	if (more)
+		return more;
+	do
 		more = kf_policy_reconcile_keys_step(policy, why);
+	while (more > 0);
 	return more;
 }
 

@@ -282,8 +282,11 @@ static int make_room(struct stretch *now)
 		struct stretch stretch = next_stretch(keys);
 
 		begin_blocks(&stretch);
-		err = read_rows(&stretch) ?: read_blocks_of(&stretch);
-		err = err ?: kf_maps_diff_delete(&stretch.blocks);
+		err = read_rows(&stretch);
+		if (!err)
+			err = read_blocks_of(&stretch);
+		if (!err)
+			err = kf_maps_diff_delete(&stretch.blocks);
 		kf_maps_diff_end(&stretch.blocks);
 		keys->at = stretch.last + 1;
 	}
@@ -297,18 +300,25 @@ static int put_blocks(struct stretch *stretch)
 
 	if (err != -ENOSPC && err != -E2BIG)
 		return err;
-	return make_room(stretch) ?: kf_maps_diff_put(&stretch->blocks);
+	err = make_room(stretch);
+	return err ? err : kf_maps_diff_put(&stretch->blocks);
 }
 
 static int place(struct stretch *stretch)
 {
-	int err = read_rows(stretch) ?: read_blocks_of(stretch);
+	int err = read_rows(stretch);
 
-	err = err ?: clear_way(stretch);
-	err = err ?: put_blocks(stretch);
-	err = err ?: write_slots(stretch);
-	err = err ?: kf_maps_diff_delete(&stretch->blocks);
-	return err ?: add_tags(stretch);
+	if (!err)
+		err = read_blocks_of(stretch);
+	if (!err)
+		err = clear_way(stretch);
+	if (!err)
+		err = put_blocks(stretch);
+	if (!err)
+		err = write_slots(stretch);
+	if (!err)
+		err = kf_maps_diff_delete(&stretch->blocks);
+	return err ? err : add_tags(stretch);
 }
 
 int kf_policy_reconcile_place_some(struct kf_policy_reconcile_keys *keys)
@@ -320,7 +330,7 @@ int kf_policy_reconcile_place_some(struct kf_policy_reconcile_keys *keys)
 	err = place(&stretch);
 	kf_maps_diff_end(&stretch.blocks);
 	keys->at = stretch.last + 1;
-	return err ?: keys->at < keys->slots;
+	return err ? err : keys->at < keys->slots;
 }
 
 /* ---- share ----------------------------------------------------------------------------------- */
@@ -338,12 +348,12 @@ int kf_policy_reconcile_place_share(struct kf_policy_reconcile_keys *keys)
 	slot = stretch.first = stretch.last = keys->later[keys->at++];
 	err = read_rows(&stretch);
 	if (err || !wanted->present)
-		return err ?: 1;
+		return err ? err : 1;
 	write_slot(keys, wanted);
 	if (wanted->row.rate_slot < keys->slots)
 		kf_maps_slot_rate_home(keys->maps, slot, wanted->row.rate_slot);
 	if (!(keys->marks[slot] & KF_RECONCILE_TAGGED))
 		err = kf_maps_put(keys->maps, KF_MAP_kf_tags, wanted->row.tag, &slot);
 	keys->marks[slot] |= KF_RECONCILE_TAGGED;
-	return err ?: 1;
+	return err ? err : 1;
 }

@@ -58,8 +58,9 @@ static int make_way(struct kf_policy_reconcile_keys *keys, uint32_t slot)
 {
 	int err = kf_policy_reconcile_keys_read_blocks(keys);
 
-	err = err ?: kf_policy_reconcile_keys_evict(keys, slot);
-	return err ?: delete_blocks(keys, slot);
+	if (!err)
+		err = kf_policy_reconcile_keys_evict(keys, slot);
+	return err ? err : delete_blocks(keys, slot);
 }
 
 static int settle(struct kf_policy_reconcile_keys *keys, const struct kf_key_state *state,
@@ -77,8 +78,8 @@ static int settle(struct kf_policy_reconcile_keys *keys, const struct kf_key_sta
 	kf_maps_get(keys->maps, KF_MAP_kf_tags, credential->tag, &at);
 	if (at != KF_SLOT_NONE && at != slot)
 		err = displace(keys, at, credential->tag);
-	if (!owned)
-		err = err ?: make_way(keys, slot);
+	if (!err && !owned)
+		err = make_way(keys, slot);
 	if (err)
 		return err;
 	kf_policy_reconcile_keys_quiesce(keys);
@@ -87,8 +88,8 @@ static int settle(struct kf_policy_reconcile_keys *keys, const struct kf_key_sta
 	kf_policy_key_slot_wanted(policy, &state->row, hold, state->allow_count, credential, &want);
 	kf_maps_slot_write(keys->maps, slot, &want);
 	keys->marks[slot] &= (uint8_t)~KF_RECONCILE_STALE;
-	if (at != slot)
-		err = err ?: kf_maps_put(keys->maps, KF_MAP_kf_tags, credential->tag, &slot);
+	if (!err && at != slot)
+		err = kf_maps_put(keys->maps, KF_MAP_kf_tags, credential->tag, &slot);
 	if (err)
 		kf_policy_mend_note(policy, KF_MEND_KEYS, err);
 	else

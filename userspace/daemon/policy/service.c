@@ -92,7 +92,8 @@ int kf_policy_service_edit(struct kf_policy *policy, const struct kf_service_row
 	struct kf_service_row old;
 	int err = kf_store_service_get(policy->store, row->name, &old);
 
-	err = err ?: kf_store_service_update(policy->store, row);
+	if (!err)
+		err = kf_store_service_update(policy->store, row);
 	if (err)
 		return explain(policy, err, row->name, false, why);
 	err = kf_policy_reconcile_services(policy);
@@ -106,7 +107,8 @@ int kf_policy_service_remove(struct kf_policy *policy, const char *name, struct 
 	struct kf_service_row old;
 	int err = kf_store_service_get(policy->store, name, &old);
 
-	err = err ?: kf_store_service_remove(policy->store, name);
+	if (!err)
+		err = kf_store_service_remove(policy->store, name);
 	if (err)
 		return explain(policy, err, name, false, why);
 	err = kf_policy_reconcile_services(policy);

@@ -186,7 +186,9 @@ static int close_on(struct kf_source_change *change, struct kf_why *why)
 		return close_failed(change, more, why);
 	}
 	kf_policy_revoke(policy, KF_REVOKED_SOURCES);
-	err = store_row(change) ?: kf_store_commit(open);
+	err = store_row(change);
+	if (!err)
+		err = kf_store_commit(open);
 	if (err)
 		return hold(change, err, why);
 	more = release(change);
@@ -292,7 +294,8 @@ static int begin(struct kf_source_change *change, struct kf_why *why)
 	if (err == -ENOENT && change->removes)
 		return remove_held(change);
 	err = err == -ENOENT ? 0 : err;
-	err = err ?: store_row(change);
+	if (!err)
+		err = store_row(change);
 	if (err)
 		return explain_store(change->policy, err, why);
 	return closes(change) ? close_first(change, why) : open_last(change, why);
@@ -415,8 +418,10 @@ int kf_policy_source_put(struct kf_policy *policy, const struct kf_source_row *r
 			 struct kf_why *why)
 {
 	_cleanup_(kf_policy_source_change_closep) struct kf_source_change *change = NULL;
-	int err = kf_policy_source_change_put(&change, policy, row) ?: run(change, why);
+	int err = kf_policy_source_change_put(&change, policy, row);
 
+	if (!err)
+		err = run(change, why);
 	if (!err && replaced)
 		*replaced = change->was_there;
 	return err;
@@ -426,6 +431,7 @@ int kf_policy_source_remove(struct kf_policy *policy, const struct kf_cidr *cidr
 			    struct kf_why *why)
 {
 	_cleanup_(kf_policy_source_change_closep) struct kf_source_change *change = NULL;
+	int err = kf_policy_source_change_remove(&change, policy, cidr);
 
-	return kf_policy_source_change_remove(&change, policy, cidr) ?: run(change, why);
+	return err ? err : run(change, why);
 }

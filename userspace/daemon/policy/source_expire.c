@@ -57,7 +57,7 @@ static int remove_expired(struct kf_policy *policy, const struct expired *expire
 
 	for (uint32_t i = 0; !err && i < expired->count; i++)
 		err = kf_store_source_remove(open, &expired->rows[i].cidr, expired->rows[i].action);
-	return err ?: kf_store_commit(open);
+	return err ? err : kf_store_commit(open);
 }
 
 /*
@@ -86,5 +86,5 @@ int kf_policy_source_expire(struct kf_policy *policy)
 	kf_policy_revoke(policy, KF_REVOKED_SOURCES); /* an allowance may have ended */
 	for (uint32_t i = 0; !err && i < expired.count; i++)
 		add_expired(policy, &rows[i].cidr);
-	return err ?: refresh_expired(policy) || expired.count == KF_RECONCILE_EXPIRED;
+	return err ? err : refresh_expired(policy) || expired.count == KF_RECONCILE_EXPIRED;
 }

@@ -126,7 +126,7 @@ static int is_shielded(struct kf_policy *policy, bool *shielded)
 				  note_row, shielded);
 	err = kf_store_source_above(policy->store, &kf_policy_compile_v4, kf_policy_hold_feed_row,
 				    &feed);
-	return err ?: kf_policy_hold_feed_finish(&feed);
+	return err ? err : kf_policy_hold_feed_finish(&feed);
 }
 
 int kf_policy_source_settle(struct kf_policy *policy, const struct kf_cidr *cidr)
@@ -138,7 +138,9 @@ int kf_policy_source_settle(struct kf_policy *policy, const struct kf_cidr *cidr
 		err = delete_entry(policy->maps, cidr);
 	if (err || !kf_cidr_covers(cidr, &kf_policy_compile_v4))
 		return err;
-	err = is_there(policy, &kf_policy_compile_v4, &there) ?: is_shielded(policy, &shielded);
+	err = is_there(policy, &kf_policy_compile_v4, &there);
+	if (!err)
+		err = is_shielded(policy, &shielded);
 	return err || there || shielded ? err : delete_entry(policy->maps, &kf_policy_compile_v4);
 }
 
@@ -170,7 +172,8 @@ static int feed_above(struct walk *walk, const struct kf_cidr *from)
 	walk->compiled.quiet = true;
 	kf_policy_hold_feed_begin(&feed, policy->holds, KF_HOLD_ABOVE, from, walk_row, walk);
 	err = kf_store_source_above(policy->store, from, kf_policy_hold_feed_row, &feed);
-	err = err ?: kf_policy_hold_feed_finish(&feed);
+	if (!err)
+		err = kf_policy_hold_feed_finish(&feed);
 	walk->compiled.quiet = false;
 	return err;
 }
@@ -206,14 +209,18 @@ static int refresh_some(struct kf_policy *policy, struct kf_policy_source_refres
 	kf_policy_compile_walk_begin(&walk.compiled, &walk.clock, &refresh->cidr, give_entry,
 				     policy->maps);
 	kf_policy_compile_walk_from(&walk.compiled, &refresh->from);
-	err = feed_above(&walk, &refresh->from) ?: feed_some(&walk, refresh);
+	err = feed_above(&walk, &refresh->from);
+	if (!err)
+		err = feed_some(&walk, refresh);
 	if (!err && walk.rows == policy->sources_at_once) {
 		refresh->from = walk.last;
 		return 1;
 	}
-	err = err ?: kf_policy_hold_feed_finish(&walk.feed);
-	err = err ?: kf_policy_compile_walk_finish(&walk.compiled);
-	return err ?: kf_policy_source_settle(policy, &refresh->cidr);
+	if (!err)
+		err = kf_policy_hold_feed_finish(&walk.feed);
+	if (!err)
+		err = kf_policy_compile_walk_finish(&walk.compiled);
+	return err ? err : kf_policy_source_settle(policy, &refresh->cidr);
 }
 
 int kf_policy_source_refresh_some(struct kf_policy *policy,

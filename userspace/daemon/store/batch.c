@@ -76,7 +76,9 @@ int kf_store_batch_begin(struct kf_store *store, uint32_t quantity,
 		return -ENOSPC;
 	chosen.first = last + 1;
 	chosen.last = last + quantity;
-	err = kf_store_batch_note(store, &chosen) ?: reserve(store, chosen.last);
+	err = kf_store_batch_note(store, &chosen);
+	if (!err)
+		err = reserve(store, chosen.last);
 	if (!err)
 		*range = chosen;
 	return err;
@@ -105,7 +107,9 @@ int kf_store_batch_each(struct kf_store *store, const struct kf_key_batch_range 
 	while (!err && kf_sql_step(&q)) {
 		row.key = kf_sql_int(&q);
 		row.slot = (uint32_t)kf_sql_int_in(&q, "slot", 0, UINT32_MAX - 1);
-		err = q.err ?: fn(context, &row);
+		err = q.err;
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q.err;
 }

@@ -70,7 +70,7 @@ static int read_state(struct kf_store *store, struct kf_store_time *time, int64_
 
 	kf_sql_name(&q, "the row of state");
 	if (!kf_sql_step(&q))
-		return q.err ?: kf_sql_refuse(&q, "it is missing");
+		return q.err ? q.err : kf_sql_refuse(&q, "it is missing");
 	*commits = kf_sql_int_in(&q, "commits", 0, INT64_MAX - 1);
 	time->seen = kf_sql_int_in(&q, "seen", 0, INT64_MAX - 1);
 	kf_sql_text_in(&q, "boot", time->boot, sizeof(time->boot), NULL);
@@ -154,7 +154,8 @@ static int commit(struct kf_store *store)
 {
 	int err = check_place(store);
 
-	err = err ?: write_state(store);
+	if (!err)
+		err = write_state(store);
 	if (err) {
 		kf_store_rollback(store);
 		return err;
@@ -177,7 +178,8 @@ static int try_again(struct kf_store *store)
 	int64_t commits = 0;
 	int err = run(store, "BEGIN IMMEDIATE");
 
-	err = err ?: read_state(store, &time, &commits);
+	if (!err)
+		err = read_state(store, &time, &commits);
 	if (err) {
 		kf_store_rollback(store);
 		return err;
@@ -256,7 +258,8 @@ int kf_store_begin(struct kf_store *store)
 
 	if (!err)
 		empty_log(store);
-	err = err ?: run(store, "BEGIN IMMEDIATE");
+	if (!err)
+		err = run(store, "BEGIN IMMEDIATE");
 	if (err)
 		kf_store_note_failure(store, err);
 	return err;

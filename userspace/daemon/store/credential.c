@@ -24,7 +24,9 @@ static int give_rows(struct kf_sql *q, kf_credential_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(q)) {
-		err = read_credential(q, &row) ?: fn(context, &row);
+		err = read_credential(q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q->err;
 }
@@ -178,7 +180,9 @@ int kf_store_slot_each(struct kf_store *store, uint32_t first, uint32_t last, kf
 
 	bind_stretch(&q, first, last);
 	while (!err && kf_sql_step(&q)) {
-		err = read_slot(&q, &row) ?: fn(context, &row);
+		err = read_slot(&q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q.err;
 }
@@ -206,7 +210,9 @@ int kf_store_slot_allow_each(struct kf_store *store, uint32_t first, uint32_t la
 		key = kf_sql_int_in(&q, "key", 1, INT64_MAX);
 		kf_sql_number(&q, "the allow list of key number", key);
 		kf_sql_cidr(&q, &cidr);
-		err = q.err ?: fn(context, slot, key, &cidr);
+		err = q.err;
+		if (!err)
+			err = fn(context, slot, key, &cidr);
 	}
 	return err ? err : q.err;
 }

@@ -55,7 +55,8 @@ int kf_store_group_add(struct kf_store *store, struct kf_group_row *row)
 	int err = find_free_index(store, &added.index);
 
 	added.revision = kf_sql_revision();
-	err = err ?: kf_store_group_restore(store, &added);
+	if (!err)
+		err = kf_store_group_restore(store, &added);
 	if (!err)
 		*row = added;
 	return err;
@@ -103,7 +104,9 @@ int kf_store_group_each(struct kf_store *store, kf_group_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(&q)) {
-		err = read_group(&q, &row) ?: fn(context, &row);
+		err = read_group(&q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q.err;
 }

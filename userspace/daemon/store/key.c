@@ -265,7 +265,9 @@ int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, 
 	if (query->group)
 		bind_at(&q, 6, query->group);
 	while (!err && kf_sql_step(&q)) {
-		err = read_key(&q, &row) ?: fn(context, &row);
+		err = read_key(&q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q.err;
 }

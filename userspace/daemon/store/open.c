@@ -93,9 +93,11 @@ static int migrate_once(struct kf_store *store, int version)
 
 	snprintf(text, sizeof(text), "PRAGMA user_version = %d", version + 1);
 	err = execute(store, "BEGIN IMMEDIATE");
-	err = err ?: execute(store, migrations[version]);
-	err = err ?: execute(store, text);
-	return err ?: execute(store, "COMMIT");
+	if (!err)
+		err = execute(store, migrations[version]);
+	if (!err)
+		err = execute(store, text);
+	return err ? err : execute(store, "COMMIT");
 }
 
 static int migrate(struct kf_store *store, const char *path, struct kf_why *why)
@@ -253,8 +255,10 @@ int kf_store_open(struct kf_store **out, const char *state_dir, struct kf_why *w
 				  "the state directory's name is too long; "
 				  "give another --state-dir");
 	err = prepare_files(store->dir, why);
-	err = err ?: open_database(store, path, why);
-	err = err ?: migrate(store, path, why);
+	if (!err)
+		err = open_database(store, path, why);
+	if (!err)
+		err = migrate(store, path, why);
 	if (err)
 		return err;
 	settle_log(store);

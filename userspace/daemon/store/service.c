@@ -116,7 +116,8 @@ int kf_store_service_add(struct kf_store *store, struct kf_service_row *row)
 	uint32_t index;
 	int err = find_free_index(store, &index);
 
-	err = err ?: insert_service(store, row, index, revision);
+	if (!err)
+		err = insert_service(store, row, index, revision);
 	if (err)
 		return err;
 	row->index = index;
@@ -172,7 +173,9 @@ int kf_store_service_each(struct kf_store *store, kf_service_fn fn, void *contex
 	int err = 0;
 
 	while (!err && kf_sql_step(&q)) {
-		err = read_service(&q, &row) ?: fn(context, &row);
+		err = read_service(&q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q.err;
 }
@@ -238,7 +241,9 @@ int kf_store_iface_each(struct kf_store *store, kf_iface_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(&q)) {
-		err = read_iface(&q, &row) ?: fn(context, &row);
+		err = read_iface(&q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q.err;
 }

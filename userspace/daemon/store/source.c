@@ -32,7 +32,9 @@ static int give_rows(struct kf_sql *q, kf_source_fn fn, void *context)
 	int err = 0;
 
 	while (!err && kf_sql_step(q)) {
-		err = read_source(q, &row) ?: fn(context, &row);
+		err = read_source(q, &row);
+		if (!err)
+			err = fn(context, &row);
 	}
 	return err ? err : q->err;
 }
