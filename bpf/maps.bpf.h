@@ -2,10 +2,10 @@
 /*
  * maps.bpf.h - every map of the data path, defined once for both objects.
  *
- * The controller creates and pins them (userspace/daemon/maps.c) with the sizes of its settings;
- * the programs are loaded against the pins. max_entries below are what a load without a controller
- * gets (the packet tests). Only kf_flows is written by packets and sized by connections; it is
- * preallocated, as nothing on the packet path allocates.
+ * The controller creates and pins them (userspace/daemon/maps/open.c) with the sizes of its
+ * settings; the programs are loaded against the pins. max_entries below are what a load without a
+ * controller gets (the packet tests). Only kf_flows is written by packets and sized by connections;
+ * it is preallocated, as nothing on the packet path allocates.
  */
 #ifndef KEYFILTER_MAPS_BPF_H
 #define KEYFILTER_MAPS_BPF_H

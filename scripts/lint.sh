@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lint.sh [BUILD_DIR] - the floors of userspace (floors.sh), how its errors go on, the list of tests/vm,
-# clang-format over all of the C, clang-tidy over userspace (.clang-tidy says what it looks for).
+# lint.sh [BUILD_DIR] - the floors of userspace (floors.sh), the files that comments name (named.sh),
+# how errors go on, the list of tests/vm, clang-format over all of the C, clang-tidy over userspace
+# (.clang-tidy says what it looks for).
 # Changes nothing; exits 1 if there is something to mend.
 set -uo pipefail
 
@@ -11,6 +12,7 @@ build=${1:-build}
 status=0
 
 scripts/floors.sh || status=1
+scripts/named.sh || status=1
 if git grep -nE '\<(err|more|q\.err)[[:space:]]*\?:' -- 'userspace/*.c'; then
 	echo "lint: these go on after an error by ?:, which clang-format tears apart; write if (!err)"
 	status=1
