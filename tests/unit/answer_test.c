@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * daemon/answer.c: every answer is HTTP that a client can read, in the shape of its protocol, with
- * the kernel's places where the offsets say. Links the daemon's objects.
+ * daemon/policy/answer.c: every answer is HTTP that a client can read, in the shape of its
+ * protocol, with the kernel's places where the offsets say. Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>

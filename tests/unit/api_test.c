@@ -379,7 +379,7 @@ static void test_rate(void **state)
 
 		fixture_open(&fixture, cases[i].body);
 		body = fixture.request.body;
-		err = kf_api_key_take_rate(&fixture.request, json_object_get(body, "rpm"),
+		err = kf_api_key_read_rate(&fixture.request, json_object_get(body, "rpm"),
 					   json_object_get(body, "burst"), cases[i].alone, &rpm,
 					   &burst);
 		if (cases[i].rpm < 0 ? err != -EBADMSG || fixture.request.status != 400

@@ -139,7 +139,7 @@ static void test_expires(void **state)
 		int err;
 
 		fixture_open(&fixture, cases[i].body);
-		err = kf_api_key_take_expires(&fixture.request,
+		err = kf_api_key_read_expires(&fixture.request,
 					      json_object_get(fixture.request.body, "e"), &expires);
 		check(&fixture, cases[i].body, err, cases[i].words);
 		if (cases[i].words)
@@ -262,7 +262,7 @@ static void test_addresses(void **state)
 
 		fixture_open(&fixture, "{}");
 		list = json_pack("[s]", cases[i].text);
-		err = kf_api_key_take_allow(&fixture.request, "allow_ips", list, cidrs, &count);
+		err = kf_api_key_read_allow(&fixture.request, "allow_ips", list, cidrs, &count);
 		check(&fixture, cases[i].text, err, cases[i].words);
 		if (!err)
 			kf_cidr_format(&cidrs[0], text);
@@ -304,7 +304,7 @@ static void test_names(void **state)
 		fixture_open(&fixture, "{}");
 		value = json_string(cases[i].name);
 		check(&fixture, cases[i].name,
-		      kf_api_key_take_name(&fixture.request, value, cases[i].quantity, &name),
+		      kf_api_key_read_name(&fixture.request, value, cases[i].quantity, &name),
 		      cases[i].words);
 		json_decref(value);
 		fixture_close(&fixture);

@@ -144,18 +144,18 @@ static void lock_is_had_once(void **state)
 
 	assert_int_equal(make(f), 0);
 	assert_int_equal(kf_lock_holder(f->dir), 0);
-	assert_int_equal(kf_lock_take(&lock, f->dir, "--state-dir", &f->why), 0);
+	assert_int_equal(kf_lock_acquire(&lock, f->dir, "--state-dir", &f->why), 0);
 	assert_int_equal(kf_lock_holder(f->dir), getpid());
-	assert_int_equal(kf_lock_take(&second, f->dir, "--state-dir", &f->why), -EBUSY);
+	assert_int_equal(kf_lock_acquire(&second, f->dir, "--state-dir", &f->why), -EBUSY);
 	assert_int_equal(second.dir, -1);
 	snprintf(path, sizeof(path), "%s/" KF_LOCK_NAME, f->dir);
 	assert_int_equal(unlink(path), 0); /* the name of the file is no part of it */
-	assert_int_equal(kf_lock_take(&second, f->dir, "--state-dir", &f->why), -EBUSY);
+	assert_int_equal(kf_lock_acquire(&second, f->dir, "--state-dir", &f->why), -EBUSY);
 	assert_int_equal(kf_lock_holder(f->dir), -1);
 	kf_lock_release(&lock);
 	kf_lock_release(&lock);
 	assert_int_equal(kf_lock_holder(f->dir), 0);
-	assert_int_equal(kf_lock_take(&second, f->dir, "--state-dir", &f->why), 0);
+	assert_int_equal(kf_lock_acquire(&second, f->dir, "--state-dir", &f->why), 0);
 	kf_lock_release(&second);
 	assert_int_not_equal(access(path, F_OK), 0);
 }

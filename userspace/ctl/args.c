@@ -62,7 +62,7 @@ static const struct kf_option *find_option(const struct kf_option *options, cons
 	return NULL;
 }
 
-static int take_noun(struct parser *parser, const char *word)
+static int parse_noun(struct parser *parser, const char *word)
 {
 	struct kf_args *args = parser->args;
 
@@ -81,7 +81,7 @@ static int take_noun(struct parser *parser, const char *word)
 	return wrong(parser, "there is no noun \"%.64s\"", word);
 }
 
-static int take_verb(struct parser *parser, const char *word)
+static int parse_verb(struct parser *parser, const char *word)
 {
 	struct kf_args *args = parser->args;
 
@@ -94,19 +94,19 @@ static int take_verb(struct parser *parser, const char *word)
 	return wrong(parser, "%s has no verb \"%.64s\"", args->noun->name, word);
 }
 
-static int take_word(struct parser *parser, const char *word)
+static int parse_word(struct parser *parser, const char *word)
 {
 	struct kf_args *args = parser->args;
 
 	if (!args->noun)
-		return take_noun(parser, word);
+		return parse_noun(parser, word);
 	if (strcmp(word, "help") == 0 && !args->operand &&
 	    (!args->command || !args->command->operand)) {
 		args->help = true;
 		return 0;
 	}
 	if (!args->command)
-		return take_verb(parser, word);
+		return parse_verb(parser, word);
 	if (!args->command->operand || args->operand)
 		return wrong(parser, "\"%.64s\" is one word too many", word);
 	if (!*word)
@@ -115,7 +115,7 @@ static int take_word(struct parser *parser, const char *word)
 	return 0;
 }
 
-static int take_global(struct parser *parser, const struct kf_option *option, const char *value)
+static int parse_global(struct parser *parser, const struct kf_option *option, const char *value)
 {
 	struct kf_args *args = parser->args;
 
@@ -170,7 +170,7 @@ static int check_again(struct parser *parser, const struct kf_option *option)
 	return 0;
 }
 
-static int take_own(struct parser *parser, const struct kf_option *option, const char *value)
+static int parse_own(struct parser *parser, const struct kf_option *option, const char *value)
 {
 	struct kf_args *args = parser->args;
 	int ret = check_again(parser, option);
@@ -183,7 +183,7 @@ static int take_own(struct parser *parser, const struct kf_option *option, const
 	return 0;
 }
 
-static int take_option(struct parser *parser, const char *word)
+static int parse_option(struct parser *parser, const char *word)
 {
 	const char *name = word + 2, *value = strchr(name, '=');
 	size_t len = value ? (size_t)(value - name) : strlen(name);
@@ -203,15 +203,15 @@ static int take_option(struct parser *parser, const char *word)
 		value++;
 	else if (option->placeholder && !(value = *parser->next++))
 		return wrong(parser, "--%s needs a value: %s", option->name, option->placeholder);
-	return global ? take_global(parser, option, value) : take_own(parser, option, value);
+	return global ? parse_global(parser, option, value) : parse_own(parser, option, value);
 }
 
-static int take_next(struct parser *parser)
+static int parse_next(struct parser *parser)
 {
 	const char *word = *parser->next++;
 
 	if (parser->no_more_options || word[0] != '-' || !word[1])
-		return take_word(parser, word);
+		return parse_word(parser, word);
 	if (strcmp(word, "--") == 0) {
 		parser->no_more_options = true;
 		return 0;
@@ -220,7 +220,7 @@ static int take_next(struct parser *parser)
 		word = "--help";
 	if (word[1] != '-')
 		return wrong(parser, "there is no option %.32s", word);
-	return take_option(parser, word);
+	return parse_option(parser, word);
 }
 
 static int check_complete(struct parser *parser)
@@ -257,7 +257,7 @@ int kf_args_parse(struct kf_args *out, const struct kf_noun *const nouns[], int 
 	}
 	/* A shell may pass an argv without even a name. */
 	while (ret == 0 && argc > 0 && *parser.next)
-		ret = take_next(&parser);
+		ret = parse_next(&parser);
 	if (ret == 0)
 		ret = check_complete(&parser);
 	if (ret < 0)

@@ -2,7 +2,7 @@
 /*
  * args.h - reads the command line against the command table.
  *
- * Called by main.c. Names are exact, never abbreviated: a new command must not change what an old
+ * Names are exact, never abbreviated: a new command must not change what an old
  * script means. Options may stand before or after the operand, as --option VALUE or --option=VALUE;
  * "--" ends them. Strings are argv's and live as long.
  */

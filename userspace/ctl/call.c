@@ -77,7 +77,7 @@ static int add_member(json_t *body, const struct kf_given *given)
 	return json_object_set_new(body, member, value);
 }
 
-/* What stands in a request's target cannot have any (api/uri.h), and no name and no word has. */
+/* The daemon refuses control characters in a request's target (api/uri.h), and no name has any. */
 static bool has_control(const char *text)
 {
 	while (*text && (unsigned char)*text >= 0x20 && *text != 0x7f)
@@ -85,7 +85,7 @@ static bool has_control(const char *text)
 	return *text;
 }
 
-static int take_operand(struct kf_call *call)
+static int add_operand(struct kf_call *call)
 {
 	const struct kf_command *command = call->args->command;
 	const char *operand = call->args->operand;
@@ -111,7 +111,7 @@ static int make_body(struct kf_call *call)
 	int ret;
 
 	call->body = json_object();
-	ret = take_operand(call);
+	ret = add_operand(call);
 	for (size_t i = 0; ret == KF_EXIT_DONE && i < args->given_count; i++) {
 		const struct kf_given *given = &args->given[i];
 

@@ -157,7 +157,7 @@ struct stream {
 };
 
 /* A line of the stream. Not 0 when nobody reads what we print. */
-static int take_line(char *line, size_t len, void *context)
+static int on_line(char *line, size_t len, void *context)
 {
 	struct stream *stream = context;
 	const struct kf_call *call = stream->call;
@@ -205,7 +205,7 @@ static int follow(struct kf_call *call)
 	struct kf_client_why why;
 
 	catch_signals();
-	if (kf_client_follow(call->client, path, take_line, &stream, &stop, &reply, &why) < 0)
+	if (kf_client_follow(call->client, path, on_line, &stream, &stop, &reply, &why) < 0)
 		return kf_call_fail("%s", why.text);
 	if (stop)
 		return KF_EXIT_DONE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * help.h - the help, printed from the command table. Called by main.c; no state.
+ * help.h - the help, printed from the command table. No state.
  */
 #ifndef KEYFILTER_CTL_HELP_H
 #define KEYFILTER_CTL_HELP_H

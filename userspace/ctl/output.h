@@ -2,7 +2,7 @@
 /*
  * output.h - the one renderer: an answer becomes a table, a record or a line of text.
  *
- * Called by the nouns, which say which members they want to see and under which heading. Everything
+ * A noun says which members are shown and under which heading. Everything
  * goes to stdout through stdio, and main.c checks once, at the end, that it has arrived. The
  * daemon's strings hold any UTF-8: what a terminal could take for a command, and what reorders or
  * hides text, is printed as an escape (\x1b, \u202e; a backslash as \\). No colours.

@@ -3,7 +3,7 @@
  * words.h - an error of the admin socket, in the words of the command line.
  *
  * The daemon speaks to every client of its socket, so it names members of requests, in backticks:
- * "`allow_ips`: ...". Who typed a command knows its options. Called by call.c; pure.
+ * "`allow_ips`: ...". A user of the command line knows options instead. Pure.
  */
 #ifndef KEYFILTER_CTL_WORDS_H
 #define KEYFILTER_CTL_WORDS_H

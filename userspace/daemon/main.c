@@ -272,9 +272,9 @@ static int open_directories(struct kf_daemon *daemon, char state_dir[static PATH
 		return give_up(err, &why);
 	daemon->state_dir = state_dir;
 	daemon->run_dir = run_dir;
-	err = kf_lock_take(&daemon->run_lock, run_dir, "--run-dir", &why);
+	err = kf_lock_acquire(&daemon->run_lock, run_dir, "--run-dir", &why);
 	if (!err && strcmp(run_dir, state_dir))
-		err = kf_lock_take(&daemon->state_lock, state_dir, "--state-dir", &why);
+		err = kf_lock_acquire(&daemon->state_lock, state_dir, "--state-dir", &why);
 	return err ? give_up(err, &why) : 0;
 }
 

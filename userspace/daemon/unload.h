@@ -4,7 +4,7 @@
  *
  * The one thing that opens what was filtered, so it happens only when asked for by name, with
  * `keyfilterd --unload`: that asks a running daemon, which does it on its way out, or does it
- * itself where none runs. State directory and store stay. Called by main.c; one thread.
+ * itself where none runs. State directory and store stay. One thread.
  */
 #ifndef KEYFILTER_DAEMON_UNLOAD_H
 #define KEYFILTER_DAEMON_UNLOAD_H

@@ -241,7 +241,7 @@ static int set_url(CURL *curl, const char *path)
 	return curl_easy_setopt(curl, CURLOPT_URL, url) == CURLE_OK ? 0 : -ENOMEM;
 }
 
-static size_t take_reply(char *bytes, size_t size, size_t count, void *context)
+static size_t on_reply(char *bytes, size_t size, size_t count, void *context)
 {
 	return buffer_add(context, bytes, size * count, REPLY_MAX) == 0 ? size * count : 0;
 }
@@ -261,7 +261,7 @@ int kf_client_call(struct kf_client *client, const char *method, const char *pat
 	}
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, ANSWER_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_reply);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &buffer);
 	if (client->match)
 		fields = curl_slist_append(fields, client->match);
@@ -297,7 +297,7 @@ static void hand_lines(struct follower *follower)
 	memmove(buffer->bytes, line, buffer->len);
 }
 
-static size_t take_lines(char *bytes, size_t size, size_t count, void *context)
+static size_t on_lines(char *bytes, size_t size, size_t count, void *context)
 {
 	struct follower *follower = context;
 	long status = 0;
@@ -364,7 +364,7 @@ int kf_client_follow(struct kf_client *client, const char *path, kf_client_line_
 		snprintf(why->text, sizeof(why->text), "out of memory; free some");
 		return -ENOMEM;
 	}
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_lines);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_lines);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &follower);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_around);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &follower);

@@ -2,7 +2,7 @@
 /*
  * client.h - asks the admin socket: HTTP/1.1 over a Unix stream socket, by libcurl.
  *
- * Called by the tool. A client is owned by who opened it and used from one thread; requests
+ * A client belongs to the code that opened it and is used from one thread; requests
  * through it follow each other over one connection. Everything local: no proxy, no redirect, no
  * name look-up. A request that got an HTTP answer has succeeded here, whatever its status; a
  * function returns -errno only when there was none, and then @why holds cause and mend in one line.

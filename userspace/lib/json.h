@@ -3,7 +3,7 @@
  * json.h - the manners of JSON that daemon and tool share: reading strictly, and how an error
  * looks.
  *
- * Called by daemon/api*.c and ctl/. Values are jansson's; "borrowed" pointers live as long as the
+ * Values are jansson's; "borrowed" pointers live as long as the
  * object they came from. No state, any thread.
  */
 #ifndef KEYFILTER_LIB_JSON_H

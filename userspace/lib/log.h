@@ -2,7 +2,7 @@
 /*
  * log.h - one line a fact, to stderr.
  *
- * Called by everything in the daemon; the tool speaks to its operator directly and does not log.
+ * The log is the daemon's; the tool speaks to its operator directly and does not log.
  * When stderr is the journal (JOURNAL_STREAM, see systemd.exec(5)) each line begins with its
  * sd-daemon(3) priority, "<4>"; elsewhere with a word, "warning: ". Callers write no newline. An
  * error is logged once, where it is handled, with its cause and its mend; secrets never are.

@@ -2,7 +2,7 @@
 /*
  * reach.h - why the daemon's socket cannot be reached, or does not answer.
  *
- * Used by client.c. Any thread.
+ * Any thread.
  */
 #ifndef KEYFILTER_LIB_REACH_H
 #define KEYFILTER_LIB_REACH_H

@@ -58,7 +58,7 @@ const char *kf_timetext_format_micros(int64_t wall_ns, char text[static KF_TIMET
 }
 
 /* Takes exactly @digits digits off *@text; -1 where there are not as many. */
-static int take_digits(const char **text, int digits)
+static int read_digits(const char **text, int digits)
 {
 	int value = 0;
 
@@ -70,7 +70,7 @@ static int take_digits(const char **text, int digits)
 	return value;
 }
 
-static bool take_char(const char **text, char c)
+static bool read_char(const char **text, char c)
 {
 	if (toupper((unsigned char)**text) != c)
 		return false;
@@ -79,20 +79,20 @@ static bool take_char(const char **text, char c)
 }
 
 /* "Z", "+hh:mm" or "-hh:mm" at the end of the text: seconds east of UTC. */
-static int take_offset(const char **text, int *offset)
+static int read_offset(const char **text, int *offset)
 {
 	int sign, hours, minutes;
 
 	*offset = 0;
-	if (take_char(text, 'Z'))
+	if (read_char(text, 'Z'))
 		return 0;
 	sign = **text == '-' ? -1 : 1;
-	if (!take_char(text, '+') && !take_char(text, '-'))
+	if (!read_char(text, '+') && !read_char(text, '-'))
 		return -EINVAL;
-	hours = take_digits(text, 2);
-	if (hours < 0 || hours > 23 || !take_char(text, ':'))
+	hours = read_digits(text, 2);
+	if (hours < 0 || hours > 23 || !read_char(text, ':'))
 		return -EINVAL;
-	minutes = take_digits(text, 2);
+	minutes = read_digits(text, 2);
 	if (minutes < 0 || minutes > 59)
 		return -EINVAL;
 	*offset = sign * (hours * 3600 + minutes * 60);
@@ -100,13 +100,13 @@ static int take_offset(const char **text, int *offset)
 }
 
 /* ".123", in nanoseconds; digits beyond the ninth round up, so that nothing ends early. */
-static int take_fraction(const char **text, int64_t *ns)
+static int read_fraction(const char **text, int64_t *ns)
 {
 	int64_t unit = KF_TIMETEXT_SECOND / 10;
 	bool more = false;
 
 	*ns = 0;
-	if (!take_char(text, '.'))
+	if (!read_char(text, '.'))
 		return 0;
 	if (!isdigit((unsigned char)**text))
 		return -EINVAL;
@@ -118,30 +118,30 @@ static int take_fraction(const char **text, int64_t *ns)
 	return 0;
 }
 
-static int take_date(const char **text, struct tm *tm)
+static int read_date(const char **text, struct tm *tm)
 {
-	tm->tm_year = take_digits(text, 4);
-	if (tm->tm_year < 0 || !take_char(text, '-'))
+	tm->tm_year = read_digits(text, 4);
+	if (tm->tm_year < 0 || !read_char(text, '-'))
 		return -EINVAL;
 	tm->tm_year -= 1900;
-	tm->tm_mon = take_digits(text, 2) - 1;
-	if (tm->tm_mon < 0 || tm->tm_mon > 11 || !take_char(text, '-'))
+	tm->tm_mon = read_digits(text, 2) - 1;
+	if (tm->tm_mon < 0 || tm->tm_mon > 11 || !read_char(text, '-'))
 		return -EINVAL;
-	tm->tm_mday = take_digits(text, 2);
+	tm->tm_mday = read_digits(text, 2);
 	if (tm->tm_mday < 1 || tm->tm_mday > 31)
 		return -EINVAL;
-	return take_char(text, 'T') || take_char(text, ' ') ? 0 : -EINVAL;
+	return read_char(text, 'T') || read_char(text, ' ') ? 0 : -EINVAL;
 }
 
-static int take_clock(const char **text, struct tm *tm)
+static int read_clock(const char **text, struct tm *tm)
 {
-	tm->tm_hour = take_digits(text, 2);
-	if (tm->tm_hour < 0 || tm->tm_hour > 23 || !take_char(text, ':'))
+	tm->tm_hour = read_digits(text, 2);
+	if (tm->tm_hour < 0 || tm->tm_hour > 23 || !read_char(text, ':'))
 		return -EINVAL;
-	tm->tm_min = take_digits(text, 2);
-	if (tm->tm_min < 0 || tm->tm_min > 59 || !take_char(text, ':'))
+	tm->tm_min = read_digits(text, 2);
+	if (tm->tm_min < 0 || tm->tm_min > 59 || !read_char(text, ':'))
 		return -EINVAL;
-	tm->tm_sec = take_digits(text, 2);
+	tm->tm_sec = read_digits(text, 2);
 	return tm->tm_sec < 0 || tm->tm_sec > 60 ? -EINVAL : 0;
 }
 
@@ -151,8 +151,8 @@ int kf_timetext_parse(const char *text, int64_t *wall_ns)
 	int64_t seconds, fraction;
 	int offset;
 
-	if (take_date(&text, &tm) || take_clock(&text, &tm) || take_fraction(&text, &fraction) ||
-	    take_offset(&text, &offset) || *text)
+	if (read_date(&text, &tm) || read_clock(&text, &tm) || read_fraction(&text, &fraction) ||
+	    read_offset(&text, &offset) || *text)
 		return -EINVAL;
 
 	asked = tm;

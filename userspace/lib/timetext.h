@@ -2,8 +2,8 @@
 /*
  * timetext.h - times and durations as operators and the API write them.
  *
- * Pure functions over text, used by the configuration reader and the API handlers. As in store.h,
- * times are wall-clock nanoseconds since the epoch (UTC) and durations are nanoseconds.
+ * Pure functions over text. As in store.h, times are wall-clock nanoseconds since the epoch (UTC)
+ * and durations are nanoseconds.
  */
 #ifndef KEYFILTER_DAEMON_TIMETEXT_H
 #define KEYFILTER_DAEMON_TIMETEXT_H

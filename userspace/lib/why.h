@@ -10,8 +10,8 @@
 
 struct kf_why {
 	char text[768];		/* "CAUSE; MEND", one line, for a log; "": nothing is known */
-	unsigned int cause_len; /* so many bytes of it are the cause, and */
-	unsigned int mend_at;	/* here the mend begins */
+	unsigned int cause_len; /* bytes of text that are the cause */
+	unsigned int mend_at;	/* where in text the mend begins */
 };
 
 /*
@@ -25,8 +25,8 @@ int kf_why_set(struct kf_why *why, int err, const char *format, ...)
 const char *kf_why_mend_of(const struct kf_why *why);
 
 /*
- * What to do where the kernel or a file system answered @err (negative) to the daemon: who is not
- * root is told to be, and root what root may lack.
+ * What to do where the kernel or a file system answered @err (negative) to the daemon: a user other
+ * than root is told to run it as root, and root is told what root may lack.
  */
 const char *kf_why_mend(int err);
 

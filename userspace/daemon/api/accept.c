@@ -71,8 +71,8 @@ static int hand_on(struct kf_api_accept *accept, int accepted)
 
 	if (err)
 		return err;
-	if (!kf_api_mail_arrive(arrival->access == KF_API_WRITE ? api->writers : api->guests,
-				arrival)) {
+	if (!kf_api_mailbox_arrive(arrival->access == KF_API_WRITE ? api->writers : api->guests,
+				   arrival)) {
 		(void)TAKE_FD(fd);
 		(void)TAKE_PTR(arrival);
 		return 0;
@@ -82,7 +82,7 @@ static int hand_on(struct kf_api_accept *accept, int accepted)
 	return 0;
 }
 
-static int take_all(struct kf_api_accept *accept)
+static int accept_all(struct kf_api_accept *accept)
 {
 	int fd, err = 0;
 
@@ -118,7 +118,7 @@ static void *run(void *context)
 			continue;
 		if (at[1].revents)
 			return NULL;
-		err = take_all(accept);
+		err = accept_all(accept);
 		if (err && err != accept->last_err)
 			kf_log_warning("cannot take admin connections: %s; see the limit of open "
 				       "files",

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * api_auth.h - who may do what on the admin socket.
+ * auth.h - who may do what on the admin socket.
  *
- * The peer of a Unix socket is known from the kernel (SO_PEERCRED, SO_PEERGROUPS: as it was at its
- * connect()), so there is no password to lose. api_accept.c asks once a connection, before a byte
- * of it is read. root and the daemon's own user may do all, members of the group KF_API_AUTH_GROUP
- * may read, nobody else may do anything.
+ * The kernel names the peer of a Unix socket (SO_PEERCRED, SO_PEERGROUPS: as the peer was at its
+ * connect()), so there is no password to lose. It is asked once for each connection, before a byte
+ * of it is read. root and the daemon's own user may do everything, members of the group
+ * KF_API_AUTH_GROUP may read, nobody else may do anything.
  */
 #ifndef KEYFILTER_DAEMON_API_AUTH_H
 #define KEYFILTER_DAEMON_API_AUTH_H
@@ -37,7 +37,7 @@ gid_t kf_api_auth_group(void);
 /* The decision, pure. @own: the daemon's user; @readers may be KF_API_AUTH_NO_GROUP. */
 enum kf_api_access kf_api_auth_decide(const struct kf_api_peer *peer, uid_t own, gid_t readers);
 
-/* GET reads, everything else writes. */
+/* May a peer with this access use the method? GET reads, every other method writes. */
 bool kf_api_auth_permits(enum kf_api_access access, const char *method);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The connections of a front: who has a place, and which one gives its place up. */
+/* The connections of a lane: who has a place, and which one gives its place up. */
 #include "api/server.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection
 	return info ? info->socket_context : NULL;
 }
 
-static void remember(struct kf_api_front *front, struct MHD_Connection *connection, void **context)
+static void remember(struct kf_api_lane *lane, struct MHD_Connection *connection, void **context)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -37,25 +37,25 @@ static void remember(struct kf_api_front *front, struct MHD_Connection *connecti
 		*context = NULL; /* answered as one that may do nothing */
 		return;
 	}
-	made->front = front;
+	made->lane = lane;
 	made->fd = info->connect_fd;
-	made->access = front->incoming->access;
-	made->uid = front->incoming->uid;
-	made->deadline_ns = kf_api_connection_deadline(front->api);
-	LIST_INSERT_HEAD(&front->connections, made, entry);
-	front->count++;
+	made->access = lane->incoming->access;
+	made->uid = lane->incoming->uid;
+	made->deadline_ns = kf_api_connection_deadline(lane->api);
+	LIST_INSERT_HEAD(&lane->connections, made, entry);
+	lane->count++;
 	*context = made;
 }
 
-static void forget(struct kf_api_front *front, struct kf_api_connection *connection)
+static void forget(struct kf_api_lane *lane, struct kf_api_connection *connection)
 {
 	if (!connection)
 		return;
 	LIST_REMOVE(connection, entry);
-	front->count--;
+	lane->count--;
 	free(connection);
-	if (!front->closing)
-		kf_api_mail_ring(front); /* somebody may wait for the place */
+	if (!lane->closing)
+		kf_api_mailbox_ring(lane); /* somebody may wait for the place */
 }
 
 void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
@@ -67,12 +67,12 @@ void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
 		forget(context, *socket_context);
 }
 
-static unsigned int count_of(const struct kf_api_front *front, uid_t uid)
+static unsigned int count_of(const struct kf_api_lane *lane, uid_t uid)
 {
 	const struct kf_api_connection *connection;
 	unsigned int count = 0;
 
-	LIST_FOREACH(connection, &front->connections, entry)
+	LIST_FOREACH(connection, &lane->connections, entry)
 		count += connection->uid == uid;
 	return count;
 }
@@ -81,13 +81,13 @@ static unsigned int count_of(const struct kf_api_front *front, uid_t uid)
  * The one that has been idle longest, of @uid's where @own. In the middle of a request none is, nor
  * right behind one, when those that want its place can wait.
  */
-static struct kf_api_connection *find_idle(const struct kf_api_front *front, bool own, uid_t uid)
+static struct kf_api_connection *find_idle(const struct kf_api_lane *lane, bool own, uid_t uid)
 {
-	uint64_t pause = front->places_each ? PAUSE_NS : 0;
-	uint64_t latest = kf_api_connection_deadline(front->api) - pause;
+	uint64_t pause = lane->places_each ? PAUSE_NS : 0;
+	uint64_t latest = kf_api_connection_deadline(lane->api) - pause;
 	struct kf_api_connection *connection, *oldest = NULL;
 
-	LIST_FOREACH(connection, &front->connections, entry) {
+	LIST_FOREACH(connection, &lane->connections, entry) {
 		if (connection->busy || connection->deadline_ns > latest ||
 		    (own && connection->uid != uid))
 			continue;
@@ -97,42 +97,42 @@ static struct kf_api_connection *find_idle(const struct kf_api_front *front, boo
 	return oldest;
 }
 
-static bool is_full(const struct kf_api_front *front, uid_t uid, bool *own)
+static bool is_full(const struct kf_api_lane *lane, uid_t uid, bool *own)
 {
-	*own = front->places_each && count_of(front, uid) >= front->places_each;
-	return *own || front->count >= front->places;
+	*own = lane->places_each && count_of(lane, uid) >= lane->places_each;
+	return *own || lane->count >= lane->places;
 }
 
 /* Is there a place for @uid, at the cost of an idle connection if need be? */
-bool kf_api_connection_make_room(struct kf_api_front *front, uid_t uid)
+bool kf_api_connection_make_room(struct kf_api_lane *lane, uid_t uid)
 {
 	struct kf_api_connection *idle;
 	bool own;
 
-	if (!is_full(front, uid, &own))
+	if (!is_full(lane, uid, &own))
 		return true;
-	if (!find_idle(front, own, uid))
+	if (!find_idle(lane, own, uid))
 		return false;
-	MHD_run(front->mhd); /* a request that is here already is not idleness */
-	idle = find_idle(front, own, uid);
+	MHD_run(lane->mhd); /* a request that is here already is not idleness */
+	idle = find_idle(lane, own, uid);
 	if (idle) {
 		shutdown(idle->fd, SHUT_RDWR);
-		MHD_run(front->mhd); /* sees the end, and forgets it */
+		MHD_run(lane->mhd); /* sees the end, and forgets it */
 	}
-	return !is_full(front, uid, &own);
+	return !is_full(lane, uid, &own);
 }
 
-void kf_api_connection_admit(struct kf_api_front *front, const struct kf_api_arrival *arrival)
+void kf_api_connection_admit(struct kf_api_lane *lane, const struct kf_api_arrival *arrival)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
-	front->incoming = arrival;
+	lane->incoming = arrival;
 	/* it closes the descriptor in any case */
-	if (MHD_add_connection(front->mhd, arrival->fd, (struct sockaddr *)&addr,
+	if (MHD_add_connection(lane->mhd, arrival->fd, (struct sockaddr *)&addr,
 			       sizeof(addr.sun_family)) == MHD_NO)
 		kf_log_warning("cannot take an admin connection: %s; see the limit of open files",
 			       strerror(errno));
-	front->incoming = NULL;
+	lane->incoming = NULL;
 }
 
 /* What does not fit into the socket is not waited for. */

@@ -5,7 +5,7 @@
  * A follower is a position in the events that are kept anyway, and room for one line: a slow one
  * costs no memory, and finds itself skipped ahead with {"missed": N}. Where there is nothing to
  * say, its connection is suspended; new events and heartbeats resume it. All of it happens in the
- * thread of the front that the connection belongs to.
+ * thread of the lane that the connection belongs to.
  */
 #include "api/server.h"
 
@@ -27,7 +27,7 @@
 
 struct kf_api_follower {
 	LIST_ENTRY(kf_api_follower) entry;
-	struct kf_api_front *front;
+	struct kf_api_lane *lane;
 	struct MHD_Connection *connection;
 	uint64_t next_seq;
 	time_t spoke; /* CLOCK_MONOTONIC */
@@ -53,7 +53,7 @@ static void put_line(struct kf_api_follower *follower, json_t *value)
 /* Makes the next line, if there is something to say. */
 static void next_line(struct kf_api_follower *follower)
 {
-	struct kf_events *events = follower->front->api->daemon->events;
+	struct kf_events *events = follower->lane->api->daemon->events;
 	uint64_t oldest = kf_traffic_events_oldest_seq(events);
 	struct kf_events_entry entry;
 
@@ -79,7 +79,7 @@ static ssize_t read_lines(void *context, uint64_t position, char *buf, size_t ma
 	struct kf_api_follower *follower = context;
 	size_t len;
 
-	if (follower->front->closing)
+	if (follower->lane->closing)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	if (follower->gone)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
@@ -104,7 +104,7 @@ static void forget_follower(void *context)
 	struct kf_api_follower *follower = context;
 
 	LIST_REMOVE(follower, entry);
-	follower->front->follower_count--;
+	follower->lane->follower_count--;
 	free(follower);
 }
 
@@ -120,21 +120,21 @@ static struct MHD_Response *make_response(struct kf_api_follower *follower)
 	return response;
 }
 
-int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *front)
+int kf_api_events_follow_begin(struct kf_api_request *request, struct kf_api_lane *lane)
 {
 	struct kf_api_connection *connection = kf_api_connection_of(request->connection);
 	struct kf_api_follower *follower;
 	struct MHD_Response *response;
 
 	/* some places stay free for those that come and go */
-	if (front->follower_count >= request->daemon->settings.admin_max_connections / 4)
+	if (lane->follower_count >= request->daemon->settings.admin_max_connections / 4)
 		return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
 				     "end one of them, or raise admin_max_connections",
-				     "%u clients follow the events already", front->follower_count);
+				     "%u clients follow the events already", lane->follower_count);
 	follower = calloc(1, sizeof(*follower));
 	if (!follower)
 		return -ENOMEM;
-	follower->front = front;
+	follower->lane = lane;
 	follower->connection = request->connection;
 	follower->next_seq = kf_traffic_events_next_seq(request->daemon->events);
 	follower->spoke = kf_clock_seconds();
@@ -143,8 +143,8 @@ int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *fro
 		free(follower);
 		return -ENOMEM;
 	}
-	LIST_INSERT_HEAD(&front->followers, follower, entry);
-	front->follower_count++;
+	LIST_INSERT_HEAD(&lane->followers, follower, entry);
+	lane->follower_count++;
 	if (connection)
 		connection->deadline_ns = KF_API_NO_DEADLINE;
 	MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT,
@@ -160,11 +160,11 @@ static void resume(struct kf_api_follower *follower)
 	MHD_resume_connection(follower->connection);
 }
 
-void kf_api_follow_wake(struct kf_api_front *front)
+void kf_api_events_follow_wake(struct kf_api_lane *lane)
 {
 	struct kf_api_follower *follower;
 
-	LIST_FOREACH(follower, &front->followers, entry)
+	LIST_FOREACH(follower, &lane->followers, entry)
 		resume(follower);
 }
 
@@ -178,12 +178,12 @@ static bool has_closed(const struct kf_api_follower *follower)
 	return poll(&at, 1, 0) == 1 && (at.revents & (POLLHUP | POLLERR));
 }
 
-void kf_api_follow_tick(struct kf_api_front *front)
+void kf_api_events_follow_tick(struct kf_api_lane *lane)
 {
 	struct kf_api_follower *follower;
 	time_t now = kf_clock_seconds();
 
-	LIST_FOREACH(follower, &front->followers, entry) {
+	LIST_FOREACH(follower, &lane->followers, entry) {
 		if (follower->suspended)
 			follower->gone = has_closed(follower);
 		if (follower->gone || now - follower->spoke >= HEARTBEAT_SECONDS)
@@ -191,7 +191,7 @@ void kf_api_follow_tick(struct kf_api_front *front)
 	}
 }
 
-void kf_api_follow_end(struct kf_api_front *front)
+void kf_api_events_follow_end(struct kf_api_lane *lane)
 {
-	kf_api_follow_wake(front); /* each finds front->closing set, and ends */
+	kf_api_events_follow_wake(lane); /* each finds lane->closing set, and ends */
 }

@@ -63,7 +63,7 @@ static uint32_t protocol_bit(const json_t *value)
 	return 0;
 }
 
-static int take_protocols(struct kf_api_request *request, const json_t *list, uint32_t *out)
+static int read_protocols(struct kf_api_request *request, const json_t *list, uint32_t *out)
 {
 	static const char mend[] = "name some of openai, anthropic, gemini";
 	uint32_t mask = 0;
@@ -88,7 +88,7 @@ static int take_protocols(struct kf_api_request *request, const json_t *list, ui
 }
 
 /* "none" is how the tool says that a key is in no group. */
-static int take_name(struct kf_api_request *request, const json_t *value, struct kf_group_row *row)
+static int read_name(struct kf_api_request *request, const json_t *value, struct kf_group_row *row)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				      "0123456789._-";
@@ -119,9 +119,9 @@ static int handle_create(struct kf_api_request *request)
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	if (!err)
-		err = take_name(request, name, &row);
+		err = read_name(request, name, &row);
 	if (!err)
-		err = take_protocols(request, list, &row.protocols);
+		err = read_protocols(request, list, &row.protocols);
 	if (err)
 		return err;
 	err = kf_policy_group_add(request->daemon->policy, &row, &why);
@@ -191,7 +191,7 @@ static int handle_edit(struct kf_api_request *request)
 	if (!err)
 		err = find_group(request, &row);
 	if (!err)
-		err = take_protocols(request, list, &row.protocols);
+		err = read_protocols(request, list, &row.protocols);
 	if (err)
 		return err;
 	err = kf_policy_group_edit(request->daemon->policy, &row, &why);

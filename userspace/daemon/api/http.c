@@ -24,7 +24,7 @@
 struct exchange {
 	struct kf_api_job job; /* first: a reading thread gets this */
 	struct kf_api_request request;
-	struct kf_api_front *front;
+	struct kf_api_lane *lane;
 	struct kf_api_uri uri;
 	int uri_err;
 	bool begun;
@@ -168,7 +168,7 @@ static int grow_body(struct exchange *exchange, size_t len)
 
 /* 0, or -E2BIG for a client that goes on and on. A body that is too large is answered at its end.
  */
-static int take_body(struct exchange *exchange, const char *data, size_t len)
+static int append_body(struct exchange *exchange, const char *data, size_t len)
 {
 	int err;
 
@@ -232,7 +232,7 @@ static enum MHD_Result count_match(void *context, enum MHD_ValueKind kind, const
 }
 
 /* Where it is not looked at, a condition must not be thought to hold. */
-static int take_match(struct exchange *exchange)
+static int check_match(struct exchange *exchange)
 {
 	struct kf_api_request *request = &exchange->request;
 	unsigned int count = 0;
@@ -254,7 +254,7 @@ static int take_match(struct exchange *exchange)
 }
 
 /* What the handler needs, once the body is whole. */
-static int take_whole(struct exchange *exchange)
+static int prepare(struct exchange *exchange)
 {
 	static const char *const none[] = { NULL };
 	struct kf_api_request *request = &exchange->request;
@@ -266,7 +266,7 @@ static int take_whole(struct exchange *exchange)
 	if (!err)
 		err = check_name(exchange);
 	if (!err)
-		err = take_match(exchange);
+		err = check_match(exchange);
 	request->name = exchange->name;
 	return err;
 }
@@ -318,7 +318,7 @@ static void done(struct kf_api_request *request, int err)
 	struct exchange *exchange = exchange_of(request);
 
 	exchange->err = err;
-	kf_api_mail_done(exchange->front, &exchange->job);
+	kf_api_mailbox_done(exchange->lane, &exchange->job);
 }
 
 static void done_by(struct kf_api_request *request, kf_api_fn fn)
@@ -327,17 +327,17 @@ static void done_by(struct kf_api_request *request, kf_api_fn fn)
 
 	exchange->last = fn;
 	exchange->job.run = write_in_thread;
-	kf_api_pool_submit(exchange->front->api->pool, &exchange->job);
+	kf_api_reading_submit(exchange->lane->api->reading, &exchange->job);
 }
 
 /* The connection is left alone until it is known what to answer. */
 static void set_aside(struct exchange *exchange, struct kf_api_connection *peer)
 {
-	exchange->job.front = exchange->front;
+	exchange->job.lane = exchange->lane;
 	exchange->job.connection = exchange->request.connection;
 	exchange->job.access = peer ? peer->access : KF_API_READ;
 	exchange->job.uid = peer ? peer->uid : (uid_t)-1;
-	exchange->job.deadline_ns = kf_api_connection_deadline(exchange->front->api);
+	exchange->job.deadline_ns = kf_api_connection_deadline(exchange->lane->api);
 	exchange->handed_over = true;
 	if (peer)
 		peer->deadline_ns = KF_API_NO_DEADLINE;
@@ -348,7 +348,7 @@ static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connec
 {
 	exchange->job.run = read_in_thread;
 	set_aside(exchange, peer);
-	kf_api_pool_submit(exchange->front->api->pool, &exchange->job);
+	kf_api_reading_submit(exchange->lane->api->reading, &exchange->job);
 	return MHD_YES;
 }
 
@@ -364,7 +364,7 @@ struct waiting {
 static int wait_more(struct kf_work_item *item)
 {
 	const struct waiting *waiting = (struct waiting *)item;
-	const struct kf_policy *policy = waiting->exchange->front->api->daemon->policy;
+	const struct kf_policy *policy = waiting->exchange->lane->api->daemon->policy;
 
 	return (policy->loading || policy->leftover) && kf_clock_boot() < waiting->until_ns;
 }
@@ -390,8 +390,8 @@ static int wait_for_keys(struct exchange *exchange)
 		return -ENOMEM;
 	waiting->item = (struct kf_work_item){ .step = wait_more, .done = end_waiting };
 	waiting->exchange = exchange;
-	waiting->until_ns = kf_api_connection_deadline(exchange->front->api);
-	kf_work_add(exchange->front->api->daemon->work, &waiting->item);
+	waiting->until_ns = kf_api_connection_deadline(exchange->lane->api);
+	kf_work_add(exchange->lane->api->daemon->work, &waiting->item);
 	return KF_API_LATER;
 }
 
@@ -399,13 +399,13 @@ static int wait_for_keys(struct exchange *exchange)
 
 void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection)
 {
-	struct kf_api_front *front = context;
-	struct kf_daemon *daemon = front->api->daemon;
+	struct kf_api_lane *lane = context;
+	struct kf_daemon *daemon = lane->api->daemon;
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
 
 	if (!exchange)
 		return NULL;
-	exchange->front = front;
+	exchange->lane = lane;
 	exchange->request.daemon = daemon;
 	exchange->request.connection = connection;
 	exchange->request.uri = &exchange->uri;
@@ -426,22 +426,22 @@ static enum MHD_Result finish(struct exchange *exchange, int err, const char *do
 
 static enum MHD_Result answer(struct exchange *exchange, struct kf_api_connection *peer, int err)
 {
-	struct kf_api_front *front = exchange->front;
+	struct kf_api_lane *lane = exchange->lane;
 
 	if (peer)
-		peer->deadline_ns = kf_api_connection_deadline(front->api);
+		peer->deadline_ns = kf_api_connection_deadline(lane->api);
 	if (!err && exchange->request.follow) {
-		exchange->request.daemon = front->api->daemon;
-		err = kf_api_follow_begin(&exchange->request, front);
+		exchange->request.daemon = lane->api->daemon;
+		err = kf_api_events_follow_begin(&exchange->request, lane);
 	}
 	return finish(exchange, err, "carry out the request");
 }
 
 static enum MHD_Result carry_out(struct exchange *exchange, struct kf_api_connection *peer)
 {
-	int err = take_whole(exchange);
+	int err = prepare(exchange);
 
-	if (!err && exchange->front->closing)
+	if (!err && exchange->lane->closing)
 		err = refuse_now(&exchange->request, true);
 	if (err)
 		return answer(exchange, peer, err);
@@ -474,7 +474,7 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 		return err ? finish(exchange, err, "look at the request") : MHD_YES;
 	}
 	if (*upload_len) {
-		err = take_body(exchange, upload, *upload_len);
+		err = append_body(exchange, upload, *upload_len);
 		*upload_len = 0;
 		return err ? MHD_NO : MHD_YES;
 	}
@@ -486,14 +486,14 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **carried,
 			   enum MHD_RequestTerminationCode code)
 {
-	struct kf_api_front *front = context;
+	struct kf_api_lane *lane = context;
 	struct kf_api_connection *peer = kf_api_connection_of(connection);
 	struct exchange *exchange = *carried;
 
 	if (peer) {
 		peer->busy = false;
 		peer->deadline_ns = kf_api_connection_deadline(
-			front->api); /* for the next request to be whole */
+			lane->api); /* for the next request to be whole */
 	}
 	if (exchange) {
 		if (exchange->request.response)
@@ -502,6 +502,6 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 	}
 	*carried = NULL;
 	/* not before the answer to POST /v1/unload is out */
-	if (front == front->api->writers && !front->closing && front->api->daemon->unload)
-		sd_event_exit(front->api->daemon->event, 0);
+	if (lane == lane->api->writers && !lane->closing && lane->api->daemon->unload)
+		sd_event_exit(lane->api->daemon->event, 0);
 }

@@ -61,7 +61,7 @@ json_t *kf_api_iface_json_all(struct kf_daemon *daemon)
 /* ---- what is asked --------------------------------------------------------------------------- */
 
 /* dev_valid_name() of the kernel, without what no tool makes: white space and control bytes. */
-static int take_dev(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
+static int read_dev(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
 {
 	const char *dev = json_string_value(value);
 	size_t len = strlen(dev);
@@ -76,7 +76,7 @@ static int take_dev(struct kf_api_request *request, const json_t *value, struct 
 	return 0;
 }
 
-static int take_mode(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
+static int read_mode(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
 {
 	enum kf_attach_mode mode = KF_ATTACH_NATIVE;
 
@@ -87,7 +87,7 @@ static int take_mode(struct kf_api_request *request, const json_t *value, struct
 	return 0;
 }
 
-static int take_existing(struct kf_api_request *request, const json_t *value,
+static int read_existing(struct kf_api_request *request, const json_t *value,
 			 struct kf_iface_row *row)
 {
 	enum kf_existing existing = KF_EXISTING_ADOPT;
@@ -128,11 +128,11 @@ static int handle_attach(struct kf_api_request *request)
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	if (!err)
-		err = take_dev(request, dev, &row);
+		err = read_dev(request, dev, &row);
 	if (!err)
-		err = take_mode(request, mode, &row);
+		err = read_mode(request, mode, &row);
 	if (!err)
-		err = take_existing(request, existing, &row);
+		err = read_existing(request, existing, &row);
 	if (err)
 		return err;
 	err = kf_attach_iface_add(daemon, &row, &why);

@@ -220,7 +220,7 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 	return answer_made(request);
 }
 
-static int take_quantity(struct kf_api_request *request, const json_t *value, uint32_t *quantity)
+static int read_quantity(struct kf_api_request *request, const json_t *value, uint32_t *quantity)
 {
 	json_int_t n = value ? json_integer_value(value) : 1;
 
@@ -251,17 +251,17 @@ static int handle_create(struct kf_api_request *request)
 
 	err = kf_api_members(request, members, KF_API_COUNT(members));
 	if (!err)
-		err = take_quantity(request, quantity, &count);
+		err = read_quantity(request, quantity, &count);
 	if (!err)
-		err = kf_api_key_take_name(request, name, count, &wish.name);
+		err = kf_api_key_read_name(request, name, count, &wish.name);
 	if (!err)
-		err = kf_api_key_take_expires(request, expires, &wish.expires);
+		err = kf_api_key_read_expires(request, expires, &wish.expires);
 	if (!err)
-		err = kf_api_key_take_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
+		err = kf_api_key_read_allow(request, "allow_ips", allow, cidrs, &wish.allow_count);
 	if (!err)
-		err = kf_api_key_take_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
+		err = kf_api_key_read_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
 	if (!err)
-		err = kf_api_key_take_group(request, group, &in);
+		err = kf_api_key_read_group(request, group, &in);
 	if (err)
 		return err;
 	wish.group = in.index;
@@ -328,7 +328,7 @@ static int handle_list(struct kf_api_request *request)
 	if (!err)
 		err = kf_api_no_members(request);
 	if (!err)
-		err = kf_api_key_take_query(request, &query);
+		err = kf_api_key_read_query(request, &query);
 	return err ? err : list_keys(request, &query, &page);
 }
 
@@ -348,7 +348,7 @@ struct lists {
 };
 
 /* allow_ips replaces the list; the other two change it, whatever it is at that moment. */
-static int take_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
+static int read_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
 		      const json_t *removed, struct lists *lists, struct kf_policy_key_edit *edit)
 {
 	int err;
@@ -359,12 +359,12 @@ static int take_lists(struct kf_api_request *request, const json_t *allow, const
 					   "`allow_ips_remove`",
 					   "it replaces the list that %s is to change",
 					   add ? "`allow_ips_add`" : "`allow_ips_remove`");
-	err = kf_api_key_take_allow(request, "allow_ips", allow, lists->allow, &edit->allow_count);
+	err = kf_api_key_read_allow(request, "allow_ips", allow, lists->allow, &edit->allow_count);
 	if (!err)
-		err = kf_api_key_take_allow(request, "allow_ips_add", add, lists->add,
+		err = kf_api_key_read_allow(request, "allow_ips_add", add, lists->add,
 					    &edit->add_count);
 	if (!err)
-		err = kf_api_key_take_allow(request, "allow_ips_remove", removed, lists->remove,
+		err = kf_api_key_read_allow(request, "allow_ips_remove", removed, lists->remove,
 					    &edit->remove_count);
 	edit->set_allow = allow;
 	edit->allow = lists->allow;
@@ -394,15 +394,15 @@ static int handle_edit(struct kf_api_request *request)
 
 	err = kf_api_members(request, members, KF_API_COUNT(members));
 	if (!err && name)
-		err = kf_api_key_take_name(request, name, 1, &edit.name);
+		err = kf_api_key_read_name(request, name, 1, &edit.name);
 	if (!err)
-		err = kf_api_key_take_expires(request, expires, &edit.expires);
+		err = kf_api_key_read_expires(request, expires, &edit.expires);
 	if (!err)
-		err = take_lists(request, allow, add, removed, &lists, &edit);
+		err = read_lists(request, allow, add, removed, &lists, &edit);
 	if (!err)
-		err = kf_api_key_take_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
+		err = kf_api_key_read_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
 	if (!err)
-		err = kf_api_key_take_group(request, group, &in);
+		err = kf_api_key_read_group(request, group, &in);
 	if (!err)
 		err = match(request);
 	if (err)

@@ -19,7 +19,7 @@ static bool has_control(const char *text)
 	return false;
 }
 
-int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
+int kf_api_key_read_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
 			 const char **name)
 {
 	const char *text = json_string_value(value);
@@ -41,14 +41,14 @@ int kf_api_key_take_name(struct kf_api_request *request, const json_t *value, ui
 	return kf_api_no_secret(request, "name", text);
 }
 
-int kf_api_key_take_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
+int kf_api_key_read_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
 {
 	int64_t now = kf_clock_now().wall_ns;
 
 	return value ? kf_api_end(request, "expires", value, now, expires) : 0;
 }
 
-static int take_block(struct kf_api_request *request, const char *member, const json_t *value,
+static int read_block(struct kf_api_request *request, const char *member, const json_t *value,
 		      struct kf_cidr *cidr)
 {
 	const char *text = json_string_value(value);
@@ -59,7 +59,7 @@ static int take_block(struct kf_api_request *request, const char *member, const 
 	return kf_api_cidr(request, member, text, cidr);
 }
 
-int kf_api_key_take_allow(struct kf_api_request *request, const char *member, const json_t *value,
+int kf_api_key_read_allow(struct kf_api_request *request, const char *member, const json_t *value,
 			  struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count)
 {
 	size_t n = json_array_size(value);
@@ -72,13 +72,13 @@ int kf_api_key_take_allow(struct kf_api_request *request, const char *member, co
 					   "it has %zu blocks, at most %d are possible", n,
 					   KF_KEY_ALLOW_MAX);
 	for (size_t i = 0; !err && i < n; i++)
-		err = take_block(request, member, json_array_get(value, i), &cidrs[i]);
+		err = read_block(request, member, json_array_get(value, i), &cidrs[i]);
 	if (!err)
 		*count = (uint32_t)n;
 	return err;
 }
 
-int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
+int kf_api_key_read_rate(struct kf_api_request *request, const json_t *rpm, const json_t *burst,
 			 bool alone, uint32_t *rpm_out, uint32_t *burst_out)
 {
 	int err;
@@ -95,7 +95,7 @@ int kf_api_key_take_rate(struct kf_api_request *request, const json_t *rpm, cons
 	return err;
 }
 
-int kf_api_key_take_group(struct kf_api_request *request, const json_t *value,
+int kf_api_key_read_group(struct kf_api_request *request, const json_t *value,
 			  struct kf_group_row *row)
 {
 	const char *name = json_string_value(value);
@@ -123,7 +123,7 @@ static const struct {
 	{ "expired", KF_KEYS_EXPIRED },
 };
 
-static int take_status(struct kf_api_request *request, struct kf_key_query *query)
+static int read_status(struct kf_api_request *request, struct kf_key_query *query)
 {
 	const char *text = kf_api_parameter(request, "status");
 
@@ -141,7 +141,7 @@ static int take_status(struct kf_api_request *request, struct kf_key_query *quer
 }
 
 /* A cursor is the number of the last key. */
-static int take_after(struct kf_api_request *request, const char *text, struct kf_key_query *query)
+static int read_after(struct kf_api_request *request, const char *text, struct kf_key_query *query)
 {
 	char *end;
 
@@ -154,7 +154,7 @@ static int take_after(struct kf_api_request *request, const char *text, struct k
 	return kf_api_refuse_after(request);
 }
 
-static int take_group(struct kf_api_request *request, struct kf_key_query *query)
+static int read_group(struct kf_api_request *request, struct kf_key_query *query)
 {
 	const char *name = kf_api_parameter(request, "group");
 	struct kf_group_row row;
@@ -172,17 +172,17 @@ static int take_group(struct kf_api_request *request, struct kf_key_query *query
 	return err;
 }
 
-int kf_api_key_take_query(struct kf_api_request *request, struct kf_key_query *query)
+int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *query)
 {
 	const char *after;
-	int err = take_status(request, query);
+	int err = read_status(request, query);
 
 	if (!err)
-		err = take_group(request, query);
+		err = read_group(request, query);
 	query->search = kf_api_parameter(request, "search");
 	if (!err && query->search)
 		err = kf_api_no_secret(request, "search", query->search);
 	if (!err)
 		err = kf_api_page(request, &after, &query->limit);
-	return err ? err : take_after(request, after, query);
+	return err ? err : read_after(request, after, query);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A front: libmicrohttpd without threads of its own, its epoll descriptor in the event loop of the
- * thread that the front belongs to. Other threads only leave mail: connections that were accepted,
+ * A lane: libmicrohttpd without threads of its own, its epoll descriptor in the event loop of the
+ * thread that the lane belongs to. Other threads only leave mail: connections that were accepted,
  * jobs that are done, the news that there are events.
  *
  * A connection that is idle gives its place up when the place is needed, and none holds one for
@@ -32,17 +32,17 @@
 /* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
 
 /* Lets it do what there is to do, and asks when it wants to be called even if nothing happens. */
-static void run(struct kf_api_front *front)
+static void run(struct kf_api_lane *lane)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	MHD_run(front->mhd);
-	if (MHD_get_timeout(front->mhd, &ms) == MHD_NO) {
-		sd_event_source_set_enabled(front->on_timeout, SD_EVENT_OFF);
+	MHD_run(lane->mhd);
+	if (MHD_get_timeout(lane->mhd, &ms) == MHD_NO) {
+		sd_event_source_set_enabled(lane->on_timeout, SD_EVENT_OFF);
 		return;
 	}
-	sd_event_source_set_time_relative(front->on_timeout, ms * 1000);
-	sd_event_source_set_enabled(front->on_timeout, SD_EVENT_ONESHOT);
+	sd_event_source_set_time_relative(lane->on_timeout, ms * 1000);
+	sd_event_source_set_enabled(lane->on_timeout, SD_EVENT_ONESHOT);
 }
 
 static int on_mhd(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -60,7 +60,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
 /* ---- those that wait for a place --------------------------------------------------------------
  */
 
-static void refuse(struct kf_api_front *front, int accepted)
+static void refuse(struct kf_api_lane *lane, int accepted)
 {
 	_cleanup_close_ int fd = accepted;
 
@@ -72,51 +72,50 @@ static void refuse(struct kf_api_front *front, int accepted)
  * In the order in which they came, but for those of a user that has all its places. Some wait here
  * for a second: told at once that there is no place, they would only come back at once.
  */
-static void let_in(struct kf_api_front *front)
+static void let_in(struct kf_api_lane *lane)
 {
 	struct kf_api_arrival *arrival, *next;
 	bool any_stuck = false;
 	uid_t stuck = 0;
 
-	kf_api_mail_take_arrivals(front);
-	for (arrival = STAILQ_FIRST(&front->waiting); arrival; arrival = next) {
+	kf_api_mailbox_collect(lane);
+	for (arrival = STAILQ_FIRST(&lane->waiting); arrival; arrival = next) {
 		next = STAILQ_NEXT(arrival, entry);
 		if (any_stuck && arrival->uid == stuck)
 			continue;
-		if (kf_api_connection_make_room(front, arrival->uid)) {
-			kf_api_connection_admit(front, arrival);
-			kf_api_mail_end_waiting(front, arrival);
+		if (kf_api_connection_make_room(lane, arrival->uid)) {
+			kf_api_connection_admit(lane, arrival);
+			kf_api_mailbox_end_waiting(lane, arrival);
 			continue;
 		}
 		any_stuck = true;
 		stuck = arrival->uid;
-		if (front->count >= front->places)
+		if (lane->count >= lane->places)
 			break;
 	}
 }
 
-static void refuse_waiting(struct kf_api_front *front)
+static void refuse_waiting(struct kf_api_lane *lane)
 {
 	uint64_t now = kf_clock_boot();
 	struct kf_api_arrival *arrival;
 
-	while ((arrival = STAILQ_FIRST(&front->waiting)) &&
-	       arrival->since_ns + PATIENCE_NS <= now) {
-		refuse(front, arrival->fd);
-		kf_api_mail_end_waiting(front, arrival);
+	while ((arrival = STAILQ_FIRST(&lane->waiting)) && arrival->since_ns + PATIENCE_NS <= now) {
+		refuse(lane, arrival->fd);
+		kf_api_mailbox_end_waiting(lane, arrival);
 	}
 }
 
 /* ---- mail ------------------------------------------------------------------------------------ */
 
-static void resume_done(struct kf_api_front *front)
+static void resume_done(struct kf_api_lane *lane)
 {
 	struct kf_api_jobs done = STAILQ_HEAD_INITIALIZER(done);
 	struct kf_api_job *job;
 
-	pthread_mutex_lock(&front->mail.lock);
-	STAILQ_CONCAT(&done, &front->mail.done);
-	pthread_mutex_unlock(&front->mail.lock);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	STAILQ_CONCAT(&done, &lane->mailbox.done);
+	pthread_mutex_unlock(&lane->mailbox.lock);
 	while ((job = STAILQ_FIRST(&done))) {
 		STAILQ_REMOVE_HEAD(&done, entry);
 		MHD_resume_connection(job->connection);
@@ -125,42 +124,42 @@ static void resume_done(struct kf_api_front *front)
 
 static int on_mail(sd_event_source *source, int fd, uint32_t events, void *context)
 {
-	struct kf_api_front *front = context;
+	struct kf_api_lane *lane = context;
 	bool news, stop;
 	uint64_t rung;
 
 	if (read(fd, &rung, sizeof(rung)) < 0)
 		return 0;
-	pthread_mutex_lock(&front->mail.lock);
-	news = front->mail.events;
-	front->mail.events = false;
-	stop = front->mail.stop;
-	pthread_mutex_unlock(&front->mail.lock);
-	resume_done(front);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	news = lane->mailbox.events;
+	lane->mailbox.events = false;
+	stop = lane->mailbox.stop;
+	pthread_mutex_unlock(&lane->mailbox.lock);
+	resume_done(lane);
 	if (news)
-		kf_api_follow_wake(front);
+		kf_api_events_follow_wake(lane);
 	if (stop)
-		return sd_event_exit(front->event, 0);
-	let_in(front);
-	run(front);
+		return sd_event_exit(lane->event, 0);
+	let_in(lane);
+	run(lane);
 	return 0;
 }
 
 static int on_second(sd_event_source *source, uint64_t usec, void *context)
 {
-	struct kf_api_front *front = context;
+	struct kf_api_lane *lane = context;
 	struct kf_api_connection *connection;
 	uint64_t now = kf_clock_boot();
 
-	LIST_FOREACH(connection, &front->connections, entry)
+	LIST_FOREACH(connection, &lane->connections, entry)
 		if (connection->deadline_ns <= now)
 			shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees the end */
-	kf_api_follow_tick(front);
-	run(front);
-	let_in(front);
-	if (front->places_each)
-		refuse_waiting(front);
-	run(front);
+	kf_api_events_follow_tick(lane);
+	run(lane);
+	let_in(lane);
+	if (lane->places_each)
+		refuse_waiting(lane);
+	run(lane);
 	return sd_event_source_set_time_relative(source, SECOND_US);
 }
 
@@ -175,109 +174,108 @@ static void log_mhd(void *context, const char *format, va_list args)
 	kf_log_debug("libmicrohttpd: %s", text);
 }
 
-static struct MHD_Daemon *start_mhd(struct kf_api_front *front)
+static struct MHD_Daemon *start_mhd(struct kf_api_lane *lane)
 {
 	const unsigned int flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET |
 				   MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 
 	return MHD_start_daemon(
-		flags, 0, NULL, NULL, kf_api_http_request, front, MHD_OPTION_EXTERNAL_LOGGER,
-		log_mhd, NULL, MHD_OPTION_CONNECTION_LIMIT, front->places,
+		flags, 0, NULL, NULL, kf_api_http_request, lane, MHD_OPTION_EXTERNAL_LOGGER,
+		log_mhd, NULL, MHD_OPTION_CONNECTION_LIMIT, lane->places,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_URI_LOG_CALLBACK, kf_api_http_target, front,
-		MHD_OPTION_NOTIFY_CONNECTION, kf_api_connection_notify, front,
-		MHD_OPTION_NOTIFY_COMPLETED, kf_api_http_completed, front, MHD_OPTION_END);
+		MHD_OPTION_URI_LOG_CALLBACK, kf_api_http_target, lane, MHD_OPTION_NOTIFY_CONNECTION,
+		kf_api_connection_notify, lane, MHD_OPTION_NOTIFY_COMPLETED, kf_api_http_completed,
+		lane, MHD_OPTION_END);
 }
 
-static int add_io(struct kf_api_front *front, sd_event_source **source, int fd,
+static int add_io(struct kf_api_lane *lane, sd_event_source **source, int fd,
 		  sd_event_io_handler_t handler)
 {
-	int err = sd_event_add_io(front->event, source, fd, EPOLLIN, handler, front);
+	int err = sd_event_add_io(lane->event, source, fd, EPOLLIN, handler, lane);
 
 	return err < 0 ? err : sd_event_source_set_priority(*source, BEFORE_OTHERS);
 }
 
-static int add_sources(struct kf_api_front *front)
+static int add_sources(struct kf_api_lane *lane)
 {
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(front->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(lane->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	int err;
 
 	if (!info)
 		return -ENOTSUP;
-	err = add_io(front, &front->on_mhd, info->epoll_fd, on_mhd);
+	err = add_io(lane, &lane->on_mhd, info->epoll_fd, on_mhd);
 	if (err >= 0)
-		err = add_io(front, &front->on_mail, front->mail.fd, on_mail);
+		err = add_io(lane, &lane->on_mail, lane->mailbox.fd, on_mail);
 	if (err >= 0)
-		err = sd_event_add_time(front->event, &front->on_timeout, CLOCK_MONOTONIC, 0, 1000,
-					on_timeout, front);
+		err = sd_event_add_time(lane->event, &lane->on_timeout, CLOCK_MONOTONIC, 0, 1000,
+					on_timeout, lane);
 	if (err >= 0)
-		err = sd_event_source_set_enabled(front->on_timeout, SD_EVENT_OFF);
+		err = sd_event_source_set_enabled(lane->on_timeout, SD_EVENT_OFF);
 	if (err >= 0)
-		err = sd_event_add_time_relative(front->event, &front->on_second, CLOCK_MONOTONIC,
-						 SECOND_US, 1000, on_second, front);
-	return err < 0 ? err : sd_event_source_set_enabled(front->on_second, SD_EVENT_ON);
+		err = sd_event_add_time_relative(lane->event, &lane->on_second, CLOCK_MONOTONIC,
+						 SECOND_US, 1000, on_second, lane);
+	return err < 0 ? err : sd_event_source_set_enabled(lane->on_second, SD_EVENT_ON);
 }
 
-int kf_api_front_open(struct kf_api_front **out, struct kf_api *api, sd_event *event,
-		      unsigned int places, unsigned int places_each)
+int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *event,
+		     unsigned int places, unsigned int places_each)
 {
-	struct kf_api_front *front = calloc(1, sizeof(*front));
+	struct kf_api_lane *lane = calloc(1, sizeof(*lane));
 	int err;
 
-	if (!front)
+	if (!lane)
 		return -ENOMEM;
-	front->api = api;
-	front->event = event;
-	front->places = places;
-	front->places_each = places_each;
-	STAILQ_INIT(&front->waiting);
-	STAILQ_INIT(&front->mail.done);
-	STAILQ_INIT(&front->mail.arrivals);
-	pthread_mutex_init(&front->mail.lock, NULL);
-	front->mail.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	err = front->mail.fd < 0 ? -errno : 0;
+	lane->api = api;
+	lane->event = event;
+	lane->places = places;
+	lane->places_each = places_each;
+	STAILQ_INIT(&lane->waiting);
+	STAILQ_INIT(&lane->mailbox.done);
+	STAILQ_INIT(&lane->mailbox.arrivals);
+	pthread_mutex_init(&lane->mailbox.lock, NULL);
+	lane->mailbox.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	err = lane->mailbox.fd < 0 ? -errno : 0;
 	if (!err) {
-		front->mhd = start_mhd(front);
-		err = front->mhd ? add_sources(front) : -ENOMEM;
+		lane->mhd = start_mhd(lane);
+		err = lane->mhd ? add_sources(lane) : -ENOMEM;
 	}
 	if (err < 0) {
-		kf_api_front_close(front);
+		kf_api_lane_close(lane);
 		return err;
 	}
-	*out = front;
+	*out = lane;
 	return 0;
 }
 
 /* libmicrohttpd must not be stopped while connections are suspended. */
-static void end_connections(struct kf_api_front *front)
+static void end_connections(struct kf_api_lane *lane)
 {
-	resume_done(front);
-	kf_api_follow_end(front);
-	MHD_run(front->mhd); /* writes the answers, and the ends of what was followed */
-	MHD_stop_daemon(front->mhd);
+	resume_done(lane);
+	kf_api_events_follow_end(lane);
+	MHD_run(lane->mhd); /* writes the answers, and the ends of what was followed */
+	MHD_stop_daemon(lane->mhd);
 }
 
-void kf_api_front_close(struct kf_api_front *front)
+void kf_api_lane_close(struct kf_api_lane *lane)
 {
 	struct kf_api_arrival *arrival;
 
-	if (!front)
+	if (!lane)
 		return;
-	front->closing = true;
-	if (front->mhd)
-		end_connections(front);
-	sd_event_source_disable_unref(front->on_mhd);
-	sd_event_source_disable_unref(front->on_mail);
-	sd_event_source_disable_unref(front->on_timeout);
-	sd_event_source_disable_unref(front->on_second);
-	kf_api_mail_take_arrivals(front);
-	while ((arrival = STAILQ_FIRST(&front->waiting))) {
+	lane->closing = true;
+	if (lane->mhd)
+		end_connections(lane);
+	sd_event_source_disable_unref(lane->on_mhd);
+	sd_event_source_disable_unref(lane->on_mail);
+	sd_event_source_disable_unref(lane->on_timeout);
+	sd_event_source_disable_unref(lane->on_second);
+	kf_api_mailbox_collect(lane);
+	while ((arrival = STAILQ_FIRST(&lane->waiting))) {
 		close(arrival->fd);
-		kf_api_mail_end_waiting(front, arrival);
+		kf_api_mailbox_end_waiting(lane, arrival);
 	}
-	if (front->mail.fd >= 0)
-		close(front->mail.fd);
-	pthread_mutex_destroy(&front->mail.lock);
-	free(front);
+	if (lane->mailbox.fd >= 0)
+		close(lane->mailbox.fd);
+	pthread_mutex_destroy(&lane->mailbox.lock);
+	free(lane);
 }

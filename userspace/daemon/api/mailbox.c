@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What other threads leave for the thread that a front belongs to. */
+/* What other threads leave for the thread that a lane belongs to. */
 #include "api/server.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-void kf_api_mail_ring(struct kf_api_front *front)
+void kf_api_mailbox_ring(struct kf_api_lane *lane)
 {
 	const uint64_t one = 1;
 
 	/* It can fail only when the count is at its end, and then the descriptor is readable. */
-	(void)!write(front->mail.fd, &one, sizeof(one));
+	(void)!write(lane->mailbox.fd, &one, sizeof(one));
 }
 
-int kf_api_mail_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival)
+int kf_api_mailbox_arrive(struct kf_api_lane *lane, struct kf_api_arrival *arrival)
 {
-	struct kf_api_mail *mail = &front->mail;
+	struct kf_api_mailbox *mail = &lane->mailbox;
 	bool full;
 
 	pthread_mutex_lock(&mail->lock);
@@ -30,51 +30,51 @@ int kf_api_mail_arrive(struct kf_api_front *front, struct kf_api_arrival *arriva
 	pthread_mutex_unlock(&mail->lock);
 	if (full)
 		return -EAGAIN;
-	kf_api_mail_ring(front);
+	kf_api_mailbox_ring(lane);
 	return 0;
 }
 
-void kf_api_mail_done(struct kf_api_front *front, struct kf_api_job *job)
+void kf_api_mailbox_done(struct kf_api_lane *lane, struct kf_api_job *job)
 {
-	pthread_mutex_lock(&front->mail.lock);
-	STAILQ_INSERT_TAIL(&front->mail.done, job, entry);
-	pthread_mutex_unlock(&front->mail.lock);
-	kf_api_mail_ring(front);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	STAILQ_INSERT_TAIL(&lane->mailbox.done, job, entry);
+	pthread_mutex_unlock(&lane->mailbox.lock);
+	kf_api_mailbox_ring(lane);
 }
 
-void kf_api_mail_tell(struct kf_api_front *front)
+void kf_api_mailbox_tell(struct kf_api_lane *lane)
 {
 	bool told;
 
-	pthread_mutex_lock(&front->mail.lock);
-	told = front->mail.events;
-	front->mail.events = true;
-	pthread_mutex_unlock(&front->mail.lock);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	told = lane->mailbox.events;
+	lane->mailbox.events = true;
+	pthread_mutex_unlock(&lane->mailbox.lock);
 	if (!told)
-		kf_api_mail_ring(front);
+		kf_api_mailbox_ring(lane);
 }
 
-void kf_api_mail_stop(struct kf_api_front *front)
+void kf_api_mailbox_stop(struct kf_api_lane *lane)
 {
-	pthread_mutex_lock(&front->mail.lock);
-	front->mail.stop = true;
-	pthread_mutex_unlock(&front->mail.lock);
-	kf_api_mail_ring(front);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	lane->mailbox.stop = true;
+	pthread_mutex_unlock(&lane->mailbox.lock);
+	kf_api_mailbox_ring(lane);
 }
 
-void kf_api_mail_take_arrivals(struct kf_api_front *front)
+void kf_api_mailbox_collect(struct kf_api_lane *lane)
 {
-	pthread_mutex_lock(&front->mail.lock);
-	STAILQ_CONCAT(&front->waiting, &front->mail.arrivals);
-	pthread_mutex_unlock(&front->mail.lock);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	STAILQ_CONCAT(&lane->waiting, &lane->mailbox.arrivals);
+	pthread_mutex_unlock(&lane->mailbox.lock);
 }
 
-void kf_api_mail_end_waiting(struct kf_api_front *front, struct kf_api_arrival *arrival)
+void kf_api_mailbox_end_waiting(struct kf_api_lane *lane, struct kf_api_arrival *arrival)
 {
-	STAILQ_REMOVE(&front->waiting, arrival, kf_api_arrival, entry);
-	pthread_mutex_lock(&front->mail.lock);
-	front->mail.waiting--;
-	front->mail.waiting_of[arrival->uid % KF_API_USERS]--;
-	pthread_mutex_unlock(&front->mail.lock);
+	STAILQ_REMOVE(&lane->waiting, arrival, kf_api_arrival, entry);
+	pthread_mutex_lock(&lane->mailbox.lock);
+	lane->mailbox.waiting--;
+	lane->mailbox.waiting_of[arrival->uid % KF_API_USERS]--;
+	pthread_mutex_unlock(&lane->mailbox.lock);
 	free(arrival);
 }

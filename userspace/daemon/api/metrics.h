@@ -2,8 +2,7 @@
 /*
  * metrics.h - the counters as Prometheus reads them, text format 0.0.4.
  *
- * Counters are those of the maps,
- * which outlive the daemon: a restart does not reset them.
+ * The counters are those of the maps, which outlive the daemon: a restart does not reset them.
  */
 #ifndef KEYFILTER_DAEMON_METRICS_H
 #define KEYFILTER_DAEMON_METRICS_H

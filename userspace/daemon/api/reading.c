@@ -21,14 +21,14 @@
 #define READ_NS	   (30 * 1000000000ull) /* the longest that one request may take */
 
 struct reader {
-	struct kf_api_pool *pool;
+	struct kf_api_reading *reading;
 	pthread_t thread;
 	bool running;
 	struct kf_store *store;
 	struct kf_api_job *job; /* that is being carried out */
 };
 
-struct kf_api_pool {
+struct kf_api_reading {
 	struct kf_api *api;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
@@ -38,12 +38,12 @@ struct kf_api_pool {
 };
 
 /* May a guest's job begin? Its user has none that runs, and a thread stays free for others. */
-static bool may_begin(const struct kf_api_pool *pool, const struct kf_api_job *job)
+static bool may_begin(const struct kf_api_reading *reading, const struct kf_api_job *job)
 {
 	unsigned int guests = 0;
 
 	for (int i = 0; i < THREADS; i++) {
-		const struct kf_api_job *other = pool->readers[i].job;
+		const struct kf_api_job *other = reading->readers[i].job;
 
 		if (!other || other->access == KF_API_WRITE)
 			continue;
@@ -54,21 +54,21 @@ static bool may_begin(const struct kf_api_pool *pool, const struct kf_api_job *j
 	return guests < FOR_GUESTS;
 }
 
-static struct kf_api_job *pick(struct kf_api_pool *pool)
+static struct kf_api_job *pick(struct kf_api_reading *reading)
 {
 	struct kf_api_job *job, *found = NULL;
 
-	STAILQ_FOREACH(job, &pool->jobs, entry)
+	STAILQ_FOREACH(job, &reading->jobs, entry)
 	{
-		if (job->access == KF_API_WRITE || pool->ending) {
+		if (job->access == KF_API_WRITE || reading->ending) {
 			found = job;
 			break;
 		}
-		if (!found && may_begin(pool, job))
+		if (!found && may_begin(reading, job))
 			found = job;
 	}
 	if (found)
-		STAILQ_REMOVE(&pool->jobs, found, kf_api_job, entry);
+		STAILQ_REMOVE(&reading->jobs, found, kf_api_job, entry);
 	return found;
 }
 
@@ -85,7 +85,7 @@ static int ask_time(struct kf_daemon *daemon, void *context)
 /* The loop's members are left out, so that a handler which wants one fails in its first test. */
 static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_policy *policy)
 {
-	const struct kf_daemon *daemon = reader->pool->api->daemon;
+	const struct kf_daemon *daemon = reader->reading->api->daemon;
 
 	*policy = (struct kf_policy){
 		.store = reader->store,
@@ -101,7 +101,7 @@ static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_p
 		.maps = daemon->maps,
 		.policy = policy,
 		.events = daemon->events,
-		.ask = reader->pool->api->ask,
+		.ask = reader->reading->api->ask,
 	};
 	if (kf_ask(view, ask_time, policy))
 		policy->clock = kf_clock_now(); /* the daemon ends, and so does the job */
@@ -125,41 +125,42 @@ static void carry_out(struct reader *reader, struct kf_api_job *job, bool ending
 static void *run(void *context)
 {
 	struct reader *reader = context;
-	struct kf_api_pool *pool = reader->pool;
+	struct kf_api_reading *reading = reader->reading;
 	struct kf_api_job *job;
 	bool ending;
 
 	kf_api_thread_be_nice(BE_NICE);
-	pthread_mutex_lock(&pool->lock);
+	pthread_mutex_lock(&reading->lock);
 	for (;;) {
-		while (!(job = pick(pool)) && !pool->ending)
-			pthread_cond_wait(&pool->work, &pool->lock);
+		while (!(job = pick(reading)) && !reading->ending)
+			pthread_cond_wait(&reading->work, &reading->lock);
 		if (!job)
 			break;
 		reader->job = job;
-		ending = pool->ending;
-		pthread_mutex_unlock(&pool->lock);
+		ending = reading->ending;
+		pthread_mutex_unlock(&reading->lock);
 		carry_out(reader, job, ending);
-		pthread_mutex_lock(&pool->lock);
+		pthread_mutex_lock(&reading->lock);
 		reader->job = NULL;
-		kf_api_mail_done(job->front, job);
-		pthread_cond_broadcast(&pool->work); /* its user may have another one */
+		kf_api_mailbox_done(job->lane, job);
+		pthread_cond_broadcast(&reading->work); /* its user may have another one */
 	}
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_unlock(&reading->lock);
 	return NULL;
 }
 
-void kf_api_pool_submit(struct kf_api_pool *pool, struct kf_api_job *job)
+void kf_api_reading_submit(struct kf_api_reading *reading, struct kf_api_job *job)
 {
-	pthread_mutex_lock(&pool->lock);
-	STAILQ_INSERT_TAIL(&pool->jobs, job, entry);
-	pthread_cond_broadcast(&pool->work);
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&reading->lock);
+	STAILQ_INSERT_TAIL(&reading->jobs, job, entry);
+	pthread_cond_broadcast(&reading->work);
+	pthread_mutex_unlock(&reading->lock);
 }
 
 static int start(struct reader *reader, struct kf_why *why)
 {
-	int err = kf_store_open_reading(&reader->store, reader->pool->api->daemon->state_dir, why);
+	int err =
+		kf_store_open_reading(&reader->store, reader->reading->api->daemon->state_dir, why);
 
 	if (err)
 		return err;
@@ -171,38 +172,38 @@ static int start(struct reader *reader, struct kf_why *why)
 	return 0;
 }
 
-int kf_api_pool_open(struct kf_api_pool **out, struct kf_api *api, struct kf_why *why)
+int kf_api_reading_open(struct kf_api_reading **out, struct kf_api *api, struct kf_why *why)
 {
-	struct kf_api_pool *pool = calloc(1, sizeof(*pool));
+	struct kf_api_reading *reading = calloc(1, sizeof(*reading));
 	int err = 0;
 
-	if (!pool)
+	if (!reading)
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
-	pool->api = api;
-	STAILQ_INIT(&pool->jobs);
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->work, NULL);
+	reading->api = api;
+	STAILQ_INIT(&reading->jobs);
+	pthread_mutex_init(&reading->lock, NULL);
+	pthread_cond_init(&reading->work, NULL);
 	for (int i = 0; !err && i < THREADS; i++) {
-		pool->readers[i].pool = pool;
-		err = start(&pool->readers[i], why);
+		reading->readers[i].reading = reading;
+		err = start(&reading->readers[i], why);
 	}
 	if (err)
-		kf_api_pool_close(pool);
+		kf_api_reading_close(reading);
 	else
-		*out = pool;
+		*out = reading;
 	return err;
 }
 
-void kf_api_pool_close(struct kf_api_pool *pool)
+void kf_api_reading_close(struct kf_api_reading *reading)
 {
-	if (!pool)
+	if (!reading)
 		return;
-	pthread_mutex_lock(&pool->lock);
-	pool->ending = true;
-	pthread_cond_broadcast(&pool->work);
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&reading->lock);
+	reading->ending = true;
+	pthread_cond_broadcast(&reading->work);
+	pthread_mutex_unlock(&reading->lock);
 	for (int i = 0; i < THREADS; i++) {
-		struct reader *reader = &pool->readers[i];
+		struct reader *reader = &reading->readers[i];
 
 		if (reader->running) {
 			kf_store_interrupt(reader->store);
@@ -210,7 +211,7 @@ void kf_api_pool_close(struct kf_api_pool *pool)
 		}
 		kf_store_close(reader->store);
 	}
-	pthread_cond_destroy(&pool->work);
-	pthread_mutex_destroy(&pool->lock);
-	free(pool);
+	pthread_cond_destroy(&reading->work);
+	pthread_mutex_destroy(&reading->lock);
+	free(reading);
 }

@@ -186,7 +186,7 @@ int kf_api_refuse_missing(struct kf_api_request *request, const char *noun)
 int kf_api_refuse_internal(struct kf_api_request *request, int err, const char *doing)
 {
 	if (err == -ETIMEDOUT)
-		return err; /* a reading thread that took too long; api_http.c says so */
+		return err; /* a reading thread that took too long; http.c says so */
 	kf_log_error("admin request failed: %s: %s", doing, strerror(-err));
 	return kf_api_refuse(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "internal",
 			     "see the log of keyfilterd", "%s: %s", doing, strerror(-err));

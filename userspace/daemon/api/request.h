@@ -47,7 +47,7 @@ struct kf_api_request {
 	const struct kf_api_uri *uri; /* read it with kf_api_parameter() */
 	const char *if_match;	      /* the field If-Match, or NULL; read by kf_api_match() */
 
-	/* of the server: kf_api_done(), kf_api_done_by() */
+	/* set by the server; called through kf_api_done() and kf_api_done_by() */
 	void (*done)(struct kf_api_request *request, int err);
 	void (*done_by)(struct kf_api_request *request, kf_api_fn fn);
 
@@ -55,8 +55,8 @@ struct kf_api_request {
 	int status;
 	struct MHD_Response *response;
 	bool follow;
-	bool waited; /* for what a start does not know yet: it is not put off again */
-	void *work;  /* a handler's own, of a change that takes long */
+	bool waited; /* put off once already, until all keys were loaded; not put off again */
+	void *work;  /* what a handler keeps of a change that takes long; the handler owns it */
 };
 
 /* ---- answers -------------------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ int kf_api_reply_revision(struct kf_api_request *request, int status, json_t *bo
  * Takes one entity-tag (RFC 9110 section 8.8.3) off the list at *@at, and what stands before the
  * next one. Is it @tag, compared strongly? -EINVAL: it is none.
  */
-static int take_tag(const char **at, const char *tag)
+static int read_tag(const char **at, const char *tag)
 {
 	bool weak = strncmp(*at, "W/", 2) == 0;
 	const char *text = *at + 2 * weak, *end;
@@ -65,7 +65,7 @@ int kf_api_match(struct kf_api_request *request, const char *noun, uint64_t revi
 		return 0;
 	kf_api_revision(revision, text);
 	do {
-		int same = take_tag(&at, text);
+		int same = read_tag(&at, text);
 
 		if (same < 0)
 			return kf_api_refuse(

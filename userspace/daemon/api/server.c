@@ -35,16 +35,16 @@ static void *serve_guests(void *context)
 
 /* ---- begin and end --------------------------------------------------------------------------- */
 
-static int open_fronts(struct kf_api *api)
+static int open_lanes(struct kf_api *api)
 {
 	unsigned int places = api->daemon->settings.admin_max_connections;
 	int err = sd_event_new(&api->guests_event);
 
 	if (err >= 0)
-		err = kf_api_front_open(&api->guests, api, api->guests_event, places / 2,
-					(places + 3) / 4);
+		err = kf_api_lane_open(&api->guests, api, api->guests_event, places / 2,
+				       (places + 3) / 4);
 	if (err >= 0)
-		err = kf_api_front_open(&api->writers, api, api->daemon->event, places, 0);
+		err = kf_api_lane_open(&api->writers, api, api->daemon->event, places, 0);
 	if (err >= 0)
 		err = kf_ask_open(&api->ask, api->daemon, api->daemon->event);
 	return err < 0 ? err : 0;
@@ -57,9 +57,9 @@ static int start(struct kf_api *api, struct kf_why *why)
 
 	if (err)
 		return err;
-	err = open_fronts(api);
+	err = open_lanes(api);
 	if (!err) {
-		err = kf_api_pool_open(&api->pool, api, why);
+		err = kf_api_reading_open(&api->reading, api, why);
 		if (err)
 			return err;
 		err = kf_api_thread_start(&api->guests_thread, "kf-guests", serve_guests, api);
@@ -79,8 +79,8 @@ static void on_events(void *context)
 {
 	struct kf_api *api = context;
 
-	kf_api_follow_wake(api->writers);
-	kf_api_mail_tell(api->guests);
+	kf_api_events_follow_wake(api->writers);
+	kf_api_mailbox_tell(api->guests);
 }
 
 int kf_api_open(struct kf_daemon *daemon)
@@ -118,13 +118,13 @@ void kf_api_close(struct kf_daemon *daemon)
 	if (api->ask)
 		kf_ask_end(api->ask);
 	if (api->guests_run) {
-		kf_api_mail_stop(api->guests);
+		kf_api_mailbox_stop(api->guests);
 		pthread_join(api->guests_thread, NULL);
 	}
 	kf_traffic_events_listen(daemon->events, NULL, NULL);
-	kf_api_pool_close(api->pool); /* from here on nobody could submit a job */
-	kf_api_front_close(api->guests);
-	kf_api_front_close(api->writers);
+	kf_api_reading_close(api->reading); /* from here on nobody could submit a job */
+	kf_api_lane_close(api->guests);
+	kf_api_lane_close(api->writers);
 	kf_ask_close(api->ask);
 	sd_event_unref(api->guests_event);
 	kf_api_socket_close(daemon->run_dir, api->listen_fd, api->activated);

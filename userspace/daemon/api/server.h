@@ -15,7 +15,7 @@
 #include "api/request.h"
 #include "api/auth.h"
 
-struct kf_api_front;
+struct kf_api_lane;
 struct kf_why;
 
 /* A client that has connected and is known, and waits for a place; on the heap. */
@@ -28,10 +28,10 @@ struct kf_api_arrival {
 };
 STAILQ_HEAD(kf_api_arrivals, kf_api_arrival);
 
-/* One accepted connection; lives as long as libmicrohttpd's, touched by its front's thread only. */
+/* One accepted connection; lives as long as libmicrohttpd's, touched by its lane's thread only. */
 struct kf_api_connection {
 	LIST_ENTRY(kf_api_connection) entry;
-	struct kf_api_front *front;
+	struct kf_api_lane *lane;
 	int fd; /* libmicrohttpd's; only looked at and shut down here */
 	enum kf_api_access access;
 	uid_t uid;
@@ -47,7 +47,7 @@ struct kf_api_connection {
 /* Work for a reading thread, on behalf of a suspended connection. */
 struct kf_api_job {
 	STAILQ_ENTRY(kf_api_job) entry;
-	struct kf_api_front *front; /* gets it back */
+	struct kf_api_lane *lane; /* gets it back */
 	struct MHD_Connection *connection;
 	enum kf_api_access access;
 	uid_t uid;
@@ -60,15 +60,15 @@ struct kf_api_job {
 };
 STAILQ_HEAD(kf_api_jobs, kf_api_job);
 
-#define KF_API_ARRIVALS 512 /* that may wait at a front, of one user half of them */
+#define KF_API_ARRIVALS 512 /* that may wait at a lane, of one user half of them */
 #define KF_API_USERS	256
 
-/* What other threads leave for a front's own. */
-struct kf_api_mail {
+/* What other threads leave for a lane's own. */
+struct kf_api_mailbox {
 	pthread_mutex_t lock;
 	int fd; /* an eventfd; readable: there is something below */
 	struct kf_api_arrivals arrivals;
-	unsigned int waiting;			 /* these, and those in the front's own list; */
+	unsigned int waiting;			 /* these, and those in the lane's own list; */
 	unsigned short waiting_of[KF_API_USERS]; /* and by the rest of their uid */
 	struct kf_api_jobs done;
 	bool events; /* there are new ones for those who follow */
@@ -78,7 +78,7 @@ struct kf_api_mail {
 struct kf_api_follower;
 
 /* One libmicrohttpd and its connections, served by one thread: all here but mail is that one's. */
-struct kf_api_front {
+struct kf_api_lane {
 	struct kf_api *api;
 	struct MHD_Daemon *mhd;
 	sd_event *event; /* that it hangs on */
@@ -97,24 +97,24 @@ struct kf_api_front {
 	LIST_HEAD(, kf_api_follower) followers;
 	unsigned int follower_count;
 	bool closing;
-	struct kf_api_mail mail;
+	struct kf_api_mailbox mailbox;
 };
 
 struct kf_api_accept;
-struct kf_api_pool;
+struct kf_api_reading;
 
 struct kf_api {
 	struct kf_daemon *daemon;
 	int listen_fd;
 	bool activated; /* systemd made the socket */
 	gid_t readers;
-	struct kf_api_front *writers; /* for who may change things; in the loop's thread */
-	struct kf_api_front *guests;  /* for all others; in a thread of its own */
+	struct kf_api_lane *writers; /* for who may change things; in the loop's thread */
+	struct kf_api_lane *guests;  /* for all others; in a thread of its own */
 	sd_event *guests_event;
 	pthread_t guests_thread;
 	bool guests_run;
 	struct kf_ask *ask; /* for the reading threads */
-	struct kf_api_pool *pool;
+	struct kf_api_reading *reading;
 	struct kf_api_accept *accept;
 };
 
@@ -124,35 +124,36 @@ struct kf_api {
 int kf_api_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *context);
 void kf_api_thread_be_nice(int more); /* the calling thread gets less of a busy CPU */
 
-/* ---- mail.c: from any thread, unless said -----------------------------------------------------
+/* ---- mailbox.c: from any thread, unless said
+ * -----------------------------------------------------
  */
 
 /* -EAGAIN when too many wait already, and @arrival stays the caller's. */
-int kf_api_mail_arrive(struct kf_api_front *front, struct kf_api_arrival *arrival);
-void kf_api_mail_done(struct kf_api_front *front, struct kf_api_job *job);
-void kf_api_mail_tell(struct kf_api_front *front); /* there are new events */
-void kf_api_mail_stop(struct kf_api_front *front); /* its loop ends */
-void kf_api_mail_ring(struct kf_api_front *front); /* it looks at what there is */
+int kf_api_mailbox_arrive(struct kf_api_lane *lane, struct kf_api_arrival *arrival);
+void kf_api_mailbox_done(struct kf_api_lane *lane, struct kf_api_job *job);
+void kf_api_mailbox_tell(struct kf_api_lane *lane); /* there are new events */
+void kf_api_mailbox_stop(struct kf_api_lane *lane); /* its loop ends */
+void kf_api_mailbox_ring(struct kf_api_lane *lane); /* it looks at what there is */
 
-/* In the front's thread: who has arrived waits with it, until end_waiting(), which frees @arrival.
+/* In the lane's thread: who has arrived waits with it, until end_waiting(), which frees @arrival.
  */
-void kf_api_mail_take_arrivals(struct kf_api_front *front);
-void kf_api_mail_end_waiting(struct kf_api_front *front, struct kf_api_arrival *arrival);
+void kf_api_mailbox_collect(struct kf_api_lane *lane);
+void kf_api_mailbox_end_waiting(struct kf_api_lane *lane, struct kf_api_arrival *arrival);
 
-/* ---- connection.c: in the front's thread, unless said -----------------------------------------
+/* ---- connection.c: in the lane's thread, unless said -----------------------------------------
  */
 
 /* The time by which what begins now must be over. Any thread. */
 uint64_t kf_api_connection_deadline(const struct kf_api *api);
 struct kf_api_connection *kf_api_connection_of(struct MHD_Connection *connection);
 
-/* libmicrohttpd's callback: a connection begins or ends. @context: the front. */
+/* libmicrohttpd's callback: a connection begins or ends. @context: the lane. */
 void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
 			      void **socket_context, enum MHD_ConnectionNotificationCode code);
 
 /* Is there a place for @uid, at the cost of an idle connection if need be? */
-bool kf_api_connection_make_room(struct kf_api_front *front, uid_t uid);
-void kf_api_connection_admit(struct kf_api_front *front, const struct kf_api_arrival *arrival);
+bool kf_api_connection_make_room(struct kf_api_lane *lane, uid_t uid);
+void kf_api_connection_admit(struct kf_api_lane *lane, const struct kf_api_arrival *arrival);
 /*
  * Answers 503 without reading; the descriptor stays the caller's, to be closed a moment later. Any
  * thread.
@@ -165,23 +166,24 @@ void kf_api_connection_turn_away(int fd, const char *message, const char *mend);
 int kf_api_accept_open(struct kf_api_accept **out, struct kf_api *api);
 void kf_api_accept_close(struct kf_api_accept *accept); /* nobody comes in any more */
 
-/* ---- front.c ----------------------------------------------------------------------------------
+/* ---- lane.c ----------------------------------------------------------------------------------
  */
 
-int kf_api_front_open(struct kf_api_front **out, struct kf_api *api, sd_event *event,
-		      unsigned int places, unsigned int places_each);
-/* In the front's thread, when no job of its own is left in the pool. */
-void kf_api_front_close(struct kf_api_front *front);
+int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *event,
+		     unsigned int places, unsigned int places_each);
+/* In the lane's thread, when no job of its own is left in the reading. */
+void kf_api_lane_close(struct kf_api_lane *lane);
 
-/* ---- pool.c ------------------------------------------------------------------------------------
+/* ---- reading.c
+ * ------------------------------------------------------------------------------------
  */
 
-int kf_api_pool_open(struct kf_api_pool **out, struct kf_api *api, struct kf_why *why);
+int kf_api_reading_open(struct kf_api_reading **out, struct kf_api *api, struct kf_why *why);
 /* What waits is given back undone, what runs is interrupted; returns when all threads are gone. */
-void kf_api_pool_close(struct kf_api_pool *pool);
-void kf_api_pool_submit(struct kf_api_pool *pool, struct kf_api_job *job);
+void kf_api_reading_close(struct kf_api_reading *reading);
+void kf_api_reading_submit(struct kf_api_reading *reading, struct kf_api_job *job);
 
-/* ---- http.c: callbacks of libmicrohttpd; the context is struct kf_api_front --------------------
+/* ---- http.c: callbacks of libmicrohttpd; the context is struct kf_api_lane --------------------
  */
 
 void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection);
@@ -191,16 +193,17 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **exchange,
 			   enum MHD_RequestTerminationCode code);
 
-/* ---- follow.c: in the front's thread -----------------------------------------------------------
+/* ---- events_follow.c: in the lane's thread
+ * -----------------------------------------------------------
  */
 
 /* Answers @request with the stream. */
-int kf_api_follow_begin(struct kf_api_request *request, struct kf_api_front *front);
+int kf_api_events_follow_begin(struct kf_api_request *request, struct kf_api_lane *lane);
 /* There are new events: those who follow get them. */
-void kf_api_follow_wake(struct kf_api_front *front);
+void kf_api_events_follow_wake(struct kf_api_lane *lane);
 /* Each second: heartbeats. */
-void kf_api_follow_tick(struct kf_api_front *front);
+void kf_api_events_follow_tick(struct kf_api_lane *lane);
 /* Ends all, so that the server may stop. */
-void kf_api_follow_end(struct kf_api_front *front);
+void kf_api_events_follow_end(struct kf_api_lane *lane);
 
 #endif

@@ -107,7 +107,7 @@ struct wish {
 	json_t *syn_rate, *syn_burst;
 };
 
-static int take_members(struct kf_api_request *request, struct wish *wish, bool is_new)
+static int read_members(struct kf_api_request *request, struct wish *wish, bool is_new)
 {
 	const unsigned int seconds = KF_API_STRING | KF_API_INTEGER;
 	const struct kf_api_member members[] = {
@@ -130,7 +130,7 @@ static int take_members(struct kf_api_request *request, struct wish *wish, bool 
 	return kf_api_members(request, members + first, KF_API_COUNT(members) - first);
 }
 
-static int take_listen(struct kf_api_request *request, const json_t *value,
+static int read_listen(struct kf_api_request *request, const json_t *value,
 		       struct kf_service_row *row)
 {
 	struct kf_endpoint listen;
@@ -157,7 +157,7 @@ static uint32_t key_source_mask(const json_t *value)
 	return 0;
 }
 
-static int take_keys_from(struct kf_api_request *request, const json_t *list, uint32_t *out)
+static int read_keys_from(struct kf_api_request *request, const json_t *list, uint32_t *out)
 {
 	static const char mend[] = "name some of bearer, x-api-key, api-key, x-goog-api-key, "
 				   "query, sec-websocket-protocol";
@@ -217,7 +217,7 @@ static bool has_method(const char *methods, const char *name)
 	return false;
 }
 
-static int take_methods(struct kf_api_request *request, const json_t *list,
+static int read_methods(struct kf_api_request *request, const json_t *list,
 			struct kf_service_row *row)
 {
 	static const char mend[] = "give up to 4 methods as clients send them, such as QUERY or "
@@ -247,7 +247,7 @@ static int take_methods(struct kf_api_request *request, const json_t *list,
 	return 0;
 }
 
-static int take_seconds(struct kf_api_request *request, const char *member, const json_t *value,
+static int read_seconds(struct kf_api_request *request, const char *member, const json_t *value,
 			uint32_t *out)
 {
 	int64_t ns;
@@ -266,7 +266,7 @@ static int take_seconds(struct kf_api_request *request, const char *member, cons
 	return 0;
 }
 
-static int take_penalties(struct kf_api_request *request, const struct wish *wish,
+static int read_penalties(struct kf_api_request *request, const struct wish *wish,
 			  struct kf_service_row *row)
 {
 	const struct {
@@ -282,7 +282,7 @@ static int take_penalties(struct kf_api_request *request, const struct wish *wis
 				KF_PENALTY_FAILURES_TOP, NULL, &row->penalty_failures);
 
 	for (size_t i = 0; !err && i < KF_API_COUNT(times); i++)
-		err = take_seconds(request, times[i].member, times[i].value, times[i].out);
+		err = read_seconds(request, times[i].member, times[i].value, times[i].out);
 	if (err || row->penalty_time <= row->penalty_time_max)
 		return err;
 	return kf_api_refuse_value(
@@ -293,7 +293,7 @@ static int take_penalties(struct kf_api_request *request, const struct wish *wis
 }
 
 /* A burst goes with its rate: alone it would wait, unseen, for the day that a rate is set. */
-static int take_syns(struct kf_api_request *request, const struct wish *wish,
+static int read_syns(struct kf_api_request *request, const struct wish *wish,
 		     struct kf_service_row *row)
 {
 	int err = kf_api_number(request, "syn_rate", wish->syn_rate, 0, KF_SYN_RATE_TOP, NULL,
@@ -310,10 +310,10 @@ static int take_syns(struct kf_api_request *request, const struct wish *wish,
 				   "it needs a rate, and there is none");
 }
 
-static int take_wish(struct kf_api_request *request, const struct wish *wish,
+static int read_wish(struct kf_api_request *request, const struct wish *wish,
 		     struct kf_service_row *row)
 {
-	int err = take_listen(request, wish->listen, row);
+	int err = read_listen(request, wish->listen, row);
 
 	if (!err)
 		err = kf_api_word(request, "mode", wish->mode, modes, KF_API_COUNT(modes),
@@ -322,13 +322,13 @@ static int take_wish(struct kf_api_request *request, const struct wish *wish,
 		err = kf_api_word(request, "refuse", wish->refuse, refusals, KF_API_COUNT(refusals),
 				  "give reply, reset or drop", &row->refuse);
 	if (!err)
-		err = take_keys_from(request, wish->keys_from, &row->key_sources);
+		err = read_keys_from(request, wish->keys_from, &row->key_sources);
 	if (!err)
-		err = take_methods(request, wish->methods, row);
+		err = read_methods(request, wish->methods, row);
 	if (!err)
-		err = take_penalties(request, wish, row);
+		err = read_penalties(request, wish, row);
 	if (!err)
-		err = take_syns(request, wish, row);
+		err = read_syns(request, wish, row);
 	if (err || !wish->websocket)
 		return err;
 	row->flags &= ~KF_SERVICE_WEBSOCKET;
@@ -337,7 +337,7 @@ static int take_wish(struct kf_api_request *request, const struct wish *wish,
 	return 0;
 }
 
-static int take_name(struct kf_api_request *request, const json_t *value,
+static int read_name(struct kf_api_request *request, const json_t *value,
 		     struct kf_service_row *row)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -366,12 +366,12 @@ static int handle_create(struct kf_api_request *request)
 	};
 	struct kf_why why = { 0 };
 	struct wish wish;
-	int err = take_members(request, &wish, true);
+	int err = read_members(request, &wish, true);
 
 	if (!err)
-		err = take_name(request, wish.name, &row);
+		err = read_name(request, wish.name, &row);
 	if (!err)
-		err = take_wish(request, &wish, &row);
+		err = read_wish(request, &wish, &row);
 	if (err)
 		return err;
 	err = kf_policy_service_add(request->daemon->policy, &row, &why);
@@ -424,12 +424,12 @@ static int handle_edit(struct kf_api_request *request)
 	struct kf_service_row row;
 	struct kf_why why = { 0 };
 	struct wish wish;
-	int err = take_members(request, &wish, false);
+	int err = read_members(request, &wish, false);
 
 	if (!err)
 		err = find_service(request, &row);
 	if (!err)
-		err = take_wish(request, &wish, &row);
+		err = read_wish(request, &wish, &row);
 	if (err)
 		return err;
 	err = kf_policy_service_edit(request->daemon->policy, &row, &why);

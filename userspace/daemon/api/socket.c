@@ -32,7 +32,7 @@ static int socket_address(const char *run_dir, struct sockaddr_un *addr, struct 
 			  "name a shorter --run-dir");
 }
 
-static int take_activated(int *fd, struct kf_why *why)
+static int find_activated(int *fd, struct kf_why *why)
 {
 	int count = sd_listen_fds(1);
 
@@ -80,7 +80,7 @@ int kf_api_socket_open(const char *run_dir, gid_t readers, int *fd, bool *activa
 {
 	_cleanup_close_ int made = -1;
 	struct sockaddr_un addr;
-	int err = take_activated(fd, why);
+	int err = find_activated(fd, why);
 
 	if (err) {
 		*activated = err > 0;

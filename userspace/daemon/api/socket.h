@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * api_socket.h - the listening socket of the admin API.
+ * socket.h - the listening socket of the admin API.
  *
- * Made at @run_dir/admin.sock, or passed by systemd (sd_listen_fds(3)). Called by api.c.
+ * The daemon makes it at @run_dir/admin.sock, or systemd passes it (sd_listen_fds(3)).
  */
 #ifndef KEYFILTER_DAEMON_API_SOCKET_H
 #define KEYFILTER_DAEMON_API_SOCKET_H

@@ -38,7 +38,7 @@ static json_t *source_json(const struct kf_source_row *row)
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-static int take_ttl(struct kf_api_request *request, const json_t *value, struct kf_source_row *row)
+static int read_ttl(struct kf_api_request *request, const json_t *value, struct kf_source_row *row)
 {
 	int64_t ttl;
 	int err;
@@ -165,7 +165,7 @@ static int handle_create(struct kf_api_request *request)
 		err = kf_api_word(request, "action", action, actions, KF_API_COUNT(actions),
 				  "give deny or allow", &row.action);
 	if (!err)
-		err = take_ttl(request, ttl, &row);
+		err = read_ttl(request, ttl, &row);
 	if (err)
 		return err;
 	return begin_change(request, &row, false);
@@ -192,7 +192,7 @@ static int append_source(void *context, const struct kf_source_row *row)
 }
 
 /* A cursor is the last row's "CIDR,action". */
-static int take_after(struct kf_api_request *request, const char *text, struct kf_source_row *after)
+static int read_after(struct kf_api_request *request, const char *text, struct kf_source_row *after)
 {
 	const char *comma = text ? strrchr(text, ',') : NULL;
 	char cidr[KF_CIDR_TEXT];
@@ -227,7 +227,7 @@ static int list_configured(struct kf_api_request *request)
 	int err = kf_api_page(request, &text, &page.limit);
 
 	if (!err)
-		err = take_after(request, text, &after);
+		err = read_after(request, text, &after);
 	if (!err)
 		err = kf_store_source_page(request->daemon->store, text ? &after : NULL,
 					   page.limit + 1, append_source, &page);
@@ -280,7 +280,7 @@ static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_cl
 }
 
 /* A cursor is the number of a place in the table. */
-static int take_place(struct kf_api_request *request, const char *text, uint32_t *place)
+static int read_place(struct kf_api_request *request, const char *text, uint32_t *place)
 {
 	if (!text)
 		return 0;
@@ -327,7 +327,7 @@ static int list_penalties(struct kf_api_request *request, enum kf_penalty_kind k
 
 	kf_traffic_penalty_walk_begin(&walk, request->daemon->maps, kind);
 	if (!err)
-		err = take_place(request, after, &walk.place);
+		err = read_place(request, after, &walk.place);
 	if (!err)
 		err = append_penalties(request, &walk, limit, array, &next);
 	if (err)

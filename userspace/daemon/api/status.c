@@ -299,7 +299,7 @@ static int handle_show(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_OK, json);
 }
 
-/* The loop ends once the answer is out (api_http.c); main.c does what was asked. */
+/* The loop ends once the answer is out (http.c); main.c does what was asked. */
 static int handle_unload(struct kf_api_request *request)
 {
 	int err = kf_api_no_members(request);

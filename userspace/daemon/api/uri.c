@@ -63,7 +63,7 @@ int kf_api_uri_decode(const char *raw, size_t len, bool plus_is_space, char **ou
 	return 0;
 }
 
-static int take_parameter(struct kf_api_uri *uri, const char *raw, size_t len)
+static int read_parameter(struct kf_api_uri *uri, const char *raw, size_t len)
 {
 	const char *equals = memchr(raw, '=', len);
 	size_t name_len = equals ? (size_t)(equals - raw) : len;
@@ -95,7 +95,7 @@ int kf_api_uri_parse(const char *raw, struct kf_api_uri *uri)
 
 	while (*query) { /* stands on the '?' or '&' before a parameter */
 		size_t len = strcspn(++query, "&");
-		int err = len ? take_parameter(uri, query, len) : 0;
+		int err = len ? read_parameter(uri, query, len) : 0;
 
 		if (err)
 			return err;

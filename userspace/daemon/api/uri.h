@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * api_uri.h - the target of an admin request, taken apart strictly.
+ * uri.h - the target of an admin request, taken apart strictly.
  *
- * Pure functions over text, called by api.c and api_request.c. libmicrohttpd's own decoding is not
- * used: it turns %2F into a slash before the path is cut at slashes, and cuts strings at %00. Here
- * the raw path is cut first and each piece decoded after; whatever is not valid percent-encoding of
- * valid UTF-8 without control bytes is an error.
+ * Pure functions over text. libmicrohttpd's own decoding is not used, because it turns %2F into a
+ * slash before the path is cut at slashes, and cuts strings at %00. Here the raw path is cut first
+ * and each piece is decoded afterwards. Anything but valid percent-encoding of valid UTF-8 without
+ * control bytes is an error.
  */
 #ifndef KEYFILTER_DAEMON_API_URI_H
 #define KEYFILTER_DAEMON_API_URI_H

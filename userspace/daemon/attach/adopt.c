@@ -115,7 +115,7 @@ static int list_add(struct list *list, const struct kf_connection *connection)
 	return 0;
 }
 
-static int take_connection(void *context, const struct kf_connection *connection)
+static int on_connection(void *context, const struct kf_connection *connection)
 {
 	struct run *run = context;
 	const struct kf_adopt_service *service = find_service(run, &connection->key);
@@ -140,7 +140,7 @@ static int look_at_sockets(struct run *run)
 			done = run->services[j].port == run->services[i].port;
 		if (done)
 			continue;
-		err = kf_net_sockdiag_each(run->services[i].port, take_connection, run);
+		err = kf_net_sockdiag_each(run->services[i].port, on_connection, run);
 		if (err)
 			return err;
 	}

@@ -2,15 +2,16 @@
 /*
  * adopt.h - the connections that were there before the filter.
  *
- * Once the programs are attached, a connection whose handshake they did not see is a stranger and
- * its data is dropped. kf_attach_adopt_run() looks at the TCP sockets of this network namespace and
- * either enters their connections into kf_flows, unsynchronised (adopt), or ends them (reset).
- * Those of Multipath TCP are ended in any case: a request may lie in pieces on several of them, and
- * in any order, so that none of the pieces can be judged. Connections of a container behind a
- * published port have no socket here and are not seen. Called by api_iface.c and the link watch
- * right after kf_attach_add(), from the daemon's one thread: what the peers sent in between was
- * dropped, and TCP sends it again. It may be repeated at any time: connections that have a flow
- * already are left alone, by adopt and by reset.
+ * Once the programs are attached, they drop the data of every connection whose handshake they did
+ * not see. kf_attach_adopt_run() looks at the TCP sockets of this network namespace and either
+ * enters their connections into kf_flows, unsynchronised (adopt), or ends them (reset). Multipath
+ * TCP connections are always ended: a request may lie in pieces on several of them, in any order,
+ * so that none of the pieces can be judged. Connections of a container behind a published port have
+ * no socket here and are not seen.
+ *
+ * Run it right after kf_attach_add(), in the daemon's one thread: what the peers sent in between
+ * was dropped, and TCP sends it again. It may be repeated at any time: both adopt and reset leave
+ * alone the connections that have a flow already.
  */
 #ifndef KEYFILTER_DAEMON_ADOPT_H
 #define KEYFILTER_DAEMON_ADOPT_H

@@ -99,7 +99,7 @@ void kf_attach_close(struct kf_attach *attach)
 		return;
 	if (attach->links_fd >= 0)
 		close(attach->links_fd);
-	kf_attach_held_drop(attach, 0);
+	kf_attach_xdp_held_drop(attach, 0);
 	free(attach->pin_dir);
 	free(attach->known);
 	explicit_bzero(attach, sizeof(*attach));
@@ -238,7 +238,7 @@ static void sweep(struct kf_attach *attach)
 		int ifindex = atoi(entry->d_name);
 
 		if (ifindex > 0 && !if_indextoname(ifindex, name) && errno == ENXIO) {
-			kf_attach_held_drop(attach, ifindex);
+			kf_attach_xdp_held_drop(attach, ifindex);
 			unlinkat(attach->links_fd, entry->d_name, 0);
 		}
 	}
@@ -352,9 +352,9 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
 
 	/* before the sweep, which takes away what is attached no more */
 	if (ifindex && is_same_build(attach, ifindex))
-		kf_attach_held_put_back(attach, ifindex, mode);
+		kf_attach_xdp_held_put_back(attach, ifindex, mode);
 	else if (ifindex)
-		kf_attach_held_drop(attach, ifindex);
+		kf_attach_xdp_held_drop(attach, ifindex);
 	sweep(attach);
 	if (!ifindex)
 		return kf_why_set(why, -ENODEV, "there is no interface %s here; see `ip link`",
@@ -379,7 +379,7 @@ int kf_attach_remove(struct kf_attach *attach, const char *dev, struct kf_why *w
 	int err = 0, first = 0;
 
 	if (ifindex)
-		kf_attach_held_drop(attach, ifindex);
+		kf_attach_xdp_held_drop(attach, ifindex);
 	sweep(attach);
 	if (!ifindex)
 		return 0;
@@ -407,7 +407,7 @@ unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_
 	if (!ifindex || !kf_attach_tc_is_on(attach, ifindex, KF_ATTACH_EGRESS))
 		lacks |= KF_ATTACH_LACKS_EGRESS;
 	if (!lacks)
-		kf_attach_held_note(attach, ifindex, mode);
+		kf_attach_xdp_held_note(attach, ifindex, mode);
 	return lacks;
 }
 

@@ -9,11 +9,13 @@
  * (Linux 6.6), else clsact filters with a priority of our own. Everything outlives the process:
  * what is attached is found again by looking at the kernel, not at memory, and is ours when it runs
  * over this pin directory's kf_config, or over one with this installation's secret; so several
- * instances can share an interface. It is in place when all of its maps are the pinned ones. Called
- * by iface.c and unload.c, from the daemon's one thread and in the network namespace that it
- * filters. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Errors: 0
- * or -errno, and @why, which may not be NULL unless said, holds one line "CAUSE; MEND" with the
- * kernel's extack text where there is one; nothing is left half attached.
+ * instances can share an interface. It is in place when all of its maps are the pinned ones.
+ *
+ * To be used in the daemon's one thread and in the network namespace that it filters. Needs
+ * CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Functions return 0 or
+ * -errno, and
+ * @why, which may be NULL only where a function says so, then holds cause and mend, with the
+ * kernel's extack text where there is one. Nothing is left half attached.
  */
 #ifndef KEYFILTER_DAEMON_ATTACH_H
 #define KEYFILTER_DAEMON_ATTACH_H

@@ -82,7 +82,7 @@ static bool is_one_of(const struct search *search, __u32 id)
 	return false;
 }
 
-static int take_filter(void *context, const struct nlmsghdr *message)
+static int on_filter(void *context, const struct nlmsghdr *message)
 {
 	const struct tcmsg *filter = mnl_nlmsg_get_payload(message);
 	const struct nlattr *attr, *options = NULL;
@@ -128,7 +128,7 @@ static int look(struct search *search, int ifindex, enum kf_attach_part part)
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		where->tcm_ifindex = ifindex;
 		where->tcm_parent = parent_of(part);
-		err = kf_net_netlink_ask(NETLINK_ROUTE, request, take_filter, search);
+		err = kf_net_netlink_ask(NETLINK_ROUTE, request, on_filter, search);
 	}
 	return err < 0 || search->tell ? err : 0;
 }
@@ -138,7 +138,7 @@ static void marker_of(char out[32], int ifindex)
 	snprintf(out, 32, "%d-clsact", ifindex);
 }
 
-static int take_qdisc(void *context, const struct nlmsghdr *message)
+static int on_qdisc(void *context, const struct nlmsghdr *message)
 {
 	const struct tcmsg *qdisc = mnl_nlmsg_get_payload(message);
 	struct qdisc_search *search = context;
@@ -170,7 +170,7 @@ static int check_qdisc(int ifindex)
 		request->nlmsg_type = RTM_GETQDISC;
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		where->tcm_ifindex = ifindex;
-		err = kf_net_netlink_ask(NETLINK_ROUTE, request, take_qdisc, &search);
+		err = kf_net_netlink_ask(NETLINK_ROUTE, request, on_qdisc, &search);
 	}
 	if (err || search.is_clsact)
 		return err;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * attach_impl.h - what the attach_*.c files share; nobody else includes it.
+ * impl.h - what the files of attach/ share among themselves.
  *
- * attach.c knows what an interface should carry and in which order; attach_xdp.c does the XDP part,
- * attach_tc.c the TC part over attach_tcx.c or attach_clsact.c; attach_object.c fits a program to
- * the pinned maps and tells ours from others; attach_running.c finds what runs; attach_capture.c
- *turns what libbpf and libxdp print into an error; attach_stray.c closes what libxdp forgets. An
- *ifindex stands for the interface below attach.c. Pins are in the directory <pin-dir>/links, named
- *by ifindex, as an interface's name may hold what a file name cannot:
+ *	attach.c	what an interface should carry, and in which order it is attached
+ *	xdp.c		the XDP part; xdp_held.c keeps what ran, xdp_stray.c closes what libxdp
+ *forgot tc.c		the TC part, over tcx.c or clsact.c object.c	fits a program to the pinned
+ *maps, and tells our programs from others running.c	finds the programs that run capture.c
+ *turns what libbpf and libxdp print into an error
+ *
+ * Below attach.c an interface is named by its ifindex. Pins are in the directory <pin-dir>/links
+ *and are named by ifindex too, since an interface's name may hold what a file name cannot:
  *
  *	7-in, 7-out	tcx links on ingress (of either program that runs there) and egress
  *	7-build		symlink to the build the interface carries, see kf_attach.build
@@ -26,31 +28,28 @@
 struct bpf_object;
 
 /*
- * The programs on TC. On ingress runs one of two: the whole filter in mode tc, and in the other
- * modes what answers for XDP; one takes the place of the other.
+ * The programs on TC. One of two runs on ingress: in mode tc the whole filter, in the other modes
+ * the program that answers for XDP. Attaching one of them replaces the other.
  */
 enum kf_attach_part { KF_ATTACH_INGRESS, KF_ATTACH_ANSWER, KF_ATTACH_EGRESS };
 
 struct kf_attach {
 	char *pin_dir;
-	/* The directory <pin-dir>/links. */
-	int links_fd;
-	/* The pinned maps, 0: none. Programs that use this kf_config are ours, */
+	int links_fd; /* the directory <pin-dir>/links */
+	/* Ids of the pinned maps, 0: none. Programs that use this kf_config are ours. */
 	__u32 map_id[KF_MAP_COUNT];
-	/* and those whose kf_config has this secret, where it is known. */
+	/* So are programs whose kf_config has this secret, where the secret is known. */
 	bool has_secret;
 	__u64 secret[2];
-	/* Hash of the objects in this binary, in hex. */
-	char build[17];
-	/* Else clsact. */
-	bool tcx;
-	/* Programs found to be KF_ATTACH_OURS: no program changes its maps. */
+	char build[17]; /* hash of the objects in this binary, in hex */
+	bool tcx;	/* TC programs are attached as tcx links; false: as clsact filters */
+	/* Programs found to be KF_ATTACH_OURS. They stay so: a program keeps its maps. */
 	struct kf_attach_known *known;
-	/* What ran when all was in place, by interface; see held.c. */
-	struct kf_attach_held *held;
+	/* By interface, the XDP program that ran when all was in place; see xdp_held.c. */
+	struct kf_attach_xdp_held *held;
 };
 
-/* The kernel gives the number of a program that is gone to no other for a very long time. */
+/* By id, which is safe: the kernel uses an id again only after a very long time. */
 struct kf_attach_known {
 	struct {
 		__u32 id;
@@ -59,7 +58,7 @@ struct kf_attach_known {
 	unsigned int next;
 };
 
-/* ---- attach_capture.c ---------------------------------------------------------------------- */
+/* ---- capture.c ---------------------------------------------------------------------- */
 
 /* What libbpf and libxdp print between begin and end: the last of it, warnings only. */
 struct kf_attach_capture {
@@ -84,21 +83,21 @@ int kf_attach_capture_explain(const struct kf_attach_capture *capture, int err, 
 void kf_attach_capture_say(const char *text);
 #define KF_ATTACH_INGRESS_QDISC "an ingress qdisc has the place that a clsact one needs"
 
-/* ---- attach_stray.c ------------------------------------------------------------------------ */
+/* ---- xdp_stray.c ------------------------------------------------------------------------ */
 
 #define KF_ATTACH_STRAYS_MAX 64
 
 /* Descriptors of programs that were open at the begin. */
-struct kf_attach_strays {
+struct kf_attach_xdp_strays {
 	int fd[KF_ATTACH_STRAYS_MAX];
 	int count; /* -errno: not known */
 };
 
 /* Between the two libxdp may be called; at the end what it has left open is closed. */
-void kf_attach_strays_begin(struct kf_attach_strays *strays);
-void kf_attach_strays_end(const struct kf_attach_strays *strays);
+void kf_attach_xdp_strays_begin(struct kf_attach_xdp_strays *strays);
+void kf_attach_xdp_strays_end(const struct kf_attach_xdp_strays *strays);
 
-/* ---- attach_object.c ----------------------------------------------------------------------- */
+/* ---- object.c ----------------------------------------------------------------------- */
 
 /* KF_PROGRAM_* of what runs on TC. */
 const char *kf_attach_object_program(enum kf_attach_part part);
@@ -125,16 +124,16 @@ struct kf_attach_search {
 	int ifindex;
 };
 
-/* Tells of program @id, if its name is one of ours. */
+/* Calls search->fn for program @id, if its name is one of ours. */
 int kf_attach_object_tell(const struct kf_attach_search *search, __u32 id);
 
-/* ---- attach_running.c ---------------------------------------------------------------------- */
+/* ---- running.c ---------------------------------------------------------------------- */
 
 int kf_attach_xdp_running(const struct kf_attach_search *search);
 int kf_attach_tcx_running(const struct kf_attach_search *search);
 int kf_attach_clsact_running(const struct kf_attach_search *search);
 
-/* ---- attach_xdp.c -------------------------------------------------------------------------- */
+/* ---- xdp.c -------------------------------------------------------------------------- */
 
 /* What is on, and unless that is KF_ATTACH_OTHER, in which mode (native or generic). -errno. */
 int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode);
@@ -152,15 +151,17 @@ void kf_attach_xdp_sweep(const struct kf_attach *attach);
 /* The embedded object, for the build hash. */
 const void *kf_attach_xdp_object(size_t *size);
 
-/* ---- held.c -------------------------------------------------------------------------------- */
+/* ---- xdp_held.c --------------------------------------------------------------------------------
+ */
 
 /* All is in place on the interface: what runs as XDP is held from now on. */
-void kf_attach_held_note(struct kf_attach *attach, int ifindex, enum kf_attach_mode mode);
+void kf_attach_xdp_held_note(struct kf_attach *attach, int ifindex, enum kf_attach_mode mode);
 /* Nothing runs as XDP: is what is held there again? */
-bool kf_attach_held_put_back(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode);
-void kf_attach_held_drop(struct kf_attach *attach, int ifindex); /* 0: of all interfaces */
+bool kf_attach_xdp_held_put_back(const struct kf_attach *attach, int ifindex,
+				 enum kf_attach_mode mode);
+void kf_attach_xdp_held_drop(struct kf_attach *attach, int ifindex); /* 0: of all interfaces */
 
-/* ---- attach_tc.c --------------------------------------------------------------------------- */
+/* ---- tc.c --------------------------------------------------------------------------- */
 
 bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
 /* Adds this build's program, or puts it in the place of one of ours on the same hook at once. */
@@ -171,7 +172,7 @@ int kf_attach_tc_remove(const struct kf_attach *attach, int ifindex, const char 
 			enum kf_attach_part part, struct kf_why *why);
 const void *kf_attach_tc_object(size_t *size);
 
-/* ---- attach_tcx.c, attach_clsact.c: without words ------------------------------------------- */
+/* ---- tcx.c, clsact.c: without words ------------------------------------------- */
 
 bool kf_attach_tcx_is_supported(void);
 bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);

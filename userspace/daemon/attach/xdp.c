@@ -7,7 +7,7 @@
  * mode asked for: then ours is alone on the interface ("legacy" in libxdp's words).
  *
  * What is asked often is asked without libxdp, which is slower and loses descriptors
- * (attach_stray.c).
+ * (xdp_stray.c).
  */
 #include "attach/impl.h"
 
@@ -380,11 +380,11 @@ int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *d
 		      enum kf_attach_mode mode, struct kf_why *why)
 {
 	struct kf_attach_capture capture;
-	struct kf_attach_strays strays;
+	struct kf_attach_xdp_strays strays;
 	struct kf_why told = { 0 };
 	int err;
 
-	kf_attach_strays_begin(&strays);
+	kf_attach_xdp_strays_begin(&strays);
 	kf_attach_capture_begin(&capture);
 	err = drop_empty_dispatcher(ifindex);
 	if (!err)
@@ -392,7 +392,7 @@ int kf_attach_xdp_add(const struct kf_attach *attach, int ifindex, const char *d
 	if (!err)
 		err = add_or_replace(attach, ifindex, mode, &told);
 	kf_attach_capture_end(&capture);
-	kf_attach_strays_end(&strays);
+	kf_attach_xdp_strays_end(&strays);
 	if (err && told.text[0])
 		*why = told;
 	else if (err)
@@ -405,16 +405,16 @@ int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char
 			 struct kf_why *why)
 {
 	struct kf_attach_capture capture;
-	struct kf_attach_strays strays;
+	struct kf_attach_xdp_strays strays;
 	int err;
 
-	kf_attach_strays_begin(&strays);
+	kf_attach_xdp_strays_begin(&strays);
 	kf_attach_capture_begin(&capture);
 	err = drop_empty_dispatcher(ifindex);
 	if (!err)
 		err = drop_ours(attach, ifindex, 0);
 	kf_attach_capture_end(&capture);
-	kf_attach_strays_end(&strays);
+	kf_attach_xdp_strays_end(&strays);
 	if (err)
 		kf_attach_capture_explain(&capture, err, dev, why, "cannot detach XDP from %s",
 					  dev);

@@ -16,29 +16,29 @@
 
 #include "cleanup.h"
 
-struct kf_attach_held {
-	struct kf_attach_held *next;
+struct kf_attach_xdp_held {
+	struct kf_attach_xdp_held *next;
 	int ifindex;
 	int fd;
 	__u32 id;
 	enum kf_attach_mode mode;
 };
 
-static struct kf_attach_held *find(const struct kf_attach *attach, int ifindex)
+static struct kf_attach_xdp_held *find(const struct kf_attach *attach, int ifindex)
 {
-	struct kf_attach_held *held = attach->held;
+	struct kf_attach_xdp_held *held = attach->held;
 
 	while (held && held->ifindex != ifindex)
 		held = held->next;
 	return held;
 }
 
-void kf_attach_held_drop(struct kf_attach *attach, int ifindex)
+void kf_attach_xdp_held_drop(struct kf_attach *attach, int ifindex)
 {
-	struct kf_attach_held **at = &attach->held;
+	struct kf_attach_xdp_held **at = &attach->held;
 
 	while (*at) {
-		struct kf_attach_held *held = *at;
+		struct kf_attach_xdp_held *held = *at;
 
 		if (ifindex && held->ifindex != ifindex) {
 			at = &held->next;
@@ -50,32 +50,33 @@ void kf_attach_held_drop(struct kf_attach *attach, int ifindex)
 	}
 }
 
-void kf_attach_held_note(struct kf_attach *attach, int ifindex, enum kf_attach_mode mode)
+void kf_attach_xdp_held_note(struct kf_attach *attach, int ifindex, enum kf_attach_mode mode)
 {
-	struct kf_attach_held *held = find(attach, ifindex);
+	struct kf_attach_xdp_held *held = find(attach, ifindex);
 	__u32 id = 0;
 
 	if (mode == KF_ATTACH_TC || bpf_xdp_query_id(ifindex, 0, &id) || !id ||
 	    (held && held->id == id && held->mode == mode))
 		return;
-	kf_attach_held_drop(attach, ifindex);
+	kf_attach_xdp_held_drop(attach, ifindex);
 	held = calloc(1, sizeof(*held));
 	if (!held)
 		return; /* it is loaded again then */
-	*held = (struct kf_attach_held){ .next = attach->held,
-					 .ifindex = ifindex,
-					 .fd = bpf_prog_get_fd_by_id(id),
-					 .id = id,
-					 .mode = mode };
+	*held = (struct kf_attach_xdp_held){ .next = attach->held,
+					     .ifindex = ifindex,
+					     .fd = bpf_prog_get_fd_by_id(id),
+					     .id = id,
+					     .mode = mode };
 	if (held->fd < 0)
 		free(held);
 	else
 		attach->held = held;
 }
 
-bool kf_attach_held_put_back(const struct kf_attach *attach, int ifindex, enum kf_attach_mode mode)
+bool kf_attach_xdp_held_put_back(const struct kf_attach *attach, int ifindex,
+				 enum kf_attach_mode mode)
 {
-	const struct kf_attach_held *held = find(attach, ifindex);
+	const struct kf_attach_xdp_held *held = find(attach, ifindex);
 	__u32 flags = mode == KF_ATTACH_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 
 	if (!held || held->mode != mode ||

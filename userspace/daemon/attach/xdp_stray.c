@@ -48,12 +48,12 @@ static bool is_among(const int *fds, int count, int fd)
 	return false;
 }
 
-void kf_attach_strays_begin(struct kf_attach_strays *strays)
+void kf_attach_xdp_strays_begin(struct kf_attach_xdp_strays *strays)
 {
 	strays->count = list_programs(strays->fd);
 }
 
-void kf_attach_strays_end(const struct kf_attach_strays *strays)
+void kf_attach_xdp_strays_end(const struct kf_attach_xdp_strays *strays)
 {
 	int now[KF_ATTACH_STRAYS_MAX];
 	int count = list_programs(now);

@@ -154,7 +154,7 @@ static const struct kf_config_setting *find_setting(const char *name)
 	return NULL;
 }
 
-static int take_setting(struct reader *reader, const char *name, const char *value)
+static int read_setting(struct reader *reader, const char *name, const char *value)
 {
 	const struct kf_config_setting *setting = find_setting(name);
 	unsigned int *seen_line;
@@ -192,7 +192,7 @@ static int refuse_equals(const struct reader *reader, const char *name)
 }
 
 /* One line, its newline still on it. */
-static int take_line(struct reader *reader, char *line)
+static int read_line(struct reader *reader, char *line)
 {
 	char *save = NULL, *name, *value;
 
@@ -211,10 +211,10 @@ static int take_line(struct reader *reader, char *line)
 	if (strtok_r(NULL, " \t", &save))
 		return complain(reader, "more than one value for %.64s; write `%.64s VALUE`", name,
 				name);
-	return take_setting(reader, name, value);
+	return read_setting(reader, name, value);
 }
 
-static int take_file(struct reader *reader, FILE *file)
+static int read_file(struct reader *reader, FILE *file)
 {
 	char line[LINE_MAX_BYTES];
 	int err;
@@ -224,7 +224,7 @@ static int take_file(struct reader *reader, FILE *file)
 		if (!strchr(line, '\n') && !feof(file))
 			return complain(reader, "the line is too long, or holds a NUL; %s",
 					"is this the right file?");
-		err = take_line(reader, line);
+		err = read_line(reader, line);
 		if (err)
 			return err;
 	}
@@ -247,7 +247,7 @@ int kf_config_read(struct kf_config_settings *settings, const char *path, struct
 			 "cannot read %.200s: %s; name a file with --config", path, strerror(-err));
 		return err;
 	}
-	err = take_file(&reader, file);
+	err = read_file(&reader, file);
 	fclose(file);
 	if (!err)
 		*settings = reader.settings;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * daemon.h - the state of one keyfilterd, passed to whoever needs it.
+ * daemon.h - the state of one keyfilterd, passed to every part that needs it.
  *
  * main.c owns the struct: it opens the members in the order in which they stand here (the order is
  * the security argument, see main.c) and closes them in reverse. All that changes anything runs in

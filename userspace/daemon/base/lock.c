@@ -59,7 +59,7 @@ static bool is_full(int err)
  * The pid is for convenience, and what is on the disk already is worth filtering by: a full disk
  * must not keep the daemon from its start.
  */
-static int take_file(struct kf_lock *lock, const char *dir, const char *option, struct kf_why *why)
+static int lock_file(struct kf_lock *lock, const char *dir, const char *option, struct kf_why *why)
 {
 	_cleanup_close_ int fd =
 		openat(lock->dir, KF_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -76,7 +76,7 @@ static int take_file(struct kf_lock *lock, const char *dir, const char *option, 
 	return 0;
 }
 
-int kf_lock_take(struct kf_lock *lock, const char *dir, const char *option, struct kf_why *why)
+int kf_lock_acquire(struct kf_lock *lock, const char *dir, const char *option, struct kf_why *why)
 {
 	struct kf_lock taken = KF_LOCK_NONE;
 	int err;
@@ -86,7 +86,7 @@ int kf_lock_take(struct kf_lock *lock, const char *dir, const char *option, stru
 		return kf_why_set(why, -errno, "cannot open %s: %s; see the rights of %s", dir,
 				  strerror(errno), dir);
 	err = flock(taken.dir, LOCK_EX | LOCK_NB) ? explain_busy(taken.dir, dir, option, why)
-						  : take_file(&taken, dir, option, why);
+						  : lock_file(&taken, dir, option, why);
 	if (err)
 		close(taken.dir);
 	else

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * mapdiff.h - brings a hash map or LPM trie to wanted contents by its difference only.
+ * diff.h - brings a hash map or LPM trie to wanted contents by its difference only.
  *
- * One comparison: begin, want() every entry, read() what the map has (or, of a part of it, have()
- * each that was read before), put() what is missing or different, delete() what is not wanted, end.
+ * One comparison is a sequence of calls:
+ *
+ *	begin
+ *	want		for every entry that the map shall have
+ *	read		reads what the map has; or have, for each entry that was read before
+ *	put		writes what is missing or different
+ *	delete		deletes what is not wanted
+ *	end
+ *
  * Putting and deleting are separate, so that the caller may order them among other changes. A key
  * wanted twice must be wanted with the same value. 0 or -errno.
  */

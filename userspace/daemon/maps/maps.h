@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * maps.h - the pinned BPF maps; no other files than maps*.c call bpf_map_*.
+ * maps.h - the pinned BPF maps, and every access to them.
  *
  * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
  * no controller runs. One controller per pin directory, by a lock on the directory. kf_config,
  * kf_slots, kf_groups and kf_penalties are memory-mapped, so that a write there is a store and no
- * system call. Called from the daemon's one thread: reconcile.c and the files of the nouns. Times
- * are CLOCK_BOOTTIME nanoseconds. 0 or -errno.
+ * system call. Changed in the daemon's one thread; other threads may read. Times are CLOCK_BOOTTIME
+ * nanoseconds. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_MAPS_H
 #define KEYFILTER_DAEMON_MAPS_H
@@ -35,17 +35,16 @@ struct kf_maps_settings {
 	uint32_t penalties;	   /* places, KF_PENALTY_WAYS in a set; a power of two */
 	uint32_t syn_cells;	   /* a power of two */
 	uint32_t event_ring_bytes; /* a power of two, whole pages */
-	uint32_t
-		event_rate; /* events per second and CPU; 0: none. Taken over by running programs */
-	uint64_t head_timeout_ns; /* likewise */
+	/* These two reach programs that run already. */
+	uint32_t event_rate; /* events per second and CPU; 0: none */
+	uint64_t head_timeout_ns;
 };
 
 /*
  * Opens the maps pinned at @pin_dir/maps, or makes and pins them. New maps are not sealed: programs
  * may be attached only after kf_maps_seal(). What is there is never changed or flushed. -EBUSY:
  * another keyfilterd holds @pin_dir; -EPROTO: another layout, or not ours; -EINVAL: other sizes
- * than
- * @settings; -ENOTSUP: not on bpffs. @why has the mend.
+ * than @settings; -ENOTSUP: not on bpffs. @why has the mend.
  */
 int kf_maps_open(struct kf_maps **out, const char *pin_dir, const struct kf_maps_settings *settings,
 		 struct kf_why *why);
@@ -64,7 +63,7 @@ void kf_maps_seal(struct kf_maps *maps);
  */
 int kf_maps_unload(const char *pin_dir, struct kf_why *why);
 
-/* ---- what runs already (maps_running.c) ------------------------------------------------------ */
+/* ---- what runs already (running.c) ------------------------------------------------------ */
 
 /* The maps that programs of one installation use; id 0: none of them uses it. */
 struct kf_maps_running {

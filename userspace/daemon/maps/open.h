@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * maps_open.h - what the maps*.c share; nobody else includes it.
+ * open.h - what the files of maps/ share among themselves.
  *
- * maps_pin.c knows where the pins are, maps_open.c makes, opens and checks them, maps.c reads and
+ * pin.c knows where the pins are, open.c makes, opens and checks them, maps.c reads and
  * writes what is in them, slot.c, group.c and penalty.c what is memory-mapped of keys, groups and
  * sources.
  */

@@ -111,7 +111,7 @@ static bool read_link(const struct nlmsghdr *message, struct link *out)
 	return out->name[0];
 }
 
-static int take_link(void *context, const struct nlmsghdr *message)
+static int on_link(void *context, const struct nlmsghdr *message)
 {
 	struct kf_linkwatch *watch = context;
 	struct link link, *known;
@@ -140,7 +140,7 @@ static int dump_links(struct kf_linkwatch *watch)
 		request->nlmsg_type = RTM_GETLINK;
 		request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 		mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-		err = kf_net_netlink_ask(NETLINK_ROUTE, request, take_link, watch);
+		err = kf_net_netlink_ask(NETLINK_ROUTE, request, on_link, watch);
 	}
 	if (err && err != -EINTR)
 		return err;
@@ -167,9 +167,9 @@ static int resync(struct kf_linkwatch *watch)
 	return dump_links(watch);
 }
 
-static int take_event(const struct nlmsghdr *message, void *watch)
+static int on_event(const struct nlmsghdr *message, void *watch)
 {
-	int err = take_link(watch, message);
+	int err = on_link(watch, message);
 
 	if (!err)
 		return MNL_CB_OK;
@@ -194,7 +194,7 @@ int kf_net_linkwatch_dispatch(struct kf_linkwatch *watch)
 		if (length < 0)
 			err = resync(watch);
 		else
-			err = mnl_cb_run(buffer, length, 0, 0, take_event, watch) < 0 ? -errno : 0;
+			err = mnl_cb_run(buffer, length, 0, 0, on_event, watch) < 0 ? -errno : 0;
 		if (err)
 			return err;
 	}

@@ -23,7 +23,7 @@ static void close_socket(struct mnl_socket **socket)
 		mnl_socket_close(*socket);
 }
 
-static int take_message(const struct nlmsghdr *message, void *data)
+static int on_message(const struct nlmsghdr *message, void *data)
 {
 	struct answer *answer = data;
 
@@ -52,7 +52,7 @@ int kf_net_netlink_ask(int bus, struct nlmsghdr *request, kf_netlink_fn fn, void
 		if (length < 0)
 			return -errno;
 		more = mnl_cb_run(buffer, length, request->nlmsg_seq, mnl_socket_get_portid(socket),
-				  take_message, &answer);
+				  on_message, &answer);
 	}
 	return more < 0 ? -errno : answer.result;
 }

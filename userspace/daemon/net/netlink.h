@@ -2,12 +2,12 @@
 /*
  * netlink.h - what the controller asks the kernel over netlink, by libmnl.
  *
- * The link watch (rtnetlink, RTNLGRP_LINK; linkwatch.c) tells when an interface appears or
- * vanishes; sock_diag (sockdiag.c) lists the TCP connections that existed before an attach, and
- * ends these (adopt.c) and those whose key was revoked (cut.c); kf_net_netlink_ask() (netlink.c) is
- * one question and its answer, for those two and attach_clsact.c. Called from the daemon's one
- * thread, in the network namespace the caller is in; nothing here blocks longer than the kernel
- * needs to answer a dump. 0 or -errno.
+ *	netlink.c	one question to the kernel and its answer
+ *	linkwatch.c	tells when an interface appears or vanishes (rtnetlink, RTNLGRP_LINK)
+ *	sockdiag.c	lists and ends TCP connections of this host's sockets (sock_diag)
+ *
+ * In the daemon's one thread, and about the network namespace of the caller. Nothing here blocks
+ * longer than the kernel needs to answer a dump. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_NETLINK_H
 #define KEYFILTER_DAEMON_NETLINK_H

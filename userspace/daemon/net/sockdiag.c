@@ -68,7 +68,7 @@ static bool is_multipath(const struct nlattr *ulp_info)
 	return false;
 }
 
-static int take_socket(void *context, const struct nlmsghdr *message)
+static int on_socket(void *context, const struct nlmsghdr *message)
 {
 	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
 	const struct dump *dump = context;
@@ -112,7 +112,7 @@ static int dump_family(int family, uint16_t port, struct dump *dump)
 	want->idiag_states = LIVE_STATES;
 	want->idiag_ext = 1 << (INET_DIAG_INFO - 1);
 	want->id.idiag_sport = htons(port);
-	return kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, dump);
+	return kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, on_socket, dump);
 }
 
 int kf_net_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context)
@@ -165,7 +165,7 @@ int kf_net_sockdiag_find(const struct kf_flow_key *key, struct kf_connection *ou
 	struct dump dump = { .fn = keep_it, .context = &found };
 	char buffer[KF_NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = put_request(buffer, SOCK_DIAG_BY_FAMILY, &found);
-	int err = kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, take_socket, &dump);
+	int err = kf_net_netlink_ask(NETLINK_SOCK_DIAG, request, on_socket, &dump);
 
 	if (err < 0)
 		return err;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * policy.h - the policy compiler: rows of the store in, contents of the maps out.
+ * compile.h - the policy compiler: rows of the store in, contents of the maps out.
  *
  * Pure functions without state, I/O or allocation: the same rows and the same clock always give the
- * same maps. Called by reconcile.c for the whole policy and by key.c, source.c and service.c for
- * the part that changes. Wall-clock times are nanoseconds since the epoch, kernel times
- * CLOCK_BOOTTIME nanoseconds.
+ * same maps, for the whole policy as for the part of it that changes. Wall-clock times are
+ * nanoseconds since the epoch, kernel times CLOCK_BOOTTIME nanoseconds.
  */
 #ifndef KEYFILTER_DAEMON_POLICY_H
 #define KEYFILTER_DAEMON_POLICY_H

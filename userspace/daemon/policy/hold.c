@@ -209,7 +209,7 @@ const struct kf_hold *kf_policy_hold_at(const struct kf_holds *holds, uint32_t i
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
-/* The order of the store: see store_source.c. */
+/* The order of the store: see store/source.c. */
 static int compare(const struct kf_cidr *a, uint8_t a_action, const struct kf_cidr *b,
 		   uint8_t b_action)
 {

@@ -2,7 +2,7 @@
 /*
  * key.h - what can be done with a key, in store and kernel together.
  *
- * Called by api_key.c. A grant is made durable first and then given to the kernel; a revocation is
+ * A grant is made durable first and then given to the kernel; a revocation is
  * given to the kernel first, then made durable, and both are done when the function returns.
  * Whatever instant the process dies at, the kernel admits nothing that the store forbids for longer
  * than it takes to acknowledge, and kf_policy_open() makes the two agree again. Wall-clock times
@@ -25,7 +25,7 @@ struct kf_why;
 
 #define KF_KEY_TEXT_SIZE (KF_KEY_LEN + 1) /* "sk-" + 48 of base62 (285 bits) + NUL */
 
-/* A key as the operator sees it. */
+/* A key as operators see it. */
 struct kf_key {
 	struct kf_key_row row;
 	bool expired; /* its time has come (a disabled key may be expired too) */
@@ -62,8 +62,8 @@ struct kf_key_wish {
 typedef int (*kf_key_made_fn)(void *context, const struct kf_key_row *row, const char *text);
 
 /*
- * Makes @quantity keys; names get "-1" to "-N" when there are several. All or
- * nothing, until @made is called. Does not return before, so it is for few: see key_batch.h.
+ * Makes @quantity keys, all or none; where there are several, names get "-1" to "-N". Returns only
+ * when all are made, so it is for few keys; for many see key_batch.h.
  */
 int kf_policy_key_create(struct kf_policy *policy, const struct kf_key_wish *wish,
 			 uint32_t quantity, kf_key_made_fn made, void *context, struct kf_why *why);

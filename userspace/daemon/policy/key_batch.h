@@ -3,7 +3,7 @@
  * key_batch.h - new keys, all of them or none, made in slices that leave room for revocations.
  *
  * A few are stored in one transaction. Many are stored in many: they are noted as not there yet
- * (store_batch.c) until the last of them is durable, and what a failure or a crash leaves of them
+ * (store/batch.c) until the last of them is durable, and what a failure or a crash leaves of them
  * is removed, in slices too, or at the next start. Then the kernel gets them, slots before tags.
  * The loop's thread; a finished batch is its owner's alone, and any thread may read and close it.
  * 0 or -errno with @why.

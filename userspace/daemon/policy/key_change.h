@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * key_change.h - what key_change.c and key_rotate.c share; nobody else includes it.
+ * key_change.h - what the changes of a key share: edit, disable, delete, rotate.
  *
  * What a change begins with, and how it explains what stopped it. 0 or -errno with @why filled.
  */

@@ -2,7 +2,7 @@
 /*
  * key_slot.h - the kernel's side of one key: its credentials' slots, tags and allow-list entries.
  *
- * Between key.c, key_change.c, key_rotate.c and the maps; nobody else includes it. A slot is filled
+ * A slot is filled
  * whole before its tag is added, and is free again only when its tag is gone. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_KEY_SLOT_H

@@ -15,7 +15,7 @@
 
 #define SOURCES_IN_A_SLICE 256
 
-static int take_secret(struct kf_policy *policy, struct kf_why *why)
+static int check_secret(struct kf_policy *policy, struct kf_why *why)
 {
 	struct kf_config *config = kf_maps_config(policy->maps);
 	const struct kf_secret *secret = policy->secret;
@@ -97,7 +97,7 @@ static int look_for_leftover(struct kf_policy *policy)
 static int start(struct kf_policy *policy, struct kf_why *why)
 {
 	static const char log[] = "see the kernel log";
-	int err = take_secret(policy, why);
+	int err = check_secret(policy, why);
 
 	if (!err)
 		err = check_store(policy, why);

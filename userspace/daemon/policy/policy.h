@@ -112,6 +112,5 @@ void kf_policy_clock_open(struct kf_policy *policy);
  */
 int kf_policy_clock_correct(struct kf_policy *policy);
 int kf_policy_clock_go_on(struct kf_policy *policy); /* 1: there is more; 0: all are right */
-int kf_policy_clock_go_on(struct kf_policy *policy); /* 1: there is more; 0: all are right */
 
 #endif

@@ -151,7 +151,7 @@ static int check_some_tags(struct kf_policy_reconcile_keys *keys)
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static int take_block(void *context, const void *key, const void *value)
+static int keep_block(void *context, const void *key, const void *value)
 {
 	struct kf_policy_reconcile_keys *keys = context;
 
@@ -182,7 +182,7 @@ static int read_some_blocks(struct kf_policy_reconcile_keys *keys)
 	if (keys->have_blocks)
 		return 0;
 	more = kf_maps_slice(keys->maps, KF_MAP_kf_key_allow, &keys->block_cursor, TAGS_AT_ONCE,
-			     take_block, keys);
+			     keep_block, keys);
 	if (more)
 		return more;
 	if (keys->block_count)

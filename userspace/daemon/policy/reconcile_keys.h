@@ -91,9 +91,7 @@ int kf_policy_reconcile_place_close(struct kf_policy_reconcile_keys *keys);
 int kf_policy_reconcile_place_some(struct kf_policy_reconcile_keys *keys);
 int kf_policy_reconcile_place_share(struct kf_policy_reconcile_keys *keys);
 
-/* ---- between reconcile_keys.c, reconcile_place.c and reconcile_settle.c
- * ------------------------------------------
- */
+/* ---- for reconcile_place.c and reconcile_settle.c -------------------------------------------- */
 
 /* Counts the allow list of a place, unless it is counted. */
 void kf_policy_reconcile_keys_count(struct kf_policy_reconcile_keys *keys, uint32_t slot,

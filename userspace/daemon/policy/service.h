@@ -2,7 +2,7 @@
 /*
  * service.h - services, changed in store and kernel together.
  *
- * Called by api_service.c. A service is filtered from the moment its port is in kf_ports: that is
+ * A service is filtered from the moment its port is in kf_ports: that is
  * written last when one is added, and first when one is removed. Rows are those of store.h. 0 or
  * -errno with @why filled: -EEXIST the name or the address and port are taken, -ENOENT, -ENOSPC 256
  * are there.

@@ -2,9 +2,9 @@
 /*
  * source.h - allowed and denied sources, changed in store and kernel together.
  *
- * What closes (a denial, the end of an
- * allowance) is in the kernel before it is durable; what opens is durable first. Wall-clock
- * nanoseconds; KF_WALL_NEVER: for good. 0 or -errno with @why filled.
+ * What closes (a denial, the end of an allowance) is in the kernel before it is durable. What opens
+ * is durable first. Times are wall-clock nanoseconds, KF_WALL_NEVER for good. 0 or -errno with @why
+ * filled.
  */
 #ifndef KEYFILTER_DAEMON_SOURCE_H
 #define KEYFILTER_DAEMON_SOURCE_H

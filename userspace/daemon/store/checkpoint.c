@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the log holds goes into the database in a thread of its own, which has a connection of its
- * own: to write and sync it takes longer than a revocation may wait, and in WAL mode it does not
- * keep anybody from writing the log meanwhile. Whatever is committed is synced in the log before,
- * so nothing that was acknowledged depends on it; what fails here is tried again behind a later
+ * own. Writing and syncing the database takes longer than a revocation may wait, and in WAL mode
+ * the log can be written meanwhile. A commit has synced the log before it is acknowledged, so no
+ * acknowledged change depends on this thread; a checkpoint that fails is tried again after a later
  * commit.
  *
- * A log to which is written all the time never begins anew, so very many changes that can wait do
- * wait for this thread once the log is long.
+ * SQLite starts the log from its beginning only when all of it is in the database. Under constant
+ * writing that never happens, so long changes that can wait do wait for this thread once the log is
+ * long (kf_store_is_behind()).
  */
 #include <errno.h>
 #include <pthread.h>

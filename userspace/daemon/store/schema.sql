@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: GPL-2.0-only
 -- Version 1 of <state-dir>/keyfilter.db. Never edited once released: a change is a further
--- migration in store_sqlite.c. Times are wall-clock nanoseconds since the epoch, NULL: never.
+-- migration in sqlite.c. Times are wall-clock nanoseconds since the epoch, NULL: never.
 -- Addresses are 16 bytes in network order, IPv4 mapped; prefix_len counts their bits.
 
 CREATE TABLE service (

@@ -2,8 +2,8 @@
 /*
  * secret.h - the installation's secret: <state-dir>/secret, 16 bytes.
  *
- * It keys the tags: without it a stolen store cannot be searched for keys. Read once at start, by
- * core.c. The file is of mode 0600, owned by whoever runs the daemon, and never rewritten.
+ * It keys the tags: without it a stolen store cannot be searched for keys. Read once, at the start.
+ * The file has mode 0600, belongs to the user that runs the daemon, and is never rewritten.
  */
 #ifndef KEYFILTER_DAEMON_SECRET_H
 #define KEYFILTER_DAEMON_SECRET_H

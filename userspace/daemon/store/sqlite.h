@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * store_sqlite.h - how the files of the store talk to SQLite; nobody else includes it.
+ * sqlite.h - how the files of store/ talk to SQLite.
  *
  * A query is a struct kf_sql on the stack: begin it with a literal, bind in order, run or step it,
  * read columns in order; leaving scope ends it. Statements are prepared once and kept, found again
  * by the address of their text, which must therefore be a literal or static.
  *
- *	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "SELECT mode FROM iface WHERE
- *dev = ?"); kf_sql_bind_text(&q, dev); if (kf_sql_step(&q)) mode = kf_sql_int(&q); return q.err;
+ *	_cleanup_(kf_sql_end) struct kf_sql q =
+ *		kf_sql_begin(store, "SELECT mode FROM iface WHERE dev = ?");
+ *
+ *	kf_sql_bind_text(&q, dev);
+ *	if (kf_sql_step(&q))
+ *		mode = kf_sql_int(&q);
+ *	return q.err;
  */
 #ifndef KEYFILTER_DAEMON_STORE_SQLITE_H
 #define KEYFILTER_DAEMON_STORE_SQLITE_H
@@ -42,7 +47,7 @@ struct kf_store {
 
 	struct kf_store_checkpoint *checkpoint; /* NULL: there is no thread for it */
 
-	/* store_commit.c */
+	/* commit.c */
 	struct kf_store_file files[KF_STORE_FILES]; /* that are open */
 	int64_t commits;			    /* up to our last one */
 	struct kf_store_time time;		    /* to be durable with the next commit */
@@ -109,7 +114,7 @@ void kf_sql_blob_in(struct kf_sql *q, const char *column, void *out, size_t size
 /* addr and prefix_len, in this order: a block without bits behind its prefix. */
 void kf_sql_cidr(struct kf_sql *q, struct kf_cidr *cidr);
 
-/* Is the key with this seq there, and not one of a batch that is not whole? store_batch.c */
+/* Is the key with this seq there, and not one of a batch that is not whole? batch.c */
 #define KF_SQL_THERE(seq)                                                                          \
 	seq " NOT BETWEEN (SELECT coalesce(max(first), 0) FROM key_batch) AND "                    \
 	    "(SELECT coalesce(max(last), -1) FROM key_batch)"
@@ -119,7 +124,7 @@ void kf_sql_cidr(struct kf_sql *q, struct kf_cidr *cidr);
 /* Keeps SQLite's words and returns -errno for its result code. */
 int kf_sql_failed(struct kf_store *store, int code);
 
-/* store_commit.c: what is there when the store is opened; what fails; the path of a file. */
+/* commit.c: what is there when the store is opened; what fails; the path of a file. */
 int kf_store_commit_open(struct kf_store *store);
 void kf_store_checkpoint_close(struct kf_store *store); /* checkpoint.c; may be called always */
 void kf_store_note_failure(struct kf_store *store, int err); /* with the store's error as words */

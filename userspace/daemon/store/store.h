@@ -310,7 +310,7 @@ int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts
 int kf_store_key_lapsed(struct kf_store *store, int64_t since, int64_t now, bool *any);
 
 /*
- * Many keys, all or none, in several transactions: store_batch.c. begin, inside one, reserves as
+ * Many keys, all or none, in several transactions: batch.c. begin, inside one, reserves as
  * many numbers (seq) as @quantity and notes them: keys with these are hidden from listing, counting
  * and slots until end, and are added by kf_store_key_add_at(). At most one at a time (-EEXIST).
  */
