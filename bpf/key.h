@@ -10,6 +10,7 @@
 #define KEYFILTER_KEY_H
 
 #include <keyfilter/keyhash.h>
+#include <keyfilter/keystate.h>
 
 #include "group.h"
 #include "maps.bpf.h"
@@ -30,29 +31,14 @@ static __always_inline bool kf_key_address_allowed(__u32 slot, const __u8 *clien
 	return bpf_map_lookup_elem(&kf_key_allow, &prefix) != NULL;
 }
 
-/* KF_REASON_ADMITTED or why not. A key that has used up its quota will be one more case here. */
-static __always_inline int kf_key_status(const struct kf_slot *slot)
-{
-	switch (*(volatile __u32 *)&slot->status) {
-	case KF_KEY_ENABLED:
-		return KF_REASON_ADMITTED;
-	case KF_KEY_DISABLED:
-		return KF_REASON_KEY_DISABLED;
-	default:
-		return KF_REASON_UNKNOWN_KEY;
-	}
-}
-
 /* May the key of @slot be used now, from this address? KF_REASON_ADMITTED or why not. */
 static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index,
 					 const __u8 *client, __u64 now)
 {
-	int reason = kf_key_status(slot);
+	int reason = kf_keystate_live(slot, now);
 
 	if (reason != KF_REASON_ADMITTED)
 		return reason;
-	if (now >= slot->expires_ns)
-		return KF_REASON_KEY_EXPIRED;
 	if ((slot->flags & KF_KEY_HAS_ALLOWLIST) && !kf_key_address_allowed(index, client))
 		return KF_REASON_IP_NOT_ALLOWED;
 	return KF_REASON_ADMITTED;
@@ -154,7 +140,7 @@ static __always_inline struct kf_slot *kf_slot_of(__u32 index, __u16 check)
 {
 	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
 
-	return slot && *(__u16 *)slot->tag == check ? slot : NULL;
+	return slot && kf_keystate_is(slot, check) ? slot : NULL;
 }
 
 /* The same for a stream of @protocol that runs already: by its slot. */
@@ -173,15 +159,10 @@ static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *cl
 static __always_inline int kf_key_live(__u32 index, __u16 check)
 {
 	struct kf_slot *slot = kf_slot_of(index, check);
-	int reason;
 
 	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;
-	reason = kf_key_status(slot);
-	if (reason == KF_REASON_ADMITTED && slot->expires_ns != KF_NEVER &&
-	    bpf_ktime_get_boot_ns() >= slot->expires_ns)
-		reason = KF_REASON_KEY_EXPIRED;
-	return reason;
+	return kf_keystate_live(slot, slot->expires_ns == KF_NEVER ? 0 : bpf_ktime_get_boot_ns());
 }
 
 #endif /* KEYFILTER_KEY_H */

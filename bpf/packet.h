@@ -21,6 +21,7 @@
 #include <keyfilter/http1.h>
 
 #include "maps.bpf.h"
+#include "options.h"
 #include "scratch.h"
 
 #define KF_VLAN_TAGS	   8
@@ -37,11 +38,8 @@
 #define KF_TCP_ACK	   0x10
 #define KF_TCP_URG	   0x20
 
-/* Options of IPv4 and of TCP begin alike: a kind, and a length but for these two. */
-#define KF_OPTION_EOL  0
-#define KF_OPTION_NOP  1
-#define KF_OPTION_LSRR 131 /* RFC 791 section 3.1 */
-#define KF_OPTION_SSRR 137
+#define KF_OPTION_LSRR	   131 /* RFC 791 section 3.1 */
+#define KF_OPTION_SSRR	   137
 
 struct kf_cursor {
 	void *pos;
@@ -110,36 +108,7 @@ static __always_inline int kf_packet_ethernet(struct kf_cursor *c)
 	return proto;
 }
 
-/* A walk over the options of an IPv4 or a TCP header, which has room for 40 bytes of them. */
-struct kf_options {
-	__u8 bytes[64];
-	__u32 at;
-	__u32 len;
-	__u32 found; /* a kind that was looked for is among them */
-};
-
-/*
- * The kind of the option at options->at, and on to the next one; KF_OPTION_EOL where there is none,
- * or none that a stack would read.
- */
-static __always_inline __u8 kf_options_next(struct kf_options *options)
-{
-	__u32 at = options->at;
-	__u8 kind, len;
-
-	KF_LAUNDER(at);
-	if (at >= options->len || at >= sizeof(options->bytes) - 1)
-		return KF_OPTION_EOL;
-	kind = options->bytes[at];
-	options->at = at + 1;
-	if (kind == KF_OPTION_EOL || kind == KF_OPTION_NOP)
-		return kind;
-	len = options->bytes[at + 1];
-	options->at = at + len;
-	return len < 2 || at + len > options->len ? KF_OPTION_EOL : kind;
-}
-
-static long kf_route_step(__u32 index, void *context)
+static long kf_packet_route_step(__u32 index, void *context)
 {
 	struct kf_options *options = context;
 	__u8 kind = kf_options_next(options);
@@ -157,12 +126,11 @@ __noinline int kf_packet_source_route(KF_CTX *ctx, __u32 offset, __u32 len)
 {
 	struct kf_options options = {};
 
-	if (!len || len > 40)
+	if (!len || len > KF_OPTIONS_MAX)
 		return 0;
-	options.len = len;
-	if (kf_ctx_load(ctx, offset, options.bytes, kf_length(len, sizeof(options.bytes))))
+	if (kf_options_load(ctx, offset, len, &options))
 		return KF_MET_ROUTED;
-	kf_loop(40, kf_route_step, &options);
+	kf_loop(KF_OPTIONS_MAX, kf_packet_route_step, &options);
 	return options.found ? KF_MET_ROUTED : 0;
 }
 

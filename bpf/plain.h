@@ -21,8 +21,6 @@
 #define KF_TCPOPT_ENO	     69 /* RFC 8547: encryption */
 #define KF_TCPOPT_EXPERIMENT 253
 
-#define KF_PLAIN_OPTIONS     40 /* bytes that a TCP header has room for */
-
 /*
  * Experiments (kinds 253 and 254, RFC 6994) all: the older Fast Open is one of them, and the SMC-R
  * of Linux, which moves the stream to another network.
@@ -62,7 +60,7 @@ static long kf_plain_erase_step(__u32 index, void *context)
 		erase->foreign = kf_plain_is_foreign(kind);
 		erase->next = erase->options.at;
 	}
-	if (erase->foreign && index < KF_PLAIN_OPTIONS)
+	if (erase->foreign && index < KF_OPTIONS_MAX)
 		erase->options.bytes[index] = KF_OPTION_NOP;
 	return 0;
 }
@@ -84,36 +82,35 @@ static __always_inline long kf_plain_check(KF_CTX *ctx, const struct kf_packet *
 		return -1;
 	check = tcp.check;
 	sum = pseudo + (__u32)bpf_csum_diff(NULL, 0, (__be32 *)&tcp, sizeof(tcp), 0) +
-	      (__u32)bpf_csum_diff(NULL, 0, before, KF_PLAIN_OPTIONS, 0);
+	      (__u32)bpf_csum_diff(NULL, 0, before, KF_OPTIONS_MAX, 0);
 	if (check == kf_csum_fold(pseudo) && kf_csum_fold(sum) != 0xffff)
 		return 0;
-	sum = (__u32)bpf_csum_diff(before, KF_PLAIN_OPTIONS, after, KF_PLAIN_OPTIONS,
-				   (__u16)~check);
+	sum = (__u32)bpf_csum_diff(before, KF_OPTIONS_MAX, after, KF_OPTIONS_MAX, (__u16)~check);
 	check = ~kf_csum_fold(sum);
-	return kf_ctx_store(ctx, p->l4_offset + 16, &check, sizeof(check));
+	return kf_ctx_store(ctx, p->l4_offset + offsetof(struct tcphdr, check), &check,
+			    sizeof(check));
 }
 
 /* The foreign options of @p, which may have none, become no-operations. 0 or -1. */
 __noinline int kf_plain_options(KF_CTX *ctx, struct kf_packet *p)
 {
 	struct kf_plain_erase erase = {};
-	__u8 before[KF_PLAIN_OPTIONS];
+	__u8 before[KF_OPTIONS_MAX];
 	__u32 at, len;
 
 	if (!p)
 		return -1;
 	at = p->l4_offset + sizeof(struct tcphdr);
 	len = p->payload_offset - at;
-	if (!len || len > KF_PLAIN_OPTIONS)
+	if (!len || len > KF_OPTIONS_MAX)
 		return 0;
-	erase.options.len = len;
-	if (kf_ctx_load(ctx, at, erase.options.bytes, kf_length(len, sizeof(erase.options.bytes))))
+	if (kf_options_load(ctx, at, len, &erase.options))
 		return -1;
-	kf_loop(KF_PLAIN_OPTIONS, kf_plain_find_step, &erase.options);
+	kf_loop(KF_OPTIONS_MAX, kf_plain_find_step, &erase.options);
 	if (!erase.options.found)
 		return 0;
 	__builtin_memcpy(before, erase.options.bytes, sizeof(before));
-	kf_loop(KF_PLAIN_OPTIONS, kf_plain_erase_step, &erase);
+	kf_loop(KF_OPTIONS_MAX, kf_plain_erase_step, &erase);
 	if (kf_plain_check(ctx, p, before, erase.options.bytes))
 		return -1;
 	return kf_ctx_store(ctx, at, erase.options.bytes, kf_length(len, 64)) ? -1 : 0;

@@ -9,13 +9,10 @@
 #ifndef KEYFILTER_SOURCE_H
 #define KEYFILTER_SOURCE_H
 
+#include <keyfilter/sourcestate.h>
+
 #include "maps.bpf.h"
 #include "packet.h"
-
-static __always_inline bool kf_source_in_force(__u64 until)
-{
-	return until == KF_NEVER || (until && bpf_ktime_get_boot_ns() < until);
-}
 
 static __always_inline struct kf_source *kf_source_find(const __u8 *addr, __u32 flags)
 {
@@ -31,6 +28,15 @@ static __always_inline struct kf_source *kf_source_find(const __u8 *addr, __u32 
 	return flags & KF_CONFIG_PREFIXES ? bpf_map_lookup_elem(&kf_prefixes, &prefix) : NULL;
 }
 
+/* The time, where it matters. */
+static __always_inline __u64 kf_source_now(const struct kf_source *source)
+{
+	return kf_sourcestate_is_timed(source->allow_until) ||
+			       kf_sourcestate_is_timed(source->deny_until)
+		       ? bpf_ktime_get_boot_ns()
+		       : 0;
+}
+
 /* Asked where it seldom matters, so it stays out of the way and the stack of those who ask. */
 static __noinline bool kf_source_is_allowed(const struct kf_packet *p,
 					    const struct kf_config *config)
@@ -40,10 +46,9 @@ static __noinline bool kf_source_is_allowed(const struct kf_packet *p,
 	if (!(config->flags & (KF_CONFIG_HOSTS | KF_CONFIG_PREFIXES)))
 		return false;
 	source = kf_source_find(p->key.client, config->flags);
-	return source && kf_source_in_force(source->allow_until);
+	return source && kf_sourcestate_is_allowed(source, kf_source_now(source));
 }
 
-/* The allow list stands above the deny list. */
 static __always_inline bool kf_source_is_denied(const struct kf_packet *p,
 						const struct kf_config *config)
 {
@@ -52,9 +57,7 @@ static __always_inline bool kf_source_is_denied(const struct kf_packet *p,
 	if (!(config->flags & (KF_CONFIG_HOSTS | KF_CONFIG_PREFIXES)))
 		return false;
 	source = kf_source_find(p->key.client, config->flags);
-	if (!source || kf_source_in_force(source->allow_until))
-		return false;
-	return kf_source_in_force(source->deny_until);
+	return source && kf_sourcestate_is_denied(source, kf_source_now(source));
 }
 
 #endif /* KEYFILTER_SOURCE_H */

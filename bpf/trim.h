@@ -10,11 +10,21 @@
 #ifndef KEYFILTER_TRIM_H
 #define KEYFILTER_TRIM_H
 
+#include <stddef.h>
+
 #include "digest.h"
 #include "packet.h"
 
 #define KF_TRIM_BLOCK  512 /* bpf_csum_diff() takes no more */
 #define KF_TRIM_BLOCKS 1025
+
+/* Where what changes stands in its header; data offset and flags of TCP have no name of one word.
+ */
+#define KF_TRIM_TCP_CHECK  offsetof(struct tcphdr, check)
+#define KF_TRIM_TCP_FLAGS  (offsetof(struct tcphdr, ack_seq) + sizeof(__be32))
+#define KF_TRIM_IPV4_LEN   offsetof(struct iphdr, tot_len)
+#define KF_TRIM_IPV4_CHECK offsetof(struct iphdr, check)
+#define KF_TRIM_IPV6_LEN   offsetof(struct ipv6hdr, payload_len)
 
 static __always_inline __u16 kf_csum_fold(__u64 sum)
 {
@@ -107,7 +117,7 @@ static __always_inline __u16 kf_trim_check(KF_CTX *ctx, const struct kf_packet *
 /* IPv4: total length and header checksum; IPv6: payload length. */
 static __always_inline long kf_trim_l3(KF_CTX *ctx, const struct kf_packet *p, __u32 lost)
 {
-	__u32 length_at = p->l3_offset + (p->ipv6 ? 4 : 2);
+	__u32 length_at = p->l3_offset + (p->ipv6 ? KF_TRIM_IPV6_LEN : KF_TRIM_IPV4_LEN);
 	__be16 old, new;
 	__u16 check;
 
@@ -120,10 +130,10 @@ static __always_inline long kf_trim_l3(KF_CTX *ctx, const struct kf_packet *p, _
 		return -1;
 	if (p->ipv6)
 		return 0;
-	if (kf_ctx_load(ctx, p->l3_offset + 10, &check, sizeof(check)))
+	if (kf_ctx_load(ctx, p->l3_offset + KF_TRIM_IPV4_CHECK, &check, sizeof(check)))
 		return -1;
 	check = ~kf_csum_fold((__u64)kf_csum_minus((__u16)~check, old) + new);
-	return kf_ctx_store(ctx, p->l3_offset + 10, &check, sizeof(check));
+	return kf_ctx_store(ctx, p->l3_offset + KF_TRIM_IPV4_CHECK, &check, sizeof(check));
 }
 
 /* The header's word of data offset and flags, without the FIN; and the change of the sum. */
@@ -132,12 +142,12 @@ static __always_inline long kf_trim_fin(KF_CTX *ctx, const struct kf_packet *p, 
 {
 	__u16 old, new;
 
-	if (kf_ctx_load(ctx, p->l4_offset + 12, &old, sizeof(old)))
+	if (kf_ctx_load(ctx, p->l4_offset + KF_TRIM_TCP_FLAGS, &old, sizeof(old)))
 		return -1;
 	new = old & ~bpf_htons(KF_TCP_FIN);
 	if (!partial)
 		*check = ~kf_csum_fold((__u64)kf_csum_minus((__u16) ~*check, old) + new);
-	return kf_ctx_store(ctx, p->l4_offset + 12, &new, sizeof(new));
+	return kf_ctx_store(ctx, p->l4_offset + KF_TRIM_TCP_FLAGS, &new, sizeof(new));
 }
 
 /*
@@ -150,7 +160,7 @@ __noinline int kf_trim(KF_CTX *ctx, struct kf_packet *p, __u32 keep)
 	bool partial;
 
 	if (!p || keep > p->payload_len ||
-	    kf_ctx_load(ctx, p->l4_offset + 16, &check, sizeof(check)))
+	    kf_ctx_load(ctx, p->l4_offset + KF_TRIM_TCP_CHECK, &check, sizeof(check)))
 		return -1;
 	partial =
 		check ==
@@ -158,7 +168,7 @@ __noinline int kf_trim(KF_CTX *ctx, struct kf_packet *p, __u32 keep)
 	check = kf_trim_check(ctx, p, keep, check);
 	if ((p->tcp_flags & KF_TCP_FIN) && kf_trim_fin(ctx, p, partial, &check))
 		return -1;
-	if (kf_ctx_store(ctx, p->l4_offset + 16, &check, sizeof(check)))
+	if (kf_ctx_store(ctx, p->l4_offset + KF_TRIM_TCP_CHECK, &check, sizeof(check)))
 		return -1;
 	return kf_trim_l3(ctx, p, p->payload_len - keep) ? -1 : 0;
 }

@@ -24,7 +24,7 @@
 #define KF_TURN_IPV4_MAX      60
 #define KF_TURN_IPV6_EXT      8 /* padding headers of 8 bytes each */
 #define KF_TURN_PAYLOAD_MAX   1024
-#define KF_TURN_CHECK_END     18 /* of the TCP header: here its checksum ends */
+#define KF_TURN_CHECK_END     (KF_TRIM_TCP_CHECK + sizeof(__sum16))
 #define KF_TURN_HOPS	      64
 #define KF_TURN_WINDOW	      65535
 #define KF_TURN_CSUM_MAX      512 /* bpf_csum_diff() takes no more */
@@ -71,7 +71,7 @@ struct kf_turn_image {
 		__u32 words[32];
 	};
 	struct kf_turn_tcp tcp;
-	__u8 options[64 + 16]; /* of the segment that came */
+	struct kf_options options; /* of the segment that came */
 	__u8 payload[KF_TURN_PAYLOAD_MAX + 16];
 };
 KF_STATIC_ASSERT(sizeof(struct kf_turn_image) <= sizeof(((struct kf_head *)0)->buf),
@@ -88,9 +88,7 @@ static __always_inline struct kf_turn_image *kf_turn_scratch(void)
 /* ---- the client's timestamps ----------------------------------------------------------------- */
 
 struct kf_turn_options {
-	struct kf_turn_image *image;
-	__u32 at;
-	__u32 len;
+	struct kf_options *options;
 	__be32 value;
 	__be32 echo;
 	__u32 found;
@@ -100,28 +98,19 @@ struct kf_turn_options {
 static long kf_turn_option(__u32 index, void *context)
 {
 	struct kf_turn_options *walk = context;
-	__u8 *bytes = walk->image->options;
-	__u32 at = walk->at;
+	__u32 at = walk->options->at;
+	__u8 kind = kf_options_next(walk->options);
+	const __u8 *bytes;
 
 	KF_LAUNDER(at);
-	if (at >= walk->len || at > 63)
-		return 1;
-	bytes += at;
-	if (bytes[0] == KF_OPTION_EOL)
-		return 1;
-	if (bytes[0] == KF_OPTION_NOP) {
-		walk->at = at + 1;
-		return 0;
-	}
-	if (bytes[0] == KF_TCPOPT_TIMESTAMP && bytes[1] == KF_TCPOPT_TS_LEN &&
-	    at + KF_TCPOPT_TS_LEN <= walk->len) {
+	if (kind == KF_TCPOPT_TIMESTAMP && walk->options->at - at == KF_TCPOPT_TS_LEN &&
+	    at <= KF_OPTIONS_MAX - KF_TCPOPT_TS_LEN) {
+		bytes = walk->options->bytes + at;
 		__builtin_memcpy(&walk->value, bytes + 2, 4);
 		__builtin_memcpy(&walk->echo, bytes + 6, 4);
 		walk->found = 1;
-		return 1;
 	}
-	walk->at = at + bytes[1];
-	return bytes[1] < 2;
+	return kind == KF_OPTION_EOL || walk->found;
 }
 
 /*
@@ -131,18 +120,18 @@ static long kf_turn_option(__u32 index, void *context)
  */
 __noinline int kf_turn_timestamps(struct __sk_buff *skb, struct kf_packet *p, struct kf_turn *t)
 {
-	struct kf_turn_options walk = { .image = kf_turn_scratch() };
-	__u32 at;
+	struct kf_turn_image *image = kf_turn_scratch();
+	struct kf_turn_options walk = {};
+	__u32 at, len;
 
-	if (!p || !t || !walk.image)
+	if (!p || !t || !image)
 		return 0;
+	walk.options = &image->options;
 	at = p->l4_offset + sizeof(struct tcphdr);
-	walk.len = p->payload_offset - at;
-	if (!walk.len || walk.len > 40)
+	len = p->payload_offset - at;
+	if (!len || len > KF_OPTIONS_MAX || kf_options_load(skb, at, len, walk.options))
 		return 0;
-	if (bpf_skb_load_bytes(skb, at, walk.image->options, kf_length(walk.len, 64)))
-		return 0;
-	kf_loop(40, kf_turn_option, &walk);
+	kf_loop(KF_OPTIONS_MAX, kf_turn_option, &walk);
 	t->timestamps = walk.found;
 	t->ts_value = walk.echo;
 	t->ts_echo = walk.value;

@@ -18,6 +18,7 @@
 
 #include <bpf/bpf.h>
 #include <keyfilter/http1_state.h>
+#include <keyfilter/sourcestate.h>
 
 #include "clock.h"
 #include "failing_vfs.h"
@@ -444,7 +445,7 @@ static bool is_denied(struct world *w, const char *address)
 	assert_int_equal(kf_cidr_parse(address, &cidr), 0);
 	memcpy(prefix.addr, cidr.addr, sizeof(prefix.addr));
 	kf_maps_get(w->f->maps, KF_MAP_kf_prefixes, &prefix, &source);
-	return kf_policy_compile_in_force(source.deny_until, kf_clock_boot());
+	return kf_sourcestate_in_force(source.deny_until, kf_clock_boot());
 }
 
 static void count_line(void *context, const char *text)

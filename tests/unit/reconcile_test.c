@@ -27,6 +27,8 @@
 #include <bpf/libbpf.h>
 #include <sqlite3.h>
 
+#include <keyfilter/sourcestate.h>
+
 #include "api/events.h"
 #include "clock.h"
 #include "maps/diff.h"
@@ -507,7 +509,7 @@ static void step_forward_deletes_nothing(void **state)
 	OK(f, kf_policy_expire(f->policy));
 	OK(f, kf_store_source_get(f->store, &row.cidr, KF_SOURCE_DENY, &found));
 	OK(f, kf_maps_get(f->maps, KF_MAP_kf_hosts, row.cidr.addr, &source));
-	assert_true(kf_policy_compile_in_force(source.deny_until, kf_clock_boot()));
+	assert_true(kf_sourcestate_in_force(source.deny_until, kf_clock_boot()));
 	assert_non_null(find_slot(f, made.text[0]));
 }
 

@@ -15,6 +15,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <keyfilter/sourcestate.h>
+
 #include "cidr.h"
 #include "policy/source.h"
 #define SOURCES 64
@@ -109,9 +111,9 @@ static char treated(struct fixture *f, const struct kf_cidr *address)
 	if (kf_maps_get(f->maps, KF_MAP_kf_hosts, address->addr, &source) &&
 	    kf_maps_get(f->maps, KF_MAP_kf_prefixes, &prefix, &source))
 		return '-';
-	if (source.allow_until && kf_policy_compile_in_force(source.allow_until, now))
+	if (source.allow_until && kf_sourcestate_in_force(source.allow_until, now))
 		return 'a';
-	return source.deny_until && kf_policy_compile_in_force(source.deny_until, now) ? 'd' : '-';
+	return source.deny_until && kf_sourcestate_in_force(source.deny_until, now) ? 'd' : '-';
 }
 
 static void treat_all(struct fixture *f, char out[PROBES])

@@ -36,11 +36,6 @@ int64_t kf_policy_compile_wall(const struct kf_clock *clock, uint64_t boot_ns)
 	return wall > 0 ? wall : 1;
 }
 
-bool kf_policy_compile_in_force(uint64_t until_ns, uint64_t now_ns)
-{
-	return until_ns == KF_NEVER || until_ns > now_ns;
-}
-
 /* ---- services -------------------------------------------------------------------------------- */
 
 static void limit_syns(struct kf_service *service, const struct kf_service_row *row)

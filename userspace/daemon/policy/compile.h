@@ -23,8 +23,6 @@
 uint64_t kf_policy_compile_deadline(const struct kf_clock *clock, int64_t wall_ns);
 /* The wall-clock time of a kernel time. KF_WALL_NEVER for KF_NEVER; 0 for 0 ("never yet"). */
 int64_t kf_policy_compile_wall(const struct kf_clock *clock, uint64_t boot_ns);
-/* Does what ends at this kernel time still hold? KF_NEVER: always; 0: it never did. */
-bool kf_policy_compile_in_force(uint64_t until_ns, uint64_t now_ns);
 
 /* ---- services ------------------------------------------------------------------------------- */
 

@@ -20,12 +20,13 @@
 #include <string.h>
 
 #include <keyfilter/flowstate.h>
+#include <keyfilter/keystate.h>
+#include <keyfilter/sourcestate.h>
 
 #include "clock.h"
 #include "log.h"
 #include "maps/maps.h"
 #include "net/netlink.h"
-#include "policy/compile.h"
 #include "policy/policy.h"
 #include "traffic/penalty.h"
 
@@ -139,24 +140,20 @@ static bool is_running(const struct kf_flow *flow)
 	       kf_flow_is_running(flow);
 }
 
-/* Why the key's requests must end, 0: they need not. As kf_key_live() of bpf/key.h. */
+/* Why the key's requests must end, 0: they need not. */
 static uint8_t key_reason(const struct kf_cut *cut, const struct kf_flow *flow)
 {
 	const struct kf_slot *slot = kf_maps_slot(cut->maps, flow->slot);
-	uint16_t check;
+	int reason;
 
 	if (!slot)
 		return flow->slot == KF_SLOT_NONE ? 0 : KF_REASON_UNKNOWN_KEY;
-	memcpy(&check, slot->tag, sizeof(check));
-	if (check != flow->slot_check ||
-	    (slot->status != KF_KEY_ENABLED && slot->status != KF_KEY_DISABLED))
+	if (!kf_keystate_is(slot, flow->slot_check))
 		return KF_REASON_UNKNOWN_KEY;
-	if (slot->status == KF_KEY_DISABLED)
-		return KF_REASON_KEY_DISABLED;
-	return cut->now_ns < slot->expires_ns ? 0 : KF_REASON_KEY_EXPIRED;
+	reason = kf_keystate_live(slot, cut->now_ns);
+	return reason == KF_REASON_ADMITTED ? 0 : reason;
 }
 
-/* Denied or penalised, and not allowed: as kf_egress_revoked() of bpf/egress.h asks. */
 static uint8_t source_reason(const struct kf_cut *cut, const uint8_t client[16])
 {
 	struct kf_prefix prefix = { .prefix_len = 128 };
@@ -167,10 +164,10 @@ static uint8_t source_reason(const struct kf_cut *cut, const uint8_t client[16])
 	if (kf_maps_get(cut->maps, KF_MAP_kf_hosts, client, &source) &&
 	    kf_maps_get(cut->maps, KF_MAP_kf_prefixes, &prefix, &source))
 		source = (struct kf_source){ 0 };
-	if (kf_policy_compile_in_force(source.allow_until, cut->now_ns))
-		return 0;
-	if (kf_policy_compile_in_force(source.deny_until, cut->now_ns))
+	if (kf_sourcestate_is_denied(&source, cut->now_ns))
 		return KF_REASON_SOURCE_DENIED;
+	if (kf_sourcestate_is_allowed(&source, cut->now_ns))
+		return 0;
 	return bsearch(&unit, cut->penalised, cut->penalised_count, sizeof(unit), compare_units)
 		       ? KF_REASON_SOURCE_PENALISED
 		       : 0;

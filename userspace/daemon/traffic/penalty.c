@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <keyfilter/penaltystate.h>
+#include <keyfilter/sourcestate.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -63,7 +64,7 @@ void kf_traffic_penalty_walk_begin(struct kf_penalty_walk *walk, struct kf_maps 
 
 static bool is_wanted(const struct kf_penalty_walk *walk, const struct kf_penalty *penalty)
 {
-	bool in_force = kf_policy_compile_in_force(penalty->until_ns, walk->now_ns);
+	bool in_force = kf_sourcestate_in_force(penalty->until_ns, walk->now_ns);
 
 	if (walk->kind == KF_PENALTY_IN_FORCE)
 		return in_force;
@@ -203,7 +204,7 @@ static int look_at(struct kf_penalty_watch *watch, uint32_t place, const struct 
 
 	if (penalty)
 		now = as_noted(place, penalty);
-	if (penalty && kf_policy_compile_in_force(penalty->until_ns, watch->now.boot_ns))
+	if (penalty && kf_sourcestate_in_force(penalty->until_ns, watch->now.boot_ns))
 		return go_on(watch, before, &now);
 	if (before)
 		end(watch, before);
@@ -309,8 +310,7 @@ struct kf_penalty_forgiven kf_traffic_penalty_forgive(struct kf_penalty_watch *w
 			continue;
 		kf_maps_penalty_forgive(maps, place);
 		forgiven.sources++;
-		forgiven.penalised +=
-			kf_policy_compile_in_force(penalty.until_ns, watch->now.boot_ns);
+		forgiven.penalised += kf_sourcestate_in_force(penalty.until_ns, watch->now.boot_ns);
 	}
 	kf_traffic_penalty_watch_tick(watch);
 	return forgiven;
