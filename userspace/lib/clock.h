@@ -16,7 +16,8 @@
 struct kf_clock {
 	int64_t wall_ns;  /* CLOCK_REALTIME */
 	uint64_t boot_ns; /* CLOCK_BOOTTIME */
-	/* the wall clock may be ahead of the time by so much: what refuses ends by wall_ns - this
+	/*
+	 * the wall clock may be ahead of the time by so much: what refuses ends by wall_ns - this
 	 */
 	int64_t doubt_ns;
 };

@@ -31,7 +31,8 @@ json_int_t kf_json_integer(const json_t *object, const char *member, json_int_t 
 /* {"error":{"code","message","mend"}}; a new reference, NULL when out of memory. */
 json_t *kf_json_error(const char *code, const char *message, const char *mend);
 
-/* Is @answer such an error? Then its parts, borrowed; any of them may be NULL when it lacks them.
+/*
+ * Is @answer such an error? Then its parts, borrowed; any of them may be NULL when it lacks them.
  */
 bool kf_json_is_error(const json_t *answer, const char **code, const char **message,
 		      const char **mend);

@@ -27,7 +27,8 @@ static const char *const words[] = {
 	[KF_LOG_INFO] = "info",	  [KF_LOG_DEBUG] = "debug",
 };
 
-/* systemd.exec(5): JOURNAL_STREAM is the journal's "device:inode"; stderr may have been redirected.
+/*
+ * systemd.exec(5): JOURNAL_STREAM is the journal's "device:inode"; stderr may have been redirected.
  */
 static bool stderr_is_journal(void)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who connects. One thread takes every connection off the listening socket at once, so that its
- * queue, which all clients share, is never full for longer than it takes to ask the kernel who they
- * are; what they want is read elsewhere, by those who have a place for them.
+ * One thread accepts every connection at once and asks the kernel whose it is. All clients share
+ * the listening socket's queue, so it must never be full for longer than that takes. Requests are
+ * read elsewhere, in the lane that has a place for the connection.
  */
 #include "api/server.h"
 
@@ -19,7 +19,7 @@
 #include "clock.h"
 #include "log.h"
 
-#define REFUSED_KEPT 64	 /* closed a moment later: what they send would end in EPIPE */
+#define REFUSED_KEPT 64	 /* closed a moment later, so that their writes succeed */
 #define PAUSE_MS     100 /* when there are no descriptors or no memory */
 
 struct kf_api_accept {
@@ -28,7 +28,7 @@ struct kf_api_accept {
 	bool running;
 	pthread_t thread;
 	uid_t own;
-	int last_err; /* one failure is one line, however long it lasts */
+	int last_err; /* a failure that lasts is logged once */
 	int refused[REFUSED_KEPT];
 	unsigned int next;
 };

@@ -12,7 +12,7 @@ static int read_groups(int fd, struct kf_api_peer *peer)
 	socklen_t len = 0;
 	gid_t *groups;
 
-	/* the first call says how much room it takes, with ERANGE unless that is nothing */
+	/* the first call fails with ERANGE and sets len, unless the peer has no groups */
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len))
 		return 0;
 	if (errno != ERANGE)

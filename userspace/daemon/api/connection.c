@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The connections of a lane: who has a place, and which one gives its place up. */
+/* The connections of a lane: which has a place, and which one gives its place up. */
 #include "api/server.h"
 
 #include <errno.h>
@@ -34,7 +34,8 @@ static void remember(struct kf_api_lane *lane, struct MHD_Connection *connection
 
 	if (!made || !info) {
 		free(made);
-		*context = NULL; /* answered as one that may do nothing */
+		*context =
+			NULL; /* its requests are answered as those of a peer without any right */
 		return;
 	}
 	made->lane = lane;
@@ -55,7 +56,7 @@ static void forget(struct kf_api_lane *lane, struct kf_api_connection *connectio
 	lane->count--;
 	free(connection);
 	if (!lane->closing)
-		kf_api_mailbox_ring(lane); /* somebody may wait for the place */
+		kf_api_mailbox_ring(lane); /* another client may be waiting for the place */
 }
 
 void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
@@ -78,8 +79,8 @@ static unsigned int count_of(const struct kf_api_lane *lane, uid_t uid)
 }
 
 /*
- * The one that has been idle longest, of @uid's where @own. In the middle of a request none is, nor
- * right behind one, when those that want its place can wait.
+ * The connection that has been idle longest; where @own, of those of @uid only. A connection in the
+ * middle of a request is not idle, nor is one for a moment after a request.
  */
 static struct kf_api_connection *find_idle(const struct kf_api_lane *lane, bool own, uid_t uid)
 {
@@ -113,11 +114,11 @@ bool kf_api_connection_make_room(struct kf_api_lane *lane, uid_t uid)
 		return true;
 	if (!find_idle(lane, own, uid))
 		return false;
-	MHD_run(lane->mhd); /* a request that is here already is not idleness */
+	MHD_run(lane->mhd); /* reads requests that have arrived: their connections are not idle */
 	idle = find_idle(lane, own, uid);
 	if (idle) {
 		shutdown(idle->fd, SHUT_RDWR);
-		MHD_run(lane->mhd); /* sees the end, and forgets it */
+		MHD_run(lane->mhd); /* libmicrohttpd sees the end and frees the connection */
 	}
 	return !is_full(lane, uid, &own);
 }
@@ -135,7 +136,7 @@ void kf_api_connection_admit(struct kf_api_lane *lane, const struct kf_api_arriv
 	lane->incoming = NULL;
 }
 
-/* What does not fit into the socket is not waited for. */
+/* Does not wait where the answer does not fit into the socket. */
 void kf_api_connection_turn_away(int fd, const char *message, const char *mend)
 {
 	char body[256], answer[512];

@@ -71,7 +71,7 @@ static const char *request_id(const struct kf_event *event, char text[static REQ
 	return text;
 }
 
-/* Of the connection; what the controller tells has none. */
+/* The members about the connection; null in events that the controller makes itself. */
 static json_t *packet_json(const struct kf_events_entry *entry)
 {
 	const struct kf_event *event = &entry->event;
@@ -93,7 +93,7 @@ static json_t *positive_or_null(uint32_t number)
 	return number ? json_integer(number) : json_null();
 }
 
-/* What an event has told: a refusal, when to try again; a penalty, how long it is. */
+/* Numbers that only some events have: a refusal's retry time, a penalty's length. */
 static json_t *numbers_json(const struct kf_events_entry *entry)
 {
 	bool penalty = entry->event.kind == KF_EVENT_PENALTY;
@@ -123,7 +123,7 @@ json_t *kf_api_events_json(const struct kf_events_entry *entry)
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-/* Those that are pushed out by newer ones meanwhile are left out. */
+/* Leaves out events that newer ones push out while the list is made. */
 static json_t *list_events(struct kf_events *events)
 {
 	_cleanup_json_ json_t *list = json_array();

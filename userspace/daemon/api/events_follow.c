@@ -2,10 +2,10 @@
 /*
  * GET /v1/events?follow=1: an answer without an end, one event a line.
  *
- * A follower is a position in the events that are kept anyway, and room for one line: a slow one
- * costs no memory, and finds itself skipped ahead with {"missed": N}. Where there is nothing to
- * say, its connection is suspended; new events and heartbeats resume it. All of it happens in the
- * thread of the lane that the connection belongs to.
+ * A follower is a position among the events that are kept anyway, and room for one line. So a slow
+ * follower costs no memory: when its next event is gone it gets {"missed": N} and goes on with the
+ * oldest one that is kept. While there is nothing to send its connection is suspended; new events
+ * and heartbeats resume it. Everything runs in the thread of the connection's lane.
  */
 #include "api/server.h"
 
@@ -21,7 +21,7 @@
 #include "traffic/events.h"
 
 #define HEARTBEAT_SECONDS 15
-#define STUCK_SECONDS	  60 /* one that reads nothing for so long is gone */
+#define STUCK_SECONDS	  60 /* a follower that reads nothing for so long is ended */
 #define BLOCK_SIZE	  4096
 #define LINE_SIZE	  1024
 
@@ -44,7 +44,7 @@ static void put_line(struct kf_api_follower *follower, json_t *value)
 	size_t len = owned ? json_dumpb(owned, follower->line, LINE_SIZE - 1, 0) : 0;
 
 	if (!len || len > LINE_SIZE - 1)
-		return; /* no memory: the event is left out, as if it were missed */
+		return; /* no memory: the event is left out */
 	follower->line[len] = '\n';
 	follower->line_len = len + 1;
 	follower->line_sent = 0;
@@ -126,7 +126,7 @@ int kf_api_events_follow_begin(struct kf_api_request *request, struct kf_api_lan
 	struct kf_api_follower *follower;
 	struct MHD_Response *response;
 
-	/* some places stay free for those that come and go */
+	/* followers get a quarter of the places, other requests the rest */
 	if (lane->follower_count >= request->daemon->settings.admin_max_connections / 4)
 		return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
 				     "end one of them, or raise admin_max_connections",
@@ -168,7 +168,8 @@ void kf_api_events_follow_wake(struct kf_api_lane *lane)
 		resume(follower);
 }
 
-/* libmicrohttpd does not look at a suspended connection: a place would be held until the heartbeat.
+/*
+ * libmicrohttpd does not look at a suspended connection: a place would be held until the heartbeat.
  */
 static bool has_closed(const struct kf_api_follower *follower)
 {

@@ -41,7 +41,7 @@ static json_t *group_json(const struct kf_group_row *row)
 			 kf_api_revision(row->revision, revision));
 }
 
-/* With the number of its keys, which takes long where they are many: for reading threads. */
+/* Counts its keys, too. That takes long where they are many, so only reading threads do it. */
 static json_t *counted_json(struct kf_store *store, const struct kf_group_row *row)
 {
 	uint64_t keys;
@@ -87,7 +87,7 @@ static int read_protocols(struct kf_api_request *request, const json_t *list, ui
 	return 0;
 }
 
-/* "none" is how the tool says that a key is in no group. */
+/* No group may be named "none": the tool's --group none puts a key into no group. */
 static int read_name(struct kf_api_request *request, const json_t *value, struct kf_group_row *row)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -157,7 +157,7 @@ static int handle_list(struct kf_api_request *request)
 	return err ? err : kf_api_reply(request, MHD_HTTP_OK, json_pack("{s:O}", "groups", array));
 }
 
-/* The row that the path names, or the 404; or the 412. */
+/* Reads the row that the path names; answers 404 where there is none, 412 where it was changed. */
 static int find_group(struct kf_api_request *request, struct kf_group_row *row)
 {
 	int err = kf_store_group_get(request->daemon->store, request->name, row);

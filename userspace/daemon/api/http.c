@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One request, from its first line to its answer. Everything that can be refused without the body
- * is refused before it is read: who asks, for what, and how long the body says it is.
+ * One request, from its first line to its answer. What can be refused without the body is refused
+ * before the body is read: by the peer, the route, and the length that the body will have.
  */
 #include "api/server.h"
 
@@ -28,16 +28,16 @@ struct exchange {
 	struct kf_api_uri uri;
 	int uri_err;
 	bool begun;
-	bool handed_over; /* to a reading thread; it is answered when we hear of it again */
-	int err;	  /* that it met then */
-	kf_api_fn last;	  /* of a change that took long: makes its answer in a reading thread */
+	bool handed_over; /* a reading thread has it; libmicrohttpd's next callback answers it */
+	int err;	  /* what the reading thread returned */
+	kf_api_fn last;	  /* NULL, or what makes the answer to a long change, in a reading thread */
 	const struct kf_api_route *route;
 	char *name;
 	char *body;
 	size_t body_len;
 	size_t body_room;
 	size_t body_max;
-	size_t body_seen; /* of a body that is too large: read on and thrown away for a while */
+	size_t body_seen; /* bytes read and thrown away of a body that is too large */
 };
 
 static void exchange_free(struct exchange *exchange)
@@ -142,8 +142,7 @@ static int check_head(struct exchange *exchange, const char *method)
 
 /* ---- the body -------------------------------------------------------------------------------- */
 
-/* Room for @len bytes more. No realloc(): it leaves copies behind, and a body may be worth wiping.
- */
+/* Room for @len bytes more. Not realloc(), which leaves copies behind: a body may hold a key. */
 static int grow_body(struct exchange *exchange, size_t len)
 {
 	size_t room = exchange->body_len + len;
@@ -166,8 +165,7 @@ static int grow_body(struct exchange *exchange, size_t len)
 	return 0;
 }
 
-/* 0, or -E2BIG for a client that goes on and on. A body that is too large is answered at its end.
- */
+/* A body that is too large is answered at its end. -E2BIG: it goes on for much longer than that. */
 static int append_body(struct exchange *exchange, const char *data, size_t len)
 {
 	int err;
@@ -206,8 +204,8 @@ static int read_body(struct exchange *exchange, json_t **body)
 }
 
 /*
- * A key in the place of an ID: what is asked with it may be in a shell's history, and a path is
- * what tools log. The path is not repeated.
+ * Refuses a key in the place of an ID, and does not repeat it: a shell's history and logs have the
+ * path by now.
  */
 static int check_name(struct exchange *exchange)
 {
@@ -231,7 +229,7 @@ static enum MHD_Result count_match(void *context, enum MHD_ValueKind kind, const
 	return MHD_YES;
 }
 
-/* Where it is not looked at, a condition must not be thought to hold. */
+/* Refuses If-Match where the route ignores it: the client would believe that it was checked. */
 static int check_match(struct exchange *exchange)
 {
 	struct kf_api_request *request = &exchange->request;
@@ -253,14 +251,14 @@ static int check_match(struct exchange *exchange)
 	return 0;
 }
 
-/* What the handler needs, once the body is whole. */
+/* Once the body is whole: parses it and the query for the handler. */
 static int prepare(struct exchange *exchange)
 {
 	static const char *const none[] = { NULL };
 	struct kf_api_request *request = &exchange->request;
 	int err = read_body(exchange, &request->body);
 
-	/* what changes things says it in its body */
+	/* only a GET has query parameters; other requests have a body */
 	if (!err && strcmp(exchange->route->method, "GET"))
 		err = kf_api_parameters(request, none);
 	if (!err)
@@ -330,7 +328,7 @@ static void done_by(struct kf_api_request *request, kf_api_fn fn)
 	kf_api_reading_submit(exchange->lane->api->reading, &exchange->job);
 }
 
-/* The connection is left alone until it is known what to answer. */
+/* Suspends the connection, without a deadline, until its answer is known. */
 static void set_aside(struct exchange *exchange, struct kf_api_connection *peer)
 {
 	exchange->job.lane = exchange->lane;
@@ -352,7 +350,7 @@ static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connec
 	return MHD_YES;
 }
 
-/* ---- what has to wait ------------------------------------------------------------------------ */
+/* ---- requests that wait ---------------------------------------------------------------------- */
 
 /* A request that is carried out again when all keys are in the kernel. */
 struct waiting {
@@ -416,7 +414,7 @@ void *kf_api_http_target(void *context, const char *target, struct MHD_Connectio
 	return exchange;
 }
 
-/* Whatever went wrong, there is an answer. */
+/* Sends the handler's answer, or 500 where it failed without one. */
 static enum MHD_Result finish(struct exchange *exchange, int err, const char *doing)
 {
 	if (err && !exchange->request.response)
@@ -493,7 +491,7 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 	if (peer) {
 		peer->busy = false;
 		peer->deadline_ns = kf_api_connection_deadline(
-			lane->api); /* for the next request to be whole */
+			lane->api); /* the next request must be whole by then */
 	}
 	if (exchange) {
 		if (exchange->request.response)

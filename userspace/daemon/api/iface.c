@@ -60,7 +60,7 @@ json_t *kf_api_iface_json_all(struct kf_daemon *daemon)
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-/* dev_valid_name() of the kernel, without what no tool makes: white space and control bytes. */
+/* As the kernel's dev_valid_name(), and without control bytes, which no tool puts into names. */
 static int read_dev(struct kf_api_request *request, const json_t *value, struct kf_iface_row *row)
 {
 	const char *dev = json_string_value(value);

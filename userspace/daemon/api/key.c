@@ -43,7 +43,7 @@ static json_t *limit_json(uint32_t limit)
 	return limit ? json_integer(limit) : json_null();
 }
 
-/* What it has done. */
+/* What requests with it have done. */
 static json_t *use_json(const struct kf_key *key)
 {
 	return json_pack("{s:I, s:I, s:o, s:o}", "requests_admitted",
@@ -52,7 +52,7 @@ static json_t *use_json(const struct kf_key *key)
 			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until));
 }
 
-/* What it may. */
+/* What it may be used for. */
 static json_t *limits_json(const struct kf_key *key)
 {
 	const struct kf_key_row *row = &key->row;
@@ -93,7 +93,7 @@ static int answer_key(struct kf_api_request *request, int status, const char *te
 	return kf_api_reply_revision(request, status, object, key.row.revision);
 }
 
-/* The condition of a change; without one the row need not be read. */
+/* Checks If-Match. Without one the row need not be read. */
 static int match(struct kf_api_request *request)
 {
 	struct kf_key_row row;
@@ -109,7 +109,7 @@ static int match(struct kf_api_request *request)
 	return kf_api_match(request, "key", row.revision);
 }
 
-/* What key.h refused: no such key is the caller's, the rest has its words. */
+/* Answers an error of key.h: 404 where there is no such key, else what @why says. */
 static int refuse(struct kf_api_request *request, int err, const struct kf_why *why)
 {
 	if (err == -ENOENT)
@@ -138,7 +138,7 @@ static void creation_free(struct creation *creation)
 }
 KF_CLEANUP_DEFINE(struct creation, creation_free)
 
-/* Nothing was asked of it yet: what there is to show is what was wished. */
+/* Nothing has used the key yet, so the wish has everything that there is to show. */
 static int append_made(void *context, const struct kf_key_row *row, const char *text)
 {
 	struct creation *creation = context;
@@ -347,7 +347,7 @@ struct lists {
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX], add[KF_KEY_ALLOW_MAX], remove[KF_KEY_ALLOW_MAX];
 };
 
-/* allow_ips replaces the list; the other two change it, whatever it is at that moment. */
+/* allow_ips replaces the list; allow_ips_add and allow_ips_remove change the present one. */
 static int read_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
 		      const json_t *removed, struct lists *lists, struct kf_policy_key_edit *edit)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A lane: libmicrohttpd without threads of its own, its epoll descriptor in the event loop of the
- * thread that the lane belongs to. Other threads only leave mail: connections that were accepted,
- * jobs that are done, the news that there are events.
+ * A lane: one libmicrohttpd without threads of its own, whose epoll descriptor is in the event loop
+ * of the lane's thread. Other threads only put things into its mailbox: connections that were
+ * accepted, jobs that are done, the news that there are events.
  *
- * A connection that is idle gives its place up when the place is needed, and none holds one for
- * long: time is limited for the whole request and the whole answer, not for the pause between two
- * bytes, so that a client which sends a byte a second is gone as soon as one that sends none.
+ * An idle connection gives its place up when another needs it. No connection holds a place for
+ * long, since the time is limited for the whole request and the whole answer, not for the pause
+ * between two bytes: a client that sends a byte a second is ended as soon as one that sends none.
  */
 #include "api/server.h"
 
@@ -23,15 +23,15 @@
 #include "clock.h"
 #include "log.h"
 
-#define CONNECTION_MEMORY (32 * 1024) /* the head of a request must fit in here */
+#define CONNECTION_MEMORY (32 * 1024) /* room for the head of a request */
 #define SECOND_US	  1000000ull
-#define PAUSE_NS	  50000000ull			  /* between two requests: not idle yet */
-#define PATIENCE_NS	  1000000000ull			  /* of one that waits for a place */
-#define BEFORE_OTHERS	  (SD_EVENT_PRIORITY_NORMAL - 10) /* in the loop: changes come first */
+#define PAUSE_NS	  50000000ull	/* between two requests: not idle yet */
+#define PATIENCE_NS	  1000000000ull /* how long a client waits for a place before it is refused */
+#define BEFORE_OTHERS	  (SD_EVENT_PRIORITY_NORMAL - 10) /* in the loop, changes come first */
 
 /* ---- libmicrohttpd in the loop --------------------------------------------------------------- */
 
-/* Lets it do what there is to do, and asks when it wants to be called even if nothing happens. */
+/* Runs libmicrohttpd, and sets the timer to the time at which it wants to be run again. */
 static void run(struct kf_api_lane *lane)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
@@ -57,8 +57,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
 	return 0;
 }
 
-/* ---- those that wait for a place --------------------------------------------------------------
- */
+/* ---- clients that wait for a place ----------------------------------------------------------- */
 
 static void refuse(struct kf_api_lane *lane, int accepted)
 {
@@ -69,8 +68,9 @@ static void refuse(struct kf_api_lane *lane, int accepted)
 }
 
 /*
- * In the order in which they came, but for those of a user that has all its places. Some wait here
- * for a second: told at once that there is no place, they would only come back at once.
+ * Lets waiting clients in, in the order in which they came. A user that has all its places is
+ * passed over. Clients wait here for up to a second before they are refused: refused at once, they
+ * would only come back at once.
  */
 static void let_in(struct kf_api_lane *lane)
 {
@@ -252,7 +252,7 @@ static void end_connections(struct kf_api_lane *lane)
 {
 	resume_done(lane);
 	kf_api_events_follow_end(lane);
-	MHD_run(lane->mhd); /* writes the answers, and the ends of what was followed */
+	MHD_run(lane->mhd); /* writes the last answers and ends the streams of followers */
 	MHD_stop_daemon(lane->mhd);
 }
 

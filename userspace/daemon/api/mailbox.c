@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What other threads leave for the thread that a lane belongs to. */
+/* What other threads leave for a lane's thread. */
 #include "api/server.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@ void kf_api_mailbox_ring(struct kf_api_lane *lane)
 {
 	const uint64_t one = 1;
 
-	/* It can fail only when the count is at its end, and then the descriptor is readable. */
+	/* It fails only where the eventfd's count is at its maximum: then it is readable anyway. */
 	(void)!write(lane->mailbox.fd, &one, sizeof(one));
 }
 

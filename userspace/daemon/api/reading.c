@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The threads that read. Each has a connection of its own to the store, and a struct kf_daemon in
- * which everything that belongs to the loop is absent. They have less of a busy CPU than the loop.
+ * The reading threads, which carry out GETs. Each has a connection of its own to the store, and a
+ * struct kf_daemon in which the members of the loop are NULL. On a busy CPU the loop comes first.
  */
 #include "api/server.h"
 
@@ -16,16 +16,16 @@
 #include "why.h"
 
 #define THREADS	   3
-#define FOR_GUESTS (THREADS - 1) /* at most; who may write always finds one soon */
+#define FOR_GUESTS (THREADS - 1) /* peers that may write always find one soon */
 #define BE_NICE	   15
-#define READ_NS	   (30 * 1000000000ull) /* the longest that one request may take */
+#define READ_NS	   (30 * 1000000000ull) /* a request that takes longer is ended */
 
 struct reader {
 	struct kf_api_reading *reading;
 	pthread_t thread;
 	bool running;
 	struct kf_store *store;
-	struct kf_api_job *job; /* that is being carried out */
+	struct kf_api_job *job; /* that it carries out; NULL: none */
 };
 
 struct kf_api_reading {
@@ -37,7 +37,7 @@ struct kf_api_reading {
 	struct reader readers[THREADS];
 };
 
-/* May a guest's job begin? Its user has none that runs, and a thread stays free for others. */
+/* May a guest's job begin? Only if its user has none that runs, and one thread stays free. */
 static bool may_begin(const struct kf_api_reading *reading, const struct kf_api_job *job)
 {
 	unsigned int guests = 0;
@@ -72,7 +72,7 @@ static struct kf_api_job *pick(struct kf_api_reading *reading)
 	return found;
 }
 
-/* What a view is gone by: what ends is compared with the time as the loop has it. */
+/* The time as the loop has it, which decides what has expired. */
 static int ask_time(struct kf_daemon *daemon, void *context)
 {
 	struct kf_policy *policy = context;
@@ -82,7 +82,7 @@ static int ask_time(struct kf_daemon *daemon, void *context)
 	return 0;
 }
 
-/* The loop's members are left out, so that a handler which wants one fails in its first test. */
+/* The loop's members stay NULL, so a handler that uses one fails in its first test. */
 static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_policy *policy)
 {
 	const struct kf_daemon *daemon = reader->reading->api->daemon;
@@ -143,7 +143,7 @@ static void *run(void *context)
 		pthread_mutex_lock(&reading->lock);
 		reader->job = NULL;
 		kf_api_mailbox_done(job->lane, job);
-		pthread_cond_broadcast(&reading->work); /* its user may have another one */
+		pthread_cond_broadcast(&reading->work); /* its user's next job may begin now */
 	}
 	pthread_mutex_unlock(&reading->lock);
 	return NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What handlers use to read a request and to answer it. A refusal is an answer like any other: the
- * check that finds a fault answers, and its -EBADMSG only tells the callers to stop.
+ * What handlers use to read a request and to answer it. The check that finds a fault gives the
+ * answer; the -EBADMSG that it returns tells its callers to stop.
  */
 #include "api/request.h"
 
@@ -62,7 +62,7 @@ int kf_api_reply(struct kf_api_request *request, int status, json_t *body)
 	if (!text)
 		return -ENOMEM;
 	len = strlen(text);
-	text[len] = '\n'; /* in the place of the NUL: a length goes with it */
+	text[len] = '\n'; /* replaces the NUL: the response is given its length */
 	response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
 	if (!response) {
 		free(text);
@@ -73,7 +73,7 @@ int kf_api_reply(struct kf_api_request *request, int status, json_t *body)
 	return kf_api_answer(request, status, response);
 }
 
-/* What others wrote (names, paths) is quoted in errors, cut if need be, and JSON wants UTF-8. */
+/* Errors quote names and paths, possibly cut inside a character. JSON wants valid UTF-8. */
 static void mend_utf8(char *text)
 {
 	json_t *value = json_string(text);
@@ -85,9 +85,9 @@ static void mend_utf8(char *text)
 }
 
 /*
- * A key that was given in the place of an ID or a name must not come back, for answers are logged
- * and shown: where a word begins with "sk-", nothing else of it stays, not even of the beginning of
- * a key. Other secrets are known by their whole shape only.
+ * A key that was given in the place of an ID or a name must not come back, because answers are
+ * logged and shown. Of a word that begins with "sk-" nothing else stays, even where it is too short
+ * for a key. Other secrets are recognised by their whole shape only.
  */
 static void mask_keys(char *text)
 {

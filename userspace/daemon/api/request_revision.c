@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Two who change one thing, each by what it was when they looked: the second is told that it is not
- * so any more. All changes are made by one thread, so nothing comes between the look here and the
- * change.
+ * Revisions and If-Match. Where two operators change one thing, each after having read it, the
+ * second one is told that it was changed since. One thread makes all changes, so no other change
+ * comes between the comparison here and the change itself.
  */
 #include "api/request.h"
 
@@ -34,8 +34,8 @@ int kf_api_reply_revision(struct kf_api_request *request, int status, json_t *bo
 }
 
 /*
- * Takes one entity-tag (RFC 9110 section 8.8.3) off the list at *@at, and what stands before the
- * next one. Is it @tag, compared strongly? -EINVAL: it is none.
+ * Reads one entity-tag (RFC 9110 section 8.8.3) of the list at *@at and moves *@at to the next one.
+ * 1: it is @tag, by strong comparison; 0: it is another one; -EINVAL: it is no entity-tag.
  */
 static int read_tag(const char **at, const char *tag)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values of members: numbers, times, durations, addresses. What could be meant in two ways is
- * refused with both ways written out, for whoever typed it knows which one was meant.
+ * Values of members: numbers, times, durations, addresses. A value that can be read in two ways is
+ * refused, and the mend writes out both.
  */
 #include "api/request.h"
 

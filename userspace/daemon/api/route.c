@@ -20,7 +20,10 @@ static void add_method(char allow[static KF_API_ALLOW_SIZE], const char *method)
 	strncat(allow, method, KF_API_ALLOW_SIZE - strlen(allow) - 1);
 }
 
-/* 1: it is @route, with *@name to be freed; 0: it is not, but another method may be. -errno. */
+/*
+ * 1: @route fits, *@name is to be freed; 0: it does not, @allow has its method if only that
+ * differs.
+ */
 static int try_route(const struct kf_api_route *route, const char *method, const char *path,
 		     char **name, char allow[static KF_API_ALLOW_SIZE])
 {

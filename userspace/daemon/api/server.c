@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The admin server: what it is made of, in the order in which it begins; its end is the reverse. */
+/* The admin server: opens its parts in order, and closes them in reverse. */
 #include "api/api.h"
 
 #include <errno.h>
@@ -74,7 +74,7 @@ static int start(struct kf_api *api, struct kf_why *why)
 		   : 0;
 }
 
-/* There are new events: those who follow get them. */
+/* There are new events for the followers. */
 static void on_events(void *context)
 {
 	struct kf_api *api = context;
@@ -91,7 +91,7 @@ int kf_api_open(struct kf_daemon *daemon)
 
 	if (!api)
 		return -ENOMEM;
-	json_object_seed(0); /* now, not by several threads at once */
+	json_object_seed(0); /* else the first threads to use jansson would seed it at once */
 	api->daemon = daemon;
 	api->listen_fd = -1;
 	api->readers = kf_api_auth_group();
@@ -106,7 +106,7 @@ int kf_api_open(struct kf_daemon *daemon)
 	return 0;
 }
 
-/* Nobody comes in, nothing is read any more, then those that are connected get their answers. */
+/* First no connection is accepted, then no GET is begun, then open requests get their answers. */
 void kf_api_close(struct kf_daemon *daemon)
 {
 	struct kf_api *api = daemon->api;
@@ -114,7 +114,7 @@ void kf_api_close(struct kf_daemon *daemon)
 	if (!api)
 		return;
 	kf_api_accept_close(api->accept);
-	kf_work_end(daemon->work); /* and tells those that wait for it */
+	kf_work_end(daemon->work); /* and answers the requests that wait for it */
 	if (api->ask)
 		kf_ask_end(api->ask);
 	if (api->guests_run) {
@@ -122,7 +122,7 @@ void kf_api_close(struct kf_daemon *daemon)
 		pthread_join(api->guests_thread, NULL);
 	}
 	kf_traffic_events_listen(daemon->events, NULL, NULL);
-	kf_api_reading_close(api->reading); /* from here on nobody could submit a job */
+	kf_api_reading_close(api->reading); /* from here on no job may be submitted */
 	kf_api_lane_close(api->guests);
 	kf_api_lane_close(api->writers);
 	kf_ask_close(api->ask);

@@ -18,7 +18,7 @@
 struct kf_api_lane;
 struct kf_why;
 
-/* A client that has connected and is known, and waits for a place; on the heap. */
+/* A client that has connected, whose peer is known, and that waits for a place; on the heap. */
 struct kf_api_arrival {
 	STAILQ_ENTRY(kf_api_arrival) entry;
 	int fd;
@@ -37,8 +37,8 @@ struct kf_api_connection {
 	uid_t uid;
 	bool busy; /* a whole request head is here, and its answer is not out yet */
 	/*
-	 * Whatever is going on, the reading of a request or the writing of its answer, must be
-	 * over by then; KF_API_NO_DEADLINE for followers, and while a thread reads for it.
+	 * By then the request must be read, or its answer written. KF_API_NO_DEADLINE for
+	 * followers, and while a reading thread carries out the request.
 	 */
 	uint64_t deadline_ns;
 };
@@ -47,41 +47,41 @@ struct kf_api_connection {
 /* Work for a reading thread, on behalf of a suspended connection. */
 struct kf_api_job {
 	STAILQ_ENTRY(kf_api_job) entry;
-	struct kf_api_lane *lane; /* gets it back */
+	struct kf_api_lane *lane; /* gets the job back when it is done */
 	struct MHD_Connection *connection;
 	enum kf_api_access access;
 	uid_t uid;
 	uint64_t deadline_ns; /* it is not begun after that */
 	/*
-	 * Called once, in a reading thread, whose @view is. NULL: it could not be carried out in
-	 * time, or (@ending) not at all any more.
+	 * Called once, in a reading thread; @view is that thread's. @view NULL: the job was not
+	 * begun in time, or (@ending) the daemon ends.
 	 */
 	void (*run)(struct kf_api_job *job, struct kf_daemon *view, bool ending);
 };
 STAILQ_HEAD(kf_api_jobs, kf_api_job);
 
-#define KF_API_ARRIVALS 512 /* that may wait at a lane, of one user half of them */
+#define KF_API_ARRIVALS 512 /* clients that may wait at a lane; half of them may be one user's */
 #define KF_API_USERS	256
 
-/* What other threads leave for a lane's own. */
+/* What other threads leave for a lane's thread. */
 struct kf_api_mailbox {
 	pthread_mutex_t lock;
 	int fd; /* an eventfd; readable: there is something below */
 	struct kf_api_arrivals arrivals;
-	unsigned int waiting;			 /* these, and those in the lane's own list; */
-	unsigned short waiting_of[KF_API_USERS]; /* and by the rest of their uid */
+	unsigned int waiting;			 /* arrivals here and in the lane's own list */
+	unsigned short waiting_of[KF_API_USERS]; /* the same, by uid modulo KF_API_USERS */
 	struct kf_api_jobs done;
-	bool events; /* there are new ones for those who follow */
+	bool events; /* there are new ones for followers */
 	bool stop;
 };
 
 struct kf_api_follower;
 
-/* One libmicrohttpd and its connections, served by one thread: all here but mail is that one's. */
+/* One libmicrohttpd and its connections. Only its own thread touches it, but for the mailbox. */
 struct kf_api_lane {
 	struct kf_api *api;
 	struct MHD_Daemon *mhd;
-	sd_event *event; /* that it hangs on */
+	sd_event *event; /* of the lane's thread */
 	sd_event_source *on_mhd;
 	sd_event_source *on_timeout;
 	sd_event_source *on_mail;
@@ -108,8 +108,8 @@ struct kf_api {
 	int listen_fd;
 	bool activated; /* systemd made the socket */
 	gid_t readers;
-	struct kf_api_lane *writers; /* for who may change things; in the loop's thread */
-	struct kf_api_lane *guests;  /* for all others; in a thread of its own */
+	struct kf_api_lane *writers; /* for peers that may change things; in the loop's thread */
+	struct kf_api_lane *guests;  /* for all other peers; in a thread of its own */
 	sd_event *guests_event;
 	pthread_t guests_thread;
 	bool guests_run;
@@ -135,13 +135,14 @@ void kf_api_mailbox_tell(struct kf_api_lane *lane); /* there are new events */
 void kf_api_mailbox_stop(struct kf_api_lane *lane); /* its loop ends */
 void kf_api_mailbox_ring(struct kf_api_lane *lane); /* it looks at what there is */
 
-/* In the lane's thread: who has arrived waits with it, until end_waiting(), which frees @arrival.
+/*
+ * In the lane's thread. Arrivals move from the mailbox to lane->waiting; end_waiting() takes one
+ * off that list and frees it.
  */
 void kf_api_mailbox_collect(struct kf_api_lane *lane);
 void kf_api_mailbox_end_waiting(struct kf_api_lane *lane, struct kf_api_arrival *arrival);
 
-/* ---- connection.c: in the lane's thread, unless said -----------------------------------------
- */
+/* ---- connection.c: in the lane's thread, unless said ----------------------------------------- */
 
 /* The time by which what begins now must be over. Any thread. */
 uint64_t kf_api_connection_deadline(const struct kf_api *api);
@@ -160,14 +161,12 @@ void kf_api_connection_admit(struct kf_api_lane *lane, const struct kf_api_arriv
  */
 void kf_api_connection_turn_away(int fd, const char *message, const char *mend);
 
-/* ---- accept.c: a thread of its own ------------------------------------------------------------
- */
+/* ---- accept.c: a thread of its own ----------------------------------------------------------- */
 
 int kf_api_accept_open(struct kf_api_accept **out, struct kf_api *api);
-void kf_api_accept_close(struct kf_api_accept *accept); /* nobody comes in any more */
+void kf_api_accept_close(struct kf_api_accept *accept); /* no connection is accepted any more */
 
-/* ---- lane.c ----------------------------------------------------------------------------------
- */
+/* ---- lane.c ---------------------------------------------------------------------------------- */
 
 int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *event,
 		     unsigned int places, unsigned int places_each);
@@ -183,8 +182,7 @@ int kf_api_reading_open(struct kf_api_reading **out, struct kf_api *api, struct 
 void kf_api_reading_close(struct kf_api_reading *reading);
 void kf_api_reading_submit(struct kf_api_reading *reading, struct kf_api_job *job);
 
-/* ---- http.c: callbacks of libmicrohttpd; the context is struct kf_api_lane --------------------
- */
+/* ---- http.c: callbacks of libmicrohttpd; the context is struct kf_api_lane ------------------- */
 
 void *kf_api_http_target(void *context, const char *target, struct MHD_Connection *connection);
 enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connection,
@@ -199,7 +197,7 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 
 /* Answers @request with the stream. */
 int kf_api_events_follow_begin(struct kf_api_request *request, struct kf_api_lane *lane);
-/* There are new events: those who follow get them. */
+/* There are new events for the followers. */
 void kf_api_events_follow_wake(struct kf_api_lane *lane);
 /* Each second: heartbeats. */
 void kf_api_events_follow_tick(struct kf_api_lane *lane);

@@ -100,7 +100,7 @@ static int append_service(void *context, const struct kf_service_row *row)
 
 /* ---- JSON to rows ---------------------------------------------------------------------------- */
 
-/* What a request says of a service; each NULL where it says nothing. */
+/* The members of a request about a service; NULL where absent. */
 struct wish {
 	json_t *name, *listen, *mode, *refuse, *keys_from, *websocket, *methods;
 	json_t *penalty_failures, *penalty_window, *penalty_time, *penalty_time_max;
@@ -125,7 +125,7 @@ static int read_members(struct kf_api_request *request, struct wish *wish, bool 
 		{ "syn_rate", KF_API_INTEGER, &wish->syn_rate },
 		{ "syn_burst", KF_API_INTEGER, &wish->syn_burst },
 	};
-	size_t first = is_new ? 0 : 1; /* a name stays */
+	size_t first = is_new ? 0 : 1; /* a service cannot be renamed */
 
 	return kf_api_members(request, members + first, KF_API_COUNT(members) - first);
 }
@@ -183,8 +183,9 @@ static int read_keys_from(struct kf_api_request *request, const json_t *list, ui
 }
 
 /*
- * Why @name is no method that a service can add; NULL: it is one. Those that the reader knows need
- * no adding; it refuses these three whatever a service says: a tunnel, an echo of keys, and HTTP/2.
+ * Why @name is no method that a service can add; NULL: it can. Methods that the reader of requests
+ * knows need not be added. Three are refused whatever a service says: CONNECT makes a tunnel, TRACE
+ * echoes keys, PRI begins HTTP/2.
  */
 static const char *method_fault(const char *name)
 {
@@ -292,7 +293,7 @@ static int read_penalties(struct kf_api_request *request, const struct wish *wis
 		row->penalty_time, row->penalty_time_max);
 }
 
-/* A burst goes with its rate: alone it would wait, unseen, for the day that a rate is set. */
+/* A burst without a rate is refused: it would have no effect until some day a rate is set. */
 static int read_syns(struct kf_api_request *request, const struct wish *wish,
 		     struct kf_service_row *row)
 {
@@ -398,7 +399,7 @@ static int handle_list(struct kf_api_request *request)
 	return kf_api_reply(request, MHD_HTTP_OK, json_pack("{s:o}", "services", TAKE_PTR(list)));
 }
 
-/* The row that the path names, or the 404; or the 412. */
+/* Reads the row that the path names; answers 404 where there is none, 412 where it was changed. */
 static int find_service(struct kf_api_request *request, struct kf_service_row *row)
 {
 	int err = kf_store_service_get(request->daemon->store, request->name, row);

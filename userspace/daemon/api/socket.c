@@ -15,7 +15,7 @@
 #include "cleanup.h"
 #include "why.h"
 
-#define BACKLOG 4096 /* or net.core.somaxconn, if that is less */
+#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
 static int socket_address(const char *run_dir, struct sockaddr_un *addr, struct kf_why *why)
 {
@@ -49,7 +49,9 @@ static int find_activated(int *fd, struct kf_why *why)
 	return 1;
 }
 
-/* The name must be gone before the bind; whose it was is known: we hold the lock of the directory.
+/*
+ * An old socket of that name is removed before the bind. It is no running daemon's: we hold the
+ * lock.
  */
 static int bind_name(int fd, const struct sockaddr_un *addr, gid_t readers, struct kf_why *why)
 {

@@ -258,7 +258,7 @@ static void free_names(struct names *names)
 		free(names->of[i]);
 }
 
-/* Times only of one that is penalised. @service: that raised the penalty. */
+/* Only a penalised source has times. @service: the one that raised the penalty. */
 static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_clock *now,
 			    const char *service)
 {

@@ -16,8 +16,7 @@ static const char *mode_name(uint8_t mode)
 	return mode == KF_MODE_MONITOR ? "monitor" : "enforce";
 }
 
-/* Every reason that there can be, also those that were never met: an absent number is not a zero.
- */
+/* Lists every reason, also those with 0 packets. */
 static json_t *packets_json(const struct kf_counters *counters)
 {
 	_cleanup_json_ json_t *packets = json_object();
@@ -35,7 +34,7 @@ struct services {
 	json_t *array;
 };
 
-/* How refusals were told, and what else was ended. */
+/* How refused clients were told, and what else was ended. */
 static json_t *told_json(const struct kf_counters *counters)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "replies", (json_int_t)counters->replies,

@@ -25,7 +25,7 @@
 
 #define NEARLY_FULL 90 /* per cent */
 
-/* What the status counts, read once for the answer and for the search for trouble. */
+/* What the status counts; the answer and the search for trouble use one reading of it. */
 struct numbers {
 	uint64_t services;
 	uint64_t sources;
@@ -35,11 +35,11 @@ struct numbers {
 	uint64_t keys_max, sources_max;
 	bool cannot_cut;
 	bool loading;
-	unsigned int loaded; /* per cent of the keys */
+	unsigned int loaded; /* per cent of the keys that are in the kernel */
 	int store_failing;   /* -errno of its writes; 0: none */
 	bool store_unsure;
 	char store_words[256];
-	json_t *differences; /* of store and kernel */
+	json_t *differences; /* texts: in what store and kernel differ */
 };
 
 static void numbers_end(struct numbers *numbers)
@@ -155,7 +155,10 @@ static int on_iface(void *context, const struct kf_iface_row *row)
 	return check_iface(trouble->list, trouble->daemon, row);
 }
 
-/* Without it programs are interpreted: right, but slow. The file is root's, and may be missing. */
+/*
+ * Without the JIT programs are interpreted, which is slow. Only root reads the file; it may be
+ * missing.
+ */
 static void check_jit(json_t *list)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
@@ -166,8 +169,8 @@ static void check_jit(json_t *list)
 }
 
 /*
- * A service that replies falls back to a reset, and where that fails to nothing, never to letting
- * the request through.
+ * Where a service is to reply but cannot, its refused clients get a reset, or else nothing. The
+ * request is never let through.
  */
 static int check_answers(void *context, const struct kf_service_row *row)
 {
@@ -194,7 +197,7 @@ static int check_answers(void *context, const struct kf_service_row *row)
 	return 0;
 }
 
-/* While it lasts, what is revoked is in force, and nothing is made durable. */
+/* Revocations are in force meanwhile, but nothing is made durable. */
 static void check_store(json_t *list, const struct numbers *numbers)
 {
 	if (!numbers->store_failing)
@@ -205,7 +208,7 @@ static void check_store(json_t *list, const struct numbers *numbers)
 		 kf_store_mend(numbers->store_failing));
 }
 
-/* Interfaces that are to be attached are told of, too: they come when the keys are in. */
+/* Interfaces are not attached before all keys are in the kernel: says so, too. */
 static void check_loading(json_t *list, const struct numbers *numbers)
 {
 	if (numbers->loading)

@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The loop has blocked the signals that it reads; a new thread must not take any other either. */
+/* The thread blocks all signals: they are for the loop, which reads them from a descriptor. */
 int kf_api_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *context)
 {
 	sigset_t all, before;
@@ -21,7 +21,7 @@ int kf_api_thread_start(pthread_t *thread, const char *name, void *(*run)(void *
 	return -err;
 }
 
-/* On Linux each thread has a value of its own (setpriority(2)). To have less is always allowed. */
+/* On Linux each thread has a nice value of its own (setpriority(2)). Raising it needs no right. */
 void kf_api_thread_be_nice(int more)
 {
 	id_t self = (id_t)syscall(SYS_gettid);

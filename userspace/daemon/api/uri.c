@@ -18,7 +18,7 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* jansson takes valid UTF-8 only (RFC 3629), and what it takes it can also answer with. */
+/* As jansson judges it (RFC 3629): then the text can be put into an answer as well. */
 static bool is_utf8(const char *text, size_t len)
 {
 	_cleanup_json_ json_t *value = json_stringn(text, len);

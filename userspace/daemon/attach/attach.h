@@ -81,7 +81,8 @@ enum kf_attach_lack {
 	KF_ATTACH_LACKS_EGRESS = 0x4, /* what the backend says and acknowledges is not seen */
 };
 
-/* 0: all of @mode is in place on @dev. Asks the kernel, some ten system calls; any build will do.
+/*
+ * 0: all of @mode is in place on @dev. Asks the kernel, some ten system calls; any build will do.
  */
 unsigned int kf_attach_lacks(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);
 bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_mode mode);

@@ -454,7 +454,8 @@ static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		view->state = KF_IFACE_PARTIAL;
 	if (!lacks)
 		tell_fight(row, iface, view);
-	/* why it could not be attached says more; other trouble is older than a part that is gone
+	/*
+	 * why it could not be attached says more; other trouble is older than a part that is gone
 	 */
 	else if (view->state != KF_IFACE_FAILED || !*view->error)
 		snprintf(view->error, sizeof(view->error),

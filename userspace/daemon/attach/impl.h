@@ -151,8 +151,7 @@ void kf_attach_xdp_sweep(const struct kf_attach *attach);
 /* The embedded object, for the build hash. */
 const void *kf_attach_xdp_object(size_t *size);
 
-/* ---- xdp_held.c --------------------------------------------------------------------------------
- */
+/* ---- xdp_held.c ------------------------------------------------------------------------------ */
 
 /* All is in place on the interface: what runs as XDP is held from now on. */
 void kf_attach_xdp_held_note(struct kf_attach *attach, int ifindex, enum kf_attach_mode mode);

@@ -32,7 +32,8 @@ bool kf_maps_penalty(const struct kf_maps *maps, uint32_t place, struct kf_penal
 	return true;
 }
 
-/* The time last: a failure that is counted in between must not raise a penalty on the old counts.
+/*
+ * The time last: a failure that is counted in between must not raise a penalty on the old counts.
  */
 void kf_maps_penalty_forgive(struct kf_maps *maps, uint32_t place)
 {

@@ -266,7 +266,8 @@ static int pin_all(const struct kf_maps_running *running, const char *pin_dir,
 		return lock;
 	snprintf(path, sizeof(path), "%s/maps", pin_dir);
 	err = kf_maps_pin_make_directory(path, why);
-	/* kf_config, which stands first in KF_MAPS, is pinned last: with it the pins count as whole
+	/*
+	 * kf_config, which stands first in KF_MAPS, is pinned last: with it the pins count as whole
 	 */
 	for (int i = KF_MAP_COUNT - 1; !err && i >= 0; i--) {
 		if (!running->id[i] || running->id[i] == pinned[i])

@@ -123,7 +123,8 @@ int kf_net_sockdiag_each(uint16_t port, kf_connection_fn fn, void *context)
 	return err ? err : dump_family(AF_INET6, port, &dump);
 }
 
-/* About one socket. The kernel finds one that carries IPv4 under AF_INET, whatever its own family.
+/*
+ * About one socket. The kernel finds one that carries IPv4 under AF_INET, whatever its own family.
  */
 static struct nlmsghdr *put_request(char *buffer, uint16_t type,
 				    const struct kf_connection *connection)

@@ -7,7 +7,8 @@
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* Clocks before 1970 or deadlines beyond the kernel's 64 bits do not occur; overflow is held off.
+/*
+ * Clocks before 1970 or deadlines beyond the kernel's 64 bits do not occur; overflow is held off.
  */
 uint64_t kf_policy_compile_deadline(const struct kf_clock *clock, int64_t wall_ns)
 {

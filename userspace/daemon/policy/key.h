@@ -57,7 +57,8 @@ struct kf_key_wish {
 	const char *group_name;
 };
 
-/* @text: the new key, shown once; called for each key after all of them are durable and enforced.
+/*
+ * @text: the new key, shown once; called for each key after all of them are durable and enforced.
  */
 typedef int (*kf_key_made_fn)(void *context, const struct kf_key_row *row, const char *text);
 
@@ -124,7 +125,8 @@ int kf_policy_key_edit(struct kf_policy *policy, const char *id,
 int kf_policy_key_rotate(struct kf_policy *policy, const char *id, uint64_t grace_ns,
 			 char text[static KF_KEY_TEXT_SIZE], struct kf_why *why);
 
-/* Forgets old secrets whose grace is over, at most @limit: 0, 1 when there may be more, or -errno.
+/*
+ * Forgets old secrets whose grace is over, at most @limit: 0, 1 when there may be more, or -errno.
  */
 int kf_policy_key_expire(struct kf_policy *policy, uint32_t limit);
 

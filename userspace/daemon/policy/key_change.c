@@ -275,7 +275,8 @@ static int apply_list(struct change *change, const struct kf_key_list *from,
 	return err;
 }
 
-/* Before it is durable: all that closes. *hold: what that was, if it does not come to be durable.
+/*
+ * Before it is durable: all that closes. *hold: what that was, if it does not come to be durable.
  */
 static int narrow(struct change *change, struct kf_hold *hold)
 {
@@ -290,14 +291,16 @@ static int narrow(struct change *change, struct kf_hold *hold)
 	return apply_list(change, &change->old.list, &change->meet);
 }
 
-/* After it is durable: what opens of the list, and what is left of the old one, now of no effect.
+/*
+ * After it is durable: what opens of the list, and what is left of the old one, now of no effect.
  */
 static int widen(struct change *change)
 {
 	return change->edit->set_allow ? apply_list(change, &change->meet, &change->list) : 0;
 }
 
-/* The kernel's part once more as it was before: of the store nothing has changed, or not any more.
+/*
+ * The kernel's part once more as it was before: of the store nothing has changed, or not any more.
  */
 static void restore(struct change *change)
 {
@@ -377,7 +380,8 @@ static int edit_row(const struct kf_policy_key_edit *edit, const struct kf_key_r
 	return 0;
 }
 
-/* @fewer: entries that go in exchange. There is room for what remains, so for less there always is.
+/*
+ * @fewer: entries that go in exchange. There is room for what remains, so for less there always is.
  */
 int kf_policy_key_change_check_room(const struct kf_policy *policy,
 				    const struct kf_key_state *state, uint32_t slots,

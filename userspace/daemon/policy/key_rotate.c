@@ -48,8 +48,7 @@ static void end_older(struct kf_policy *policy, const struct kf_key_state *state
 		kf_policy_key_slot_status(policy, state, KF_KEY_DELETED);
 }
 
-/* ---- the new secret in the kernel -------------------------------------------------------------
- */
+/* ---- the new secret in the kernel ------------------------------------------------------------ */
 
 /* A rotation on its way. */
 struct rotation {

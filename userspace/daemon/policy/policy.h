@@ -89,7 +89,8 @@ void kf_policy_close(struct kf_policy *policy); /* NULL is fine; touches no map 
  */
 int kf_policy_load(struct kf_policy *policy, struct kf_why *why);
 
-/* Both clocks now, as they are to be gone by, see walltime.h: whatever ends is compared with this.
+/*
+ * Both clocks now, as they are to be gone by, see walltime.h: whatever ends is compared with this.
  */
 struct kf_clock kf_policy_time(const struct kf_policy *policy);
 

@@ -29,8 +29,7 @@
 
 #define TAGS_AT_ONCE 1024
 
-/* ---- allow lists are counted ------------------------------------------------------------------
- */
+/* ---- allow lists are counted ----------------------------------------------------------------- */
 
 void kf_policy_reconcile_keys_count(struct kf_policy_reconcile_keys *keys, uint32_t slot,
 				    uint32_t entries)

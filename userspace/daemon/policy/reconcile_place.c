@@ -174,7 +174,8 @@ static bool is_home(const struct wanted *wanted)
 	return wanted->row.rate_slot == wanted->row.slot;
 }
 
-/* Nobody may stand in the way: who did is gone since TAGS, unless the maps were changed by others.
+/*
+ * Nobody may stand in the way: who did is gone since TAGS, unless the maps were changed by others.
  */
 static int clear_way(struct stretch *stretch)
 {

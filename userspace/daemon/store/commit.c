@@ -300,8 +300,7 @@ void kf_store_rollbackp(struct kf_store **store)
 		kf_store_rollback(*store);
 }
 
-/* ---- statements of their own -------------------------------------------------------------------
- */
+/* ---- statements of their own ----------------------------------------------------------------- */
 
 /* What a statement has not changed is not made durable either. */
 static int run_alone(struct kf_sql *q, bool on_row)

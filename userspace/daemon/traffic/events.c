@@ -170,7 +170,8 @@ static int remember_name(void *context, const struct kf_service_row *row)
 	return 0;
 }
 
-/* Names of what was removed stay until their index is used again: the ring may still have events.
+/*
+ * Names of what was removed stay until their index is used again: the ring may still have events.
  */
 void kf_traffic_events_reload(struct kf_events *events)
 {
