@@ -146,7 +146,7 @@ __noinline int kf_answer_reply(struct __sk_buff *skb, struct kf_packet *p, struc
 static __always_inline int kf_answer_refused(struct __sk_buff *skb, struct kf_packet *p,
 					     struct kf_flow *flow, __u32 refuse)
 {
-	struct kf_counters *counters = kf_counters_of(p->service);
+	struct kf_counters *counters = kf_count_of(p->service);
 	int verdict = TC_ACT_SHOT;
 
 	if (!counters || refuse == KF_REFUSE_DROP)

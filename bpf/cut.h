@@ -11,6 +11,7 @@
 #define KEYFILTER_BPF_CUT_H
 
 #include "count.h"
+#include "event.h"
 #include "refusal.h"
 #include "reply.h"
 #include "turn.h"
@@ -164,7 +165,7 @@ static __always_inline void kf_cut_tell(struct __sk_buff *skb, struct kf_scratch
 static __always_inline bool kf_cut_decide(struct __sk_buff *skb, struct kf_scratch *scratch,
 					  struct kf_flow *flow, int reason)
 {
-	struct kf_counters *counters = kf_counters_of(scratch->packet.service);
+	struct kf_counters *counters = kf_count_of(scratch->packet.service);
 	struct kf_packet *p = &scratch->packet;
 	bool first = !kf_refusal_is_decided(flow), answered = false;
 

@@ -148,9 +148,4 @@ __noinline __u64 kf_digest_scratch(__u32 len)
 	return kf_digest_chain(0, kf_digest_one(scratch->buf, len, config), config->flow_secret[5]);
 }
 
-static __always_inline bool kf_judged_is_open(const struct kf_judged *judged, __u32 acked)
-{
-	return judged->len && kf_seq_before(acked, judged->seq + judged->len);
-}
-
 #endif /* KEYFILTER_DIGEST_H */

@@ -19,6 +19,7 @@
 #include "socket.h"
 
 #define KF_OUT_WINDOW (1u << 26) /* more than a client can leave unacknowledged */
+#define KF_SKIP_ONCE  (1u << 30) /* resume_seq runs ahead by no more, so that it cannot wrap */
 
 static __always_inline bool kf_flow_lock(struct kf_flow *flow)
 {
@@ -123,6 +124,15 @@ static __always_inline bool kf_flow_is_at_end(const struct kf_flow *flow, __u32 
 		return true;
 	return (flow->flags & KF_FLOW_FIN_IN) && seq == flow->fin_in_seq &&
 	       seq == flow->resume_seq + 1;
+}
+
+/* Body bytes: nothing in them matters. */
+static __always_inline void kf_flow_skip(struct kf_flow *flow, __u64 len)
+{
+	__u32 now = len > KF_SKIP_ONCE ? KF_SKIP_ONCE : len;
+
+	flow->resume_seq += now;
+	flow->skip = len - now;
 }
 
 #endif /* KEYFILTER_FLOW_H */

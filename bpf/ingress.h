@@ -6,17 +6,18 @@
  *   service  is it for a protected address and port? (service.h)
  *   source   is the client's address denied or penalised? (source.h, penalty.h)
  *   flow     which connection is it of, and where does the next request begin? (flow.h, judge.h)
- *   head     the request's head, from as many segments as it comes in (segment.h, head.h)
+ *   head     the request's head, from as many segments as it comes in (walk_segment.h, head.h)
  *   tag      the hash of its key, and the key's slot (key.h)
  *   policy   may this key be used now, from here? (key.h)
  *   act      pass, drop, or hand over for an answer; count, and tell (answer.h)
  *
  * A segment may hold any number of heads, so the three in the middle are done for each of them:
- * the walk of segment.h does that.
+ * the walk of walk_segment.h does that.
  */
 #ifndef KEYFILTER_INGRESS_H
 #define KEYFILTER_INGRESS_H
 
+#include "event.h"
 #include "judge.h"
 #include "penalty.h"
 #include "plain.h"
@@ -162,7 +163,8 @@ __noinline int kf_ingress_syn(KF_CTX *ctx, struct kf_packet *p)
 		return 0;
 	service = kf_service_at(p->service);
 	if (service && service->syn_interval_ns && !(p->tcp_flags & KF_TCP_ACK) &&
-	    !kf_syn_conforms(config, service, p->key.client) && !kf_source_is_allowed(p, config))
+	    !kf_synrate_conforms(config, service, p->key.client) &&
+	    !kf_source_is_allowed(p, config))
 		return KF_REASON_SYN_RATE;
 	if (!p->detail)
 		p->detail = kf_plain_syn(ctx, p);

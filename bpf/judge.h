@@ -5,7 +5,7 @@
  * A segment that ends at or before resume_seq holds body bytes, or is a retransmission of bytes
  * that the backend has acknowledged: it passes unread. One that begins after resume_seq is kept for
  * when its turn comes (ahead.h), or dropped, and TCP sends it again. All others are judged under
- * the flow's lock (segment.h).
+ * the flow's lock (walk_segment.h).
  *
  * What a refusal leads to is decided here, and done by answer.h: see kf_judge_refused().
  */
@@ -14,12 +14,13 @@
 
 #include "ahead_chunks.h"
 #include "control.h"
-#include "segment.h"
+#include "judged.h"
+#include "walk_segment.h"
 #include "service.h"
 #include "unsynced.h"
 
 /* In monitor mode nothing is dropped: a flow that cannot be followed is picked up again later. */
-static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
+static __always_inline int kf_judge_lose(struct kf_flow *flow, __u32 end)
 {
 	kf_place_release(flow);
 	flow->flags &= ~KF_FLOW_IN_HEAD;
@@ -34,75 +35,9 @@ static __always_inline int kf_flow_lose(struct kf_flow *flow, __u32 end)
 	return KF_REASON_ADOPTED;
 }
 
-/*
- * A segment that repeats judged bytes must repeat them exactly. 0, or the reason to drop it:
- * UNACKED where it cuts a stretch in two of which there is a digest only, and so cannot be
- * compared.
- */
-__noinline int kf_judged_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
-{
-	int reason;
-	__u32 end;
-
-	if (!p || !flow)
-		return KF_REASON_UNACKED;
-	reason = kf_kept_compare(ctx, p, flow);
-	if (reason) {
-		if (reason == KF_REASON_MALFORMED)
-			p->detail = KF_DETAIL_OVERLAP_DIFFERS;
-		return reason;
-	}
-	end = p->seq + p->payload_len;
-	for (int i = 0; i < KF_JUDGED_MAX; i++) {
-		const struct kf_judged *judged = &flow->judged[i];
-		__u32 judged_end = judged->seq + judged->len;
-
-		if (!kf_judged_is_open(judged, flow->acked_seq))
-			continue;
-		if (!kf_seq_before(p->seq, judged_end) || !kf_seq_before(judged->seq, end))
-			continue;
-		if (kf_seq_before(judged->seq, p->seq) || kf_seq_before(end, judged_end))
-			return KF_REASON_UNACKED;
-		if (kf_digest_of(ctx, p->payload_offset + (judged->seq - p->seq), judged->len) !=
-		    judged->digest) {
-			p->detail = KF_DETAIL_OVERLAP_DIFFERS;
-			return KF_REASON_MALFORMED;
-		}
-	}
-	return 0;
-}
-
-static __always_inline struct kf_judged *kf_judged_next(struct kf_flow *flow)
-{
-	return &flow->judged[flow->judged_next & (KF_JUDGED_MAX - 1)];
-}
-
-/* Keeps the payload's judged bytes, or the digest of them, until the backend has them. */
-static __always_inline void kf_judged_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					   struct kf_walk *w)
-{
-	struct kf_judged *judged = kf_judged_next(flow);
-	__u32 len = w->judged - w->from;
-
-	if (w->judged <= w->from)
-		return;
-	if (kf_seq_before(flow->judged_seq, p->seq + w->judged))
-		flow->judged_seq = p->seq + w->judged;
-	if (w->kept ||
-	    (len > KF_KEPT_MIN && w->head == len && kf_walk_keep_head(ctx, p, flow, w, len)))
-		return;
-	judged->seq = p->seq + w->from;
-	judged->len = len;
-	if (len <= w->loaded && len <= KF_DIGEST_BLOCK)
-		judged->digest = kf_digest_scratch(len);
-	else
-		judged->digest = kf_digest_of(ctx, p->payload_offset + w->from, len);
-	flow->judged_next++;
-}
-
 /* The neutralised field, in every copy of the segment that the backend may take. 0 or a reason. */
-static __always_inline int kf_flow_swap(KF_CTX *ctx, const struct kf_packet *p,
-					struct kf_flow *flow)
+static __always_inline int kf_judge_swap(KF_CTX *ctx, const struct kf_packet *p,
+					 struct kf_flow *flow)
 {
 	__u32 at = flow->swap_seq - p->seq;
 	__u8 text[3], first;
@@ -169,7 +104,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		return 0;
 	out->reason = w->reason;
 	if (w->monitor) {
-		kf_flow_lose(flow, p->seq + p->payload_len);
+		kf_judge_lose(flow, p->seq + p->payload_len);
 		return 0;
 	}
 	if (w->reason == KF_REASON_HEADS_FULL)
@@ -392,7 +327,7 @@ static __always_inline void kf_judge_ahead(KF_CTX *ctx, struct kf_packet *p, str
 {
 	if (service->mode == KF_MODE_MONITOR) {
 		out->reason = KF_REASON_OUT_OF_ORDER;
-		kf_flow_lose(flow, p->seq + p->payload_len);
+		kf_judge_lose(flow, p->seq + p->payload_len);
 		return;
 	}
 	if (flow->state == KF_FLOW_CHUNKS)
@@ -449,7 +384,7 @@ static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, st
 			return;
 		}
 	}
-	reason = p->payload_len ? kf_flow_swap(ctx, p, flow) : 0;
+	reason = p->payload_len ? kf_judge_swap(ctx, p, flow) : 0;
 	if (reason)
 		out->reason = reason;
 }

@@ -16,7 +16,7 @@
 #include "maps.bpf.h"
 #include "packet.h"
 
-static __always_inline bool kf_tag_equal(const __u8 *a, const __u8 *b)
+static __always_inline bool kf_key_tag_equal(const __u8 *a, const __u8 *b)
 {
 	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
 
@@ -109,7 +109,7 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	if (!found)
 		return KF_REASON_UNKNOWN_KEY;
 	slot = bpf_map_lookup_elem(&kf_slots, found);
-	if (!slot || !kf_tag_equal(slot->tag, (const __u8 *)tag))
+	if (!slot || !kf_key_tag_equal(slot->tag, (const __u8 *)tag))
 		return KF_REASON_UNKNOWN_KEY;
 	w->slot = *found;
 	now = bpf_ktime_get_boot_ns();
@@ -128,7 +128,7 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 }
 
 /* What a flow keeps of its key's tag, to know the slot's next owner from it. */
-static __always_inline __u16 kf_slot_check(__u32 index)
+static __always_inline __u16 kf_key_slot_check(__u32 index)
 {
 	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
 
@@ -136,7 +136,7 @@ static __always_inline __u16 kf_slot_check(__u32 index)
 }
 
 /* The slot that a flow's key had, NULL where it is another key's by now. */
-static __always_inline struct kf_slot *kf_slot_of(__u32 index, __u16 check)
+static __always_inline struct kf_slot *kf_key_slot(__u32 index, __u16 check)
 {
 	struct kf_slot *slot = bpf_map_lookup_elem(&kf_slots, &index);
 
@@ -146,7 +146,7 @@ static __always_inline struct kf_slot *kf_slot_of(__u32 index, __u16 check)
 /* The same for a stream of @protocol that runs already: by its slot. */
 static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client, __u8 protocol)
 {
-	struct kf_slot *slot = kf_slot_of(index, check);
+	struct kf_slot *slot = kf_key_slot(index, check);
 	int reason;
 
 	if (!slot)
@@ -158,7 +158,7 @@ static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *cl
 /* The same for each packet of a running response: without the allow list, and mostly no clock. */
 static __always_inline int kf_key_live(__u32 index, __u16 check)
 {
-	struct kf_slot *slot = kf_slot_of(index, check);
+	struct kf_slot *slot = kf_key_slot(index, check);
 
 	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;

@@ -3,7 +3,7 @@
  * The pipeline on TC ingress, where XDP cannot be; on TC egress, beside both; and the answers to
  * what XDP refuses.
  */
-#include "context_tc.h"
+#include "ctx_tc.h"
 #include "answer.h"
 #include "egress.h"
 #include "ingress.h"
@@ -35,7 +35,7 @@ int keyfilter_answer(struct __sk_buff *skb)
 {
 	__be16 proto = skb->protocol;
 
-	if (proto != bpf_htons(KF_ETHERTYPE_ANSWER) && !kf_is_vlan(proto))
+	if (proto != bpf_htons(KF_ETHERTYPE_ANSWER) && !kf_packet_is_vlan(proto))
 		return TC_ACT_UNSPEC;
 	if (!kf_answer_frame(skb))
 		return TC_ACT_UNSPEC;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The pipeline on XDP, native or generic; multi-buffer frames (Linux 5.18). */
-#include "context_xdp.h"
+#include "ctx_xdp.h"
 #include "ingress.h"
 
 SEC("xdp.frags")

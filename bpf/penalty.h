@@ -26,7 +26,7 @@
 #include <keyfilter/penaltystate.h>
 #include <keyfilter/sourcehash.h>
 
-#include "count.h"
+#include "event.h"
 #include "maps.bpf.h"
 #include "packet.h"
 #include "source.h"
@@ -348,7 +348,7 @@ __noinline int kf_penalty_fail(const struct kf_packet *p, const struct kf_config
 	if (t.now < until || !kf_penalty_count(&t) || KF_PENALTY_READ(t.penalty->unit) != t.unit)
 		return 0;
 	seconds = kf_penalty_raise(t.penalty, until, service, p->service, t.now);
-	counters = kf_counters_of(p->service);
+	counters = kf_count_of(p->service);
 	if (!seconds || !counters)
 		return 0;
 	counters->penalties++;

@@ -74,7 +74,7 @@ static __always_inline long kf_plain_check(KF_CTX *ctx, const struct kf_packet *
 					   void *after)
 {
 	__u32 len = p->payload_offset - p->l4_offset;
-	__u64 pseudo = kf_trim_pseudo(p, len), sum;
+	__u64 pseudo = kf_csum_pseudo(p, len), sum;
 	struct tcphdr tcp;
 	__u16 check;
 

@@ -25,20 +25,20 @@
 #define KF_SYN_TRIES  32
 #define KF_SYN_LOCKED 1ull /* the lowest bit of a cell: a nanosecond does not matter */
 
-static __always_inline __u64 *kf_syn_cell(__u32 index)
+static __always_inline __u64 *kf_synrate_cell(__u32 index)
 {
 	return bpf_map_lookup_elem(&kf_syns, &index);
 }
 
-static __always_inline __u64 kf_syn_tat(const __u64 *cell)
+static __always_inline __u64 kf_synrate_tat(const __u64 *cell)
 {
 	return *(const volatile __u64 *)cell & ~KF_SYN_LOCKED;
 }
 
-static __always_inline bool kf_syn_lock(__u64 *cell)
+static __always_inline bool kf_synrate_lock(__u64 *cell)
 {
 	for (int i = 0; i < KF_SYN_TRIES; i++) {
-		__u64 tat = kf_syn_tat(cell);
+		__u64 tat = kf_synrate_tat(cell);
 
 		if (__sync_val_compare_and_swap(cell, tat, tat | KF_SYN_LOCKED) == tat)
 			return true;
@@ -47,17 +47,17 @@ static __always_inline bool kf_syn_lock(__u64 *cell)
 }
 
 /* Brings the cell to @tat, if it is behind that, and unlocks it. */
-static __always_inline void kf_syn_unlock(__u64 *cell, __u64 tat)
+static __always_inline void kf_synrate_unlock(__u64 *cell, __u64 tat)
 {
-	__u64 old = kf_syn_tat(cell);
+	__u64 old = kf_synrate_tat(cell);
 
 	__sync_lock_test_and_set(cell, old > tat ? old : tat);
 }
 
 /* When the next SYN would be due, now or later, by the cell that is less behind with its work. */
-static __always_inline __u64 kf_syn_due(const __u64 *first, const __u64 *second, __u64 now)
+static __always_inline __u64 kf_synrate_due(const __u64 *first, const __u64 *second, __u64 now)
 {
-	__u64 a = kf_syn_tat(first), b = kf_syn_tat(second);
+	__u64 a = kf_synrate_tat(first), b = kf_synrate_tat(second);
 	__u64 lower = a < b ? a : b;
 
 	return lower > now ? lower : now;
@@ -68,30 +68,31 @@ static __always_inline __u64 kf_syn_due(const __u64 *first, const __u64 *second,
  * of their places. Who finds one of them locked so often that the tries are used up does not
  * conform.
  */
-static __always_inline bool kf_syn_take(__u64 *first, __u64 *second,
-					const struct kf_service *service, __u64 now)
+static __always_inline bool kf_synrate_take(__u64 *first, __u64 *second,
+					    const struct kf_service *service, __u64 now)
 {
 	bool conforms;
 	__u64 due;
 
-	if (!kf_syn_lock(first))
+	if (!kf_synrate_lock(first))
 		return false;
-	if (second != first && !kf_syn_lock(second)) {
-		kf_syn_unlock(first, 0);
+	if (second != first && !kf_synrate_lock(second)) {
+		kf_synrate_unlock(first, 0);
 		return false;
 	}
-	due = kf_syn_due(first, second, now);
+	due = kf_synrate_due(first, second, now);
 	conforms = due - now <= service->syn_burst_ns;
 	due = conforms ? (due + service->syn_interval_ns) & ~KF_SYN_LOCKED : 0;
 	if (second != first)
-		kf_syn_unlock(second, due);
-	kf_syn_unlock(first, due);
+		kf_synrate_unlock(second, due);
+	kf_synrate_unlock(first, due);
 	return conforms;
 }
 
 /* May one more SYN of the source that @client belongs to pass? */
-static __always_inline bool kf_syn_conforms(const struct kf_config *config,
-					    const struct kf_service *service, const __u8 *client)
+static __always_inline bool kf_synrate_conforms(const struct kf_config *config,
+						const struct kf_service *service,
+						const __u8 *client)
 {
 	__u64 interval = service->syn_interval_ns, now, hash;
 	__u64 *first, *second;
@@ -103,15 +104,15 @@ static __always_inline bool kf_syn_conforms(const struct kf_config *config,
 			      kf_source_unit_load(client) ^ interval << 20 ^ service->syn_burst_ns);
 	low = hash & config->syn_mask;
 	high = hash >> 32 & config->syn_mask;
-	first = kf_syn_cell(low < high ? low : high);
-	second = kf_syn_cell(low < high ? high : low);
+	first = kf_synrate_cell(low < high ? low : high);
+	second = kf_synrate_cell(low < high ? high : low);
 	if (!first || !second)
 		return true;
 	now = bpf_ktime_get_boot_ns();
 	/* who floods is turned away before he locks anything that others need */
-	if (kf_syn_due(first, second, now) - now > service->syn_burst_ns)
+	if (kf_synrate_due(first, second, now) - now > service->syn_burst_ns)
 		return false;
-	return kf_syn_take(first, second, service, now);
+	return kf_synrate_take(first, second, service, now);
 }
 
 #endif /* KEYFILTER_SYNRATE_H */

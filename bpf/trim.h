@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "digest.h"
+#include "csum.h"
 #include "packet.h"
 
 #define KF_TRIM_BLOCK  512 /* bpf_csum_diff() takes no more */
@@ -25,15 +25,6 @@
 #define KF_TRIM_IPV4_LEN   offsetof(struct iphdr, tot_len)
 #define KF_TRIM_IPV4_CHECK offsetof(struct iphdr, check)
 #define KF_TRIM_IPV6_LEN   offsetof(struct ipv6hdr, payload_len)
-
-static __always_inline __u16 kf_csum_fold(__u64 sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
 
 struct kf_trim_walk {
 	KF_CTX *ctx;
@@ -75,33 +66,14 @@ __noinline __u64 kf_trim_sum(KF_CTX *ctx, __u32 offset, __u32 len)
 	return walk.sum;
 }
 
-static __always_inline __u64 kf_trim_pseudo(const struct kf_packet *p, __u32 tcp_len)
-{
-	const __u16 *client = (const __u16 *)p->key.client;
-	const __u16 *server = (const __u16 *)p->key.server;
-	__u64 sum = bpf_htons(IPPROTO_TCP) + bpf_htonl(tcp_len);
-	int first = p->ipv6 ? 0 : 6;
-
-	for (int i = 0; i < 8; i++)
-		if (i >= first)
-			sum += (__u64)client[i] + server[i];
-	return sum;
-}
-
-/* a - b in ones' complement */
-static __always_inline __u16 kf_csum_minus(__u16 a, __u16 b)
-{
-	return kf_csum_fold((__u64)a + (__u16)~b);
-}
-
 /* The TCP checksum field after the payload lost its bytes from @keep on. */
 static __always_inline __u16 kf_trim_check(KF_CTX *ctx, const struct kf_packet *p, __u32 keep,
 					   __u16 check)
 {
 	__u32 header = p->payload_offset - p->l4_offset;
 	__u32 lost = p->payload_len - keep;
-	__u16 before = kf_csum_fold(kf_trim_pseudo(p, header + p->payload_len));
-	__u16 after = kf_csum_fold(kf_trim_pseudo(p, header + keep));
+	__u16 before = kf_csum_fold(kf_csum_pseudo(p, header + p->payload_len));
+	__u16 after = kf_csum_fold(kf_csum_pseudo(p, header + keep));
 	__u16 removed, sum;
 
 	if (check == before)
@@ -164,7 +136,7 @@ __noinline int kf_trim(KF_CTX *ctx, struct kf_packet *p, __u32 keep)
 		return -1;
 	partial =
 		check ==
-		kf_csum_fold(kf_trim_pseudo(p, p->payload_offset - p->l4_offset + p->payload_len));
+		kf_csum_fold(kf_csum_pseudo(p, p->payload_offset - p->l4_offset + p->payload_len));
 	check = kf_trim_check(ctx, p, keep, check);
 	if ((p->tcp_flags & KF_TCP_FIN) && kf_trim_fin(ctx, p, partial, &check))
 		return -1;

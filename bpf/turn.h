@@ -219,7 +219,7 @@ static __always_inline __u32 kf_turn_tcp(struct kf_turn_image *image, const stru
 				       KF_TCPOPT_TIMESTAMP << 8 | KF_TCPOPT_TS_LEN);
 	tcp->ts_value = t->ts_value;
 	tcp->ts_echo = t->ts_echo;
-	sum = kf_trim_pseudo(p, len + t->payload_len);
+	sum = kf_csum_pseudo(p, len + t->payload_len);
 	if (partial) {
 		tcp->tcp.check = kf_csum_fold(sum);
 		return len;

@@ -7,9 +7,8 @@
 #ifndef KEYFILTER_WALK_H
 #define KEYFILTER_WALK_H
 
+#include "flow.h"
 #include "scratch.h"
-
-#define KF_SKIP_ONCE (1u << 30) /* resume_seq runs ahead by no more, so that it cannot wrap */
 
 /* Ends the walk at @at: the segment is dropped, nothing is held against it. */
 static __always_inline int kf_walk_stop(struct kf_walk *w, __u8 reason)
@@ -47,15 +46,6 @@ static __always_inline void kf_walk_read(struct kf_walk *w, const struct kf_pack
 	w->at += len;
 	w->judged = w->at;
 	flow->resume_seq = p->seq + w->at;
-}
-
-/* Body bytes: nothing in them matters. */
-static __always_inline void kf_flow_skip(struct kf_flow *flow, __u64 len)
-{
-	__u32 now = len > KF_SKIP_ONCE ? KF_SKIP_ONCE : len;
-
-	flow->resume_seq += now;
-	flow->skip = len - now;
 }
 
 static __always_inline void kf_walk_skip(struct kf_walk *w, const struct kf_packet *p,

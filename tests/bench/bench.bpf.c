@@ -3,7 +3,7 @@
  * The XDP pipeline with its flow put back to the start before each run, so that BPF_PROG_TEST_RUN
  * can repeat one and the same head; and the putting back alone, whose time is taken off.
  */
-#include "../../bpf/context_xdp.h"
+#include "../../bpf/ctx_xdp.h"
 #include "../../bpf/ingress.h"
 
 struct {

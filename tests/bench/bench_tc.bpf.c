@@ -3,7 +3,7 @@
  * The answer to what XDP handed over, with flow and frame put back before each run, so that
  * BPF_PROG_TEST_RUN can repeat it; the putting back alone; and nothing.
  */
-#include "../../bpf/context_tc.h"
+#include "../../bpf/ctx_tc.h"
 #include "../../bpf/answer.h"
 
 #define BENCH_FRAME_MAX 512

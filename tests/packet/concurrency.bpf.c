@@ -4,7 +4,7 @@
  * BPF_PROG_TEST_RUN can repeat it on all CPUs at once against the maps of a world. For TC:
  * repeating one for XDP costs tens of milliseconds to begin with.
  */
-#include "../../bpf/context_tc.h"
+#include "../../bpf/ctx_tc.h"
 #include "../../bpf/scratch.h"
 
 #include "../../bpf/egress.h"
@@ -97,7 +97,7 @@ int race_syn(struct __sk_buff *ctx)
 
 	if (!mine || !service || !config)
 		return TC_ACT_SHOT;
-	mine->passed += kf_syn_conforms(config, service, mine->source);
+	mine->passed += kf_synrate_conforms(config, service, mine->source);
 	return TC_ACT_OK;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * context_xdp.h - what the stages ask of a packet, answered for XDP.
+ * ctx_xdp.h - what the stages ask of a packet, answered for XDP.
  *
- * The stages are written once and know a packet as KF_CTX and these functions; context_tc.h answers
+ * The stages are written once and know a packet as KF_CTX and these functions; ctx_tc.h answers
  * them for TC. Offsets count from the first byte of the frame. 0 or -errno.
  */
-#ifndef KEYFILTER_CONTEXT_XDP_H
-#define KEYFILTER_CONTEXT_XDP_H
+#ifndef KEYFILTER_CTX_XDP_H
+#define KEYFILTER_CTX_XDP_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -51,4 +51,4 @@ static __always_inline int kf_ctx_answer(KF_CTX *ctx, const struct kf_packet *p)
 	return kf_ctx_store(ctx, p->l3_offset - 2, &proto, sizeof(proto)) ? XDP_DROP : XDP_PASS;
 }
 
-#endif /* KEYFILTER_CONTEXT_XDP_H */
+#endif /* KEYFILTER_CTX_XDP_H */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * context_tc.h - what the stages ask of a packet, answered for TC (see context_xdp.h).
+ * ctx_tc.h - what the stages ask of a packet, answered for TC (see ctx_xdp.h).
  */
-#ifndef KEYFILTER_CONTEXT_TC_H
-#define KEYFILTER_CONTEXT_TC_H
+#ifndef KEYFILTER_CTX_TC_H
+#define KEYFILTER_CTX_TC_H
 
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -45,4 +45,4 @@ static __always_inline int kf_ctx_answer(KF_CTX *ctx, const struct kf_packet *p)
 	return KF_VERDICT_ANSWER;
 }
 
-#endif /* KEYFILTER_CONTEXT_TC_H */
+#endif /* KEYFILTER_CTX_TC_H */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * segment.h - what a segment that covers resume_seq holds: heads, bodies, chunk framing, in turns.
+ * walk_segment.h - what a segment that covers resume_seq holds: heads, bodies, chunk framing, in
+ * turns.
  *
  * The walk goes from one byte that matters to the next. Each step reads a head, or a stretch of
  * chunk framing, and leaves resume_seq at the next one; bodies are stepped over unread. It runs
@@ -10,8 +11,8 @@
  * brings the rest again. So one request of a flow runs at a time, and a backend that takes bytes of
  * a body for a request gives itself away: it responds to what was never admitted.
  */
-#ifndef KEYFILTER_SEGMENT_H
-#define KEYFILTER_SEGMENT_H
+#ifndef KEYFILTER_WALK_SEGMENT_H
+#define KEYFILTER_WALK_SEGMENT_H
 
 #include <keyfilter/chunk.h>
 
@@ -144,7 +145,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 		/* it passes all the same, and what follows is framed by it */
 	}
 	flow->slot = w->slot;
-	flow->slot_check = kf_slot_check(w->slot);
+	flow->slot_check = kf_key_slot_check(w->slot);
 	if (kf_walk_admit(w, p, flow, head, prior))
 		return 1;
 	kf_walk_expect(flow, head->http1.method);
@@ -412,4 +413,4 @@ static __always_inline void kf_walk_run(KF_CTX *ctx, struct kf_packet *p, struct
 	}
 }
 
-#endif /* KEYFILTER_SEGMENT_H */
+#endif /* KEYFILTER_WALK_SEGMENT_H */
