@@ -15,33 +15,19 @@
 #include "handshake.h"
 #include "penalty.h"
 #include "response.h"
+#include "segment.h"
 #include "service.h"
 #include "source.h"
 
-/* The segment of a service, named as its client's packets would be. */
+/* Is it a sound segment of a service? */
 static __always_inline bool kf_egress_read(KF_CTX *ctx, struct kf_packet *p)
 {
-	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct kf_cursor c = { .pos = data, .end = data_end };
+	enum kf_l3_result result;
 	struct kf_l3 l3 = {};
-	__be16 *ports;
+	__be16 *ports = kf_segment_ports(ctx, &l3, &result);
 
-	if (kf_packet_l3(ctx, &c, data, &l3) != KF_L3_TCP)
-		return false;
-	ports = kf_packet_ports(data, data_end, &l3);
-	if (!ports)
-		return false;
-	p->key.server_port = bpf_ntohs(ports[0]);
-	p->key.client_port = bpf_ntohs(ports[1]);
-	if (!kf_service_find(l3.saddr, l3.ipv6, p->key.server_port, &p->service))
-		return false;
-	kf_address_copy(p->key.server, l3.saddr, l3.ipv6);
-	kf_address_copy(p->key.client, l3.daddr, l3.ipv6);
-	p->ipv6 = l3.ipv6;
-	p->l3_offset = l3.offset;
-	p->l4_offset = l3.l4_offset;
-	kf_packet_tcp(ctx, (struct tcphdr *)ports, &l3, p);
-	return !p->detail || p->detail == KF_DETAIL_URGENT;
+	return ports && kf_segment_read(ctx, KF_EGRESS, &l3, ports, p) &&
+	       (!p->detail || p->detail == KF_DETAIL_URGENT);
 }
 
 /*

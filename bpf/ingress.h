@@ -22,6 +22,7 @@
 #include "penalty.h"
 #include "plain.h"
 #include "reason.h"
+#include "segment.h"
 #include "service.h"
 #include "source.h"
 #include "synrate.h"
@@ -53,19 +54,13 @@ static __always_inline void kf_ingress_passing(const struct kf_l3 *l3, __u16 por
 /* The ports of a TCP segment, in the frame; NULL, with a verdict, for what else there is. */
 static __always_inline __be16 *kf_ingress_packet(KF_CTX *ctx, struct kf_l3 *l3, int *verdict)
 {
-	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct kf_cursor c = { .pos = data, .end = data_end };
-	enum kf_l3_result result = kf_packet_l3(ctx, &c, data, l3);
-	__be16 *ports;
+	enum kf_l3_result result;
+	__be16 *ports = kf_segment_ports(ctx, l3, &result);
 
 	*verdict = KF_VERDICT_PASS;
-	if (result != KF_L3_TCP) {
+	if (result != KF_L3_TCP)
 		kf_ingress_unread(result == KF_L3_DROP, verdict);
-		return NULL;
-	}
-	ports = kf_packet_ports(data, data_end, l3);
-	/* there, but behind more headers than lie in reach: the stack would find it */
-	if (!ports)
+	else if (!ports) /* behind more headers than lie in reach: the stack would find them */
 		kf_ingress_unread(l3->l4_offset + 4 <= kf_ctx_len(ctx), verdict);
 	return ports;
 }
@@ -74,18 +69,10 @@ static __always_inline __be16 *kf_ingress_packet(KF_CTX *ctx, struct kf_l3 *l3, 
 static __always_inline bool kf_ingress_service(KF_CTX *ctx, struct kf_packet *p,
 					       const struct kf_l3 *l3, __be16 *ports, int *verdict)
 {
-	p->key.client_port = bpf_ntohs(ports[0]);
-	p->key.server_port = bpf_ntohs(ports[1]);
-	if (!kf_service_find(l3->daddr, l3->ipv6, p->key.server_port, &p->service)) {
+	if (!kf_segment_read(ctx, KF_INGRESS, l3, ports, p)) {
 		kf_ingress_passing(l3, p->key.server_port, verdict);
 		return false;
 	}
-	kf_address_copy(p->key.client, l3->saddr, l3->ipv6);
-	kf_address_copy(p->key.server, l3->daddr, l3->ipv6);
-	p->ipv6 = l3->ipv6;
-	p->l3_offset = l3->offset;
-	p->l4_offset = l3->l4_offset;
-	kf_packet_tcp(ctx, (struct tcphdr *)ports, l3, p);
 	/* the addresses are read again, rather than kept on the stack */
 	asm volatile("" ::: "memory");
 	if (l3->met & KF_MET_ROUTED)
