@@ -122,7 +122,7 @@ static long kf_digest_step(__u32 index, void *context)
 /* Of @len bytes of the frame from @offset on; they go through this CPU's scratch. */
 __noinline __u64 kf_digest_of(KF_CTX *ctx, __u32 offset, __u32 len)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch(KF_SCRATCH_DIGESTED);
 	struct kf_digest_walk walk = {
 		.ctx = ctx,
 		.config = kf_config_get(),
@@ -140,7 +140,7 @@ __noinline __u64 kf_digest_of(KF_CTX *ctx, __u32 offset, __u32 len)
 /* The same for the first @len bytes of this CPU's scratch; at most KF_DIGEST_BLOCK. */
 __noinline __u64 kf_digest_scratch(__u32 len)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch_of(KF_SCRATCH_REQUEST);
 	struct kf_config *config = kf_config_get();
 
 	if (!scratch || !config)

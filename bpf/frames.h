@@ -144,7 +144,9 @@ static long kf_frames_compare_step(__u32 index, void *context)
 __noinline int kf_frames_differ(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 				struct kf_head *head)
 {
-	struct kf_frames_walk walk = { .ctx = ctx, .head = head, .scratch = kf_head_scratch() };
+	struct kf_frames_walk walk = { .ctx = ctx,
+				       .head = head,
+				       .scratch = kf_head_scratch(KF_SCRATCH_COMPARED) };
 
 	if (!p || !flow || !head || !walk.scratch)
 		return 1;

@@ -77,7 +77,7 @@ static __always_inline void kf_judged_keep(KF_CTX *ctx, struct kf_packet *p, str
 		return;
 	judged->seq = p->seq + w->from;
 	judged->len = len;
-	if (len <= w->loaded && len <= KF_DIGEST_BLOCK)
+	if (len <= w->loaded && len <= KF_DIGEST_BLOCK && kf_head_scratch_of(KF_SCRATCH_REQUEST))
 		judged->digest = kf_digest_scratch(len);
 	else
 		judged->digest = kf_digest_of(ctx, p->payload_offset + w->from, len);

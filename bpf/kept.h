@@ -68,7 +68,9 @@ static long kf_kept_step(__u32 index, void *context)
 __noinline int kf_kept_differs(KF_CTX *ctx, struct kf_packet *p, struct kf_head *head, __u32 from,
 			       __u32 to)
 {
-	struct kf_kept_walk walk = { .ctx = ctx, .head = head, .scratch = kf_head_scratch() };
+	struct kf_kept_walk walk = { .ctx = ctx,
+				     .head = head,
+				     .scratch = kf_head_scratch(KF_SCRATCH_COMPARED) };
 	__s32 at, end;
 
 	if (!p || !head || !walk.scratch)

@@ -21,7 +21,7 @@
  * map for both, so that the reader is verified for one kind of pointer.
  */
 struct kf_head {
-	__u64 owner;	   /* cookie of the flow */
+	__u64 owner;	   /* cookie of the flow; of a scratch place enum kf_scratch_use */
 	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free; KF_HEAD_MOVING: changing hands */
 	__u32 len;	   /* bytes of a head in buf, */
 	__u32 seq;	   /* the first of which has this number */
@@ -213,9 +213,35 @@ static __always_inline struct kf_head *kf_head_at(__u32 place)
 	return bpf_map_lookup_elem(&kf_heads, &place);
 }
 
-static __always_inline struct kf_head *kf_head_scratch(void)
+/*
+ * What a CPU's scratch place holds. Each use overwrites the one before it; a stage that goes on
+ * with what it has put there asks whether it still is there (kf_head_scratch_of()).
+ */
+enum kf_scratch_use {
+	KF_SCRATCH_REQUEST = 1, /* a head, or the framing of chunks */
+	KF_SCRATCH_RESPONSE,
+	KF_SCRATCH_COMPARED, /* bytes of a segment that repeats judged ones */
+	KF_SCRATCH_DIGESTED,
+	KF_SCRATCH_SUMMED,
+	KF_SCRATCH_TURNED, /* struct kf_turn_image */
+};
+
+/* The place, for @use from now on. */
+static __always_inline struct kf_head *kf_head_scratch(enum kf_scratch_use use)
 {
-	return kf_head_at(bpf_get_smp_processor_id());
+	struct kf_head *scratch = kf_head_at(bpf_get_smp_processor_id());
+
+	if (scratch)
+		scratch->owner = use;
+	return scratch;
+}
+
+/* The same with what @use has put there; NULL where something else has been there since. */
+static __always_inline struct kf_head *kf_head_scratch_of(enum kf_scratch_use use)
+{
+	struct kf_head *scratch = kf_head_at(bpf_get_smp_processor_id());
+
+	return scratch && scratch->owner == use ? scratch : NULL;
 }
 
 #endif /* KEYFILTER_MAPS_BPF_H */

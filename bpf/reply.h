@@ -52,7 +52,7 @@ static __always_inline void kf_reply_retry(__u8 *text, __u32 seconds)
 /* Writes the answer for @flow to the payload of the image. Its length; 0: there is none. */
 __noinline int kf_reply_compose(struct kf_flow *flow)
 {
-	struct kf_turn_image *image = kf_turn_scratch();
+	struct kf_turn_image *image = kf_turn_begin();
 	struct kf_answer *answer;
 	__u32 index, len, off;
 

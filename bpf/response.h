@@ -77,7 +77,7 @@ static __always_inline __u32 kf_response_load(KF_CTX *ctx, const struct kf_packe
 /* Reads on in a head. Returns the new state. */
 __noinline int kf_response_read_head(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch(KF_SCRATCH_RESPONSE);
 	__u32 len;
 
 	if (!p || !flow || !scratch)
@@ -90,7 +90,7 @@ __noinline int kf_response_read_head(KF_CTX *ctx, struct kf_packet *p, struct kf
 /* Reads on in the framing of chunks, of a few of them, so that most segments take one call. */
 __noinline int kf_response_read_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch(KF_SCRATCH_RESPONSE);
 	__u32 len, state = KF_RESPONSE_CHUNKS;
 
 	if (!p || !flow || !scratch)

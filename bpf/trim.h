@@ -56,7 +56,7 @@ static long kf_trim_step(__u32 index, void *context)
 /* The sum of @len bytes of the frame from @offset on; they go through this CPU's scratch. */
 __noinline __u64 kf_trim_sum(KF_CTX *ctx, __u32 offset, __u32 len)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch(KF_SCRATCH_SUMMED);
 	struct kf_trim_walk walk = { .ctx = ctx, .offset = offset, .left = len };
 
 	if (!scratch)

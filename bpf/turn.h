@@ -78,10 +78,22 @@ KF_STATIC_ASSERT(sizeof(struct kf_turn_image) <= sizeof(((struct kf_head *)0)->b
 		 "struct kf_turn_image does not fit the scratch");
 KF_STATIC_ASSERT(sizeof(struct kf_turn_tcp) == 32, "struct kf_turn_tcp is a TCP header");
 
-static __always_inline struct kf_turn_image *kf_turn_scratch(void)
+/* The image, for a payload that is to be put there. */
+static __always_inline struct kf_turn_image *kf_turn_begin(void)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch(KF_SCRATCH_TURNED);
 
+	return scratch ? (struct kf_turn_image *)scratch->buf : NULL;
+}
+
+/* The image for @t, with its payload; NULL where that is not there any more. */
+static __always_inline struct kf_turn_image *kf_turn_image_for(const struct kf_turn *t)
+{
+	struct kf_head *scratch;
+
+	if (!t->payload_len)
+		return kf_turn_begin();
+	scratch = kf_head_scratch_of(KF_SCRATCH_TURNED);
 	return scratch ? (struct kf_turn_image *)scratch->buf : NULL;
 }
 
@@ -120,11 +132,14 @@ static long kf_turn_option(__u32 index, void *context)
  */
 __noinline int kf_turn_timestamps(struct __sk_buff *skb, struct kf_packet *p, struct kf_turn *t)
 {
-	struct kf_turn_image *image = kf_turn_scratch();
 	struct kf_turn_options walk = {};
+	struct kf_turn_image *image;
 	__u32 at, len;
 
-	if (!p || !t || !image)
+	if (!p || !t)
+		return 0;
+	image = kf_turn_image_for(t);
+	if (!image)
 		return 0;
 	walk.options = &image->options;
 	at = p->l4_offset + sizeof(struct tcphdr);
@@ -285,11 +300,14 @@ static __always_inline long kf_turn_store(struct __sk_buff *skb, const struct kf
 /* Makes the frame of @p the segment @t. 0, or -1: then the frame must be dropped. */
 __noinline int kf_turn_put(struct __sk_buff *skb, struct kf_packet *p, struct kf_turn *t)
 {
-	struct kf_turn_image *image = kf_turn_scratch();
+	struct kf_turn_image *image;
 	__u32 header, tcp_len;
 	int partial;
 
-	if (!p || !t || !image || t->payload_len > KF_TURN_PAYLOAD_MAX)
+	if (!p || !t || t->payload_len > KF_TURN_PAYLOAD_MAX)
+		return -1;
+	image = kf_turn_image_for(t);
+	if (!image)
 		return -1;
 	header = p->l4_offset - p->l3_offset;
 	if (p->ipv6 ? (header & 7) || header > sizeof(struct ipv6hdr) + sizeof(image->padding)

@@ -199,7 +199,7 @@ __noinline int kf_walk_partial(struct kf_packet *p, struct kf_flow *flow, struct
 __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 			    struct kf_walk *w, __u32 len)
 {
-	struct kf_head *scratch = kf_head_scratch();
+	struct kf_head *scratch = kf_head_scratch_of(KF_SCRATCH_REQUEST);
 	struct kf_head *head;
 
 	if (!p || !flow || !w || !scratch)
@@ -250,7 +250,7 @@ __noinline int kf_walk_wait(struct kf_packet *p, struct kf_flow *flow, struct kf
 __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 				struct kf_walk *w)
 {
-	struct kf_head *head = kf_head_scratch();
+	struct kf_head *head = kf_head_scratch(KF_SCRATCH_REQUEST);
 	__u32 offset, avail, len;
 	int result;
 
@@ -338,7 +338,7 @@ __noinline int kf_walk_keep_head(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 static __always_inline void kf_walk_frame(struct kf_walk *w, const struct kf_packet *p,
 					  struct kf_flow *flow, struct kf_head *head, __u32 len)
 {
-	kf_frames_keep(head, kf_head_scratch(), 0, p->seq + w->at, len);
+	kf_frames_keep(head, kf_head_scratch_of(KF_SCRATCH_REQUEST), 0, p->seq + w->at, len);
 	w->at += len;
 	flow->resume_seq = p->seq + w->at;
 	flow->judged_seq = flow->resume_seq;
@@ -348,7 +348,7 @@ static __always_inline void kf_walk_frame(struct kf_walk *w, const struct kf_pac
 __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
 			      struct kf_walk *w)
 {
-	struct kf_head *scratch = kf_head_scratch(), *head;
+	struct kf_head *scratch = kf_head_scratch(KF_SCRATCH_REQUEST), *head;
 	__u32 consumed = 0, len;
 	struct kf_chunk *chunk;
 	__u8 detail = 0;
