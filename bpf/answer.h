@@ -127,7 +127,7 @@ static __always_inline void kf_answer_note_fin(struct kf_flow *flow, const struc
 	flow->fin_in_seq = kf_answer_sent(p);
 }
 
-/* Global: verified once. The client hears the answer, if it can be made. */
+/* The client hears the answer, if it can be made. */
 __noinline int kf_answer_reply(struct __sk_buff *skb, struct kf_packet *p, struct kf_flow *flow)
 {
 	__u32 len;

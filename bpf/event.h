@@ -36,8 +36,8 @@ static __always_inline bool kf_event_permitted(struct kf_event_rate *bucket, __u
 }
 
 /* Noinline: the cold side of a refusal. @p is what @note is about. */
-static __noinline int kf_event_send(const struct kf_packet *p, const struct kf_config *config,
-				    const struct kf_note *note)
+static __noinline void kf_event_send(const struct kf_packet *p, const struct kf_config *config,
+				     const struct kf_note *note)
 {
 	__u32 zero = 0;
 	__u64 now = bpf_ktime_get_coarse_ns(); /* a read of memory: this runs for every refusal */
@@ -45,15 +45,15 @@ static __noinline int kf_event_send(const struct kf_packet *p, const struct kf_c
 	struct kf_event *event;
 
 	if (!bucket)
-		return 0;
+		return;
 	if (!kf_event_permitted(bucket, config->event_rate, now)) {
 		bucket->suppressed++;
-		return 0;
+		return;
 	}
 	event = bpf_ringbuf_reserve(&kf_events, sizeof(*event), 0);
 	if (!event) {
 		bucket->lost++;
-		return 0;
+		return;
 	}
 	event->time_ns = bpf_ktime_get_boot_ns();
 	__builtin_memcpy(event->client, p->key.client, 16);
@@ -71,7 +71,6 @@ static __noinline int kf_event_send(const struct kf_packet *p, const struct kf_c
 	event->kind = note->kind;
 	__builtin_memset(event->pad, 0, sizeof(event->pad));
 	bpf_ringbuf_submit(event, 0);
-	return 0;
 }
 
 /* The source of @p is penalised from now on, for @seconds. */

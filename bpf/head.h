@@ -17,7 +17,6 @@
 #define KF_HEAD_FIRST	 1024 /* bytes read at first: nearly all heads are shorter */
 #define KF_HEAD_SEGMENTS 64
 
-/* Global, so that the verifier reads the parser once, not at each call. */
 __noinline int kf_head_parse(struct kf_head *head, __u32 len)
 {
 	if (!head)

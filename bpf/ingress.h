@@ -191,7 +191,7 @@ static __always_inline void kf_ingress_flow(KF_CTX *ctx, struct kf_packet *p,
 /* ---- act ------------------------------------------------------------------------------------- */
 
 /* What a refusal leads to beside the packet: an event, counts, and a mark against its source. */
-static __noinline int kf_ingress_report(const struct kf_scratch *scratch, __u32 ifindex)
+static __noinline void kf_ingress_report(const struct kf_scratch *scratch, __u32 ifindex)
 {
 	const struct kf_outcome *out = &scratch->outcome;
 	const struct kf_packet *p = &scratch->packet;
@@ -208,7 +208,7 @@ static __noinline int kf_ingress_report(const struct kf_scratch *scratch, __u32 
 	struct kf_service *service;
 
 	if (!config)
-		return 0;
+		return;
 	if (kf_reason_is_told(note.reason))
 		kf_event_send(p, config, &note);
 	if (out->cut)
@@ -216,7 +216,6 @@ static __noinline int kf_ingress_report(const struct kf_scratch *scratch, __u32 
 	service = kf_service_at(p->service);
 	if (out->failed && !p->monitor && service && kf_reason_is_failure(note.reason))
 		kf_penalty_fail(p, config, service, ifindex);
-	return 0;
 }
 
 /* A refused request does not pass; its client hears of it from kf_answer(), or not at all. */

@@ -378,24 +378,23 @@ static long kf_penalty_good_step(__u32 index, void *context)
  * A request of @p's source was admitted. Once in a window it has had enough of them nothing is
  * written any more: CPUs that serve one busy source do not fight for its cache line.
  */
-static __noinline int kf_penalty_succeed(const struct kf_packet *p, const struct kf_config *config,
-					 const struct kf_service *service)
+static __noinline void kf_penalty_succeed(const struct kf_packet *p, const struct kf_config *config,
+					  const struct kf_service *service)
 {
 	struct kf_penalty_try t = { .service = service };
 
 	if (!service->penalty_failures)
-		return 0;
+		return;
 	t.unit = kf_source_unit_load(p->key.client);
 	t.set = kf_penalty_set_of(config, t.unit);
 	if (!t.set || !kf_penalty_is_source(t.unit))
-		return 0;
+		return;
 	t.now = kf_penalty_now();
 	t.penalty = kf_penalty_in(t.set, t.unit);
 	if (!t.penalty)
 		t.penalty = kf_penalty_make(&t);
 	if (t.penalty)
 		kf_loop(KF_PENALTY_TRIES, kf_penalty_good_step, &t);
-	return 0;
 }
 
 #endif /* KEYFILTER_PENALTY_H */

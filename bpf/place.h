@@ -101,7 +101,7 @@ static __always_inline __u64 kf_place_start(const struct kf_config *config,
 	return kf_flow_hash(config->flow_secret, &source) >> 32;
 }
 
-/* A place of @flow's own, which has none, or NULL. Global, so that it is verified once. */
+/* Takes a place for @flow, which has none. 0, or -1: there is none to be had. */
 __noinline int kf_place_take(struct kf_packet *p, struct kf_flow *flow)
 {
 	struct kf_place_search search = {

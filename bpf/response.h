@@ -149,8 +149,7 @@ static __always_inline bool kf_response_awaits(struct kf_flow *flow)
 }
 
 /*
- * What matters in a segment that may cover it. 1: the segment has to come again. Global, so that it
- * is verified once, and alone.
+ * What matters in a segment that may cover it. 1: the segment has to come again.
  */
 __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {

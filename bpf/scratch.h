@@ -5,6 +5,11 @@
  * One entry a CPU, overwritten by each packet. Ingress runs in softirq and is not interrupted by
  * itself; egress may run in process context, with bottom halves off, and has an entry of its own.
  * Private to each loaded object: never pinned, never read by the controller.
+ *
+ * Global functions, those that are not static, are read by the verifier once each, by themselves,
+ * and not along every way that leads to them, which would be too many. It takes each pointer that
+ * they get for one that may be NULL, so each asks first; what it returns then is never seen. They
+ * have to return a number (Linux 6.1), also where there is nothing to say.
  */
 #ifndef KEYFILTER_SCRATCH_H
 #define KEYFILTER_SCRATCH_H
@@ -60,10 +65,7 @@ struct kf_note {
 
 #define KF_KEEP_ALL ((__u32)-1)
 
-/*
- * Where a walk stands. No pointers, so that the functions below can be global ones, which the
- * verifier reads once each and not along every way that leads to them.
- */
+/* Where a walk stands (walk.h). No pointers: global functions take it. */
 struct kf_walk {
 	__u32 at;     /* bytes of the payload behind us */
 	__u32 from;   /* where the judged stretch began */

@@ -124,10 +124,7 @@ static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct
 	return kf_key_judge(&head->http1, head->buf, p->key.client, w);
 }
 
-/*
- * The head in @head is complete. Global, and apart from the reading of it: neither the verifier nor
- * the stack has to hold both.
- */
+/* The head in @head is complete. Apart from the reading of it: the stack cannot hold both. */
 __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 prior)
 {
