@@ -49,7 +49,7 @@ BENCH      := $(addprefix $(O)/tests/,$(addprefix bench/,bench.bpf.o bench_tc.bp
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all clean help tests check check-boot check-lossy check-vm demo bench fuzz lint deps deps-run deps-check ready
+.PHONY: all clean help tests check check-boot check-lossy check-vm demo bench bench-revoke fuzz lint deps deps-run deps-check ready
 
 all: $(O)/keyfilterd $(O)/keyfilterctl $(BPF_OBJ) $(TOOLS) ## build into O= (build/)
 
@@ -173,6 +173,10 @@ bench: ## measure, one JSON object a line
 	@$(SUDO) scripts/deps.sh build check >&2
 	@$(MAKE) --no-print-directory all $(BENCH) >&2
 	@$(SUDO) tests/bench/run.sh $(O)
+
+bench-revoke: all ## how long a revocation takes while others keep the controller busy, as a table
+	@$(SUDO) scripts/deps.sh build check >&2
+	@$(SUDO) env KF_BUILD=$(abspath $(O)) tests/bench/revoke_load.sh
 
 fuzz: $(addprefix $(O)/tests/fuzz/,http1_fuzz chunk_fuzz response_fuzz body_fuzz) ## fuzz the readers, SECONDS=60 each
 	@for f in http1 chunk response body; do mkdir -p $(O)/tests/fuzz/$$f && \

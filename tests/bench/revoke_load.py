@@ -4,12 +4,12 @@
 The loads: nothing; readers: 150 connections that ask for lists, searches and the status, new ones
 for a third of the questions; searches: 31 connections that search all keys for what none has; lists:
 31 that list; create: 100,000 keys, made at once; deny: a block that covers 500,000 denied sources;
-graces, expiries: of 2,000 keys, in one second; start, restart: the first seconds of a controller.
+graces, expiries: of 2,000 keys, in one second; start, restart: the first seconds of a controller. And disk: no
+revocations, but what the disk takes for a page.
 """
 
 import itertools
 import subprocess
-import threading
 import time
 
 from admin import *
@@ -20,7 +20,7 @@ LOAD = sys.argv[1]
 ids = [line.split()[0] for line in open(os.environ["WORK"] + "/seeded")]
 # each load has keys of its own, so that each of them is really disabled
 ORDER = ["nothing", "readers", "searches", "lists", "create", "deny", "graces", "expiries", "restart", "start"]
-own = ids[ORDER.index(LOAD) * 2000:][:2000]
+own = ids[ORDER.index(LOAD) * 2000:][:2000] if LOAD != "disk" else []
 
 READER = """
 import http.client, os, socket, sys, threading
@@ -63,22 +63,19 @@ class Readers:
 
 
 class Change:
-    """One request that takes its time."""
+    """One request that takes its time, of a process of its own, since its answer is long to read."""
     def __init__(self, method, target, body):
-        self.answer = None
-        self.thread = threading.Thread(target=self.ask, args=(method, target, body), daemon=True)
-        self.thread.start()
-
-    def ask(self, *request):
-        self.answer = Admin().call(*request)
+        self.process = subprocess.Popen(
+            ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", os.environ["SOCKET"],
+             "-X", method, "-d", json.dumps(body), "http://localhost" + target], stdout=subprocess.PIPE, text=True)
 
     def goes_on(self):
-        return self.thread.is_alive()
+        return self.process.poll() is None
 
     def end(self):
-        self.thread.join()
-        if self.answer[0] not in (200, 201):
-            die("%s: %s" % (LOAD, str(self.answer)[:300]))
+        status = self.process.communicate()[0]
+        if status not in ("200", "201"):
+            die("%s: HTTP status %s" % (LOAD, status))
 
 
 class Ends:
@@ -135,10 +132,13 @@ LOADS = {
 }
 
 
-
 def revoke(load):
-    """Seconds that each took."""
+    """
+    Seconds that each took. The thread that measures comes before others where a CPU is wanted, so that what is
+    measured is how long the controller takes.
+    """
     admin, times = Admin(), []
+    os.setpriority(os.PRIO_PROCESS, 0, -20)
     for ident in itertools.cycle(own):
         if not load.goes_on():
             return times
@@ -150,13 +150,30 @@ def revoke(load):
         time.sleep(PACE)
 
 
-load = LOADS[LOAD]()
-try:
-    times = revoke(load)
-finally:
-    load.end()
-times.sort()
-for metric, place in ("count", None), ("p50", 0.5), ("p99", 0.99), ("max", 1):
-    value = len(times) if place is None else round(times[int(place * (len(times) - 1))] * 1000, 2)
-    print('{"bench":"revoke_load_%s","metric":"%s","value":%s,"unit":"%s"}' %
-          (LOAD, metric, value, "ms" if place else "requests"), flush=True)
+def sync():
+    """Seconds that the disk takes to write and sync a page of a log, with nothing else going on."""
+    page, times = os.urandom(4096), []
+    with open(os.environ["WORK"] + "/state/pages", "wb") as log:
+        for _ in range(1000):
+            since = time.monotonic()
+            os.write(log.fileno(), page)
+            os.fdatasync(log.fileno())
+            times.append(time.monotonic() - since)
+            time.sleep(PACE)
+    os.unlink(log.name)
+    return times
+
+
+def measure():
+    load = LOADS[LOAD]()
+    try:
+        return revoke(load)
+    finally:
+        load.end()
+
+
+times = sorted(sync() if LOAD == "disk" else measure())
+p50, p99, most = (times[int(place * (len(times) - 1))] * 1000 for place in (0.5, 0.99, 1))
+print("  %-10s %5d   p50 %6.2f ms   p99 %6.2f ms   max %6.2f ms" % (LOAD, len(times), p50, p99, most), flush=True)
+if LOAD != "disk" and p99 > float(os.environ.get("KF_P99_MS") or "inf"):
+    die("%s: a revocation in a hundred takes %.2f ms or more" % (LOAD, p99))

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# revoke_load.sh - how long root waits for `key disable` while others keep the controller busy, in
-# milliseconds from the request to the durable answer; one JSON object a line, as run.sh. One load after
-# the other (revoke_load.py), over KF_BENCH_KEYS keys (1,000,000) and half as many denied sources.
+# revoke_load.sh - how long root waits for `key disable` while others keep the controller busy, from the
+# request to the durable answer; one load after the other (revoke_load.py), or those of KF_LOADS, over
+# KF_BENCH_KEYS keys (1,000,000) and half as many denied sources. It fails where one revocation in a hundred
+# takes longer than KF_P99_MS. The state is in TMPDIR: in a tmpfs, what is measured is the controller without
+# its disk, whose own part the first line tells.
 . "$(dirname "$0")/../e2e/lib.sh"
 HERE=$ROOT/tests/e2e
 
@@ -28,7 +30,7 @@ export SOCKET WORK READERS PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1
 measure() { "$PYTHON" "$ROOT/tests/bench/revoke_load.py" "$@" || fail "$1: see above"; }
 
 start_daemon
-for load in nothing readers searches lists create deny graces expiries ${KF_LOADS:-}; do
+for load in ${KF_LOADS:-disk nothing readers searches lists create deny graces expiries}; do
 	measure "$load"
 done
 stop_daemon
@@ -37,6 +39,7 @@ PIDS+=($!)
 start_daemon
 wait "${PIDS[-1]}" || fail "restart: see above"
 unload
+sleep 5 # the kernel frees the maps, which are large
 measure start &
 PIDS+=($!)
 start_daemon

@@ -6,7 +6,8 @@
 
 #include "clock.h"
 
-#define SLICE_NS 700000u /* the commit that ends a step is not in it */
+#define SLICE_NS	 700000u
+#define BEFORE_COMMIT_NS 200000u
 
 struct kf_work {
 	sd_event_source *source; /* on while there are items */
@@ -16,6 +17,11 @@ struct kf_work {
 struct kf_work_slice kf_work_slice(void)
 {
 	return (struct kf_work_slice){ .until_ns = kf_clock_monotonic() + SLICE_NS };
+}
+
+struct kf_work_slice kf_work_slice_before_commit(void)
+{
+	return (struct kf_work_slice){ .until_ns = kf_clock_monotonic() + BEFORE_COMMIT_NS };
 }
 
 bool kf_work_slice_is_over(const struct kf_work_slice *slice)

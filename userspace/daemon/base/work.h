@@ -38,6 +38,8 @@ struct kf_work_slice {
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
 };
 struct kf_work_slice kf_work_slice(void);
+/* Of a step that ends with a commit, which takes several times as long as what is written by it. */
+struct kf_work_slice kf_work_slice_before_commit(void);
 bool kf_work_slice_is_over(const struct kf_work_slice *slice);
 
 #endif

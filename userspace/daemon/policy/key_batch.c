@@ -197,7 +197,7 @@ static int begin_large(struct kf_key_batch *batch)
 static int store_some(struct kf_key_batch *batch)
 {
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;
-	struct kf_work_slice slice = kf_work_slice();
+	struct kf_work_slice slice = kf_work_slice_before_commit();
 	uint32_t at = batch->at;
 	int err = 0;
 
@@ -365,7 +365,7 @@ static int remove_some(struct kf_policy *policy, struct leftover *leftover,
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = policy->store;
 	uint32_t removed = 0;
 	int err = kf_store_batch_each(open, range, CLEAN_AT_ONCE, collect, leftover);
-	struct kf_work_slice slice = kf_work_slice();
+	struct kf_work_slice slice = kf_work_slice_before_commit();
 
 	if (!err)
 		err = kf_store_begin(open);

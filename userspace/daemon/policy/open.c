@@ -13,7 +13,7 @@
 #include "policy/reconcile_keys.h"
 #include "why.h"
 
-#define SOURCES_IN_A_SLICE 256
+#define SOURCES_IN_A_SLICE 96
 
 static int check_secret(struct kf_policy *policy, struct kf_why *why)
 {
