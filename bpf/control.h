@@ -60,7 +60,7 @@ static __always_inline int kf_control_owned(struct kf_flow *flow, struct kf_pack
 /* A segment without data: SYN, ACK, FIN, RST. The reason that it is counted under. */
 static __always_inline int kf_control(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
-	int reason = KF_REASON_CONTROL, refused;
+	int refused;
 	struct kf_flow *flow;
 
 	if (p->tcp_flags & KF_TCP_SYN)
@@ -76,10 +76,12 @@ static __always_inline int kf_control(KF_CTX *ctx, struct kf_packet *p, struct k
 			return refused;
 		kf_flow_follow_in(flow, p);
 	} else if (!flow && (p->tcp_flags & (KF_TCP_RST | KF_TCP_ACK)) == KF_TCP_ACK) {
-		kf_handshake_complete(ctx, &reason);
+		/* without its last ACK the backend repeats the SYN-ACK, and there may be room then
+		 */
+		if (kf_handshake_complete(ctx) == KF_REASON_FLOWS_FULL)
+			return KF_REASON_FLOWS_FULL;
 	}
-	/* without its last ACK the backend repeats the SYN-ACK, and there may be room then */
-	return reason == KF_REASON_FLOWS_FULL ? reason : KF_REASON_CONTROL;
+	return KF_REASON_CONTROL;
 }
 
 #endif /* KEYFILTER_CONTROL_H */

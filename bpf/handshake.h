@@ -53,10 +53,10 @@ static __always_inline struct kf_embryo *kf_handshake_find(const struct kf_confi
 }
 
 /*
- * Makes the flow that the ingress packet in this CPU's scratch proves. NULL with @reason where
- * there is no proof (NO_FLOW) or no room (FLOWS_FULL).
+ * Makes the flow that the ingress packet in this CPU's scratch proves, unless another CPU just has.
+ * 0, or why there is none: no proof (NO_FLOW), no room (FLOWS_FULL).
  */
-static __noinline struct kf_flow *kf_handshake_complete(KF_CTX *ctx, int *reason)
+static __noinline int kf_handshake_complete(KF_CTX *ctx)
 {
 	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
 	struct kf_config *config = kf_config_get();
@@ -67,14 +67,13 @@ static __noinline struct kf_flow *kf_handshake_complete(KF_CTX *ctx, int *reason
 	__u64 hash;
 	long err;
 
-	*reason = KF_REASON_NO_FLOW;
 	if (!config || !scratch)
-		return NULL;
+		return KF_REASON_NO_FLOW;
 	p = &scratch->packet;
 	hash = kf_flow_hash(config->flow_secret, &p->key);
 	embryo = kf_handshake_find(config, hash, p, &client_first);
 	if (!embryo && !kf_socket_start(ctx, p, &client_first))
-		return NULL;
+		return KF_REASON_NO_FLOW;
 	fresh = &scratch->flow;
 	__builtin_memset(fresh, 0, sizeof(*fresh));
 	fresh->cookie = hash;
@@ -93,12 +92,10 @@ static __noinline struct kf_flow *kf_handshake_complete(KF_CTX *ctx, int *reason
 	fresh->source_generation = config->source_generation;
 	fresh->seen = kf_flow_now();
 	err = bpf_map_update_elem(&kf_flows, &p->key, fresh, BPF_NOEXIST);
-	if (err == -E2BIG)
-		*reason = KF_REASON_FLOWS_FULL;
 	/* one handshake makes one flow: a second one would read the stream anew */
 	if (!err && embryo)
 		embryo->cookie = 0;
-	return bpf_map_lookup_elem(&kf_flows, &p->key);
+	return err == -E2BIG ? KF_REASON_FLOWS_FULL : 0;
 }
 
 #endif /* KEYFILTER_HANDSHAKE_H */

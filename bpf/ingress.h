@@ -169,23 +169,25 @@ static __always_inline void kf_ingress_probe(KF_CTX *ctx, struct kf_packet *p)
 		kf_plain_data(ctx, p);
 }
 
-static __always_inline void kf_ingress_flow(KF_CTX *ctx, struct kf_packet *p,
-					    struct kf_outcome *out)
+/* The reason that the segment is counted under; what else follows is in @out. */
+static __always_inline int kf_ingress_flow(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
+	int reason;
+
 	if (out->reason)
-		return; /* of its source */
-	if (p->tcp_flags & KF_TCP_SYN)
-		out->reason = kf_ingress_syn(ctx, p);
-	if (out->reason)
-		return;
+		return out->reason; /* of its source */
+	if (p->tcp_flags & KF_TCP_SYN) {
+		reason = kf_ingress_syn(ctx, p);
+		if (reason)
+			return reason;
+	}
 	if (p->payload_len == 1 && !p->detail)
 		kf_ingress_probe(ctx, p);
 	if (p->detail)
-		out->reason = KF_REASON_MALFORMED;
-	else if ((p->payload_len || (p->tcp_flags & KF_TCP_FIN)) && !(p->tcp_flags & KF_TCP_RST))
-		kf_judge_data(ctx, p, out);
-	else
-		out->reason = kf_control(ctx, p, out);
+		return KF_REASON_MALFORMED;
+	if ((p->payload_len || (p->tcp_flags & KF_TCP_FIN)) && !(p->tcp_flags & KF_TCP_RST))
+		return kf_judge_data(ctx, p, out);
+	return kf_control(ctx, p, out);
 }
 
 /* ---- act ------------------------------------------------------------------------------------- */
@@ -261,7 +263,8 @@ static __always_inline int kf_ingress(KF_CTX *ctx)
 	scratch->packet.monitor = service->mode == KF_MODE_MONITOR;
 	if (!kf_ingress_source(&scratch->packet, &scratch->outcome, config, &verdict))
 		return verdict;
-	kf_ingress_flow(ctx, &scratch->packet, &scratch->outcome); /* head, tag, policy */
+	/* head, tag, policy */
+	scratch->outcome.reason = kf_ingress_flow(ctx, &scratch->packet, &scratch->outcome);
 	return kf_ingress_act(ctx, scratch, config, service);
 }
 

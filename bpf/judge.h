@@ -84,10 +84,10 @@ static __always_inline void kf_judge_note(const struct kf_packet *p, struct kf_f
 }
 
 /* What stands before the walk's end passes, and no more. */
-static __always_inline void kf_judge_keep(const struct kf_walk *w, struct kf_outcome *out)
+static __always_inline int kf_judge_keep(const struct kf_walk *w, struct kf_outcome *out)
 {
-	out->reason = w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
 	out->keep = w->at;
+	return w->admitted ? KF_REASON_ADMITTED : KF_REASON_BODY;
 }
 
 /*
@@ -98,24 +98,24 @@ static __always_inline void kf_judge_keep(const struct kf_walk *w, struct kf_out
 __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 				__u32 refuse, struct kf_outcome *out)
 {
+	int reason;
 	bool own;
 
 	if (!p || !flow || !w || !out)
-		return 0;
-	out->reason = w->reason;
+		return KF_REASON_NO_FLOW;
+	reason = w->reason;
 	if (w->monitor) {
 		kf_judge_lose(flow, p->seq + p->payload_len);
-		return 0;
+		return reason;
 	}
-	if (w->reason == KF_REASON_HEADS_FULL)
-		return 0; /* nothing wrong with it: it comes again, there may be a place then */
-	if (w->reason == KF_REASON_FLOW_BUSY || w->reason == KF_REASON_OUT_OF_ORDER) {
+	if (reason == KF_REASON_HEADS_FULL)
+		return reason; /* nothing wrong with it: it comes again, there may be a place then
+				*/
+	if (reason == KF_REASON_FLOW_BUSY || reason == KF_REASON_OUT_OF_ORDER) {
 		/* it waits for its turn; TCP brings it again */
-		if (w->reason == KF_REASON_FLOW_BUSY)
+		if (reason == KF_REASON_FLOW_BUSY)
 			flow->flags |= KF_FLOW_HELD;
-		if (w->at)
-			kf_judge_keep(w, out);
-		return 0;
+		return w->at ? kf_judge_keep(w, out) : reason;
 	}
 	kf_judge_note(p, flow, w, out);
 	/* or later, where the backend may still lack what passed, which is compared till then */
@@ -126,20 +126,20 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	out->failed = p->detail != KF_DETAIL_RESPONSE_UNKNOWN;
 	own = flow->answer_flags & KF_ANSWER_OWN;
 	if (w->at && !own && kf_seq_before(flow->acked_seq, flow->resume_seq)) {
-		kf_judge_keep(w, out);
-		out->refusal = w->reason;
+		out->refusal = reason;
+		reason = kf_judge_keep(w, out);
 	}
 	if (refuse == KF_REFUSE_DROP) {
 		flow->answer_flags |= KF_ANSWER_SILENT;
-		return 0;
+		return reason;
 	}
 	if (out->keep == KF_KEEP_ALL)
 		out->answer = kf_refusal_next(flow, p->ack) == KF_REFUSAL_ANSWER;
 	if (!out->answer && (own || !kf_flow_is_followed(flow)))
-		out->reason = kf_refusal_cut(flow, w->reason, out);
+		reason = kf_refusal_cut(flow, w->reason, out);
 	if (flow->cut)
 		kf_place_release(flow); /* nothing of it passes again */
-	return 0;
+	return reason;
 }
 
 /*
@@ -174,13 +174,13 @@ static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packe
 	return w;
 }
 
-static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					  const struct kf_service *service, struct kf_outcome *out)
+static __always_inline int kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					 const struct kf_service *service, struct kf_outcome *out)
 {
 	struct kf_walk *w = kf_judge_walk_begin(p, flow, service);
 
 	if (!w)
-		return;
+		return KF_REASON_NO_FLOW;
 	if (!flow->ahead || !kf_ahead_chunks_meet(ctx, p, flow, w))
 		kf_walk_run(ctx, p, flow, w);
 	if (flow->ahead)
@@ -197,13 +197,12 @@ static __always_inline void kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, stru
 	out->slot = w->slot;
 	out->admitted = !!w->admitted;
 	if (w->reason && (!w->monitor || w->at < p->payload_len))
-		kf_judge_refused(p, flow, w, service->refuse, out);
-	else if (w->reason)
-		out->reason = w->reason; /* monitor mode */
-	else if (w->admitted)
-		out->reason = KF_REASON_ADMITTED;
-	else if (w->partial)
-		out->reason = KF_REASON_HEAD_PARTIAL;
+		return kf_judge_refused(p, flow, w, service->refuse, out);
+	if (w->reason)
+		return w->reason; /* monitor mode */
+	if (w->admitted)
+		return KF_REASON_ADMITTED;
+	return w->partial ? KF_REASON_HEAD_PARTIAL : KF_REASON_BODY;
 }
 
 /*
@@ -270,15 +269,15 @@ static __always_inline void kf_judge_forget(struct kf_flow *flow)
  * The flow is refused: only what stands before the refused bytes passes again, for a backend that
  * has not got it yet.
  */
-static __always_inline void kf_judge_before_refused(const struct kf_packet *p, struct kf_flow *flow,
-						    struct kf_outcome *out)
+static __always_inline int kf_judge_before_refused(const struct kf_packet *p, struct kf_flow *flow,
+						   struct kf_outcome *out)
 {
 	__u32 before = flow->resume_seq - p->seq;
 
-	out->reason = KF_REASON_BODY;
 	out->unfin = p->tcp_flags & KF_TCP_FIN;
 	if (before < p->payload_len)
 		out->keep = before;
+	return KF_REASON_BODY;
 }
 
 /* A FIN behind bytes that were judged before, or nothing: 0, or the reason to drop it. */
@@ -302,8 +301,7 @@ __noinline int kf_judge_fin(struct kf_packet *p, struct kf_flow *flow, struct kf
 		w->from = w->at = w->judged = 0;
 		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TRUNCATED);
 		kf_count_requests(p->service, 0, w->refused);
-		kf_judge_refused(p, flow, w, service->refuse, out);
-		return out->reason;
+		return kf_judge_refused(p, flow, w, service->refuse, out);
 	}
 	/* it would end the stream in front of judged bytes that the backend may have thrown away */
 	if (kf_seq_before(end, flow->judged_seq) &&
@@ -322,71 +320,70 @@ static __always_inline void kf_judge_upgrade(struct kf_flow *flow)
 }
 
 /* What begins behind resume_seq passes where it can be kept (ahead.h). */
-static __always_inline void kf_judge_ahead(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					   const struct kf_service *service, struct kf_outcome *out)
+static __always_inline int kf_judge_ahead(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					  const struct kf_service *service, struct kf_outcome *out)
 {
+	int reason;
+
 	if (service->mode == KF_MODE_MONITOR) {
-		out->reason = KF_REASON_OUT_OF_ORDER;
 		kf_judge_lose(flow, p->seq + p->payload_len);
-		return;
+		return KF_REASON_OUT_OF_ORDER;
 	}
 	if (flow->state == KF_FLOW_CHUNKS)
-		out->reason = kf_ahead_chunks_keep(ctx, p, flow);
+		reason = kf_ahead_chunks_keep(ctx, p, flow);
 	else
-		out->reason = kf_ahead_keep(ctx, p, flow, kf_service_key_sources(service));
-	if (out->reason == KF_REASON_MALFORMED)
+		reason = kf_ahead_keep(ctx, p, flow, kf_service_key_sources(service));
+	if (reason == KF_REASON_MALFORMED)
 		kf_judge_differs(flow, out);
+	return reason;
+}
+
+/* What does not begin behind resume_seq, and repeats nothing with other bytes. */
+static __always_inline int kf_judge_in_order(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					     const struct kf_service *service,
+					     struct kf_outcome *out)
+{
+	bool monitor = service->mode == KF_MODE_MONITOR;
+	int reason;
+
+	if (flow->state == KF_FLOW_REFUSED)
+		return kf_judge_before_refused(p, flow, out);
+	if (kf_seq_before(flow->resume_seq, p->seq + p->payload_len)) {
+		if (!kf_judge_room(ctx, p, flow) && !monitor)
+			return KF_REASON_UNACKED;
+		return kf_judge_walk(ctx, p, flow, service, out);
+	}
+	if ((p->tcp_flags & KF_TCP_FIN) && !monitor) {
+		reason = kf_judge_fin(p, flow, out);
+		if (reason)
+			return reason;
+	}
+	return p->payload_len ? KF_REASON_BODY : KF_REASON_CONTROL;
 }
 
 /* Under the flow's lock. */
-static __always_inline void kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
-					    const struct kf_service *service,
-					    struct kf_outcome *out)
+static __always_inline int kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow,
+					   const struct kf_service *service, struct kf_outcome *out)
 {
-	bool monitor = service->mode == KF_MODE_MONITOR;
-	__u32 end = p->seq + p->payload_len;
-	int reason;
+	int reason, late;
 
-	if (flow->cut || flow->state == KF_FLOW_ANSWERED) {
-		out->reason = KF_REASON_FLOW_REFUSED; /* by another CPU, meanwhile */
-		return;
-	}
+	if (flow->cut || flow->state == KF_FLOW_ANSWERED)
+		return KF_REASON_FLOW_REFUSED; /* by another CPU, meanwhile */
 	if (flow->state == KF_FLOW_UPGRADING)
 		kf_judge_upgrade(flow);
-	if (flow->state == KF_FLOW_TUNNEL) {
-		out->reason = KF_REASON_TUNNEL;
-		return;
-	}
+	if (flow->state == KF_FLOW_TUNNEL)
+		return KF_REASON_TUNNEL;
 	kf_judge_forget(flow);
-	if (flow->skip && kf_seq_before(flow->resume_seq, end))
+	if (flow->skip && kf_seq_before(flow->resume_seq, p->seq + p->payload_len))
 		kf_flow_skip(flow, flow->skip);
-	if (kf_seq_before(flow->resume_seq, p->seq)) {
-		kf_judge_ahead(ctx, p, flow, service, out);
-		return;
-	}
-	reason = kf_judge_repeated(ctx, p, flow, monitor, out);
-	if (reason) {
-		out->reason = reason;
-		return;
-	}
-	if (flow->state == KF_FLOW_REFUSED) {
-		kf_judge_before_refused(p, flow, out);
-	} else if (kf_seq_before(flow->resume_seq, end)) {
-		if (!kf_judge_room(ctx, p, flow) && !monitor) {
-			out->reason = KF_REASON_UNACKED;
-			return;
-		}
-		kf_judge_walk(ctx, p, flow, service, out);
-	} else if ((p->tcp_flags & KF_TCP_FIN) && !monitor) {
-		reason = kf_judge_fin(p, flow, out);
-		if (reason) {
-			out->reason = reason;
-			return;
-		}
-	}
-	reason = p->payload_len ? kf_judge_swap(ctx, p, flow) : 0;
+	if (kf_seq_before(flow->resume_seq, p->seq))
+		return kf_judge_ahead(ctx, p, flow, service, out);
+	reason = kf_judge_repeated(ctx, p, flow, service->mode == KF_MODE_MONITOR, out);
 	if (reason)
-		out->reason = reason;
+		return reason;
+	reason = kf_judge_in_order(ctx, p, flow, service, out);
+	late = p->payload_len ? kf_judge_swap(ctx, p, flow) : 0;
+	return late ? late : reason;
 }
 
 /* A segment that has to be read, or compared. */
@@ -394,25 +391,22 @@ __noinline int kf_judge_slow(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *f
 			     struct kf_outcome *out)
 {
 	struct kf_config *config = kf_config_get();
+	int reason = KF_REASON_NO_FLOW;
 	struct kf_service *service;
 
 	if (!p || !flow || !out || !config)
-		return 0;
-	out->reason = KF_REASON_NO_FLOW;
+		return reason;
 	service = kf_service_at(p->service);
 	if (!service)
-		return 0;
-	if (!kf_flow_lock(flow)) {
-		out->reason = KF_REASON_FLOW_BUSY;
-		return 0;
-	}
+		return reason;
+	if (!kf_flow_lock(flow))
+		return KF_REASON_FLOW_BUSY;
 	if (flow->cookie == kf_flow_hash(config->flow_secret, &p->key)) {
 		kf_flow_touch(flow); /* a body's flow is kept by what egress acknowledges */
-		out->reason = p->payload_len ? KF_REASON_BODY : KF_REASON_CONTROL;
-		kf_judge_locked(ctx, p, flow, service, out);
+		reason = kf_judge_locked(ctx, p, flow, service, out);
 	}
 	kf_flow_unlock(flow);
-	return 0;
+	return reason;
 }
 
 /* What becomes of a segment of @flow with data, or with a FIN. */
@@ -456,8 +450,7 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	    (!kf_seq_before(p->seq, flow->judged_seq) ||
 	     !kf_seq_before(flow->acked_seq, flow->judged_seq)))
 		return KF_REASON_BODY;
-	kf_judge_slow(ctx, p, flow, out);
-	return out->reason;
+	return kf_judge_slow(ctx, p, flow, out);
 }
 
 /*
@@ -477,25 +470,27 @@ static __noinline int kf_judge_fin_alone(KF_CTX *ctx, struct kf_packet *p, struc
 	return reason;
 }
 
-/* A segment with data, or with a FIN. */
-static __always_inline void kf_judge_data(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
+/* A segment with data, or with a FIN. The reason that it is counted under. */
+static __always_inline int kf_judge_data(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
 	struct kf_flow *flow = bpf_map_lookup_elem(&kf_flows, &p->key);
-	int reason = KF_REASON_NO_FLOW;
+	int reason;
 
-	if (!flow && !p->payload_len) {
-		out->reason = kf_judge_fin_alone(ctx, p, out);
-		return;
+	if (!flow && !p->payload_len)
+		return kf_judge_fin_alone(ctx, p, out);
+	if (!flow) {
+		reason = kf_handshake_complete(ctx);
+		if (reason)
+			return reason;
+		flow = bpf_map_lookup_elem(&kf_flows, &p->key);
 	}
 	if (!flow)
-		flow = kf_handshake_complete(ctx, &reason);
-	out->reason = reason;
-	if (!flow)
-		return;
+		return KF_REASON_NO_FLOW;
 	out->slot = flow->slot;
-	out->reason = kf_judge_flow(ctx, p, flow, out);
+	reason = kf_judge_flow(ctx, p, flow, out);
 	if (p->tcp_flags & KF_TCP_FIN)
 		kf_flow_follow_in(flow, p);
+	return reason;
 }
 
 #endif /* KEYFILTER_JUDGE_H */
