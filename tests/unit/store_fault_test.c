@@ -328,6 +328,16 @@ static int ignore_group(void *context, const struct kf_group_row *row)
 	return 0;
 }
 
+static int ignore_model(void *context, const char *name)
+{
+	return 0;
+}
+
+static int ignore_set(void *context, const struct kf_model_set_row *row)
+{
+	return 0;
+}
+
 static int ignore_key(void *context, const struct kf_key_row *row)
 {
 	return 0;
@@ -348,6 +358,8 @@ static int read_all(struct kf_store *store)
 	err = err ?: kf_store_iface_each(store, ignore_iface, NULL);
 	err = err ?: kf_store_source_each(store, ignore_source, NULL);
 	err = err ?: kf_store_group_each(store, ignore_group, NULL);
+	err = err ?: kf_store_model_each(store, "", ignore_model, NULL);
+	err = err ?: kf_store_model_set_each(store, ignore_set, NULL);
 	err = err ?: kf_store_slot_each(store, 0, KF_SLOT_NONE, ignore_slot, NULL);
 	err = err ?: kf_store_slot_allow_each(store, 0, KF_SLOT_NONE, ignore_allow, NULL);
 	err = err ?: kf_store_credential_each(store, 5, ignore_credential, NULL);
@@ -392,6 +404,11 @@ static const struct {
 	{ "UPDATE api_key SET past_used = -1", "key k_one: past_used is -1" },
 	{ "UPDATE api_key SET in_group = -1", "in_group is -1" },
 	{ "UPDATE api_key SET in_group = 4", "its group's name" }, /* which is none */
+	{ "UPDATE api_key SET models = -1", "models is -1" },
+	{ "UPDATE key_group SET models = 1 << 32", "models is 4294967296" },
+	{ "UPDATE model_set SET idx = -1", "idx is -1" },
+	{ "UPDATE model_set SET names = printf('%.20000c', 'a')", "set 4 of models: names" },
+	{ "UPDATE model SET name = printf('%.300c', 'a')", "a model: name has 300 bytes" },
 	{ "UPDATE key_group SET protocols = 0", "group staff: protocols is 0" },
 	{ "UPDATE key_group SET protocols = 8", "group staff: protocols is 8" },
 	{ "UPDATE key_group SET idx = 4096", "group staff: idx is 4096" },
@@ -417,9 +434,11 @@ static void fill(const struct fixture *f)
 			     "INSERT INTO iface VALUES ('eth0', 0, 0, 1);"
 			     "INSERT INTO source VALUES "
 			     "(x'00000000000000000000ffff0a000000', 104, 0, 1, NULL);"
-			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7);"
+			     "INSERT INTO model VALUES ('m');"
+			     "INSERT INTO model_set VALUES (4, 'm');"
+			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7, 4);"
 			     "INSERT INTO api_key VALUES (5, 'k_one', 'one', 'ab', 'wxyz', 0, 1, "
-			     "NULL, 0, 0, 0, 0, 0, 7, 3);"
+			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4);"
 			     "INSERT INTO credential VALUES (9, 5, zeroblob(16), NULL);"
 			     "INSERT INTO key_allow VALUES "
 			     "(5, x'00000000000000000000ffff0a000000', 104);",
@@ -453,7 +472,7 @@ static void bad_rows_are_named(void **state)
 		kf_store_rollback(f->store);
 		spoil(f, "DELETE FROM service; DELETE FROM iface; DELETE FROM source;"
 			 "DELETE FROM key_allow; DELETE FROM credential; DELETE FROM api_key;"
-			 "DELETE FROM key_group;");
+			 "DELETE FROM key_group; DELETE FROM model_set; DELETE FROM model;");
 		fill(f);
 		spoil(f, bad_rows[i].sql);
 		if (read_all(f->store) != -EUCLEAN)

@@ -101,12 +101,12 @@ static void newer_version_is_refused(void **state)
 	struct kf_why why = { 0 };
 	struct kf_store *other = NULL;
 
-	execute(f, "PRAGMA user_version = 5");
+	execute(f, "PRAGMA user_version = 6");
 	assert_int_equal(kf_store_open(&other, f->dir, &why), -EPROTO);
 	assert_null(other);
-	assert_non_null(strstr(why.text, "schema version 5"));
+	assert_non_null(strstr(why.text, "schema version 6"));
 	assert_non_null(strstr(why.text, "; "));
-	execute(f, "PRAGMA user_version = 4");
+	execute(f, "PRAGMA user_version = 5");
 	reopen(f);
 }
 
@@ -118,7 +118,7 @@ static void version_0_is_migrated(void **state)
 	execute(f, "DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
 		   "source;"
 		   "DROP TABLE iface; DROP TABLE service; DROP TABLE state; DROP TABLE key_batch;"
-		   "DROP TABLE key_group;"
+		   "DROP TABLE key_group; DROP TABLE model; DROP TABLE model_set;"
 		   "PRAGMA user_version = 0");
 	reopen(f);
 	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
@@ -137,7 +137,8 @@ static void failing_migration_changes_nothing(void **state)
 	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
 	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
 		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state;"
-		   "DROP TABLE key_batch; DROP TABLE key_group");
+		   "DROP TABLE key_batch; DROP TABLE key_group;"
+		   "DROP TABLE model; DROP TABLE model_set");
 	reopen(f);
 }
 
@@ -199,6 +200,8 @@ static void version_1_is_migrated(void **state)
 	assert_int_equal(key.group, 0);
 	assert_string_equal(key.group_name, "");
 	assert_int_equal(slots[9].group, 0);
+	assert_int_equal(key.models, 0);
+	assert_int_equal(slots[9].models, 0);
 	assert_int_equal(kf_store_is_sealed(f->store, &sealed), 0);
 	assert_true(sealed);
 	reopen(f); /* and once only */
@@ -496,9 +499,11 @@ static void group_comes_back_as_it_went(void **state)
 	assert_int_equal(kf_store_group_get(f->store, "a", &got), 0);
 	assert_memory_equal(&got, &row, sizeof(row));
 	row.protocols = 2;
+	assert_int_equal(kf_store_model_set_add(f->store, "m", &row.models), 0);
 	assert_int_equal(kf_store_group_update(f->store, &row), 0);
 	assert_int_equal(kf_store_group_get(f->store, "a", &got), 0);
 	assert_int_equal(got.protocols, 2);
+	assert_int_equal(got.models, row.models);
 	assert_int_not_equal(got.revision, row.revision);
 	row.protocols = 0; /* it would admit nobody */
 	assert_int_equal(kf_store_group_update(f->store, &row), -EINVAL);
@@ -510,6 +515,63 @@ static void group_comes_back_as_it_went(void **state)
 	assert_int_equal(kf_store_group_restore(f->store, &got), 0);
 	assert_int_equal(kf_store_group_get(f->store, "a", &again), 0);
 	assert_memory_equal(&got, &again, sizeof(got));
+}
+
+static int append_model(void *context, const char *name)
+{
+	strcat(strcat(context, name), " ");
+	return 0;
+}
+
+static void models_are_listed_by_prefix(void **state)
+{
+	struct fixture *f = *state;
+	char all[256] = "", some[256] = "", odd[256] = "";
+
+	assert_int_equal(kf_store_model_add(f->store, "qwen-b"), 0);
+	assert_int_equal(kf_store_model_add(f->store, "qwen-a"), 0);
+	assert_int_equal(kf_store_model_add(f->store, "Qwen"), 0);
+	assert_int_equal(kf_store_model_add(f->store, "%x_"), 0);
+	assert_int_equal(kf_store_model_add(f->store, "qwen-a"), -EEXIST);
+	assert_int_equal(kf_store_model_each(f->store, "", append_model, all), 0);
+	assert_string_equal(all, "%x_ Qwen qwen-a qwen-b ");
+	assert_int_equal(kf_store_model_each(f->store, "qwen", append_model, some), 0);
+	assert_string_equal(some, "qwen-a qwen-b ");
+	assert_int_equal(kf_store_model_each(f->store, "%", append_model, odd), 0);
+	assert_string_equal(odd, "%x_ ");
+	assert_int_equal(kf_store_model_remove(f->store, "qwen-a"), 0);
+	assert_int_equal(kf_store_model_remove(f->store, "qwen-a"), -ENOENT);
+}
+
+/* A set stays while anybody is held to it, and its number is never another's. */
+static void sets_of_models_are_kept_once(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_group_row group = add_group(f, "a", 1);
+	static struct kf_model_set_row got;
+	uint32_t first, second, found;
+	bool used = true;
+
+	assert_int_equal(kf_store_model_set_add(f->store, "a\nb*", &first), 0);
+	assert_int_equal(kf_store_model_set_add(f->store, "a\nb*", &second), -EEXIST);
+	assert_int_equal(kf_store_model_set_find(f->store, "a\nb*", &found), 0);
+	assert_int_equal(found, first);
+	assert_int_equal(kf_store_model_set_find(f->store, "a", &found), -ENOENT);
+	assert_int_equal(kf_store_model_set_get(f->store, first, &got), 0);
+	assert_string_equal(got.names, "a\nb*");
+	assert_int_equal(kf_store_model_set_used(f->store, first, &used), 0);
+	assert_false(used);
+	group.models = first;
+	assert_int_equal(kf_store_group_update(f->store, &group), 0);
+	assert_int_equal(kf_store_model_set_used(f->store, first, &used), 0);
+	assert_true(used);
+	assert_int_not_equal(kf_store_model_set_remove(f->store, first), 0);
+	assert_int_equal(kf_store_model_set_add(f->store, "b", &second), 0);
+	assert_int_equal(kf_store_model_set_collect(f->store), 0);
+	assert_int_equal(kf_store_model_set_get(f->store, second, &got), -ENOENT);
+	assert_int_equal(kf_store_model_set_get(f->store, first, &got), 0);
+	assert_int_equal(kf_store_model_set_add(f->store, "c", &found), 0);
+	assert_int_not_equal(found, second);
 }
 
 static void there_is_room_for_4095_groups(void **state)
@@ -565,6 +627,7 @@ static void key_comes_back_as_it_went(void **state)
 	row.rpm = 10;
 	row.rpm_burst = 11;
 	row.group = add_group(f, "staff", 1).index;
+	assert_int_equal(kf_store_model_set_add(f->store, "a\nb*", &row.models), 0);
 	strcpy(row.group_name, "staff");
 	assert_int_equal(kf_store_key_update(f->store, &row), 0);
 	reopen(f);
@@ -936,6 +999,8 @@ int main(void)
 		TEST(source_pages_follow_each_other),
 		TEST(source_expiry_is_replaced),
 		TEST(group_comes_back_as_it_went),
+		TEST(models_are_listed_by_prefix),
+		TEST(sets_of_models_are_kept_once),
 		TEST(there_is_room_for_4095_groups),
 		TEST(group_stays_while_keys_are_in_it),
 		TEST(key_comes_back_as_it_went),

@@ -6,7 +6,7 @@
 
 #include "store/sqlite.h"
 
-#define COLUMNS "name, idx, protocols, revision"
+#define COLUMNS "name, idx, protocols, revision, coalesce(models, 0)"
 
 static int read_group(struct kf_sql *q, struct kf_group_row *row)
 {
@@ -17,6 +17,7 @@ static int read_group(struct kf_sql *q, struct kf_group_row *row)
 	row->index = (uint32_t)kf_sql_int_in(q, "idx", 1, KF_GROUPS_MAX - 1);
 	row->protocols = (uint32_t)kf_sql_int_in(q, "protocols", 1, KF_PROTOCOLS_ALL);
 	row->revision = (uint64_t)kf_sql_int_in(q, "revision", INT64_MIN, INT64_MAX);
+	row->models = (uint32_t)kf_sql_int_in(q, "models", 0, UINT32_MAX);
 	return q->err;
 }
 
@@ -38,14 +39,15 @@ static int find_free_index(struct kf_store *store, uint32_t *index)
 
 int kf_store_group_restore(struct kf_store *store, const struct kf_group_row *row)
 {
-	_cleanup_(kf_sql_end) struct kf_sql q =
-		kf_sql_begin(store, "INSERT INTO key_group (name, idx, protocols, revision) "
-				    "VALUES (?, ?, ?, ?)");
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "INSERT INTO key_group (name, idx, protocols, revision, models) "
+		       "VALUES (?, ?, ?, ?, ?)");
 
 	kf_sql_bind_text(&q, row->name);
 	kf_sql_bind_int(&q, row->index);
 	kf_sql_bind_int(&q, row->protocols);
 	kf_sql_bind_int(&q, (int64_t)row->revision);
+	kf_sql_bind_time(&q, row->models ? row->models : KF_WALL_NEVER);
 	return kf_sql_run(&q);
 }
 
@@ -65,10 +67,12 @@ int kf_store_group_add(struct kf_store *store, struct kf_group_row *row)
 int kf_store_group_update(struct kf_store *store, const struct kf_group_row *row)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
-		store, "UPDATE key_group SET protocols = ?, revision = ? WHERE name = ?");
+		store,
+		"UPDATE key_group SET protocols = ?, revision = ?, models = ? WHERE name = ?");
 
 	kf_sql_bind_int(&q, row->protocols);
 	kf_sql_bind_int(&q, (int64_t)kf_sql_revision());
+	kf_sql_bind_time(&q, row->models ? row->models : KF_WALL_NEVER);
 	kf_sql_bind_text(&q, row->name);
 	return kf_sql_run_on_row(&q);
 }

@@ -7,7 +7,7 @@
 #define COLUMNS                                                                                    \
 	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
 	"past_refused, past_used, rpm, rpm_burst, revision, coalesce(in_group, 0), "               \
-	"(SELECT g.name FROM key_group g WHERE g.idx = in_group)"
+	"(SELECT g.name FROM key_group g WHERE g.idx = in_group), coalesce(models, 0)"
 
 static int read_key(struct kf_sql *q, struct kf_key_row *row)
 {
@@ -33,6 +33,9 @@ static int read_key(struct kf_sql *q, struct kf_key_row *row)
 	if (row->group)
 		kf_sql_text_in(q, "its group's name", row->group_name, sizeof(row->group_name),
 			       KF_SQL_WORD);
+	else
+		q->column++;
+	row->models = (uint32_t)kf_sql_int_in(q, "models", 0, UINT32_MAX);
 	return q->err;
 }
 
@@ -53,6 +56,7 @@ static void bind_key(struct kf_sql *q, const struct kf_key_row *row, uint64_t re
 	kf_sql_bind_int(q, row->rpm_burst);
 	kf_sql_bind_int(q, (int64_t)revision);
 	kf_sql_bind_time(q, row->group ? row->group : KF_WALL_NEVER);
+	kf_sql_bind_time(q, row->models ? row->models : KF_WALL_NEVER);
 }
 
 int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
@@ -60,8 +64,8 @@ int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, "
 		       "created, expires, past_admitted, past_refused, past_used, rpm, "
-		       "rpm_burst, revision, in_group) "
-		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "rpm_burst, revision, in_group, models) "
+		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint64_t revision = kf_sql_revision();
 
 	bind_key(&q, row, revision);
@@ -77,7 +81,8 @@ int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, created, "
 		       "expires, past_admitted, past_refused, past_used, rpm, rpm_burst, revision, "
-		       "in_group, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "in_group, models, seq) "
+		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint64_t revision = kf_sql_revision();
 
 	bind_key(&q, row, revision);
@@ -94,8 +99,7 @@ int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row)
 		store, "UPDATE api_key SET id = ?, name = ?, mask_head = ?, mask_tail = ?, "
 		       "disabled = ?, created = ?, expires = ?, past_admitted = ?, "
 		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ?, revision = ?, "
-		       "in_group = ? "
-		       "WHERE seq = ?");
+		       "in_group = ?, models = ? WHERE seq = ?");
 
 	bind_key(&q, row, kf_sql_revision());
 	kf_sql_bind_int(&q, row->seq);

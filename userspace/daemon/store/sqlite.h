@@ -25,7 +25,7 @@
 #include "cleanup.h"
 #include "store/store.h"
 
-#define KF_SQL_STATEMENTS 128
+#define KF_SQL_STATEMENTS 160
 #define KF_STORE_FILE	  "keyfilter.db"
 #define KF_STORE_FILES	  3 /* itself, -wal, -shm */
 

@@ -24,7 +24,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 4 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 5 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -201,6 +201,33 @@ int kf_store_source_expired(struct kf_store *store, int64_t now, uint32_t limit,
 int kf_store_source_timed(struct kf_store *store, bool *any);
 int kf_store_source_count(struct kf_store *store, uint64_t *count);
 
+/* ---- models --------------------------------------------------------------------------------- */
+
+#define KF_MODEL_NAME_SIZE 256 /* 255 bytes of UTF-8 + NUL */
+#define KF_MODELS_IN_SET   64
+#define KF_MODEL_SET_SIZE  (KF_MODELS_IN_SET * KF_MODEL_NAME_SIZE)
+
+/* The models that are known, by name. each: those whose names begin with @prefix. */
+typedef int (*kf_model_fn)(void *context, const char *name);
+int kf_store_model_add(struct kf_store *store, const char *name); /* -EEXIST */
+int kf_store_model_remove(struct kf_store *store, const char *name);
+int kf_store_model_each(struct kf_store *store, const char *prefix, kf_model_fn fn, void *context);
+
+/* Names and patterns, which end with '*', sorted, with a line feed between two. */
+struct kf_model_set_row {
+	uint32_t index; /* 1 and above; never another set's */
+	char names[KF_MODEL_SET_SIZE];
+};
+typedef int (*kf_model_set_fn)(void *context, const struct kf_model_set_row *row);
+int kf_store_model_set_find(struct kf_store *store, const char *names, uint32_t *index);
+int kf_store_model_set_add(struct kf_store *store, const char *names, uint32_t *index);
+int kf_store_model_set_remove(struct kf_store *store, uint32_t index);
+int kf_store_model_set_get(struct kf_store *store, uint32_t index, struct kf_model_set_row *row);
+int kf_store_model_set_each(struct kf_store *store, kf_model_set_fn fn, void *context);
+/* Is a group or a key held to it? collect removes those to which none is. */
+int kf_store_model_set_used(struct kf_store *store, uint32_t index, bool *used);
+int kf_store_model_set_collect(struct kf_store *store);
+
 /* ---- groups --------------------------------------------------------------------------------- */
 
 #define KF_GROUP_NAME_SIZE 64 /* 63 of KF_SQL_WORD + NUL */
@@ -209,6 +236,7 @@ struct kf_group_row {
 	char name[KF_GROUP_NAME_SIZE];
 	uint32_t index;	    /* into kf_groups, 1 to KF_GROUPS_MAX - 1; chosen by the store */
 	uint32_t protocols; /* 1 << enum kf_protocol; not 0 */
+	uint32_t models;    /* the index of a set; 0: all */
 	uint64_t revision;  /* another with each change; chosen by the store */
 };
 typedef int (*kf_group_fn)(void *context, const struct kf_group_row *row);
@@ -255,6 +283,7 @@ struct kf_key_row {
 	uint64_t revision;  /* another with each change, but for what is counted; the store's */
 	uint32_t group;	    /* its index; 0: none */
 	char group_name[KF_GROUP_NAME_SIZE]; /* read with it, never written; "": none */
+	uint32_t models;		     /* the index of a set; 0: all */
 };
 typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
 
@@ -354,6 +383,7 @@ struct kf_slot_row {
 	uint32_t rpm_burst;
 	uint32_t rate_slot; /* of the key's current credential */
 	uint32_t group;	    /* of the key; 0: none */
+	uint32_t models;    /* of the key; 0: all */
 };
 typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
 /* Of the credentials in the places from @first to @last (KF_SLOT_NONE: to the end), in order. */
