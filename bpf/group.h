@@ -8,6 +8,7 @@
 #define KEYFILTER_GROUP_H
 
 #include "maps.bpf.h"
+#include "model.h"
 
 /*
  * May the key of @slot use one of @protocols, 1 << enum kf_protocol? KF_REASON_ADMITTED or why not.
@@ -23,6 +24,16 @@ static __always_inline int kf_group_judge(const struct kf_slot *slot, __u32 prot
 	if (!group || !(*(volatile __u32 *)&group->protocols & protocols))
 		return KF_REASON_PROTOCOL_NOT_ALLOWED;
 	return KF_REASON_ADMITTED;
+}
+
+/* May the key of @slot call the model that the request in @head asks for? */
+static __always_inline int kf_group_judge_model(const struct kf_slot *slot, struct kf_head *head)
+{
+	__u32 index = *(volatile __u32 *)&slot->group, own = *(volatile __u32 *)&slot->models;
+	struct kf_group *group = bpf_map_lookup_elem(&kf_groups, &index);
+	__u32 of_group = index && group ? *(volatile __u32 *)&group->models : 0;
+
+	return own | of_group ? kf_model_judge(head, own, of_group) : KF_REASON_ADMITTED;
 }
 
 #endif /* KEYFILTER_GROUP_H */

@@ -82,12 +82,12 @@ static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct k
 }
 
 /*
- * Judges the request whose head is in @buf; leaves the key's slot, where there is one, and when to
+ * Judges the request whose head is in @head; leaves the key's slot, where there is one, and when to
  * come again, where that helps, in @w.
  */
-static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8 *buf,
-					const __u8 *client, struct kf_walk *w)
+static __always_inline int kf_key_judge(struct kf_head *head, const __u8 *client, struct kf_walk *w)
 {
+	const struct kf_http1 *http1 = &head->http1;
 	__u64 tag[2];
 	struct kf_config *config;
 	struct kf_slot *slot;
@@ -98,7 +98,7 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 
 	if (!http1->key_len)
 		return KF_REASON_NO_KEY;
-	key = buf + kf_http1_bound(http1->key_off);
+	key = head->buf + kf_http1_bound(http1->key_off);
 	if (!kf_key_shape(key, http1->key_len))
 		return KF_REASON_UNKNOWN_KEY;
 	config = kf_config_get();
@@ -116,6 +116,8 @@ static __always_inline int kf_key_judge(const struct kf_http1 *http1, const __u8
 	reason = kf_key_policy(slot, w->slot, client, now);
 	if (reason == KF_REASON_ADMITTED)
 		reason = kf_group_judge(slot, kf_http1_protocols(http1));
+	if (reason == KF_REASON_ADMITTED)
+		reason = kf_group_judge_model(slot, head);
 	if (reason == KF_REASON_ADMITTED)
 		reason = kf_key_rate(slot, now, w);
 	if (reason == KF_REASON_ADMITTED) {

@@ -108,8 +108,7 @@ static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
 
 /* KF_REASON_ADMITTED, or why not; @detail of KF_REASON_MALFORMED. */
 static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct kf_flow *flow,
-					 struct kf_walk *w, const struct kf_head *head,
-					 __u8 *detail)
+					 struct kf_walk *w, struct kf_head *head, __u8 *detail)
 {
 	*detail = 0;
 	if (flow->empty_lines + head->http1.method_off / 2 > KF_HTTP1_EMPTY_MAX) {
@@ -121,7 +120,7 @@ static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct
 		*detail = KF_DETAIL_METHOD;
 		return KF_REASON_MALFORMED;
 	}
-	return kf_key_judge(&head->http1, head->buf, p->key.client, w);
+	return kf_key_judge(head, p->key.client, w);
 }
 
 /* The head in @head is complete. Apart from the reading of it: the stack cannot hold both. */

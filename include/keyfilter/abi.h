@@ -17,6 +17,7 @@
  *      kf_http1 in kf_heads is larger;
  *      places of kf_heads keep judged bytes; reason head_timeout
  *   4  kf_groups is new; kf_slot.group; struct kf_http1 tells requests that list models
+ *   5  kf_models is new; kf_slot.models, kf_group.models
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -25,7 +26,7 @@
 
 #include "detail.h"
 
-#define KF_ABI_VERSION 4u
+#define KF_ABI_VERSION 5u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -321,7 +322,8 @@ struct kf_slot {
 	__u64 rate_burst_ns;	/* how far ahead of its rate a key may be: interval * (burst - 1) */
 	__u32 rate_slot;	/* whose rate_tat_ns counts: a rotated key's secrets share one */
 	__u32 group;		/* its record in kf_groups; 0: it is in none */
-	__u64 reserved;
+	__u32 models;		/* it may call those of this set; 0: all */
+	__u32 reserved;
 	__u64 requests_admitted;
 	__u64 requests_refused;
 	__u64 last_used_ns; /* of the last admitted request; 0: never */
@@ -339,10 +341,23 @@ KF_ABI_AT(struct kf_slot, requests_admitted, 64);
 
 struct kf_group {
 	__u32 protocols; /* 1 << enum kf_protocol of http1.h; 0: none */
-	__u32 pad;
+	__u32 models;	 /* as in struct kf_slot */
 	__u64 reserved[7];
 };
 KF_ABI_SIZE(struct kf_group, 64);
+
+/*
+ * kf_models: HASH to __u8 1. The models of each set that slots and groups name, resolved: patterns
+ * are the controller's. Equal sets are one set, however many keys have it.
+ */
+#define KF_MODELS_MAX 65536 /* in all sets together */
+
+struct kf_set_model {
+	__u32 set; /* 1 and above */
+	__u32 pad;
+	__u8 tag[16]; /* kf_keyhash() of the model's name */
+};
+KF_ABI_SIZE(struct kf_set_model, 24);
 
 /* kf_key_allow: LPM_TRIE to __u8 1; prefix_len is 32 (the slot) + the bits of addr. */
 struct kf_key_prefix {
@@ -553,6 +568,7 @@ KF_ABI_SIZE(struct kf_event_rate, 32);
 	X(kf_slots)                                                                                \
 	X(kf_key_allow)                                                                            \
 	X(kf_groups)                                                                               \
+	X(kf_models)                                                                               \
 	X(kf_flows)                                                                                \
 	X(kf_embryos)                                                                              \
 	X(kf_heads)                                                                                \

@@ -30,6 +30,7 @@
  *   shuffles "DATA" => ...         DATA in three pieces, a connection for each wrong order
  *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
  *   key group N | group N PROTOCOL...   the key is in that group; its keys may use these
+ *   key models SET | group-models N SET | models SET NAME   it may call those of the set; NAME is
  *   source deny|allow ADDR/BITS [MS]
  *   sleep MS | state NAME | flows N
  *   penalty FAILURES,WINDOW,TIME,MAX (s) | syn-rate MS,BURST
@@ -521,6 +522,8 @@ static void kf_step_key(struct kf_case *c, const char *at)
 		slot->rate_burst_ns = slot->rate_interval_ns * (atol(strchr(rest, ',') + 1) - 1);
 	} else if (strcmp(word, "group") == 0) {
 		slot->group = strtoul(rest, NULL, 0);
+	} else if (strcmp(word, "models") == 0) {
+		slot->models = strtoul(rest, NULL, 0);
 	} else if (strcmp(word, "other-owner") == 0) {
 		slot->tag[3] ^= 1;
 	} else {
@@ -538,6 +541,26 @@ static void kf_step_group(struct kf_case *c, const char *at)
 		if (strstr(at, names[i]))
 			protocols |= 1u << i;
 	kf_world_group(c->world, strtoul(at, NULL, 0), protocols);
+}
+
+/* "models SET NAME" */
+static void kf_step_models(struct kf_case *c, const char *at)
+{
+	char name[256] = "";
+	uint32_t set;
+
+	if (sscanf(at, "%u %255s", &set, name) != 2)
+		errx(1, "%s:%d: models SET NAME?", c->file, c->line);
+	kf_world_model(c->world, set, name);
+}
+
+static void kf_step_group_models(struct kf_case *c, const char *at)
+{
+	uint32_t group, set;
+
+	if (sscanf(at, "%u %u", &group, &set) != 2)
+		errx(1, "%s:%d: group-models N SET?", c->file, c->line);
+	kf_world_group_models(c->world, group, set);
 }
 
 static void kf_step_source(struct kf_case *c, const char *at)
@@ -864,6 +887,8 @@ static const struct {
 	{ "shuffles", kf_step_shuffles },
 	{ "key", kf_step_key },
 	{ "group", kf_step_group },
+	{ "group-models", kf_step_group_models },
+	{ "models", kf_step_models },
 	{ "source", kf_step_source },
 	{ "sleep", kf_step_sleep },
 	{ "state", kf_step_state },

@@ -283,6 +283,7 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 	kf_world_empty(world, "kf_hosts");
 	kf_world_empty(world, "kf_prefixes");
 	kf_world_empty(world, "kf_key_allow");
+	kf_world_empty(world, "kf_models");
 	kf_world_empty(world, "kf_listeners");
 	memset(world->groups, 0, KF_GROUPS_MAX * sizeof(struct kf_group));
 	memset(world->penalties, 0, KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
@@ -435,6 +436,20 @@ const char *kf_world_key(const struct kf_world *world)
 void kf_world_group(struct kf_world *world, uint32_t group, uint32_t protocols)
 {
 	world->groups[group].protocols = protocols;
+}
+
+void kf_world_group_models(struct kf_world *world, uint32_t group, uint32_t set)
+{
+	world->groups[group].models = set;
+}
+
+void kf_world_model(struct kf_world *world, uint32_t set, const char *name)
+{
+	struct kf_set_model key = { .set = set };
+	uint8_t one = 1;
+
+	kf_keyhash((__u64 *)world->config->secret, (const uint8_t *)name, strlen(name), key.tag);
+	kf_world_put(world, "kf_models", &key, &one);
 }
 
 struct kf_slot *kf_world_slot(struct kf_world *world)

@@ -25,6 +25,7 @@
 #include "policy/expire.h"
 #include "policy/group.h"
 #include "policy/key_slot.h"
+#include "policy/model.h"
 #include "policy/reconcile.h"
 #include "policy/service.h"
 #include "policy/source.h"
@@ -84,7 +85,8 @@ static void all_is_well(void)
 
 struct world {
 	struct fixture *f;
-	struct kf_group_row one, two, three; /* openai and anthropic, anthropic and gemini, all */
+	/* openai and anthropic, anthropic and gemini, all; the second one is held to models */
+	struct kf_group_row one, two, three;
 	/* 0 plain, 1 with an allow list, a rate and an end, 2 disabled, 3 rotated, in group one */
 	struct made keys;
 };
@@ -120,9 +122,18 @@ static void make_group(struct fixture *f, struct kf_group_row *row, const char *
 	OK(f, kf_policy_group_add(f->policy, row, &f->why));
 }
 
+static void make_models(struct world *w)
+{
+	struct fixture *f = w->f;
+
+	OK(f, kf_policy_model_add(f->policy, "qwen-a", &f->why));
+	OK(f, kf_policy_model_add(f->policy, "gpt-a", &f->why));
+	OK(f, kf_policy_model_take(f->policy, "a\nqwen*", &w->two.models, &f->why));
+	OK(f, kf_policy_group_edit(f->policy, &w->two, &f->why));
+}
+
 static void make_keys(struct world *w)
 {
-	struct kf_policy_key_edit group = { .set_group = true };
 	struct kf_policy_key_edit edit = { .set_rpm = true, .rpm = 60, .set_expires = true };
 	char text[KF_KEY_TEXT_SIZE];
 	struct fixture *f = w->f;
@@ -134,10 +145,20 @@ static void make_keys(struct world *w)
 	OK(f, kf_policy_key_edit(f->policy, w->keys.id[1], &edit, &f->why));
 	OK(f, kf_policy_key_disable(f->policy, w->keys.id[2], &times, &f->why));
 	OK(f, kf_policy_key_rotate(f->policy, w->keys.id[3], DAY, text, &f->why));
+}
+
+/* The last key is in group one, and held to models. */
+static void make_groups(struct world *w)
+{
+	struct kf_policy_key_edit group = { .set_group = true, .set_models = true };
+	struct fixture *f = w->f;
+
 	make_group(f, &w->one, "one", 1u << KF_PROTOCOL_OPENAI | 1u << KF_PROTOCOL_ANTHROPIC);
 	make_group(f, &w->two, "two", 1u << KF_PROTOCOL_ANTHROPIC | 1u << KF_PROTOCOL_GEMINI);
+	make_models(w);
 	make_group(f, &w->three, "three", KF_PROTOCOLS_ALL);
 	group.group = w->one.index;
+	OK(f, kf_policy_model_take(f->policy, "gpt*", &group.models, &f->why));
 	OK(f, kf_policy_key_edit(f->policy, w->keys.id[3], &group, &f->why));
 }
 
@@ -242,9 +263,64 @@ static int put_in_wider(struct world *w)
 	return put_in_group(w, 3, w->three.index);
 }
 
-static int put_in_none(struct world *w)
+static int hold_key_to(struct world *w, int key, const char *names)
 {
-	return put_in_group(w, 3, 0);
+	struct kf_policy_key_edit edit = { .set_models = true };
+	int err = kf_policy_model_take(w->f->policy, names, &edit.models, &w->f->why);
+
+	if (err)
+		return err;
+	err = edit_key(w, &edit, key);
+	if (err)
+		kf_policy_model_release(w->f->policy, edit.models);
+	return err;
+}
+
+static int hold_key(struct world *w)
+{
+	return hold_key_to(w, 0, "b\nqwen*");
+}
+
+static int hold_key_to_others(struct world *w)
+{
+	return hold_key_to(w, 3, "b\nqwen*");
+}
+
+static int free_key(struct world *w)
+{
+	return hold_key_to(w, 3, "");
+}
+
+static int hold_group_to(struct world *w, struct kf_group_row row, const char *names)
+{
+	int err = kf_policy_model_take(w->f->policy, names, &row.models, &w->f->why);
+
+	if (err)
+		return err;
+	err = kf_policy_group_edit(w->f->policy, &row, &w->f->why);
+	if (err)
+		kf_policy_model_release(w->f->policy, row.models);
+	return err;
+}
+
+static int hold_group(struct world *w)
+{
+	return hold_group_to(w, w->one, "b");
+}
+
+static int free_group(struct world *w)
+{
+	return hold_group_to(w, w->two, "");
+}
+
+static int add_model(struct world *w)
+{
+	return kf_policy_model_add(w->f->policy, "qwen-b", &w->f->why);
+}
+
+static int remove_model(struct world *w)
+{
+	return kf_policy_model_remove(w->f->policy, "qwen-a", &w->f->why);
 }
 
 static int add_group(struct world *w)
@@ -265,16 +341,6 @@ static int edit_group(struct world *w, uint32_t protocols)
 static int narrow_group(struct world *w)
 {
 	return edit_group(w, 1u << KF_PROTOCOL_ANTHROPIC);
-}
-
-static int change_group(struct world *w)
-{
-	return edit_group(w, 1u << KF_PROTOCOL_ANTHROPIC | 1u << KF_PROTOCOL_GEMINI);
-}
-
-static int widen_group(struct world *w)
-{
-	return edit_group(w, KF_PROTOCOLS_ALL);
 }
 
 static int remove_group(struct world *w)
@@ -378,7 +444,7 @@ static int remove_service(struct world *w)
 }
 
 /* What a closing operation has closed, failed or not, is closed from its answer on. */
-enum closing { OPENS, CLOSES_KEY, CLOSES_OPENAI, CLOSES_SOURCE };
+enum closing { OPENS, CLOSES_KEY, CLOSES_OPENAI, CLOSES_MODEL, CLOSES_SOURCE };
 
 static const struct operation {
 	const char *name;
@@ -397,11 +463,15 @@ static const struct operation {
 	{ "edit --group, the first", put_in_first, KF_MEND_KEYS, CLOSES_OPENAI, 0 },
 	{ "edit --group, another", put_in_other, KF_MEND_KEYS, CLOSES_OPENAI, 3 },
 	{ "edit --group, wider", put_in_wider, KF_MEND_KEYS, OPENS, 0 },
-	{ "edit --group none", put_in_none, KF_MEND_KEYS, OPENS, 0 },
+	{ "edit --model", hold_key, KF_MEND_KEYS, CLOSES_MODEL, 0 },
+	{ "edit --model, others", hold_key_to_others, KF_MEND_KEYS, CLOSES_MODEL, 3 },
+	{ "edit --any-model", free_key, KF_MEND_KEYS, OPENS, 0 },
+	{ "group edit --model", hold_group, KF_MEND_GROUPS, CLOSES_MODEL, 3 },
+	{ "group edit --any-model", free_group, KF_MEND_GROUPS, OPENS, 0 },
+	{ "model set", add_model, KF_MEND_MODELS, OPENS, 0 },
+	{ "model delete", remove_model, KF_MEND_MODELS, OPENS, 0 },
 	{ "group create", add_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "group edit, narrower", narrow_group, KF_MEND_GROUPS, CLOSES_OPENAI, 3 },
-	{ "group edit, other", change_group, KF_MEND_GROUPS, CLOSES_OPENAI, 3 },
-	{ "group edit, wider", widen_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "group delete", remove_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "rotate --grace 0", rotate_now, KF_MEND_KEYS, CLOSES_KEY, 1 },
 	{ "rotate one in its grace", rotate_rotated, KF_MEND_KEYS, CLOSES_KEY, 3 },
@@ -434,6 +504,24 @@ static bool may_use_openai(struct world *w, int key)
 
 	return slot &&
 	       kf_policy_group_protocols(w->f->policy, slot->group) & 1u << KF_PROTOCOL_OPENAI;
+}
+
+static bool is_in(struct world *w, uint32_t set, const char *model)
+{
+	struct kf_set_model entry = { .set = set };
+	uint8_t one;
+
+	kf_keyhash(w->f->secret->key, (const __u8 *)model, (__u32)strlen(model), entry.tag);
+	return !set || !kf_maps_get(w->f->maps, KF_MAP_kf_models, &entry, &one);
+}
+
+/* As the kernel asks. */
+static bool may_call_gpt(struct world *w, int key)
+{
+	const struct kf_slot *slot = find_slot(w->f, w->keys.text[key]);
+
+	return slot && is_in(w, slot->models, "gpt-a") &&
+	       is_in(w, kf_maps_group(w->f->maps, slot->group)->models, "gpt-a");
 }
 
 static bool is_denied(struct world *w, const char *address)
@@ -469,6 +557,8 @@ static void assert_closed(struct world *w, const struct operation *o, const char
 		fail_msg("%s: admitted %s (%s)", o->name, when, w->f->why.text);
 	if (o->closing == CLOSES_OPENAI && may_use_openai(w, o->key))
 		fail_msg("%s: may use openai %s (%s)", o->name, when, w->f->why.text);
+	if (o->closing == CLOSES_MODEL && may_call_gpt(w, o->key))
+		fail_msg("%s: may call gpt-a %s (%s)", o->name, when, w->f->why.text);
 	if (o->closing == CLOSES_SOURCE && !is_denied(w, o->key ? "2001:db8::9" : "192.0.2.9"))
 		fail_msg("%s: not denied %s (%s)", o->name, when, w->f->why.text);
 }
@@ -489,6 +579,8 @@ static void assert_agreed(struct fixture *f, const struct operation *o)
 
 	if (o->part == KF_MEND_KEYS)
 		err = kf_policy_reconcile_keys(f->policy, &f->why);
+	else if (o->part == KF_MEND_MODELS)
+		err = kf_policy_model_reconcile(f->policy);
 	else if (o->part == KF_MEND_GROUPS)
 		err = kf_policy_group_reconcile(f->policy);
 	else
@@ -577,6 +669,11 @@ static void check_failed(struct world *w, const struct operation *o, bool of_the
 	assert_closed(w, o, "when done again");
 }
 
+static bool needs_groups(const struct operation *o)
+{
+	return strstr(o->name, "group") || strstr(o->name, "model");
+}
+
 /* True: the operation went through without meeting the fault. */
 static bool try_once(struct fixture *f, const struct operation *o, const struct fault *fault,
 		     unsigned long at)
@@ -589,8 +686,11 @@ static bool try_once(struct fixture *f, const struct operation *o, const struct 
 		make_services(f);
 	else
 		make_sources(f);
-	if (o->part & (KF_MEND_KEYS | KF_MEND_GROUPS) || o->closing == CLOSES_SOURCE)
+	if (o->part & (KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_MODELS) ||
+	    o->closing == CLOSES_SOURCE)
 		make_keys(&w);
+	if (needs_groups(o))
+		make_groups(&w);
 	met = inject(&w, o, fault, at, &err);
 	if (err)
 		check_failed(&w, o, !fault->kernel);
@@ -629,6 +729,12 @@ static int keep_group(void *context, const struct kf_group_row *row)
 	return 1;
 }
 
+static int keep_model(void *context, const char *name)
+{
+	strcpy(context, name);
+	return 1;
+}
+
 /* Nothing is left for the next round. */
 static void clear(struct fixture *f)
 {
@@ -636,6 +742,7 @@ static void clear(struct fixture *f)
 	struct kf_service_row service;
 	struct kf_source_row source;
 	struct kf_group_row group;
+	char model[KF_MODEL_NAME_SIZE];
 	struct kf_key_times times;
 	struct made made = { 0 };
 
@@ -644,6 +751,8 @@ static void clear(struct fixture *f)
 		OK(f, kf_policy_key_delete(f->policy, made.id[i], &times, &f->why));
 	while (kf_store_group_each(f->store, keep_group, &group))
 		OK(f, kf_policy_group_remove(f->policy, group.name, &f->why));
+	while (kf_store_model_each(f->store, "", keep_model, model))
+		OK(f, kf_policy_model_remove(f->policy, model, &f->why));
 	while (kf_store_source_each(f->store, keep_source, &source))
 		OK(f, kf_policy_source_remove(f->policy, &source.cidr, &f->why));
 	while (kf_store_service_each(f->store, keep_service, &service))
@@ -652,11 +761,12 @@ static void clear(struct fixture *f)
 
 /*
  * Every call of the kernel's; of the disk's, which are many alike, fewer and fewer. Comparing
- * services takes long: faults that are over at once are left to the others.
+ * services takes long, and so does making groups: faults that are over at once are left to the
+ * others.
  */
 static void try_all(struct fixture *f, const struct operation *o, const struct fault *fault)
 {
-	if (o->part == KF_MEND_SERVICES && !fault->goes_on)
+	if ((o->part == KF_MEND_SERVICES || needs_groups(o)) && !fault->goes_on)
 		return;
 	for (unsigned long at = 1; !try_once(f, o, fault, at); at += fault->kernel ? 1 : 1 + at / 3)
 		clear(f);
@@ -682,6 +792,7 @@ static void run_until_killed(struct fixture *f, unsigned int seed)
 	if (start(f))
 		_exit(1);
 	make_keys(&w);
+	make_groups(&w);
 	make_sources(f);
 	make_services(f);
 	for (;;) {

@@ -261,10 +261,10 @@ static void take_keys(FILE *out, struct fixture *f)
 
 		fprintf(out, "slot %u %u", i, slot->status);
 		if (slot->status != KF_KEY_FREE)
-			fprintf(out, " %u %d %02x%02x%02x%02x %llu %llu %u %u", slot->flags,
+			fprintf(out, " %u %d %02x%02x%02x%02x %llu %llu %u %u %u", slot->flags,
 				slot->expires_ns == KF_NEVER, slot->tag[0], slot->tag[1],
 				slot->tag[2], slot->tag[3], slot->rate_interval_ns,
-				slot->rate_burst_ns, slot->rate_slot, slot->group);
+				slot->rate_burst_ns, slot->rate_slot, slot->group, slot->models);
 		fputc('\n', out);
 	}
 }
@@ -287,7 +287,8 @@ static void take_groups(FILE *out, struct fixture *f)
 {
 	for (uint32_t i = 0; i < KF_GROUPS_MAX; i++)
 		if (kf_maps_group(f->maps, i)->protocols)
-			fprintf(out, "group %u %u\n", i, kf_maps_group(f->maps, i)->protocols);
+			fprintf(out, "group %u %u %u\n", i, kf_maps_group(f->maps, i)->protocols,
+				kf_maps_group(f->maps, i)->models);
 }
 
 /* What the controller writes of @parts (KF_MEND_*), as text. */
@@ -301,6 +302,8 @@ static char *snapshot_of(struct fixture *f, unsigned int parts)
 		take_keys(out, f);
 	if (parts & KF_MEND_GROUPS)
 		take_groups(out, f);
+	if (parts & KF_MEND_MODELS)
+		take_map(out, f->maps, KF_MAP_kf_models, sizeof(struct kf_set_model), 1);
 	if (parts & KF_MEND_SOURCES)
 		take_sources(out, f);
 	if (parts & KF_MEND_SERVICES)
@@ -311,7 +314,8 @@ static char *snapshot_of(struct fixture *f, unsigned int parts)
 
 static char *snapshot(struct fixture *f)
 {
-	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_SOURCES | KF_MEND_SERVICES);
+	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_MODELS | KF_MEND_SOURCES |
+				      KF_MEND_SERVICES);
 }
 
 static void assert_maps_equal(const char *a, const char *b)

@@ -12,3 +12,9 @@ void kf_maps_group_protocols(struct kf_maps *maps, uint32_t group, uint32_t prot
 	if (group && group < KF_GROUPS_MAX)
 		__atomic_store_n(&maps->groups[group].protocols, protocols, __ATOMIC_RELEASE);
 }
+
+void kf_maps_group_models(struct kf_maps *maps, uint32_t group, uint32_t models)
+{
+	if (group && group < KF_GROUPS_MAX)
+		__atomic_store_n(&maps->groups[group].models, models, __ATOMIC_RELEASE);
+}

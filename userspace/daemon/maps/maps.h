@@ -123,8 +123,11 @@ void kf_maps_slot_expires(struct kf_maps *maps, uint32_t slot, uint64_t expires_
 void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
 void kf_maps_slot_group(struct kf_maps *maps, uint32_t slot, uint32_t group);
 const struct kf_group *kf_maps_group(const struct kf_maps *maps, uint32_t group);
+void kf_maps_slot_models(struct kf_maps *maps, uint32_t slot, uint32_t models);
 /* What the keys of @group, 1 to KF_GROUPS_MAX - 1, may use from here on: 1 << enum kf_protocol. */
 void kf_maps_group_protocols(struct kf_maps *maps, uint32_t group, uint32_t protocols);
+/* And which models they may call: the set of this number, 0: all. */
+void kf_maps_group_models(struct kf_maps *maps, uint32_t group, uint32_t models);
 /*
  * The members of the same name. What the key has used up, in requests, stays used up, but never so
  * much that at the new rate it would have to wait for longer than one interval. Of a key's slots

@@ -31,6 +31,11 @@ void kf_maps_slot_group(struct kf_maps *maps, uint32_t slot, uint32_t group)
 	__atomic_store_n(&maps->slots[slot].group, group, __ATOMIC_RELEASE);
 }
 
+void kf_maps_slot_models(struct kf_maps *maps, uint32_t slot, uint32_t models)
+{
+	__atomic_store_n(&maps->slots[slot].models, models, __ATOMIC_RELEASE);
+}
+
 /* The slot at whose time the requests of @slot count. */
 static struct kf_slot *rate_home(struct kf_maps *maps, const struct kf_slot *slot)
 {
@@ -124,6 +129,8 @@ static void adjust_slot(struct kf_maps *maps, uint32_t index, const struct kf_sl
 		kf_maps_slot_flags(maps, index, want->flags);
 	if (slot->group != want->group)
 		kf_maps_slot_group(maps, index, want->group);
+	if (slot->models != want->models)
+		kf_maps_slot_models(maps, index, want->models);
 	kf_maps_slot_rate(maps, index, want->rate_interval_ns, want->rate_burst_ns);
 	if (slot->status != want->status)
 		kf_maps_slot_status(maps, index, want->status);
@@ -147,6 +154,7 @@ void kf_maps_slot_write(struct kf_maps *maps, uint32_t slot, const struct kf_slo
 	to->rate_burst_ns = want->rate_burst_ns;
 	to->rate_slot = want->rate_slot;
 	to->group = want->group;
+	to->models = want->models;
 	to->reserved = want->reserved;
 	memset(&to->requests_admitted, 0,
 	       sizeof(*to) - offsetof(struct kf_slot, requests_admitted));

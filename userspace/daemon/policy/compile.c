@@ -240,6 +240,7 @@ void kf_policy_compile_slot(const struct kf_clock *clock, const struct kf_slot_r
 	out->expires_ns = kf_policy_compile_deadline(clock, row->expires);
 	out->rate_slot = row->rate_slot;
 	out->group = row->group;
+	out->models = row->models;
 	kf_policy_compile_rate(row->rpm, row->rpm_burst, &out->rate_interval_ns,
 			       &out->rate_burst_ns);
 }

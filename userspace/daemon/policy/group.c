@@ -9,20 +9,38 @@
 
 #include "cleanup.h"
 #include "policy/key_batch.h"
+#include "policy/model.h"
 #include "policy/policy.h"
 #include "why.h"
 
 #define COUNTED 10000 /* keys, before an error says "more than" */
+
+bool kf_policy_group_holds_models(const struct kf_policy *policy, uint32_t set)
+{
+	for (uint32_t i = 1; i < KF_GROUPS_MAX; i++)
+		if (policy->groups_held[i].models && policy->groups_held[i].set == set)
+			return true;
+	return false;
+}
 
 uint32_t kf_policy_group_protocols(const struct kf_policy *policy, uint32_t index)
 {
 	return index ? kf_maps_group(policy->maps, index)->protocols : KF_PROTOCOLS_ALL;
 }
 
+/* As it is stored, less what is held. */
 static void write_record(struct kf_policy *policy, const struct kf_group_row *row)
 {
+	const struct kf_group_held *held = &policy->groups_held[row->index];
+
+	kf_maps_group_models(policy->maps, row->index, held->models ? held->set : row->models);
 	kf_maps_group_protocols(policy->maps, row->index,
-				row->protocols & ~policy->groups_held[row->index]);
+				row->protocols & (uint32_t)~held->protocols);
+}
+
+static void let_go(struct kf_policy *policy, uint32_t index)
+{
+	policy->groups_held[index] = (struct kf_group_held){ 0 };
 }
 
 static int explain(struct kf_policy *policy, int err, const char *name, struct kf_why *why)
@@ -59,7 +77,7 @@ int kf_policy_group_add(struct kf_policy *policy, struct kf_group_row *row, stru
 
 	if (err)
 		return explain(policy, err, row->name, why);
-	policy->groups_held[row->index] = 0;
+	let_go(policy, row->index);
 	write_record(policy, row);
 	return 0;
 }
@@ -68,11 +86,17 @@ int kf_policy_group_add(struct kf_policy *policy, struct kf_group_row *row, stru
 static int hold(struct kf_policy *policy, int err, const struct kf_group_row *old,
 		const struct kf_group_row *row, struct kf_why *why)
 {
+	struct kf_group_held *held = &policy->groups_held[old->index];
 	uint32_t taken = old->protocols & ~row->protocols;
+	bool models = row->models && row->models != old->models;
 
-	if (!taken)
+	if (!taken && !models)
 		return explain(policy, err, row->name, why);
-	policy->groups_held[old->index] |= (uint8_t)taken;
+	held->protocols |= (uint8_t)taken;
+	if (models) {
+		held->models = true;
+		held->set = row->models;
+	}
 	return kf_why_set(why, err,
 			  "the kernel refuses what was taken from group %s, but it is %s: %s; %s "
 			  "and do it again",
@@ -97,11 +121,16 @@ int kf_policy_group_edit(struct kf_policy *policy, const struct kf_group_row *ro
 		return explain(policy, err, row->name, why);
 	kf_maps_group_protocols(policy->maps, old.index,
 				kf_policy_group_protocols(policy, old.index) & row->protocols);
+	if (row->models)
+		kf_maps_group_models(policy->maps, old.index, row->models);
 	err = kf_store_group_update(policy->store, row);
 	if (err)
 		return hold(policy, err, &old, row, why);
-	policy->groups_held[old.index] = 0;
+	let_go(policy, old.index);
 	kf_maps_group_protocols(policy->maps, old.index, row->protocols);
+	kf_maps_group_models(policy->maps, old.index, row->models);
+	if (row->models != old.models)
+		kf_policy_model_release(policy, old.models);
 	return 0;
 }
 
@@ -148,35 +177,51 @@ int kf_policy_group_remove(struct kf_policy *policy, const char *name, struct kf
 	err = kf_store_group_remove(policy->store, name);
 	if (err)
 		return explain(policy, err, name, why);
-	policy->groups_held[row.index] = 0;
+	let_go(policy, row.index);
 	kf_maps_group_protocols(policy->maps, row.index, 0);
+	kf_maps_group_models(policy->maps, row.index, 0);
+	kf_policy_model_release(policy, row.models);
 	return 0;
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
+struct wanted {
+	struct kf_policy *policy;
+	bool there[KF_GROUPS_MAX];
+};
+
 static int want_group(void *context, const struct kf_group_row *row)
 {
-	uint8_t *want = context;
+	struct wanted *wanted = context;
+	struct kf_group_held *held = &wanted->policy->groups_held[row->index];
 
-	want[row->index] = (uint8_t)row->protocols;
+	wanted->there[row->index] = true;
+	held->protocols &= (uint8_t)row->protocols;
+	held->models = held->models && held->set != row->models;
+	write_record(wanted->policy, row);
 	return 0;
 }
 
 /* A place without a group admits nothing, whatever slot may name it. */
 int kf_policy_group_reconcile(struct kf_policy *policy)
 {
-	uint8_t want[KF_GROUPS_MAX] = { 0 };
-	int err = kf_store_group_each(policy->store, want_group, want);
+	struct wanted wanted = { .policy = policy };
+	int err = kf_store_group_each(policy->store, want_group, &wanted);
 
 	for (uint32_t i = 1; !err && i < KF_GROUPS_MAX; i++) {
-		policy->groups_held[i] &= want[i];
-		if (kf_maps_group(policy->maps, i)->protocols !=
-		    (want[i] & (uint32_t)~policy->groups_held[i]))
-			kf_maps_group_protocols(policy->maps, i,
-						want[i] & (uint32_t)~policy->groups_held[i]);
+		if (wanted.there[i])
+			continue;
+		let_go(policy, i);
+		kf_maps_group_protocols(policy->maps, i, 0);
+		kf_maps_group_models(policy->maps, i, 0);
 	}
 	return err;
+}
+
+static bool is_held(const struct kf_policy *policy, uint32_t index)
+{
+	return policy->groups_held[index].protocols || policy->groups_held[index].models;
 }
 
 struct describing {
@@ -190,7 +235,7 @@ static int describe_group(void *context, const struct kf_group_row *row)
 	struct describing *describing = context;
 	char text[256];
 
-	if (!describing->policy->groups_held[row->index])
+	if (!is_held(describing->policy, row->index))
 		return 0;
 	snprintf(text, sizeof(text),
 		 "group %s: the kernel refuses what was taken from it, but that is not durable, "
@@ -205,7 +250,7 @@ void kf_policy_group_describe(const struct kf_policy *policy, kf_group_held_fn f
 	struct describing describing = { .policy = policy, .fn = fn, .context = context };
 
 	for (uint32_t i = 1; i < KF_GROUPS_MAX; i++) {
-		if (!policy->groups_held[i])
+		if (!is_held(policy, i))
 			continue;
 		kf_store_group_each(policy->store, describe_group, &describing);
 		return;

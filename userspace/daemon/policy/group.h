@@ -11,6 +11,8 @@
 #ifndef KEYFILTER_DAEMON_GROUP_H
 #define KEYFILTER_DAEMON_GROUP_H
 
+#include <stdbool.h>
+
 #include "store/store.h"
 
 struct kf_policy;
@@ -23,6 +25,8 @@ int kf_policy_group_remove(struct kf_policy *policy, const char *name, struct kf
 
 /* What the keys of the group in this place (0: of none) may use now, as the kernel has it. */
 uint32_t kf_policy_group_protocols(const struct kf_policy *policy, uint32_t index);
+/* Is any group held to this set of models (model.h), whatever is stored? */
+bool kf_policy_group_holds_models(const struct kf_policy *policy, uint32_t set);
 /* Every record says what the store says, less what is held. */
 int kf_policy_group_reconcile(struct kf_policy *policy);
 

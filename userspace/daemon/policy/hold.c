@@ -123,6 +123,8 @@ static void add(struct kf_hold *hold, const struct kf_hold *more, struct kf_cidr
 		add_rate(hold, more);
 	if (more->what & KF_HOLD_GROUP)
 		hold->group = more->group;
+	if (more->what & KF_HOLD_MODELS)
+		hold->models = more->models;
 	if (more->what & KF_HOLD_ALLOW) {
 		free(hold->allow);
 		hold->allow = allow;
@@ -187,12 +189,22 @@ void kf_policy_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row)
 	}
 	if (hold->what & KF_HOLD_GROUP)
 		row->group = hold->group;
+	if (hold->what & KF_HOLD_MODELS)
+		row->models = hold->models;
 }
 
 bool kf_policy_hold_has_group(const struct kf_holds *holds, uint32_t group)
 {
 	for (uint32_t i = 0; i < holds->key_count; i++)
 		if ((holds->keys[i].what & KF_HOLD_GROUP) && holds->keys[i].group == group)
+			return true;
+	return false;
+}
+
+bool kf_policy_hold_has_models(const struct kf_holds *holds, uint32_t models)
+{
+	for (uint32_t i = 0; i < holds->key_count; i++)
+		if ((holds->keys[i].what & KF_HOLD_MODELS) && holds->keys[i].models == models)
 			return true;
 	return false;
 }

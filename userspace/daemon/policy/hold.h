@@ -24,6 +24,7 @@
 #define KF_HOLD_ALLOW	 0x10u /* a narrower allow list; one without a block admits nobody */
 #define KF_HOLD_RATE	 0x20u /* a lower rate */
 #define KF_HOLD_GROUP	 0x40u /* another group */
+#define KF_HOLD_MODELS	 0x80u /* another set of models */
 
 struct kf_hold {
 	int64_t key; /* its seq */
@@ -33,6 +34,7 @@ struct kf_hold {
 	int64_t until;		 /* of the secrets; 0: they are refused as unknown */
 	uint32_t rpm, rpm_burst; /* as in struct kf_key_row */
 	uint32_t group;		 /* the same; the one that was asked for last */
+	uint32_t models;	 /* the same */
 	struct kf_cidr *allow;	 /* owned by the hold */
 	uint32_t allow_count;
 };
@@ -55,8 +57,9 @@ int kf_policy_hold_add(struct kf_holds *holds, const struct kf_hold *more);
 void kf_policy_hold_drop(struct kf_holds *holds, int64_t key, unsigned int what);
 /* What the slot of a credential may say, @hold (may be NULL) being of its key. */
 void kf_policy_hold_narrow(const struct kf_hold *hold, struct kf_slot_row *row);
-/* Is any key held to be in the group with this index? */
+/* Is any key held to be in the group with this index, or to this set of models? */
 bool kf_policy_hold_has_group(const struct kf_holds *holds, uint32_t group);
+bool kf_policy_hold_has_models(const struct kf_holds *holds, uint32_t models);
 uint32_t kf_policy_hold_count(const struct kf_holds *holds);
 const struct kf_hold *kf_policy_hold_at(const struct kf_holds *holds, uint32_t index);
 

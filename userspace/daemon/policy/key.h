@@ -55,6 +55,7 @@ struct kf_key_wish {
 	uint32_t rpm_burst;
 	uint32_t group; /* its index; 0: none */
 	const char *group_name;
+	uint32_t models; /* a set of model.h; 0: all */
 };
 
 /*
@@ -111,6 +112,8 @@ struct kf_policy_key_edit {
 	uint32_t rpm_burst; /* 0: as many as rpm */
 	bool set_group;
 	uint32_t group; /* its index; 0: none */
+	bool set_models;
+	uint32_t models; /* a set of model.h; 0: all */
 };
 int kf_policy_key_edit(struct kf_policy *policy, const char *id,
 		       const struct kf_policy_key_edit *asked, struct kf_why *why);

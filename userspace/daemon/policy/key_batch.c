@@ -122,6 +122,11 @@ bool kf_policy_key_batch_is_for(const struct kf_key_batch *batch, uint32_t group
 	return batch && batch->wish.group == group;
 }
 
+bool kf_policy_key_batch_has_models(const struct kf_key_batch *batch, uint32_t models)
+{
+	return batch && batch->wish.models == models;
+}
+
 /* ---- store ----------------------------------------------------------------------------------- */
 
 static int make_one(struct kf_key_batch *batch, uint32_t index)
@@ -149,6 +154,7 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	fresh->row.rpm = wish->rpm;
 	fresh->row.rpm_burst = wish->rpm_burst;
 	fresh->row.group = wish->group;
+	fresh->row.models = wish->models;
 	memcpy(fresh->row.group_name, batch->group_name, sizeof(fresh->row.group_name));
 	kf_policy_key_mask_of(fresh->text, &fresh->row.mask);
 	kf_policy_key_tag(batch->policy->secret, fresh->text, fresh->credential.tag);

@@ -31,8 +31,9 @@ int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy
 int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why);
 void kf_policy_key_batch_close(struct kf_key_batch *batch); /* wipes the keys; NULL is fine */
 
-/* Does it (NULL: none) make keys in the group with this index? */
+/* Does it (NULL: none) make keys in the group with this index, or held to this set of models? */
 bool kf_policy_key_batch_is_for(const struct kf_key_batch *batch, uint32_t group);
+bool kf_policy_key_batch_has_models(const struct kf_key_batch *batch, uint32_t models);
 
 /* Each of a finished batch: as it is in the first moment, unused. */
 int kf_policy_key_batch_each(const struct kf_key_batch *batch, kf_key_made_fn made, void *context);

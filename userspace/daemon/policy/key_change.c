@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "log.h"
 #include "policy/group.h"
+#include "policy/model.h"
 #include "policy/reconcile_keys.h"
 #include "why.h"
 
@@ -155,6 +156,7 @@ int kf_policy_key_delete(struct kf_policy *policy, const char *id, struct kf_key
 		kf_policy_key_slot_drop(policy, &state.credentials[i], state.allow,
 					state.allow_count);
 	kf_policy_hold_drop(policy->holds, state.row.seq, ~0u);
+	kf_policy_model_release(policy, state.row.models);
 	return 0;
 }
 
@@ -183,6 +185,7 @@ static void set_slot_row(struct kf_slot_row *out, const struct kf_key_row *row,
 		.rpm = row->rpm,
 		.rpm_burst = row->rpm_burst,
 		.group = row->group,
+		.models = row->models,
 	};
 	kf_policy_hold_narrow(hold, out);
 }
@@ -251,6 +254,19 @@ static void narrow_group(struct change *change, struct kf_hold *hold)
 	hold->group = group;
 }
 
+/* Likewise of a set of models; what is in it is not compared. */
+static void narrow_models(struct change *change, struct kf_hold *hold)
+{
+	uint32_t models = change->after.models;
+
+	if (!models || models == change->before.models)
+		return;
+	for (uint32_t i = 0; i < change->old.credential_count; i++)
+		kf_maps_slot_models(change->policy->maps, change->old.credentials[i].slot, models);
+	hold->what |= KF_HOLD_MODELS;
+	hold->models = models;
+}
+
 static void narrow_expires(struct change *change, struct kf_hold *hold)
 {
 	struct kf_key_row row = change->old.row;
@@ -283,6 +299,7 @@ static int narrow(struct change *change, struct kf_hold *hold)
 	narrow_expires(change, hold);
 	narrow_rate(change, hold);
 	narrow_group(change, hold);
+	narrow_models(change, hold);
 	if (!change->edit->set_allow || kf_policy_key_list_equal(&change->old.list, &change->meet))
 		return 0;
 	hold->what |= KF_HOLD_ALLOW;
@@ -373,6 +390,8 @@ static int edit_row(const struct kf_policy_key_edit *edit, const struct kf_key_r
 		row->rpm_burst = 0;
 	if (edit->set_group)
 		row->group = edit->group;
+	if (edit->set_models)
+		row->models = edit->models;
 	if (row->rpm_burst && !row->rpm)
 		return kf_why_set(why, -EINVAL,
 				  "a burst needs a rate, and %s has none; give the rate, too",
@@ -425,7 +444,7 @@ static unsigned int spoken_of(const struct kf_policy_key_edit *edit)
 {
 	return (edit->set_expires ? KF_HOLD_EXPIRES : 0) | (edit->set_allow ? KF_HOLD_ALLOW : 0) |
 	       (edit->set_rpm || edit->set_burst ? KF_HOLD_RATE : 0) |
-	       (edit->set_group ? KF_HOLD_GROUP : 0);
+	       (edit->set_group ? KF_HOLD_GROUP : 0) | (edit->set_models ? KF_HOLD_MODELS : 0);
 }
 
 static void plan(struct change *change)
@@ -486,6 +505,8 @@ static int edit_key(struct change *change, struct kf_why *why)
 		kf_policy_hold_drop(policy->holds, change->row.seq, spoken_of(change->edit));
 		kf_policy_key_slot_write_all(policy, &change->row, !change->list.any, &change->old);
 		count_entries(change);
+		if (change->row.models != change->old.row.models)
+			kf_policy_model_release(policy, change->old.row.models);
 		return 0;
 	}
 	if (!store_back(change)) {

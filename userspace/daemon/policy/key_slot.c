@@ -53,6 +53,7 @@ void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row
 		.rpm_burst = row->rpm_burst,
 		.rate_slot = credential->slot,
 		.group = row->group,
+		.models = row->models,
 	};
 
 	memcpy(wanted.tag, credential->tag, sizeof(wanted.tag));

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "policy/group.h"
 #include "policy/hold.h"
+#include "policy/model.h"
 #include "policy/policy.h"
 #include "policy/reconcile.h"
 #include "policy/source.h"
@@ -30,6 +31,8 @@ static int mend_part(struct kf_policy *policy, unsigned int part)
 		return kf_policy_reconcile_services(policy);
 	case KF_MEND_SOURCES:
 		return kf_policy_reconcile_sources(policy);
+	case KF_MEND_MODELS:
+		return kf_policy_model_reconcile(policy);
 	case KF_MEND_GROUPS:
 		return kf_policy_group_reconcile(policy);
 	default:
@@ -100,7 +103,8 @@ void kf_policy_mend_tick(struct kf_policy *policy)
 	if (kf_store_take_landed(policy->store)) {
 		kf_log_notice("a change that was not known to be stored is stored, and comes into "
 			      "force");
-		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_GROUPS | KF_MEND_KEYS;
+		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_MODELS | KF_MEND_GROUPS |
+			      KF_MEND_KEYS;
 		mend->next_ns = 0;
 	}
 	if (mend->parts && !policy->keys && kf_clock_boot() >= mend->next_ns &&

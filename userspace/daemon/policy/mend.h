@@ -19,8 +19,9 @@ struct kf_policy;
 /* Parts of the kernel; or-ed. */
 #define KF_MEND_SERVICES 0x1u
 #define KF_MEND_SOURCES	 0x2u
-#define KF_MEND_GROUPS	 0x4u
-#define KF_MEND_KEYS	 0x8u
+#define KF_MEND_MODELS	 0x4u
+#define KF_MEND_GROUPS	 0x8u
+#define KF_MEND_KEYS	 0x10u
 
 struct kf_mend {
 	unsigned int parts; /* that may differ */

@@ -16,6 +16,8 @@ const char *kf_policy_mend_name(unsigned int part)
 		return "services";
 	case KF_MEND_SOURCES:
 		return "sources";
+	case KF_MEND_MODELS:
+		return "models";
 	case KF_MEND_GROUPS:
 		return "groups";
 	default:

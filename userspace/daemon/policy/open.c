@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "policy/group.h"
 #include "policy/key_batch.h"
+#include "policy/model.h"
 #include "policy/reconcile.h"
 #include "policy/reconcile_keys.h"
 #include "why.h"
@@ -94,6 +95,14 @@ static int look_for_leftover(struct kf_policy *policy)
 	return err;
 }
 
+/* Sets that a crash has left to nobody go. */
+static int open_models(struct kf_policy *policy)
+{
+	int err = kf_store_model_set_collect(policy->store);
+
+	return err ? err : kf_policy_model_reconcile(policy);
+}
+
 static int start(struct kf_policy *policy, struct kf_why *why)
 {
 	static const char log[] = "see the kernel log";
@@ -106,6 +115,8 @@ static int start(struct kf_policy *policy, struct kf_why *why)
 			      "interfaces", log, why);
 	if (!err)
 		err = explain(policy, look_for_leftover(policy), "keys", log, why);
+	if (!err)
+		err = explain(policy, open_models(policy), "models", log, why);
 	if (!err)
 		err = explain(policy, kf_policy_group_reconcile(policy), "groups", log, why);
 	policy->loading = true;

@@ -61,8 +61,12 @@ struct kf_policy {
 	int64_t lapsed_until;	     /* wall clock: keys that expired up to then have been seen */
 	unsigned int revoked;	     /* kf_policy_revoke() */
 	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
-	/* protocols that groups were taken, which is not durable: the kernel refuses them still */
-	uint8_t groups_held[KF_GROUPS_MAX];
+	/* what groups were taken, which is not durable: the kernel refuses it still */
+	struct kf_group_held {
+		uint8_t protocols;
+		bool models; /* the kernel has this set, whatever is stored */
+		uint32_t set;
+	} groups_held[KF_GROUPS_MAX];
 	bool leftover;		  /* the store may have keys of a batch that was not finished */
 	uint32_t keys_at_once;	  /* places, see reconcile_keys.h; few: no more in a slice */
 	uint32_t sources_at_once; /* rows of a slice of source_refresh.h; 3 or more */

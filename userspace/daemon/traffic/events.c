@@ -255,10 +255,8 @@ bool kf_traffic_events_copy(struct kf_events *events, uint64_t seq, struct kf_ev
 bool kf_traffic_events_reason_occurs(unsigned int reason)
 {
 	switch (reason) {
-	case KF_REASON_MODEL_NOT_ALLOWED:
 	case KF_REASON_KEY_EXHAUSTED:
 	case KF_REASON_ACCOUNT_EXHAUSTED:
-	case KF_REASON_BODY_NOT_READABLE:
 		return false;
 	default:
 		return reason < KF_REASON_COUNT;

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * model.h - a part of stage 7: may the key call the model that the head asks for?
+ *
+ * A key may be held to a set of models, and so may its group: the model must be in both. The sets
+ * are resolved by the controller; here a name is its tag. A key without a set is asked nothing.
+ */
+#ifndef KEYFILTER_BPF_MODEL_H
+#define KEYFILTER_BPF_MODEL_H
+
+#include <keyfilter/model.h>
+
+#include "maps.bpf.h"
+#include "packet.h"
+
+/* Private to each loaded object, as kf_scratch is. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kf_model);
+} kf_model_scratch SEC(".maps");
+
+/* Is the model of @tag in @set? In 0 there are all. */
+static __always_inline bool kf_model_is_in(__u32 set, const __u64 tag[2])
+{
+	struct kf_set_model key = { .set = set };
+
+	if (!set)
+		return true;
+	__builtin_memcpy(key.tag, tag, sizeof(key.tag));
+	return bpf_map_lookup_elem(&kf_models, &key) != NULL;
+}
+
+/*
+ * KF_REASON_ADMITTED, or why the request in @head may not pass: one of the sets does not have its
+ * model, or it cannot be seen which one it asks for. Global, so that the verifier reads it once.
+ */
+__noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group)
+{
+	struct kf_config *config = kf_config_get();
+	struct kf_model *m;
+	__u32 zero = 0;
+
+	m = bpf_map_lookup_elem(&kf_model_scratch, &zero);
+	if (!head || !config || !m)
+		return KF_REASON_MODEL_NOT_ALLOWED;
+	switch (kf_model_find(m, &head->http1, head->buf, config->secret)) {
+	case KF_MODEL_NAMED:
+		if (kf_model_is_in(own, m->name.tag) && kf_model_is_in(group, m->name.tag))
+			return KF_REASON_ADMITTED;
+		return KF_REASON_MODEL_NOT_ALLOWED;
+	case KF_MODEL_NONE:
+		return kf_model_is_called(&head->http1) ? KF_REASON_BODY_NOT_READABLE
+							: KF_REASON_ADMITTED;
+	default:
+		return KF_REASON_MODEL_NOT_ALLOWED;
+	}
+}
+
+#endif /* KEYFILTER_BPF_MODEL_H */
