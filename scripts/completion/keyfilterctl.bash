@@ -18,15 +18,18 @@ source allow CIDR [--ttl T]
 source remove CIDR
 source forgive CIDR
 source list [--penalised] [--failing] [--limit N] [--after CURSOR]
-group create NAME [--protocol openai|anthropic|gemini]...
-group edit NAME [--protocol openai|anthropic|gemini]... [--if-match REVISION]
+group create NAME [--protocol openai|anthropic|gemini]... [--model M]...
+group edit NAME [--protocol openai|anthropic|gemini]... [--model M]... [--any-model] [--if-match REVISION]
 group delete NAME [--if-match REVISION]
 group list
 group show NAME
-key create --name NAME [--quantity N] [--group G] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
+model set NAME
+model delete NAME
+model list [--group G]
+key create --name NAME [--quantity N] [--group G] [--model M]... [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
 key list [--status enabled|disabled|expired] [--group G] [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
-key edit ID [--name NAME] [--group G|none] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
+key edit ID [--name NAME] [--group G|none] [--model M]... [--any-model] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
 key enable ID [--if-match REVISION]
 key disable ID [--if-match REVISION]
 key delete ID [--if-match REVISION]
@@ -63,10 +66,11 @@ _keyfilterctl_values()
 		[[ $what == G ]] || echo none
 		;;
 	*'|'*) tr '|' '\n' <<<"$what" | grep -v '[A-Z]' ;;
-	NAME) [[ $noun == service || $noun == group ]] && "$@" "$noun" list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
+	NAME) [[ $noun == service || $noun == group || $noun == model ]] && "$@" "$noun" list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	ID) "$@" key list --search "$cur" --limit 100 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	DEV) ls /sys/class/net ;;
 	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query sec-websocket-protocol ;;
+	M) "$@" model list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	PATH) compgen -f -- "$cur" ;;
 	esac
 }

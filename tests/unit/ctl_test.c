@@ -294,6 +294,11 @@ static void test_requests(void **state)
 		{ "key edit k_1 --rpm 600 --burst none",
 		  "PATCH /v1/keys/k_1 {\"rpm\":600,\"burst\":null}\n" },
 		{ "key edit k_1 --group staff", "PATCH /v1/keys/k_1 {\"group\":\"staff\"}\n" },
+		{ "model set a/b", "POST /v1/models {\"name\":\"a/b\"}\n" },
+		{ "model delete a/b:c", "DELETE /v1/models/a%2Fb%3Ac\n" },
+		{ "key edit k_1 --model a --model b*",
+		  "PATCH /v1/keys/k_1 {\"models\":[\"a\",\"b*\"]}\n" },
+		{ "key edit k_1 --any-model", "PATCH /v1/keys/k_1 {\"models\":[]}\n" },
 		{ "key edit k_1 --group none", "PATCH /v1/keys/k_1 {\"group\":null}\n" },
 		{ "group create a --protocol openai --protocol gemini",
 		  "POST /v1/groups {\"name\":\"a\",\"protocols\":[\"openai\",\"gemini\"]}\n" },
@@ -445,10 +450,12 @@ static void test_texts(void **state)
 		  "10.0.0.0/8: nothing is held against any source there\n" },
 		{ "group list",
 		  "{\"groups\":[{\"name\":\"a\",\"protocols\":[\"openai\",\"gemini\"],"
-		  "\"keys\":7,\"revision\":\"1\"}]}",
-		  "NAME  PROTOCOLS       KEYS\na     openai, gemini  7\n" },
+		  "\"models\":[\"a\",\"b*\"],\"keys\":7,\"revision\":\"1\"}]}",
+		  "NAME  PROTOCOLS       MODELS  KEYS\na     openai, gemini  a, b*   7\n" },
+		{ "model list --group a", "{\"models\":[{\"name\":\"qwen\"},{\"name\":\"b\"}]}",
+		  "NAME\nqwen\nb\n" },
 		{ "group show a", "{\"name\":\"a\",\"protocols\":[\"openai\"],\"keys\":7}",
-		  "Name       a\nProtocols  openai\nKeys       7\nRevision   -\n" },
+		  "Name       a\nProtocols  openai\nModels     all\nKeys       7\nRevision   -\n" },
 		{ "group delete a", "{\"name\":\"a\",\"state\":\"deleted\"}", "a deleted\n" },
 		{ "key list", "{\"keys\":[" KEY_ROW("k_1", "a") "],\"next\":null,\"total\":1}",
 		  "ID   KEY           STATUS   GROUP  EXPIRES  RPM  ADMITTED  REFUSED  LAST USED  "
@@ -459,7 +466,8 @@ static void test_texts(void **state)
 		  "{\"id\":\"k_1\",\"status\":\"enabled\",\"group\":\"staff\",\"rpm\":60,"
 		  "\"burst\":10}",
 		  "ID                 k_1\nName               -\nKey                -\n"
-		  "Status             enabled\nGroup              staff\nCreated            "
+		  "Status             enabled\nGroup              staff\nModels             "
+		  "all\nCreated            "
 		  "-\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  60\nAt once            10\n"
 		  "Admitted           -\nRefused            -\nLast used          never\n"
@@ -467,7 +475,8 @@ static void test_texts(void **state)
 		{ "key show k_2",
 		  "{\"id\":\"k_2\",\"status\":\"enabled\",\"rpm\":null,\"burst\":null}",
 		  "ID                 k_2\nName               -\nKey                -\n"
-		  "Status             enabled\nGroup              none\nCreated            "
+		  "Status             enabled\nGroup              none\nModels             "
+		  "all\nCreated            "
 		  "-\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  no limit\nAdmitted           -\n"
 		  "Refused            -\nLast used          never\nRevision           -\n" },

@@ -49,6 +49,18 @@ struct kf_option {
 		.help = "go on where an earlier list ended"                                        \
 	}
 
+/* The models that a group or a key is held to. */
+#define KF_OPTION_MODEL(words)                                                                     \
+	{                                                                                          \
+		.name = "model", .placeholder = "M", .member = "models", .type = KF_OPTION_LIST,   \
+		.help = (words)                                                                    \
+	}
+#define KF_OPTION_ANY_MODEL                                                                        \
+	{                                                                                          \
+		.name = "any-model", .member = "models", .type = KF_OPTION_NONE,                   \
+		.help = "may call every model; empties the list"                                   \
+	}
+
 struct kf_command {
 	const char *verb;		 /* NULL in a noun that does one thing */
 	const char *operand;		 /* "NAME", always required; NULL: none */
@@ -79,6 +91,6 @@ struct kf_noun {
 };
 
 extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_group,
-	kf_noun_key, kf_noun_stats, kf_noun_events, kf_noun_status, kf_noun_version;
+	kf_noun_model, kf_noun_key, kf_noun_stats, kf_noun_events, kf_noun_status, kf_noun_version;
 
 #endif

@@ -5,6 +5,7 @@
 static const struct kf_output_column record[] = {
 	{ "Name", .member = "name" },
 	{ "Protocols", .member = "protocols" },
+	{ "Models", .member = "models", .absent = "all" },
 	{ "Keys", .member = "keys", .absent = "" },
 	{ "Revision", .member = "revision" },
 	{ 0 },
@@ -13,6 +14,7 @@ static const struct kf_output_column record[] = {
 static const struct kf_output_column list[] = {
 	{ "NAME", .member = "name" },
 	{ "PROTOCOLS", .member = "protocols" },
+	{ "MODELS", .member = "models", .absent = "all" },
 	{ "KEYS", .member = "keys" },
 	{ 0 },
 };
@@ -39,11 +41,14 @@ static int render_list(struct kf_call *call, const json_t *answer)
 
 static const struct kf_option create_options[] = {
 	PROTOCOLS("its keys may use only those given; all unless given"),
+	KF_OPTION_MODEL("its keys may call only those given, names or patterns such as qwen*"),
 	{ 0 },
 };
 
 static const struct kf_option edit_options[] = {
 	PROTOCOLS("its keys may use only those given, from their next request on"),
+	KF_OPTION_MODEL("its keys may call only those given; replaces the whole list"),
+	KF_OPTION_ANY_MODEL,
 	{ 0 },
 };
 

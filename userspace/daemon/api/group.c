@@ -7,9 +7,11 @@
 #include <keyfilter/http1_state.h>
 #include <microhttpd.h>
 
+#include "api/model.h"
 #include "api/route.h"
 #include "cleanup.h"
 #include "policy/group.h"
+#include "policy/model.h"
 #include "policy/policy.h"
 #include "why.h"
 
@@ -32,12 +34,13 @@ static json_t *protocols_json(uint32_t mask)
 	return TAKE_PTR(list);
 }
 
-static json_t *group_json(const struct kf_group_row *row)
+static json_t *group_json(struct kf_store *store, const struct kf_group_row *row)
 {
 	char revision[KF_API_REVISION_SIZE];
 
-	return json_pack("{s:s, s:o, s:s}", "name", row->name, "protocols",
-			 protocols_json(row->protocols), "revision",
+	return json_pack("{s:s, s:o, s:o, s:s}", "name", row->name, "protocols",
+			 protocols_json(row->protocols), "models",
+			 kf_api_model_json(store, row->models), "revision",
 			 kf_api_revision(row->revision, revision));
 }
 
@@ -48,7 +51,7 @@ static json_t *counted_json(struct kf_store *store, const struct kf_group_row *r
 
 	if (kf_store_group_keys(store, row->index, UINT32_MAX, &keys))
 		return NULL;
-	return kf_api_join(group_json(row), json_pack("{s:I}", "keys", (json_int_t)keys));
+	return kf_api_join(group_json(store, row), json_pack("{s:I}", "keys", (json_int_t)keys));
 }
 
 /* ---- JSON to rows ---------------------------------------------------------------------------- */
@@ -110,11 +113,13 @@ static int read_name(struct kf_api_request *request, const json_t *value, struct
 static int handle_create(struct kf_api_request *request)
 {
 	struct kf_group_row row = { .protocols = KF_PROTOCOLS_ALL };
-	json_t *name, *list;
+	json_t *name, *list, *models;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "protocols", KF_API_ARRAY, &list },
+		{ "models", KF_API_ARRAY, &models },
 	};
+	char names[KF_MODEL_SET_SIZE];
 	struct kf_why why = { 0 };
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
@@ -122,12 +127,19 @@ static int handle_create(struct kf_api_request *request)
 		err = read_name(request, name, &row);
 	if (!err)
 		err = read_protocols(request, list, &row.protocols);
+	if (!err)
+		err = kf_api_model_read(request, models, names);
+	if (!err)
+		err = kf_api_model_take_set(request, names, &row.models);
 	if (err)
 		return err;
 	err = kf_policy_group_add(request->daemon->policy, &row, &why);
-	if (err)
+	if (err) {
+		kf_policy_model_release(request->daemon->policy, row.models);
 		return kf_api_refuse_error(request, err, &why);
-	return kf_api_reply_revision(request, MHD_HTTP_CREATED, group_json(&row), row.revision);
+	}
+	return kf_api_reply_revision(request, MHD_HTTP_CREATED,
+				     group_json(request->daemon->store, &row), row.revision);
 }
 
 struct listing {
@@ -184,22 +196,33 @@ static int handle_edit(struct kf_api_request *request)
 {
 	struct kf_group_row row;
 	struct kf_why why = { 0 };
-	json_t *list;
-	const struct kf_api_member members[] = { { "protocols", KF_API_ARRAY, &list } };
+	json_t *list, *models;
+	const struct kf_api_member members[] = {
+		{ "protocols", KF_API_ARRAY, &list },
+		{ "models", KF_API_ARRAY, &models },
+	};
+	char names[KF_MODEL_SET_SIZE];
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	if (!err)
 		err = find_group(request, &row);
 	if (!err)
 		err = read_protocols(request, list, &row.protocols);
+	if (!err)
+		err = kf_api_model_read(request, models, names);
+	if (!err && models)
+		err = kf_api_model_take_set(request, names, &row.models);
 	if (err)
 		return err;
 	err = kf_policy_group_edit(request->daemon->policy, &row, &why);
-	if (err)
+	if (err) {
+		kf_policy_model_release(request->daemon->policy, row.models);
 		return kf_api_refuse_error(request, err, &why);
+	}
 	err = kf_store_group_get(request->daemon->store, row.name, &row); /* a new revision */
 	return err ? err
-		   : kf_api_reply_revision(request, MHD_HTTP_OK, group_json(&row), row.revision);
+		   : kf_api_reply_revision(request, MHD_HTTP_OK,
+					   group_json(request->daemon->store, &row), row.revision);
 }
 
 static int handle_delete(struct kf_api_request *request)

@@ -9,11 +9,13 @@
 #include <microhttpd.h>
 
 #include "api/key.h"
+#include "api/model.h"
 #include "api/route.h"
 #include "base/work.h"
 #include "cleanup.h"
 #include "policy/key.h"
 #include "policy/key_batch.h"
+#include "policy/model.h"
 #include "policy/policy.h"
 #include "why.h"
 
@@ -53,17 +55,19 @@ static json_t *use_json(const struct kf_key *key)
 }
 
 /* What it may be used for. */
-static json_t *limits_json(const struct kf_key *key)
+static json_t *limits_json(struct kf_store *store, const struct kf_key *key)
 {
 	const struct kf_key_row *row = &key->row;
 
-	return json_pack("{s:s?, s:o, s:o, s:o, s:o}", "group", row->group ? row->group_name : NULL,
-			 "expires_at", kf_api_time(row->expires), "allow_ips", allow_json(key),
-			 "rpm", limit_json(row->rpm), "burst",
+	return json_pack("{s:s?, s:o, s:o, s:o, s:o, s:o}", "group",
+			 row->group ? row->group_name : NULL, "models",
+			 kf_api_model_json(store, row->models), "expires_at",
+			 kf_api_time(row->expires), "allow_ips", allow_json(key), "rpm",
+			 limit_json(row->rpm), "burst",
 			 limit_json(kf_policy_compile_burst(row->rpm, row->rpm_burst)));
 }
 
-static json_t *key_json(const struct kf_key *key)
+static json_t *key_json(struct kf_store *store, const struct kf_key *key)
 {
 	char masked[16], revision[KF_API_REVISION_SIZE];
 	json_t *json;
@@ -72,7 +76,7 @@ static json_t *key_json(const struct kf_key *key)
 	json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", key->row.id, "name", key->row.name,
 			 "masked", masked, "status", status_of(key), "created_at",
 			 kf_api_time(key->row.created));
-	json = kf_api_join(kf_api_join(json, limits_json(key)), use_json(key));
+	json = kf_api_join(kf_api_join(json, limits_json(store, key)), use_json(key));
 	return kf_api_join(
 		json, json_pack("{s:s}", "revision", kf_api_revision(key->row.revision, revision)));
 }
@@ -87,7 +91,7 @@ static int answer_key(struct kf_api_request *request, int status, const char *te
 		return kf_api_refuse_missing(request, "key");
 	if (err)
 		return kf_api_refuse_internal(request, err, "reading the key");
-	object = key_json(&key);
+	object = key_json(request->daemon->store, &key);
 	if (object && text)
 		json_object_set_new(object, "key", json_string(text));
 	return kf_api_reply_revision(request, status, object, key.row.revision);
@@ -124,6 +128,9 @@ struct creation {
 	struct kf_work_item item;
 	struct kf_api_request *request;
 	struct kf_key_batch *batch;
+	struct kf_store *store; /* of the thread that answers */
+	struct kf_policy *policy;
+	uint32_t models; /* taken; 0: released, or none */
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
 	uint32_t allow_count;
 	struct kf_why why;
@@ -133,6 +140,8 @@ struct creation {
 static void creation_free(struct creation *creation)
 {
 	kf_policy_key_batch_close(creation->batch);
+	if (creation->models)
+		kf_policy_model_release(creation->policy, creation->models);
 	json_decref(creation->array);
 	free(creation);
 }
@@ -146,7 +155,7 @@ static int append_made(void *context, const struct kf_key_row *row, const char *
 	json_t *object;
 
 	memcpy(key.allow, creation->allow, sizeof(key.allow));
-	object = key_json(&key);
+	object = key_json(creation->store, &key);
 	if (!object || json_object_set_new(object, "key", json_string(text))) {
 		json_decref(object);
 		return -ENOMEM;
@@ -160,6 +169,7 @@ static int answer_made(struct kf_api_request *request)
 	int err;
 
 	request->work = NULL;
+	creation->store = request->daemon->store;
 	err = kf_policy_key_batch_each(creation->batch, append_made, creation);
 	return err ? err
 		   : kf_api_reply(request, MHD_HTTP_CREATED,
@@ -179,6 +189,7 @@ static void end_creation(struct kf_work_item *item, int result)
 	struct kf_api_request *request = creation->request;
 
 	if (!result) {
+		creation->models = 0; /* its keys have it */
 		request->work = TAKE_PTR(creation);
 		kf_api_done_by(request, answer_made);
 		return;
@@ -202,6 +213,8 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 		return -ENOMEM;
 	creation->item = (struct kf_work_item){ .step = make_some, .done = end_creation };
 	creation->request = request;
+	creation->policy = request->daemon->policy;
+	creation->models = wish->models;
 	creation->array = json_array();
 	creation->allow_count = wish->allow_count;
 	memcpy(creation->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
@@ -216,6 +229,7 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 		more = kf_policy_key_batch_step(creation->batch, &creation->why);
 	if (more)
 		return refuse(request, more, &creation->why);
+	creation->models = 0; /* its keys have it */
 	request->work = TAKE_PTR(creation);
 	return answer_made(request);
 }
@@ -233,11 +247,12 @@ static int read_quantity(struct kf_api_request *request, const json_t *value, ui
 
 static int handle_create(struct kf_api_request *request)
 {
-	json_t *name, *quantity, *group, *expires, *allow, *rpm, *burst;
+	json_t *name, *quantity, *group, *models, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "quantity", KF_API_INTEGER, &quantity },
 		{ "group", KF_API_STRING | KF_API_NULL, &group },
+		{ "models", KF_API_ARRAY, &models },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
@@ -245,6 +260,7 @@ static int handle_create(struct kf_api_request *request)
 	};
 	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
 	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs };
+	char names[KF_MODEL_SET_SIZE];
 	struct kf_group_row in;
 	uint32_t count = 1;
 	int err;
@@ -262,6 +278,10 @@ static int handle_create(struct kf_api_request *request)
 		err = kf_api_key_read_rate(request, rpm, burst, false, &wish.rpm, &wish.rpm_burst);
 	if (!err)
 		err = kf_api_key_read_group(request, group, &in);
+	if (!err)
+		err = kf_api_model_read(request, models, names);
+	if (!err)
+		err = kf_api_model_take_set(request, names, &wish.models);
 	if (err)
 		return err;
 	wish.group = in.index;
@@ -274,6 +294,7 @@ static int handle_create(struct kf_api_request *request)
 /* A page of keys: one more than asked for is read, to know whether there are more. */
 struct page {
 	struct kf_policy *policy;
+	struct kf_store *store;
 	json_t *array;
 	uint32_t limit;
 	int64_t last;
@@ -294,7 +315,7 @@ static int append_listed(void *context, const struct kf_key_row *row)
 	if (err)
 		return err;
 	page->last = row->seq;
-	return json_array_append_new(page->array, key_json(&key)) ? -ENOMEM : 0;
+	return json_array_append_new(page->array, key_json(page->store, &key)) ? -ENOMEM : 0;
 }
 
 static int list_keys(struct kf_api_request *request, struct kf_key_query *query, struct page *page)
@@ -320,7 +341,9 @@ static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "status", "group", "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
-	struct page page = { .policy = request->daemon->policy, .array = array };
+	struct page page = { .policy = request->daemon->policy,
+			     .store = request->daemon->store,
+			     .array = array };
 	struct kf_key_query query = { .now = kf_policy_time(request->daemon->policy).wall_ns };
 	int err;
 
@@ -375,10 +398,11 @@ static int read_lists(struct kf_api_request *request, const json_t *allow, const
 
 static int handle_edit(struct kf_api_request *request)
 {
-	json_t *name, *group, *expires, *allow, *add, *removed, *rpm, *burst;
+	json_t *name, *group, *models, *expires, *allow, *add, *removed, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING, &name },
 		{ "group", KF_API_STRING | KF_API_NULL, &group },
+		{ "models", KF_API_ARRAY, &models },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "allow_ips_add", KF_API_ARRAY, &add },
@@ -388,6 +412,7 @@ static int handle_edit(struct kf_api_request *request)
 	};
 	struct lists lists;
 	struct kf_policy_key_edit edit = { 0 };
+	char names[KF_MODEL_SET_SIZE];
 	struct kf_group_row in;
 	struct kf_why why = { 0 };
 	int err;
@@ -404,16 +429,24 @@ static int handle_edit(struct kf_api_request *request)
 	if (!err)
 		err = kf_api_key_read_group(request, group, &in);
 	if (!err)
+		err = kf_api_model_read(request, models, names);
+	if (!err)
 		err = match(request);
+	if (!err)
+		err = kf_api_model_take_set(request, names, &edit.models);
 	if (err)
 		return err;
+	edit.set_models = models;
 	edit.set_group = group;
 	edit.group = in.index;
 	edit.set_expires = expires;
 	edit.set_rpm = rpm;
 	edit.set_burst = burst;
 	err = kf_policy_key_edit(request->daemon->policy, request->name, &edit, &why);
-	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
+	if (!err)
+		return answer_key(request, MHD_HTTP_OK, NULL);
+	kf_policy_model_release(request->daemon->policy, edit.models);
+	return refuse(request, err, &why);
 }
 
 typedef int (*revoke_fn)(struct kf_policy *policy, const char *id, struct kf_key_times *times,
