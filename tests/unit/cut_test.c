@@ -12,37 +12,22 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#define FLOWS 5000
+#include "bpffs.h"
 #include "maps/maps.h"
 #include "net/netlink.h"
 #include "policy/policy.h"
 #include "traffic/cut.h"
 #include "why.h"
 
-#define FLOWS 5000
 #define STEPS 1000
-
-static const struct kf_maps_settings settings = {
-	.keys_max = 8,
-	.sources_max = 8,
-	.flows_max = FLOWS,
-	.heads_max = 2,
-	.embryos = 64,
-	.penalties = 64,
-	.syn_cells = 1024,
-	.event_ring_bytes = 65536,
-	.event_rate = 10,
-	.head_timeout_ns = 1000000000,
-};
 
 static struct fixture {
 	char dir[64];
@@ -62,28 +47,14 @@ static void told(void *context, const struct kf_event *event)
 	heard.last = *event;
 }
 
-#define NEEDS_ROOT()                                                                               \
-	do {                                                                                       \
-		if (!f.maps) {                                                                     \
-			print_message("SKIP: needs root\n");                                       \
-			skip();                                                                    \
-		}                                                                                  \
-	} while (0)
-
 static int setup(void **state)
 {
 	struct kf_why why = { 0 };
 
 	if (geteuid())
 		return 0;
-	strcpy(f.dir, "/tmp/kf_cut_test.XXXXXX");
-	if (!mkdtemp(f.dir) || unshare(CLONE_NEWNS | CLONE_NEWNET) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || system("ip link set lo up"))
+	if (bpffs_mount(f.dir, f.pins) || unshare(CLONE_NEWNET) || system("ip link set lo up"))
 		return -1;
-	snprintf(f.pins, sizeof(f.pins), "%s/bpf", f.dir);
-	if (mkdir(f.pins, 0700) || mount("bpf", f.pins, "bpf", 0, NULL))
-		return -1;
-	strcat(f.pins, "/keyfilter");
 	if (!kf_maps_open(&f.maps, f.pins, &settings, &why) &&
 	    !kf_traffic_cut_open(&f.cut, f.maps, told, NULL))
 		return 0;
@@ -94,17 +65,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct kf_why why;
-	char path[96];
 
 	if (!f.maps)
 		return 0;
 	kf_traffic_cut_close(f.cut);
 	kf_maps_close(f.maps);
 	kf_maps_unload(f.pins, &why);
-	snprintf(path, sizeof(path), "%s/bpf", f.dir);
-	umount2(path, MNT_DETACH);
-	rmdir(path);
-	rmdir(f.dir);
+	bpffs_unmount(f.dir);
 	return 0;
 }
 

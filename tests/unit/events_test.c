@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * daemon/traffic/events.c: how an event looks to who reads it. Links the daemon's objects. What
- * needs a ring, and so root, is in reconcile_test.c and the e2e tests.
+ * needs a ring, and so root, is in penalty_events_test.c and the e2e tests.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
 /*
  * Every operation, failed at every point: the disk at each call that would change it, the kernel at
  * each call that would change a map. Whatever failed, store and kernel agree again once both are
- * well, or the kernel is stricter and says so; and what was revoked stays refused. Needs root, as
- * reconcile_test. Links the daemon's objects.
+ * well, or the kernel is stricter and says so; and what was revoked stays refused. Needs root
+ * (maps_fixture.h). Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +29,7 @@
 #include "policy/reconcile.h"
 #include "policy/service.h"
 #include "policy/source.h"
-#include "reconcile_fixture.h"
+#include "maps_fixture.h"
 
 /* ---- a kernel that fails on command -----------------------------------------------------------
  */

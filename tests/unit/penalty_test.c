@@ -11,16 +11,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 
+#define PLACES	  1024
+#define PENALTIES PLACES
+#include "bpffs.h"
 #include "clock.h"
 #include "policy/policy.h"
 #include "policy/service.h"
@@ -30,20 +30,6 @@
 #include "why.h"
 
 #define SECOND 1000000000ull
-#define PLACES 1024
-
-static const struct kf_maps_settings settings = {
-	.keys_max = 8,
-	.sources_max = 8,
-	.flows_max = 64,
-	.heads_max = 2,
-	.embryos = 64,
-	.penalties = PLACES,
-	.syn_cells = 1024,
-	.event_ring_bytes = 65536,
-	.event_rate = 10,
-	.head_timeout_ns = SECOND,
-};
 
 struct fixture {
 	char dir[64];
@@ -87,14 +73,8 @@ static int setup(void **state)
 	*state = f;
 	if (geteuid())
 		return 0;
-	strcpy(f->dir, "/tmp/kf_penalty_test.XXXXXX");
-	if (!mkdtemp(f->dir) || unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	if (bpffs_mount(f->dir, f->pins))
 		return -1;
-	snprintf(f->pins, sizeof(f->pins), "%s/bpf", f->dir);
-	if (mkdir(f->pins, 0700) || mount("bpf", f->pins, "bpf", 0, NULL))
-		return -1;
-	strcat(f->pins, "/keyfilter");
 	if (!start(f))
 		return 0;
 	print_error("%s\n", f->why.text);
@@ -103,10 +83,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const names[] = { "keyfilter.db", "keyfilter.db-wal", "keyfilter.db-shm",
-					     "secret" };
 	struct fixture *f = *state;
-	char path[128];
 
 	if (!geteuid()) {
 		kf_traffic_penalty_watch_close(f->watch);
@@ -116,24 +93,11 @@ static int teardown(void **state)
 		kf_store_secret_close(f->secret);
 		kf_store_close(f->store);
 		kf_maps_unload(f->pins, &f->why);
-		snprintf(path, sizeof(path), "%s/bpf", f->dir);
-		umount2(path, MNT_DETACH);
-		rmdir(path);
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-			snprintf(path, sizeof(path), "%s/%s", f->dir, names[i]);
-			unlink(path);
-		}
-		rmdir(f->dir);
+		bpffs_unmount(f->dir);
 	}
 	free(f);
 	return 0;
 }
-
-#define NEEDS_ROOT()                                                                               \
-	do {                                                                                       \
-		if (geteuid())                                                                     \
-			skip();                                                                    \
-	} while (0)
 
 /* ---- the table ------------------------------------------------------------------------------- */
 

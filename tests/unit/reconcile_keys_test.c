@@ -3,7 +3,7 @@
  * Keys that are changed while all keys are compared with the kernel, a few places at a time: over
  * maps that are new, as the last run left them, or of a store that was put back to what it was
  * before. A revocation is in force when it returns, and in the end the maps are what a start from
- * the same store makes. Needs root, as reconcile_test. Links the daemon's objects.
+ * the same store makes. Needs root (maps_fixture.h). Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 #include "policy/key_slot.h"
 #include "policy/reconcile.h"
 #include "policy/reconcile_keys.h"
-#include "reconcile_fixture.h"
+#include "maps_fixture.h"
 
 static uint32_t roll(uint32_t sides)
 {

@@ -2,8 +2,8 @@
 /*
  * Changes of sources in slices, on maps of the kernel. After each slice every address is treated as
  * before the change or as after it; whatever else is changed between the slices, and wherever the
- * controller is killed, the maps come to say what a start from the same store makes. Needs root, as
- * reconcile_test. Links the daemon's objects.
+ * controller is killed, the maps come to say what a start from the same store makes. Needs root
+ * (maps_fixture.h). Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #include "clock.h"
 #include "policy/expire.h"
 #include "policy/reconcile.h"
-#include "reconcile_fixture.h"
+#include "maps_fixture.h"
 
 #define SLICE 3 /* rows */
 

@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * reconcile_fixture.h - store and maps together, for tests that include it once, after cmocka.h.
+ * maps_fixture.h - store and maps together, for tests that include it once, after cmocka.h.
  *
- * A store in a directory of its own, maps of the kernel on a bpffs of its own (which needs root),
- * and what is in them as text, so that two states can be compared.
+ * A store in a directory of its own, maps of the kernel on a bpffs of its own (bpffs.h), and what
+ * is in them as text, so that two states can be compared.
  */
-#ifndef KEYFILTER_TEST_RECONCILE_FIXTURE_H
-#define KEYFILTER_TEST_RECONCILE_FIXTURE_H
+#ifndef KEYFILTER_TEST_MAPS_FIXTURE_H
+#define KEYFILTER_TEST_MAPS_FIXTURE_H
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef KEYS
+#define KEYS 80 /* more than one key may have secrets */
+#endif
+#ifndef FLOWS
+#define FLOWS 5000
+#endif
+#include "bpffs.h"
 #include "clock.h"
 #include "policy/key.h"
 #include "policy/policy.h"
+#include "policy/source.h"
 #include "traffic/flows.h"
 #include "why.h"
 
@@ -46,24 +51,7 @@ __attribute__((no_sanitize("address"))) long syscall(long number, ...)
 
 #pragma GCC diagnostic ignored "-Wunused-function" /* not every test needs all of it */
 
-#define KEYS 80 /* more than one key may have secrets */
-#define DAY  86400000000000ull
-#ifndef SOURCES
-#define SOURCES 8
-#endif
-
-static const struct kf_maps_settings settings = {
-	.keys_max = KEYS,
-	.sources_max = SOURCES,
-	.flows_max = 5000,
-	.heads_max = 2,
-	.embryos = 64,
-	.penalties = 64,
-	.syn_cells = 1024,
-	.event_ring_bytes = 65536,
-	.event_rate = 10,
-	.head_timeout_ns = 1000000000,
-};
+#define DAY 86400000000000ull
 
 struct fixture {
 	char dir[64];
@@ -138,15 +126,8 @@ static int setup(void **state)
 	*state = f;
 	if (geteuid())
 		return 0;
-	strcpy(f->dir, "/tmp/kf_reconcile_test.XXXXXX");
-	if (!mkdtemp(f->dir) || unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("tmpfs", f->dir, "tmpfs", 0, "mode=0700")) /* no waiting for a disk */
+	if (bpffs_mount(f->dir, f->pins))
 		return -1;
-	snprintf(f->pins, sizeof(f->pins), "%s/bpf", f->dir);
-	if (mkdir(f->pins, 0700) || mount("bpf", f->pins, "bpf", 0, NULL))
-		return -1;
-	strcat(f->pins, "/keyfilter");
 	if (!start(f))
 		return 0;
 	print_error("%s\n", f->why.text);
@@ -160,20 +141,11 @@ static int teardown(void **state)
 	if (!geteuid()) {
 		stop(f);
 		kf_maps_unload(f->pins, &f->why);
-		snprintf(f->pins, sizeof(f->pins), "%s/bpf", f->dir);
-		umount2(f->pins, MNT_DETACH);
-		umount2(f->dir, MNT_DETACH);
-		rmdir(f->dir);
+		bpffs_unmount(f->dir);
 	}
 	free(f);
 	return 0;
 }
-
-#define NEEDS_ROOT()                                                                               \
-	do {                                                                                       \
-		if (geteuid())                                                                     \
-			skip();                                                                    \
-	} while (0)
 
 /* Full is an answer, too; then nothing may have changed. */
 #define OK_OR_FULL(f, call)                                                                        \
@@ -394,6 +366,23 @@ static const struct kf_slot *find_slot(struct fixture *f, const char *text)
 	slot = kf_maps_slot(f->maps, index);
 	assert_memory_equal(slot->tag, tag, 16);
 	return slot;
+}
+
+/* ---- sources --------------------------------------------------------------------------------- */
+
+/* @count blocks of 10.0.0.0/8. */
+static int deny_blocks(struct fixture *f, int count)
+{
+	struct kf_source_row row = { .action = KF_SOURCE_DENY, .expires = KF_WALL_NEVER };
+	char text[32];
+	int err = 0;
+
+	for (int i = 0; !err && i < count; i++) {
+		snprintf(text, sizeof(text), "10.%d.0.0/16", i);
+		err = kf_cidr_parse(text, &row.cidr);
+		err = err ?: kf_policy_source_put(f->policy, &row, NULL, &f->why);
+	}
+	return err;
 }
 
 #endif
