@@ -66,27 +66,34 @@ static long kf_http1_version_step(unsigned int index, void *context)
 	return KF_HTTP1_ON;
 }
 
-/* Does the path end with a method of Gemini's, behind its last ':', which stands at line_off? */
-KF_INLINE _Bool kf_http1_is_gemini_verb(const struct kf_http1 *h, const __u8 *buf)
+/* To the '/' behind value_off. */
+static long kf_http1_slash_step(unsigned int index, void *context)
 {
-	__u64 word = kf_http1_word(buf, h->line_off);
+	struct kf_http1_run *run = context;
+	struct kf_http1 *h = run->h;
+	__u64 word = kf_http1_word(run->buf, h->value_off);
+	__u64 mask = KF_SWAR_IS(word & ~KF_SWAR_HIGH, '/') & ~word & KF_SWAR_HIGH;
 
-	switch (h->value_end - h->line_off) {
-	case 12:
-		return word == KF_SWAR_TEXT(':', 'c', 'o', 'u', 'n', 't', 'T', 'o'); /* kens */
-	case 13:
-		return word == KF_SWAR_TEXT(':', 'e', 'm', 'b', 'e', 'd', 'C', 'o'); /* ntent */
-	case 16:
-		return word == KF_SWAR_TEXT(':', 'g', 'e', 'n', 'e', 'r', 'a', 't'); /* eContent */
-	case 19:
-		return word ==
-		       KF_SWAR_TEXT(':', 'b', 'a', 't', 'c', 'h', 'E', 'm'); /* bedContents */
-	case 22:
-		return word ==
-		       KF_SWAR_TEXT(':', 's', 't', 'r', 'e', 'a', 'm', 'G'); /* enerate... */
-	default:
+	(void)index;
+	h->value_off += mask ? (__u32)kf_swar_first(mask) : 8;
+	return mask || h->value_off >= h->value_end ? KF_HTTP1_STOP : KF_HTTP1_ON;
+}
+
+/*
+ * Does the request call a method as Gemini has them, MODEL:METHOD in the path's last segment? Which
+ * method does not matter: the list of them grows, and servers differ in what they cut off behind
+ * one (a '/', a blank, parameters). Some decode a path before they look for the ':'. OpenAI's paths
+ * have a ':' in model names only: in segments before the last, or with GET and DELETE.
+ */
+KF_INLINE _Bool kf_http1_calls_gemini(struct kf_http1_run *run)
+{
+	struct kf_http1 *h = run->h;
+
+	if (!h->line_off || (KF_METHODS_BARE >> (h->method & 31) & 1))
 		return 0;
-	}
+	h->value_off = h->line_off;
+	kf_loop(KF_HEAD_MAX, kf_http1_slash_step, run);
+	return h->value_off + 1 >= h->value_end;
 }
 
 /*
@@ -101,7 +108,7 @@ KF_INLINE long kf_http1_protocol(struct kf_http1 *h, const __u8 *buf)
 	h->value_end = h->target_off + h->path_len;
 	if (!kf_http1_is_version(h, buf, h->target_off))
 		kf_loop(KF_HEAD_MAX, kf_http1_version_step, &run);
-	if (h->line_off && h->protocol == KF_PROTOCOL_OPENAI && kf_http1_is_gemini_verb(h, buf))
+	if (h->protocol == KF_PROTOCOL_OPENAI && kf_http1_calls_gemini(&run))
 		h->protocol = KF_PROTOCOL_GEMINI;
 	return h->state == KF_HTTP1_AT_FAULT ? KF_HTTP1_STOP : KF_HTTP1_ON;
 }
@@ -248,6 +255,8 @@ KF_INLINE long kf_http1_path_escape(struct kf_http1 *h, const __u8 *buf, __u32 l
 		if (stop)
 			return stop;
 	}
+	if (byte == ':')
+		h->line_off = off;
 	h->cursor = off + 3;
 	return KF_HTTP1_ON;
 }

@@ -147,7 +147,7 @@ struct kf_http1 {
 	__u16 seen;	     /* 1 << enum kf_http1_field */
 	__u16 authority_len; /* of absolute-form; 0: origin-form */
 	__u32 cursor;	     /* next byte to read */
-	__u32 line_off;	     /* start of the field line being read; in the path: of its last ':' */
+	__u32 line_off; /* start of the field line being read; in the path: its last ':' or "%3A" */
 	__u32 value_off;
 	__u32 value_end;
 	__u32 name_len; /* bytes of the name that are in name[] or were too many for it */

@@ -8,16 +8,18 @@
  * has it.
  *
  * Where a name stands, whatever the letters' case:
- * - in the path, behind the first segment `models` and before the last ':' (Gemini's
- *   /v1beta/models/M:generateContent; a name with '/' in it is taken whole), or the segment behind
- *   `deployments` or `engines` (Azure's /openai/deployments/M/...);
+ * - in the path, behind the first segment `models` and before the last ':', encoded or not
+ *   (Gemini's /v1beta/models/M:generateContent; a name with '/' in it is taken whole), or the
+ *   segment behind `deployments` or `engines` (Azure's /openai/deployments/M/...);
  * - in the query, as `model` or `deployment` (?model=M, for WebSockets).
  * A request of a method without content, unless it asks for a WebSocket, calls no model by its
  * path: GET of /v1beta/models/M tells what M is.
  *
  * What two servers could read differently is KF_MODEL_UNCLEAR: two names, a name without a value,
- * a parameter whose own name is encoded, a '+' in a name in the query, ';' beside it, an encoding
- * that is none, a control byte, an empty name, one over KF_BODY_MODEL_MAX bytes.
+ * a parameter whose own name is encoded, an encoded '/' behind `models`, `deployments` or
+ * `engines`, a last ':' that is encoded behind one that is not, a '+' in a name in the query, ';'
+ * beside it, an encoding that is none, a control byte, an empty name, one over KF_BODY_MODEL_MAX
+ * bytes.
  */
 #ifndef KEYFILTER_MODEL_H
 #define KEYFILTER_MODEL_H
@@ -46,7 +48,8 @@ struct kf_model {
 	__u32 path_end;
 	__u32 path_off; /* of the name in the path */
 	__u32 path_name_end;
-	__u32 colon; /* the path's last one */
+	__u32 colon;	 /* the path's last one, encoded or not */
+	__u32 raw_colon; /* ... the last that is not encoded */
 	__u32 query_off;
 	__u32 query_name_end; /* 0: it has not ended */
 	__u8 place;	      /* enum kf_model_place */
@@ -90,6 +93,21 @@ KF_INLINE void kf_model_slash(struct kf_model *m, const struct kf_http1 *h, cons
 		  kf_http1_path_ends(h, buf, off - 8, before, 4)))
 		m->place = KF_MODEL_SEGMENT;
 	m->path_off = off + 1;
+}
+
+/* The '%' at @off of the path: some servers decode the whole path before they take it apart. */
+KF_INLINE void kf_model_path_escape(struct kf_model *m, const struct kf_http1 *h, const __u8 *buf,
+				    __u32 off)
+{
+	__u32 byte = kf_http1_escape(buf, m->end, off);
+
+	if (byte == ':')
+		m->colon = off;
+	if (byte != '/' || m->place)
+		return;
+	kf_model_slash(m, h, buf, off);
+	if (m->place)
+		m->unclear = 1;
 }
 
 /* The parameter before @off is over, at the byte @c. */
@@ -164,8 +182,10 @@ static long kf_model_step(unsigned int index, void *context)
 		kf_model_query(m, run->buf, off, c);
 	else if (c == '/')
 		kf_model_slash(m, run->h, run->buf, off);
+	else if (c == '%')
+		kf_model_path_escape(m, run->h, run->buf, off);
 	else if (c == ':')
-		m->colon = off;
+		m->colon = m->raw_colon = off;
 	return KF_HTTP1_ON;
 }
 
@@ -223,6 +243,13 @@ KF_INLINE enum kf_model_found kf_model_take(struct kf_model_run *run, const __u6
 	return m->name.state == KF_BODY_AT_FAULT ? KF_MODEL_UNCLEAR : KF_MODEL_NAMED;
 }
 
+/* Would servers that decode the path first find another last ':' than those that do not? */
+KF_INLINE _Bool kf_model_is_split(const struct kf_model *m)
+{
+	return m->place == KF_MODEL_BEFORE_COLON && m->raw_colon >= m->path_off &&
+	       m->raw_colon != m->colon;
+}
+
 /* @h: of the request whose head is in @buf. @secret is that of the models' tags. */
 KF_INLINE enum kf_model_found kf_model_find(struct kf_model *m, const struct kf_http1 *h,
 					    const __u8 *buf, const __u64 secret[2])
@@ -241,7 +268,7 @@ KF_INLINE enum kf_model_found kf_model_find(struct kf_model *m, const struct kf_
 	if (m->place == KF_MODEL_BEFORE_COLON)
 		m->path_name_end = m->colon;
 	path = m->place && m->path_name_end >= m->path_off && kf_model_is_called(h);
-	if (m->unclear || (path && m->query_off))
+	if (m->unclear || (path && m->query_off) || (path && kf_model_is_split(m)))
 		return KF_MODEL_UNCLEAR;
 	run.query = !!m->query_off;
 	if (m->query_off)

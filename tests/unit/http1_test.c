@@ -24,6 +24,10 @@ struct expected {
 		.title = title_, .head = head_, ##__VA_ARGS__                                      \
 	}
 #define GET(title_, head_, ...) ANY(title_, head_, .method = KF_METHOD_GET, ##__VA_ARGS__)
+#define PATH(title_, path_, ...)                                                                   \
+	ANY(title_, "POST " path_ " HTTP/1.1\r\n" HOST "\r\n", .method = KF_METHOD_POST,           \
+	    ##__VA_ARGS__)
+#define GEMINI(title_, path_) PATH(title_, path_, .protocol = KF_PROTOCOL_GEMINI)
 
 static const struct expected accepted[] = {
 	GET("the least", LINE HOST "\r\n", .target = "/"),
@@ -64,15 +68,37 @@ static const struct expected accepted[] = {
 	    .protocol = KF_PROTOCOL_GEMINI),
 	GET("Gemini, alpha", "GET /v1alpha/models HTTP/1.1\r\n" HOST "\r\n",
 	    .protocol = KF_PROTOCOL_GEMINI),
-	GET("Gemini, v1", "GET /v1/models/g-2.5:generateContent HTTP/1.1\r\n" HOST "\r\n",
-	    .protocol = KF_PROTOCOL_GEMINI),
-	GET("Gemini, v1, a stream",
-	    "GET /v1/models/g-2.5:streamGenerateContent?alt=sse HTTP/1.1\r\n" HOST "\r\n",
-	    .protocol = KF_PROTOCOL_GEMINI),
-	GET("Gemini, Vertex",
-	    "GET /v1beta1/projects/p/locations/l/publishers/google/models/g:countTokens "
-	    "HTTP/1.1\r\n" HOST "\r\n",
-	    .protocol = KF_PROTOCOL_GEMINI),
+	GEMINI("Gemini, v1", "/v1/models/g-2.5:generateContent"),
+	GEMINI("Gemini, v1, a stream", "/v1/models/g-2.5:streamGenerateContent?alt=sse"),
+	GEMINI("Gemini, Vertex",
+	       "/v1beta1/projects/p/locations/l/publishers/google/models/g:countTokens"),
+	GEMINI("Gemini, an encoded colon", "/v1/models/g%3AgenerateContent"),
+	GEMINI("Gemini, an encoded colon in lower case", "/v1/models/g%3agenerateContent?alt=sse"),
+	GEMINI("Gemini, a slash at the end", "/v1/models/g:generateContent/"),
+	GEMINI("Gemini, a slash and a query", "/v1/models/g:generateContent/?alt=sse"),
+	GEMINI("Gemini, an encoded slash", "/v1/models/g:generateContent%2F"),
+	GEMINI("Gemini, parameters", "/v1/models/g:generateContent;x=y"),
+	GEMINI("Gemini, a blank", "/v1/models/g:generateContent%20"),
+	GEMINI("Gemini, another colon", "/v1/models/g:generateContent:"),
+	GEMINI("Gemini, another case", "/v1/models/g:GenerateContent"),
+	GEMINI("Gemini, another method", "/v1/models/g:batchGenerateContent"),
+	GEMINI("Gemini, a method of any name", "/v1/models/g:predict"),
+	GEMINI("Gemini, no name", "/v1/models/g:"),
+	GEMINI("Gemini, an encoded slash before", "/v1/models%2Fg:generateContent"),
+	GEMINI("Gemini, other cases before", "/V1/Models/g:generateContent"),
+	GEMINI("Gemini, a model of three parts", "/v1/models/a/b/c:generateContent"),
+	GEMINI("Gemini, without a version", "/models/g:generateContent"),
+	GEMINI("Gemini, behind a prefix", "/a/gateway/v1/models/g%3AgenerateContent"),
+	GEMINI("Gemini, a colon in the prefix too", "/a:b/v1/models/g:generateContent"),
+	PATH("OpenAI, a colon before the last segment",
+	     "/openai/deployments/qwen:7b/chat/completions"),
+	PATH("OpenAI, an encoded one",
+	     "/v1/fine_tuning/checkpoints/ft%3Agpt-4o-mini%3Aorg/permissions"),
+	PATH("OpenAI, far before the last segment",
+	     "/v1/engines/ft:0123456789/0123456789/0123456789/completions"),
+	PATH("OpenAI, a colon in the query", "/v1/completions?model=a:b"),
+	GET("OpenAI, a model that is told",
+	    "GET /v1/models/ft%3Agpt-4:org HTTP/1.1\r\n" HOST "\r\n"),
 	GET("Gemini behind a prefix", "GET /a/gemini/v1beta/models/g HTTP/1.1\r\n" HOST "\r\n",
 	    .protocol = KF_PROTOCOL_GEMINI),
 	GET("a model with a colon", "GET /v1/models/ft:gpt-4:org HTTP/1.1\r\n" HOST "\r\n"),
