@@ -28,6 +28,7 @@ old_store() {
 		"ALTER TABLE api_key DROP COLUMN rpm_burst" "ALTER TABLE api_key DROP COLUMN rpm" \
 		"ALTER TABLE service DROP COLUMN revision" "ALTER TABLE api_key DROP COLUMN revision" \
 		"ALTER TABLE service DROP COLUMN methods" \
+		"DROP TABLE key_label" "DROP INDEX api_key_owner" "ALTER TABLE api_key DROP COLUMN owner" \
 		"DROP INDEX api_key_models" "ALTER TABLE api_key DROP COLUMN models" \
 		"DROP INDEX api_key_group" "ALTER TABLE api_key DROP COLUMN in_group" "DROP TABLE key_group" \
 		"DROP TABLE model_set" "DROP TABLE model" \
@@ -67,6 +68,6 @@ ok "--unload takes off what another layout left"
 start_daemon
 [ "$(ctl --json service show api | json 'd["penalty_failures"]')" = 0 ] ||
 	fail "a service from before penalties got them: $(ctl service show api)"
-[ "$(store 'PRAGMA user_version')" = 5 ] || fail "the store was not migrated"
+[ "$(store 'PRAGMA user_version')" = 6 ] || fail "the store was not migrated"
 served "after" -H "$(bearer "$KEY")"
 refused "after" unknown_key -H "$(bearer "$UNKNOWN")"

@@ -463,10 +463,11 @@ static void test_texts(void **state)
 		  "k_1  sk-ab...wxyz  enabled  none   never    60   12        0        never      "
 		  "a\n" },
 		{ "key show k_1",
-		  "{\"id\":\"k_1\",\"status\":\"enabled\",\"group\":\"staff\",\"rpm\":60,"
-		  "\"burst\":10}",
+		  "{\"id\":\"k_1\",\"status\":\"enabled\",\"labels\":{\"a\":\"b c\",\"d\":\"\"},"
+		  "\"group\":\"staff\",\"rpm\":60,\"burst\":10}",
 		  "ID                 k_1\nName               -\nKey                -\n"
-		  "Status             enabled\nGroup              staff\nModels             "
+		  "Status             enabled\nOwner              not said\n"
+		  "Labels             a=b c, d=\nGroup              staff\nModels             "
 		  "all\nCreated            "
 		  "-\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  60\nAt once            10\n"
@@ -475,7 +476,8 @@ static void test_texts(void **state)
 		{ "key show k_2",
 		  "{\"id\":\"k_2\",\"status\":\"enabled\",\"rpm\":null,\"burst\":null}",
 		  "ID                 k_2\nName               -\nKey                -\n"
-		  "Status             enabled\nGroup              none\nModels             "
+		  "Status             enabled\nOwner              not said\n"
+		  "Labels             none\nGroup              none\nModels             "
 		  "all\nCreated            "
 		  "-\nExpires            never\n"
 		  "Allowed from       anywhere\nRequests a minute  no limit\nAdmitted           -\n"

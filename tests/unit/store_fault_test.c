@@ -352,6 +352,8 @@ static int ignore_credential(void *context, const struct kf_credential_row *row)
 static int read_all(struct kf_store *store)
 {
 	const struct kf_key_query query = { .limit = 100 };
+	struct kf_label labels[KF_KEY_LABELS_MAX];
+	uint32_t label_count;
 	int count = 0, err;
 
 	err = kf_store_service_each(store, count_service, &count);
@@ -363,6 +365,7 @@ static int read_all(struct kf_store *store)
 	err = err ?: kf_store_slot_each(store, 0, KF_SLOT_NONE, ignore_slot, NULL);
 	err = err ?: kf_store_slot_allow_each(store, 0, KF_SLOT_NONE, ignore_allow, NULL);
 	err = err ?: kf_store_credential_each(store, 5, ignore_credential, NULL);
+	err = err ?: kf_store_key_labels_get(store, 5, labels, &label_count);
 	return err ?: kf_store_key_list(store, &query, ignore_key, NULL);
 }
 
@@ -418,6 +421,9 @@ static const struct {
 	{ "UPDATE credential SET tag = x'01'", "in place 9: tag has 1 bytes" },
 	{ "UPDATE key_allow SET prefix_len = 129", "prefix_len is 129" },
 	{ "UPDATE key_allow SET addr = x''", "addr has 0 bytes" },
+	{ "UPDATE api_key SET owner = printf('%.129c', 'a')", "owner has 129 bytes" },
+	{ "UPDATE key_label SET name = 'a b'", "a label of key number 5: name is empty, or has" },
+	{ "UPDATE key_label SET value = printf('%.129c', 'a')", "value has 129 bytes" },
 };
 
 static void fill(const struct fixture *f)
@@ -438,7 +444,8 @@ static void fill(const struct fixture *f)
 			     "INSERT INTO model_set VALUES (4, 'm');"
 			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7, 4);"
 			     "INSERT INTO api_key VALUES (5, 'k_one', 'one', 'ab', 'wxyz', 0, 1, "
-			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4);"
+			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4, 'me');"
+			     "INSERT INTO key_label VALUES (5, 'team', 'blue');"
 			     "INSERT INTO credential VALUES (9, 5, zeroblob(16), NULL);"
 			     "INSERT INTO key_allow VALUES "
 			     "(5, x'00000000000000000000ffff0a000000', 104);",
@@ -471,7 +478,8 @@ static void bad_rows_are_named(void **state)
 		kf_store_begin(f->store);
 		kf_store_rollback(f->store);
 		spoil(f, "DELETE FROM service; DELETE FROM iface; DELETE FROM source;"
-			 "DELETE FROM key_allow; DELETE FROM credential; DELETE FROM api_key;"
+			 "DELETE FROM key_label; DELETE FROM key_allow; DELETE FROM credential; "
+			 "DELETE FROM api_key;"
 			 "DELETE FROM key_group; DELETE FROM model_set; DELETE FROM model;");
 		fill(f);
 		spoil(f, bad_rows[i].sql);

@@ -101,12 +101,17 @@ static void newer_version_is_refused(void **state)
 	struct kf_why why = { 0 };
 	struct kf_store *other = NULL;
 
-	execute(f, "PRAGMA user_version = 6");
+	char version[64], text[64];
+
+	snprintf(version, sizeof(version), "PRAGMA user_version = %d", KF_STORE_VERSION + 1);
+	snprintf(text, sizeof(text), "schema version %d", KF_STORE_VERSION + 1);
+	execute(f, version);
 	assert_int_equal(kf_store_open(&other, f->dir, &why), -EPROTO);
 	assert_null(other);
-	assert_non_null(strstr(why.text, "schema version 6"));
+	assert_non_null(strstr(why.text, text));
 	assert_non_null(strstr(why.text, "; "));
-	execute(f, "PRAGMA user_version = 5");
+	snprintf(version, sizeof(version), "PRAGMA user_version = %d", KF_STORE_VERSION);
+	execute(f, version);
 	reopen(f);
 }
 
@@ -115,7 +120,8 @@ static void version_0_is_migrated(void **state)
 	struct fixture *f = *state;
 	struct kf_key_counts counts;
 
-	execute(f, "DROP TABLE key_allow; DROP TABLE credential; DROP TABLE api_key; DROP TABLE "
+	execute(f, "DROP TABLE key_label; DROP TABLE key_allow; DROP TABLE credential; DROP TABLE "
+		   "api_key; DROP TABLE "
 		   "source;"
 		   "DROP TABLE iface; DROP TABLE service; DROP TABLE state; DROP TABLE key_batch;"
 		   "DROP TABLE key_group; DROP TABLE model; DROP TABLE model_set;"
@@ -135,7 +141,8 @@ static void failing_migration_changes_nothing(void **state)
 	execute(f, "DROP TABLE service; PRAGMA user_version = 0");
 	assert_int_not_equal(kf_store_open(&other, f->dir, &why), 0);
 	execute(f, "CREATE TABLE service (name)"); /* was not left behind */
-	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_allow;"
+	execute(f, "DROP TABLE service; DROP TABLE source; DROP TABLE iface; DROP TABLE key_label; "
+		   "DROP TABLE key_allow;"
 		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state;"
 		   "DROP TABLE key_batch; DROP TABLE key_group;"
 		   "DROP TABLE model; DROP TABLE model_set");
@@ -834,6 +841,32 @@ static int see(void *context, const struct kf_key_row *row)
 	return 0;
 }
 
+/* Each key has the label n=0, 1 or 2; every second one even=, too. */
+static bool has_labels(const struct kf_key_row *row, const struct kf_key_query *q)
+{
+	for (uint32_t i = 0; i < q->label_count; i++) {
+		const struct kf_label *label = &q->labels[i];
+
+		if (strcmp(label->name, "n") ? row->seq % 2 || *label->value
+					     : atoi(label->value) != row->seq % 3)
+			return false;
+	}
+	return true;
+}
+
+static void put_labels(struct fixture *f, const struct kf_key_row *row)
+{
+	struct kf_label labels[2] = { { .name = "n" }, { .name = "even" } }, got[KF_KEY_LABELS_MAX];
+	uint32_t count = 2 - row->seq % 2, found;
+
+	snprintf(labels[0].value, sizeof(labels[0].value), "%d", (int)(row->seq % 3));
+	assert_int_equal(kf_store_key_labels_set(f->store, row->seq, labels, 2), 0);
+	assert_int_equal(kf_store_key_labels_set(f->store, row->seq, labels, count), 0);
+	assert_int_equal(kf_store_key_labels_get(f->store, row->seq, got, &found), 0);
+	assert_int_equal(found, count);
+	assert_string_equal(got[found - 1].name, "n"); /* by name */
+}
+
 static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
 {
 	bool expired = row->expires <= NOW;
@@ -842,7 +875,8 @@ static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
 	    (q->filter == KF_KEYS_DISABLED && !row->disabled) ||
 	    (q->filter == KF_KEYS_EXPIRED && (row->disabled || !expired)))
 		return false;
-	if (q->group && row->group != q->group)
+	if ((q->group && row->group != q->group) || (q->owner && strcmp(row->owner, q->owner)) ||
+	    (q->last && row->seq > q->last) || !has_labels(row, q))
 		return false;
 	return !q->search || strstr(row->name, q->search) ||
 	       !strncmp(row->id, q->search, strlen(q->search));
@@ -891,7 +925,9 @@ static void pages_are_what_matches(void **state)
 				  : i % 4 == 1 ? NOW
 					       : NOW + i - 100);
 		rows[i].group = (uint32_t)i % 3; /* 0: none */
+		snprintf(rows[i].owner, sizeof(rows[i].owner), "%s", i % 5 ? "us" : "");
 		assert_int_equal(kf_store_key_update(f->store, &rows[i]), 0);
+		put_labels(f, &rows[i]);
 	}
 	assert_int_equal(kf_store_commit(f->store), 0);
 
@@ -904,6 +940,18 @@ static void pages_are_what_matches(void **state)
 							  .limit = 7,
 							  .now = NOW };
 
+				compare_pages(f, &q, rows, 300);
+				q.owner = "us";
+				compare_pages(f, &q, rows, 300);
+				q.labels[q.label_count++] = (struct kf_label){ "n", "2" };
+				compare_pages(f, &q, rows, 300);
+				q.owner = NULL;
+				q.labels[q.label_count++] = (struct kf_label){ "even", "" };
+				compare_pages(f, &q, rows, 300);
+				q.last = rows[200].seq;
+				compare_pages(f, &q, rows, 300);
+				q.labels[q.label_count++] = (struct kf_label){ "none", "" };
+				q.labels[1] = (struct kf_label){ "even", "x" };
 				compare_pages(f, &q, rows, 300);
 			}
 }

@@ -146,10 +146,24 @@ static int check_value(struct parser *parser, const struct kf_option *option, co
 			     limit ? " or none" : "", value);
 	if (option == kf_args_match && !*value)
 		return wrong(parser, "--%s is empty", option->name);
+	if (option->type == KF_OPTION_PAIR && (!strchr(value, '=') || *value == '='))
+		return wrong(parser, "--%s takes NAME=VALUE, not \"%.32s\"", option->name, value);
 	if (option->type == KF_OPTION_YESNO && strcmp(value, "yes") != 0 &&
 	    strcmp(value, "no") != 0)
 		return wrong(parser, "--%s takes yes or no, not \"%.32s\"", option->name, value);
 	return 0;
+}
+
+static bool is_repeated(const struct kf_option *option)
+{
+	return option->type == KF_OPTION_LIST || option->type == KF_OPTION_PAIR ||
+	       option->type == KF_OPTION_UNSET;
+}
+
+/* Of names beside each other, each may be set or unset once; that is told later, by the name. */
+static bool is_of_names(const struct kf_option *option)
+{
+	return option->type == KF_OPTION_PAIR || option->type == KF_OPTION_UNSET;
 }
 
 /* Only a list may set its member more than once. */
@@ -160,9 +174,10 @@ static int check_again(struct parser *parser, const struct kf_option *option)
 	for (size_t i = 0; i < args->given_count; i++) {
 		const struct kf_option *other = args->given[i].option;
 
-		if (other == option && option->type != KF_OPTION_LIST)
+		if (other == option && !is_repeated(option))
 			return wrong(parser, "--%s is given twice", option->name);
 		if (other != option && other->member && option->member &&
+		    !(is_of_names(other) && is_of_names(option)) &&
 		    strcmp(other->member, option->member) == 0)
 			return wrong(parser, "--%s and --%s exclude each other", other->name,
 				     option->name);
@@ -223,6 +238,26 @@ static int parse_next(struct parser *parser)
 	return parse_option(parser, word);
 }
 
+/* Either the operand names one thing, or filters find many. */
+static int check_many(struct parser *parser)
+{
+	const struct kf_args *args = parser->args;
+	const struct kf_option *filter = kf_args_filter(args);
+
+	if (args->operand && filter)
+		return wrong(parser, "%s and --%s exclude each other", args->command->operand,
+			     filter->name);
+	if (args->operand && kf_args_value(args, "dry-run"))
+		return wrong(parser, "--dry-run is for filters, and %s names one",
+			     args->command->operand);
+	if (!args->operand && !filter)
+		return wrong(parser, "%s is missing, or what finds many, such as --all",
+			     args->command->operand);
+	if (filter && kf_args_value(args, "if-match"))
+		return wrong(parser, "--if-match is for one, and --%s finds many", filter->name);
+	return 0;
+}
+
 static int check_complete(struct parser *parser)
 {
 	const struct kf_args *args = parser->args;
@@ -234,8 +269,10 @@ static int check_complete(struct parser *parser)
 		return wrong(parser, "a noun is missing");
 	if (!command)
 		return wrong(parser, "%s needs a verb", args->noun->name);
-	if (command->operand && !args->operand)
+	if (command->operand && !args->operand && !command->many)
 		return wrong(parser, "%s is missing", command->operand);
+	if (command->many && check_many(parser))
+		return -EINVAL;
 	if (command->required && !kf_args_value(args, command->required))
 		return wrong(parser, "--%s is missing", command->required);
 	if (command->changes && !kf_args_sets(args))
@@ -272,10 +309,26 @@ void kf_args_drop(struct kf_args *args)
 	free(args->given);
 }
 
+static bool is_filter(const struct kf_option *option)
+{
+	const size_t len = strlen(KF_FILTERS_MEMBER);
+
+	return option->member && strncmp(option->member, KF_FILTERS_MEMBER, len) == 0 &&
+	       option->member[len] == '.';
+}
+
+const struct kf_option *kf_args_filter(const struct kf_args *args)
+{
+	for (size_t i = 0; i < args->given_count; i++)
+		if (is_filter(args->given[i].option))
+			return args->given[i].option;
+	return NULL;
+}
+
 bool kf_args_sets(const struct kf_args *args)
 {
 	for (size_t i = 0; i < args->given_count; i++)
-		if (args->given[i].option->member)
+		if (args->given[i].option->member && !is_filter(args->given[i].option))
 			return true;
 	return false;
 }

@@ -46,8 +46,11 @@ int kf_args_parse(struct kf_args *out, const struct kf_noun *const nouns[], int 
 
 void kf_args_drop(struct kf_args *args);
 
-/* Is anything given that sets a member of the request? */
+/* Is anything given that sets a member of the request, and is no filter? */
 bool kf_args_sets(const struct kf_args *args);
+
+/* The first option given that is a filter; NULL: none is. */
+const struct kf_option *kf_args_filter(const struct kf_args *args);
 
 /* The last value of option @name, or NULL when it was not given; "" for a flag that was. */
 const char *kf_args_value(const struct kf_args *args, const char *name);

@@ -63,18 +63,66 @@ static int add_to_list(json_t *body, const char *member, json_t *value)
 	return json_array_append_new(list, value);
 }
 
-/* json_string() refuses what is not UTF-8, and that is the only way for this to fail. */
+/* "NAME=VALUE", or NAME alone for null. 1: the name is there already. */
+static int add_to_object(json_t *body, const char *member, const struct kf_given *given)
+{
+	json_t *object = json_object_get(body, member), *value;
+	size_t len = strcspn(given->value, "=");
+	bool unset = given->option->type == KF_OPTION_UNSET;
+	_cleanup_free_ char *name = strndup(given->value, unset ? strlen(given->value) : len);
+
+	if (!name)
+		kf_output_no_memory();
+	if (!object) {
+		object = json_object();
+		json_object_set_new(body, member, object);
+	}
+	if (json_object_get(object, name))
+		return 1;
+	value = unset ? json_null() : json_string(given->value + len + 1);
+	return json_object_set_new(object, name, value);
+}
+
+/* For "A.B" the object A, and *member becomes B. */
+static json_t *object_of(json_t *body, const char **member)
+{
+	const char *dot = strchr(*member, '.');
+	json_t *object;
+	char outer[32];
+
+	if (!dot)
+		return body;
+	snprintf(outer, sizeof(outer), "%.*s", (int)(dot - *member), *member);
+	*member = dot + 1;
+	object = json_object_get(body, outer);
+	if (object)
+		return object;
+	object = json_object();
+	json_object_set_new(body, outer, object);
+	return object;
+}
+
+/*
+ * json_string() refuses what is not UTF-8, and that is the only way for this to fail, with -1. 1:
+ * a name of KF_OPTION_PAIR is there already.
+ */
 static int add_member(json_t *body, const struct kf_given *given)
 {
 	const char *member = given->option->member;
-	json_t *value;
+	json_t *object;
 
 	if (!member)
 		return 0;
-	value = make_value(given);
-	if (given->option->type == KF_OPTION_LIST)
-		return add_to_list(body, member, value);
-	return json_object_set_new(body, member, value);
+	object = object_of(body, &member);
+	switch (given->option->type) {
+	case KF_OPTION_LIST:
+		return add_to_list(object, member, make_value(given));
+	case KF_OPTION_PAIR:
+	case KF_OPTION_UNSET:
+		return add_to_object(object, member, given);
+	default:
+		return json_object_set_new(object, member, make_value(given));
+	}
 }
 
 /* The daemon refuses control characters in a request's target (api/uri.h), and no name has any. */
@@ -114,8 +162,12 @@ static int make_body(struct kf_call *call)
 	ret = add_operand(call);
 	for (size_t i = 0; ret == KF_EXIT_DONE && i < args->given_count; i++) {
 		const struct kf_given *given = &args->given[i];
+		int added = add_member(call->body, given);
 
-		if (add_member(call->body, given) < 0)
+		if (added > 0)
+			ret = kf_call_fail("--%s \"%.64s\" is given twice; give it once",
+					   given->option->name, given->value);
+		else if (added < 0)
 			ret = kf_call_fail("the value of --%s is not UTF-8; type it in UTF-8",
 					   given->option->name);
 		else if (given->value && has_control(given->value))
@@ -135,21 +187,33 @@ static char *escape(const char *text)
 	return escaped;
 }
 
+static void put_parameter(FILE *out, char sign, const char *name, const json_t *value)
+{
+	const char *text = json_string_value(value);
+	_cleanup_free_ char *escaped = escape(text ? text : "");
+
+	if (json_is_integer(value))
+		fprintf(out, "%c%s=%lld", sign, name, json_integer_value(value));
+	else
+		fprintf(out, "%c%s=%s", sign, name, json_is_true(value) ? "1" : escaped);
+}
+
 static void put_query(FILE *out, const json_t *body)
 {
 	const char *member;
-	json_t *value;
+	json_t *value, *item;
 	char sign = '?';
+	size_t i;
 
 	json_object_foreach((json_t *)body, member, value) {
-		const char *text = json_string_value(value);
-		_cleanup_free_ char *escaped = escape(text ? text : "");
-
-		if (json_is_integer(value))
-			fprintf(out, "%c%s=%lld", sign, member, json_integer_value(value));
-		else
-			fprintf(out, "%c%s=%s", sign, member, json_is_true(value) ? "1" : escaped);
-		sign = '&';
+		if (!json_is_array(value)) {
+			put_parameter(out, sign, member, value);
+			sign = '&';
+		}
+		json_array_foreach(value, i, item) {
+			put_parameter(out, sign, member, item);
+			sign = '&';
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ enum kf_option_type {
 	KF_OPTION_WORD,	  /* a JSON string, or "none": null */
 	KF_OPTION_YESNO,  /* "yes" or "no", a JSON boolean */
 	KF_OPTION_LIST,	  /* may be repeated, a JSON array of strings */
+	KF_OPTION_PAIR,	  /* NAME=VALUE, may be repeated, a JSON object of strings */
+	KF_OPTION_UNSET,  /* NAME, may be repeated: null in the object of a KF_OPTION_PAIR */
 	KF_OPTION_FLAG,	  /* takes no value, true when given */
 	KF_OPTION_NONE,	  /* takes no value, an empty JSON array: the list without entries */
 };
@@ -32,7 +34,9 @@ enum kf_option_type {
 struct kf_option {
 	const char *name;	 /* without its dashes */
 	const char *placeholder; /* "ADDR:PORT", "enforce|monitor"; NULL when it takes no value */
-	const char *member; /* of the body, or of the query in a GET; NULL: the command's own */
+	/* of the body, or of the query in a GET; "A.B": B in the object A; NULL: the command's own
+	 */
+	const char *member;
 	enum kf_option_type type;
 	const char *help;
 };
@@ -61,6 +65,9 @@ struct kf_option {
 		.help = "may call every model; empties the list"                                   \
 	}
 
+/* The object of filters, by which one command changes many things. */
+#define KF_FILTERS_MEMBER "where"
+
 struct kf_command {
 	const char *verb;		 /* NULL in a noun that does one thing */
 	const char *operand;		 /* "NAME", always required; NULL: none */
@@ -70,6 +77,7 @@ struct kf_command {
 	bool changes;			 /* at least one option that sets a member must be given */
 
 	bool matches; /* takes --if-match, too (args.h) */
+	bool many;    /* options that set KF_FILTERS_MEMBER may stand for the operand */
 
 	const char *method, *path; /* "{}" in the path stands for the operand */
 	/* Prints the answer as text; NULL: nothing to say but @done. */

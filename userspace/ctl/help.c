@@ -26,11 +26,17 @@ static void put_word(struct line *line, const char *word)
 	line->at += len;
 }
 
+static bool is_repeated(const struct kf_option *option)
+{
+	return option->type == KF_OPTION_LIST || option->type == KF_OPTION_PAIR ||
+	       option->type == KF_OPTION_UNSET;
+}
+
 static void describe(const struct kf_option *option, bool required, char text[static 96])
 {
 	snprintf(text, 96, "%s--%s%s%s%s%s", required ? "" : "[", option->name,
 		 option->placeholder ? " " : "", option->placeholder ? option->placeholder : "",
-		 required ? "" : "]", option->type == KF_OPTION_LIST ? "..." : "");
+		 required ? "" : "]", is_repeated(option) ? "..." : "");
 }
 
 void kf_help_synopsis(FILE *out, const struct kf_noun *noun, const struct kf_command *command,
@@ -42,7 +48,9 @@ void kf_help_synopsis(FILE *out, const struct kf_noun *noun, const struct kf_com
 	put_word(&line, noun->name);
 	if (command->verb)
 		put_word(&line, command->verb);
-	if (command->operand)
+	if (command->operand && command->many)
+		put_word(&line, "[ID]");
+	else if (command->operand)
 		put_word(&line, command->operand);
 	for (const struct kf_option *o = command->options; o && o->name; o++) {
 		describe(o, command->required && strcmp(o->name, command->required) == 0, text);

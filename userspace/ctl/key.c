@@ -2,6 +2,7 @@
 /* keyfilterctl key: the credentials. */
 #include "call.h"
 #include "json.h"
+#include "key_many.h"
 #include "when.h"
 
 static const struct kf_output_column record[] = {
@@ -9,6 +10,8 @@ static const struct kf_output_column record[] = {
 	{ "Name", .member = "name" },
 	{ "Key", .member = "masked" },
 	{ "Status", .member = "status" },
+	{ "Owner", .member = "owner", .absent = "not said" },
+	{ "Labels", .member = "labels", .format = KF_OUTPUT_PLAIN, .absent = "none" },
 	{ "Group", .member = "group", .absent = "none" },
 	{ "Models", .member = "models", .format = KF_OUTPUT_PLAIN, .absent = "all" },
 	{ "Created", .member = "created_at", .format = KF_OUTPUT_SINCE },
@@ -214,8 +217,53 @@ static int list(struct kf_call *call)
 		.type = KF_OPTION_NUMBER, .help = (words)                                          \
 	}
 
+#define OWNER(values, kind)                                                                        \
+	{                                                                                          \
+		.name = "owner", .placeholder = (values), .member = "owner", .type = (kind),       \
+		.help = "whose it is, as your other books have it"                                 \
+	}
+#define LABEL(words)                                                                               \
+	{                                                                                          \
+		.name = "label", .placeholder = "NAME=VALUE", .member = "labels",                  \
+		.type = KF_OPTION_PAIR, .help = (words)                                            \
+	}
+#define STATUS "enabled|disabled|expired"
+/* What finds the keys of one request; @prefix keeps them apart from what an edit sets. */
+#define FILTERS(prefix)                                                                            \
+	{ .name = "all",                                                                           \
+	  .member = KF_FILTERS_MEMBER ".all",                                                      \
+	  .type = KF_OPTION_FLAG,                                                                  \
+	  .help = "in the place of ID: every key" },                                               \
+		{ .name = prefix "group",                                                          \
+		  .placeholder = "G",                                                              \
+		  .member = KF_FILTERS_MEMBER ".group",                                            \
+		  .help = "in the place of ID: every key in this group" },                         \
+		{ .name = prefix "label",                                                          \
+		  .placeholder = "NAME=VALUE",                                                     \
+		  .member = KF_FILTERS_MEMBER ".labels",                                           \
+		  .type = KF_OPTION_PAIR,                                                          \
+		  .help = "... with this label; filters narrow each other" },                      \
+		{ .name = prefix "owner",                                                          \
+		  .placeholder = "OWNER",                                                          \
+		  .member = KF_FILTERS_MEMBER ".owner",                                            \
+		  .help = "... of this owner" },                                                   \
+		{ .name = prefix "status",                                                         \
+		  .placeholder = STATUS,                                                           \
+		  .member = KF_FILTERS_MEMBER ".status",                                           \
+		  .help = "... that is" },                                                         \
+		{ .name = prefix "search",                                                         \
+		  .placeholder = "TEXT",                                                           \
+		  .member = KF_FILTERS_MEMBER ".search",                                           \
+		  .help = "... with TEXT in the name, or at the beginning of the ID" },            \
+	{                                                                                          \
+		.name = "dry-run", .type = KF_OPTION_FLAG,                                         \
+		.help = "with filters: tell which these are, and change nothing"                   \
+	}
+
 static const struct kf_option create_options[] = {
 	NAME,
+	OWNER("OWNER", KF_OPTION_TEXT),
+	LABEL("to find it by"),
 	NUMBER("quantity", "so many keys, named NAME-1 to NAME-N"),
 	GROUP("G", KF_OPTION_TEXT, "uses what this group may; everything unless given"),
 	KF_OPTION_MODEL("may call only those given, names or patterns such as qwen*"),
@@ -227,8 +275,18 @@ static const struct kf_option create_options[] = {
 	{ 0 },
 };
 
+static const struct kf_option filters[] = { FILTERS(""), { 0 } };
+
 static const struct kf_option edit_options[] = {
+	FILTERS("where-"),
 	NAME,
+	OWNER("OWNER|none", KF_OPTION_WORD),
+	LABEL("has this label from now on; its others stay"),
+	{ .name = "remove-label",
+	  .placeholder = "NAME",
+	  .member = "labels",
+	  .type = KF_OPTION_UNSET,
+	  .help = "has no label of this name any more" },
 	GROUP("G|none", KF_OPTION_WORD, "uses what this group may; none: everything"),
 	KF_OPTION_MODEL("may call only those given; replaces the whole list"),
 	KF_OPTION_ANY_MODEL,
@@ -250,10 +308,19 @@ static const struct kf_option edit_options[] = {
 
 static const struct kf_option list_options[] = {
 	{ .name = "status",
-	  .placeholder = "enabled|disabled|expired",
+	  .placeholder = STATUS,
 	  .member = "status",
 	  .help = "only those that are" },
 	GROUP("G", KF_OPTION_TEXT, "only those in this group"),
+	{ .name = "owner",
+	  .placeholder = "OWNER",
+	  .member = "owner",
+	  .help = "only those of this owner" },
+	{ .name = "label",
+	  .placeholder = "NAME=VALUE",
+	  .member = "label",
+	  .type = KF_OPTION_LIST,
+	  .help = "only those with this label, and each other one given" },
 	{ .name = "search",
 	  .placeholder = "TEXT",
 	  .member = "search",
@@ -293,6 +360,8 @@ static const struct kf_command commands[] = {
 	  .help = "Shows one key, masked." },
 	{ .verb = "edit",
 	  .operand = "ID",
+	  .many = true,
+	  .run = kf_key_many,
 	  .options = edit_options,
 	  .matches = true,
 	  .changes = true,
@@ -302,6 +371,9 @@ static const struct kf_command commands[] = {
 	  .help = "Changes what is given." },
 	{ .verb = "enable",
 	  .operand = "ID",
+	  .many = true,
+	  .options = filters,
+	  .run = kf_key_many,
 	  .matches = true,
 	  .method = "POST",
 	  .path = "/v1/keys/{}/enable",
@@ -309,6 +381,9 @@ static const struct kf_command commands[] = {
 	  .help = "Serves it again." },
 	{ .verb = "disable",
 	  .operand = "ID",
+	  .many = true,
+	  .options = filters,
+	  .run = kf_key_many,
 	  .matches = true,
 	  .method = "POST",
 	  .path = "/v1/keys/{}/disable",
@@ -316,6 +391,9 @@ static const struct kf_command commands[] = {
 	  .help = "Refuses it until it is enabled; says how soon the kernel did." },
 	{ .verb = "delete",
 	  .operand = "ID",
+	  .many = true,
+	  .options = filters,
+	  .run = kf_key_many,
 	  .matches = true,
 	  .method = "DELETE",
 	  .path = "/v1/keys/{}",

@@ -144,6 +144,23 @@ static char *write_list(const json_t *list)
 	return text;
 }
 
+/* NAME=VALUE, with commas. */
+static char *write_object(const json_t *object)
+{
+	char *text = write_text("%s", "");
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, name, value) {
+		const char *word = json_string_value(value);
+		_cleanup_free_ char *safe = kf_output_escape(word ? word : "?");
+		_cleanup_free_ char *before = text;
+
+		text = write_text("%s%s%s=%s", before, *before ? ", " : "", name, safe);
+	}
+	return text;
+}
+
 /* The text of one value, to be freed; empty when there is none. */
 static char *write_value(const json_t *value, enum kf_output_format format)
 {
@@ -162,6 +179,8 @@ static char *write_value(const json_t *value, enum kf_output_format format)
 		return write_text("no");
 	case JSON_ARRAY:
 		return write_list(value);
+	case JSON_OBJECT:
+		return write_object(value);
 	default:
 		return write_text("%s", "");
 	}

@@ -15,7 +15,7 @@
 #include <jansson.h>
 
 enum kf_output_format {
-	KF_OUTPUT_PLAIN, /* by the value's own type; arrays as a list with commas */
+	KF_OUTPUT_PLAIN, /* by the value's own type; arrays and objects as lists with commas */
 	KF_OUTPUT_TIME,	 /* local time */
 	KF_OUTPUT_SINCE, /* in a record: local time, and in parentheses how long from now */
 };

@@ -34,6 +34,14 @@ static bool put_own(FILE *out, const struct kf_command *command, const char *wor
 			return true;
 		}
 	}
+	for (const struct kf_option *o = command->options; o && o->name; o++) {
+		const char *dot = o->member ? strchr(o->member, '.') : NULL;
+
+		if (dot && is(dot + 1, word, len)) {
+			fprintf(out, "--%s", o->name);
+			return true;
+		}
+	}
 	/* what stands in the path has the name of its place */
 	if (command->operand && !command->operand_member && strlen(command->operand) == len &&
 	    !strncasecmp(command->operand, word, len)) {

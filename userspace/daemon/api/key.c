@@ -21,106 +21,6 @@
 
 #define QUANTITY_MAX 100000
 
-/* ---- a key as JSON --------------------------------------------------------------------------- */
-
-static const char *status_of(const struct kf_key *key)
-{
-	return key->row.disabled ? "disabled" : key->expired ? "expired" : "enabled";
-}
-
-static json_t *allow_json(const struct kf_key *key)
-{
-	json_t *array = json_array();
-	char text[KF_CIDR_TEXT];
-
-	for (uint32_t i = 0; array && i < key->allow_count; i++) {
-		kf_cidr_format(&key->allow[i], text);
-		json_array_append_new(array, json_string(text));
-	}
-	return array;
-}
-
-static json_t *limit_json(uint32_t limit)
-{
-	return limit ? json_integer(limit) : json_null();
-}
-
-/* What requests with it have done. */
-static json_t *use_json(const struct kf_key *key)
-{
-	return json_pack("{s:I, s:I, s:o, s:o}", "requests_admitted",
-			 (json_int_t)key->requests_admitted, "requests_refused",
-			 (json_int_t)key->requests_refused, "last_used_at",
-			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until));
-}
-
-/* What it may be used for. */
-static json_t *limits_json(struct kf_store *store, const struct kf_key *key)
-{
-	const struct kf_key_row *row = &key->row;
-
-	return json_pack("{s:s?, s:o, s:o, s:o, s:o, s:o}", "group",
-			 row->group ? row->group_name : NULL, "models",
-			 kf_api_model_json(store, row->models), "expires_at",
-			 kf_api_time(row->expires), "allow_ips", allow_json(key), "rpm",
-			 limit_json(row->rpm), "burst",
-			 limit_json(kf_policy_compile_burst(row->rpm, row->rpm_burst)));
-}
-
-static json_t *key_json(struct kf_store *store, const struct kf_key *key)
-{
-	char masked[16], revision[KF_API_REVISION_SIZE];
-	json_t *json;
-
-	kf_policy_key_masked(&key->row.mask, masked);
-	json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "id", key->row.id, "name", key->row.name,
-			 "masked", masked, "status", status_of(key), "created_at",
-			 kf_api_time(key->row.created));
-	json = kf_api_join(kf_api_join(json, limits_json(store, key)), use_json(key));
-	return kf_api_join(
-		json, json_pack("{s:s}", "revision", kf_api_revision(key->row.revision, revision)));
-}
-
-static int answer_key(struct kf_api_request *request, int status, const char *text)
-{
-	struct kf_key key;
-	json_t *object;
-	int err = kf_policy_key_get(request->daemon->policy, request->name, &key);
-
-	if (err == -ENOENT)
-		return kf_api_refuse_missing(request, "key");
-	if (err)
-		return kf_api_refuse_internal(request, err, "reading the key");
-	object = key_json(request->daemon->store, &key);
-	if (object && text)
-		json_object_set_new(object, "key", json_string(text));
-	return kf_api_reply_revision(request, status, object, key.row.revision);
-}
-
-/* Checks If-Match. Without one the row need not be read. */
-static int match(struct kf_api_request *request)
-{
-	struct kf_key_row row;
-	int err;
-
-	if (!request->if_match)
-		return 0;
-	err = kf_store_key_get(request->daemon->store, request->name, &row);
-	if (err == -ENOENT)
-		return kf_api_refuse_missing(request, "key");
-	if (err)
-		return kf_api_refuse_internal(request, err, "reading the key");
-	return kf_api_match(request, "key", row.revision);
-}
-
-/* Answers an error of key.h: 404 where there is no such key, else what @why says. */
-static int refuse(struct kf_api_request *request, int err, const struct kf_why *why)
-{
-	if (err == -ENOENT)
-		return kf_api_refuse_missing(request, "key");
-	return kf_api_refuse_error(request, err, why);
-}
-
 /* ---- create ---------------------------------------------------------------------------------- */
 
 /* A creation under way. Few keys are made at once, many in slices of the loop's spare time. */
@@ -128,11 +28,12 @@ struct creation {
 	struct kf_work_item item;
 	struct kf_api_request *request;
 	struct kf_key_batch *batch;
-	struct kf_store *store; /* of the thread that answers */
 	struct kf_policy *policy;
-	uint32_t models; /* taken; 0: released, or none */
+	uint32_t models;    /* taken; 0: released, or none */
+	json_t *model_list; /* the same as it is shown: the thread that answers has no store */
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
 	uint32_t allow_count;
+	struct kf_key_labels labels;
 	struct kf_why why;
 	json_t *array;
 };
@@ -142,6 +43,7 @@ static void creation_free(struct creation *creation)
 	kf_policy_key_batch_close(creation->batch);
 	if (creation->models)
 		kf_policy_model_release(creation->policy, creation->models);
+	json_decref(creation->model_list);
 	json_decref(creation->array);
 	free(creation);
 }
@@ -151,11 +53,13 @@ KF_CLEANUP_DEFINE(struct creation, creation_free)
 static int append_made(void *context, const struct kf_key_row *row, const char *text)
 {
 	struct creation *creation = context;
-	struct kf_key key = { .row = *row, .allow_count = creation->allow_count };
+	struct kf_key key = { .row = *row,
+			      .allow_count = creation->allow_count,
+			      .labels = creation->labels };
 	json_t *object;
 
 	memcpy(key.allow, creation->allow, sizeof(key.allow));
-	object = key_json(creation->store, &key);
+	object = kf_api_key_json(&key, creation->model_list);
 	if (!object || json_object_set_new(object, "key", json_string(text))) {
 		json_decref(object);
 		return -ENOMEM;
@@ -169,7 +73,6 @@ static int answer_made(struct kf_api_request *request)
 	int err;
 
 	request->work = NULL;
-	creation->store = request->daemon->store;
 	err = kf_policy_key_batch_each(creation->batch, append_made, creation);
 	return err ? err
 		   : kf_api_reply(request, MHD_HTTP_CREATED,
@@ -199,7 +102,7 @@ static void end_creation(struct kf_work_item *item, int result)
 				       "ask again when it runs",
 				       "keyfilterd is ending, and none of the keys is made");
 	else
-		result = refuse(request, result, &creation->why);
+		result = kf_api_key_refuse(request, result, &creation->why);
 	kf_api_done(request, result);
 }
 
@@ -215,8 +118,10 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 	creation->request = request;
 	creation->policy = request->daemon->policy;
 	creation->models = wish->models;
+	creation->model_list = kf_api_model_json(request->daemon->store, wish->models);
 	creation->array = json_array();
 	creation->allow_count = wish->allow_count;
+	creation->labels = *wish->labels;
 	memcpy(creation->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
 	more = kf_policy_key_batch_open(&creation->batch, request->daemon->policy, wish, count,
 					&creation->why);
@@ -228,7 +133,7 @@ static int begin_creation(struct kf_api_request *request, const struct kf_key_wi
 	while (more > 0)
 		more = kf_policy_key_batch_step(creation->batch, &creation->why);
 	if (more)
-		return refuse(request, more, &creation->why);
+		return kf_api_key_refuse(request, more, &creation->why);
 	creation->models = 0; /* its keys have it */
 	request->work = TAKE_PTR(creation);
 	return answer_made(request);
@@ -247,10 +152,12 @@ static int read_quantity(struct kf_api_request *request, const json_t *value, ui
 
 static int handle_create(struct kf_api_request *request)
 {
-	json_t *name, *quantity, *group, *models, *expires, *allow, *rpm, *burst;
+	json_t *name, *quantity, *owner, *labels, *group, *models, *expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "quantity", KF_API_INTEGER, &quantity },
+		{ "owner", KF_API_STRING | KF_API_NULL, &owner },
+		{ "labels", KF_API_OBJECT, &labels },
 		{ "group", KF_API_STRING | KF_API_NULL, &group },
 		{ "models", KF_API_ARRAY, &models },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
@@ -259,7 +166,8 @@ static int handle_create(struct kf_api_request *request)
 		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
 	};
 	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
-	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs };
+	struct kf_key_labels marks = { 0 };
+	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs, .labels = &marks };
 	char names[KF_MODEL_SET_SIZE];
 	struct kf_group_row in;
 	uint32_t count = 1;
@@ -270,6 +178,10 @@ static int handle_create(struct kf_api_request *request)
 		err = read_quantity(request, quantity, &count);
 	if (!err)
 		err = kf_api_key_read_name(request, name, count, &wish.name);
+	if (!err)
+		err = kf_api_key_read_owner(request, owner, &wish.owner);
+	if (!err)
+		err = kf_api_key_read_labels(request, labels, &marks);
 	if (!err)
 		err = kf_api_key_read_expires(request, expires, &wish.expires);
 	if (!err)
@@ -304,6 +216,7 @@ struct page {
 static int append_listed(void *context, const struct kf_key_row *row)
 {
 	struct page *page = context;
+	_cleanup_json_ json_t *models = NULL;
 	struct kf_key key;
 	int err;
 
@@ -315,7 +228,8 @@ static int append_listed(void *context, const struct kf_key_row *row)
 	if (err)
 		return err;
 	page->last = row->seq;
-	return json_array_append_new(page->array, key_json(page->store, &key)) ? -ENOMEM : 0;
+	models = kf_api_model_json(page->store, row->models);
+	return json_array_append_new(page->array, kf_api_key_json(&key, models)) ? -ENOMEM : 0;
 }
 
 static int list_keys(struct kf_api_request *request, struct kf_key_query *query, struct page *page)
@@ -339,7 +253,8 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 
 static int handle_list(struct kf_api_request *request)
 {
-	static const char *const known[] = { "status", "group", "search", "after", "limit", NULL };
+	static const char *const known[] = { "status", "group", "owner", "label*",
+					     "search", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .policy = request->daemon->policy,
 			     .store = request->daemon->store,
@@ -360,94 +275,11 @@ static int handle_show(struct kf_api_request *request)
 	int err = kf_api_no_members(request);
 
 	if (!err)
-		err = match(request);
-	return err ? err : answer_key(request, MHD_HTTP_OK, NULL);
+		err = kf_api_key_match(request);
+	return err ? err : kf_api_key_answer(request, MHD_HTTP_OK, NULL);
 }
 
 /* ---- change ---------------------------------------------------------------------------------- */
-
-struct lists {
-	struct kf_cidr allow[KF_KEY_ALLOW_MAX], add[KF_KEY_ALLOW_MAX], remove[KF_KEY_ALLOW_MAX];
-};
-
-/* allow_ips replaces the list; allow_ips_add and allow_ips_remove change the present one. */
-static int read_lists(struct kf_api_request *request, const json_t *allow, const json_t *add,
-		      const json_t *removed, struct lists *lists, struct kf_policy_key_edit *edit)
-{
-	int err;
-
-	if (allow && (add || removed))
-		return kf_api_refuse_value(request, "allow_ips",
-					   "give the whole list, or `allow_ips_add` and "
-					   "`allow_ips_remove`",
-					   "it replaces the list that %s is to change",
-					   add ? "`allow_ips_add`" : "`allow_ips_remove`");
-	err = kf_api_key_read_allow(request, "allow_ips", allow, lists->allow, &edit->allow_count);
-	if (!err)
-		err = kf_api_key_read_allow(request, "allow_ips_add", add, lists->add,
-					    &edit->add_count);
-	if (!err)
-		err = kf_api_key_read_allow(request, "allow_ips_remove", removed, lists->remove,
-					    &edit->remove_count);
-	edit->set_allow = allow;
-	edit->allow = lists->allow;
-	edit->add = lists->add;
-	edit->remove = lists->remove;
-	return err;
-}
-
-static int handle_edit(struct kf_api_request *request)
-{
-	json_t *name, *group, *models, *expires, *allow, *add, *removed, *rpm, *burst;
-	const struct kf_api_member members[] = {
-		{ "name", KF_API_STRING, &name },
-		{ "group", KF_API_STRING | KF_API_NULL, &group },
-		{ "models", KF_API_ARRAY, &models },
-		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
-		{ "allow_ips", KF_API_ARRAY, &allow },
-		{ "allow_ips_add", KF_API_ARRAY, &add },
-		{ "allow_ips_remove", KF_API_ARRAY, &removed },
-		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
-		{ "burst", KF_API_INTEGER | KF_API_NULL, &burst },
-	};
-	struct lists lists;
-	struct kf_policy_key_edit edit = { 0 };
-	char names[KF_MODEL_SET_SIZE];
-	struct kf_group_row in;
-	struct kf_why why = { 0 };
-	int err;
-
-	err = kf_api_members(request, members, KF_API_COUNT(members));
-	if (!err && name)
-		err = kf_api_key_read_name(request, name, 1, &edit.name);
-	if (!err)
-		err = kf_api_key_read_expires(request, expires, &edit.expires);
-	if (!err)
-		err = read_lists(request, allow, add, removed, &lists, &edit);
-	if (!err)
-		err = kf_api_key_read_rate(request, rpm, burst, true, &edit.rpm, &edit.rpm_burst);
-	if (!err)
-		err = kf_api_key_read_group(request, group, &in);
-	if (!err)
-		err = kf_api_model_read(request, models, names);
-	if (!err)
-		err = match(request);
-	if (!err)
-		err = kf_api_model_take_set(request, names, &edit.models);
-	if (err)
-		return err;
-	edit.set_models = models;
-	edit.set_group = group;
-	edit.group = in.index;
-	edit.set_expires = expires;
-	edit.set_rpm = rpm;
-	edit.set_burst = burst;
-	err = kf_policy_key_edit(request->daemon->policy, request->name, &edit, &why);
-	if (!err)
-		return answer_key(request, MHD_HTTP_OK, NULL);
-	kf_policy_model_release(request->daemon->policy, edit.models);
-	return refuse(request, err, &why);
-}
 
 typedef int (*revoke_fn)(struct kf_policy *policy, const char *id, struct kf_key_times *times,
 			 struct kf_why *why);
@@ -459,12 +291,12 @@ static int answer_revoked(struct kf_api_request *request, revoke_fn fn, const ch
 	int err = kf_api_no_members(request);
 
 	if (!err)
-		err = match(request);
+		err = kf_api_key_match(request);
 	if (err)
 		return err;
 	err = fn(request->daemon->policy, request->name, &times, &why);
 	if (err)
-		return refuse(request, err, &why);
+		return kf_api_key_refuse(request, err, &why);
 	return kf_api_reply(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:s, s:f, s:f}", "id", request->name, "status", status,
 				      "kernel_us", (double)times.kernel_ns / 1e3, "durable_ms",
@@ -487,11 +319,12 @@ static int handle_enable(struct kf_api_request *request)
 	int err = kf_api_no_members(request);
 
 	if (!err)
-		err = match(request);
+		err = kf_api_key_match(request);
 	if (err)
 		return err;
 	err = kf_policy_key_enable(request->daemon->policy, request->name, &why);
-	return err ? refuse(request, err, &why) : answer_key(request, MHD_HTTP_OK, NULL);
+	return err ? kf_api_key_refuse(request, err, &why)
+		   : kf_api_key_answer(request, MHD_HTTP_OK, NULL);
 }
 
 static int handle_rotate(struct kf_api_request *request)
@@ -508,14 +341,14 @@ static int handle_rotate(struct kf_api_request *request)
 	if (!err && grace)
 		err = kf_api_duration(request, "grace", grace, &grace_ns);
 	if (!err)
-		err = match(request);
+		err = kf_api_key_match(request);
 	if (err)
 		return err;
 	err = kf_policy_key_rotate(request->daemon->policy, request->name, (uint64_t)grace_ns, text,
 				   &why);
 	if (err)
-		return refuse(request, err, &why);
-	err = answer_key(request, MHD_HTTP_OK, text);
+		return kf_api_key_refuse(request, err, &why);
+	err = kf_api_key_answer(request, MHD_HTTP_OK, text);
 	explicit_bzero(text, sizeof(text));
 	return err;
 }
@@ -524,10 +357,11 @@ const struct kf_api_route kf_api_key_routes[] = {
 	{ "GET", "/v1/keys", handle_list, false },
 	{ "POST", "/v1/keys", handle_create, false },
 	{ "GET", "/v1/keys/{}", handle_show, true },
-	{ "PATCH", "/v1/keys/{}", handle_edit, true },
+	{ "PATCH", "/v1/keys/{}", kf_api_key_edit, true },
 	{ "DELETE", "/v1/keys/{}", handle_delete, true },
 	{ "POST", "/v1/keys/{}/enable", handle_enable, true },
 	{ "POST", "/v1/keys/{}/disable", handle_disable, true },
 	{ "POST", "/v1/keys/{}/rotate", handle_rotate, true },
+	{ "POST", "/v1/keys/bulk", kf_api_key_many, false },
 	{ 0 },
 };

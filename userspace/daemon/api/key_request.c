@@ -41,6 +41,104 @@ int kf_api_key_read_name(struct kf_api_request *request, const json_t *value, ui
 	return kf_api_no_secret(request, "name", text);
 }
 
+static int check_text(struct kf_api_request *request, const char *member, const char *what,
+		      const char *text, size_t least, size_t most)
+{
+	if (strlen(text) < least || strlen(text) > most)
+		return kf_api_refuse_value(request, member, "give another one",
+					   "%s has %zu bytes and must have %zu to %zu", what,
+					   strlen(text), least, most);
+	if (has_control(text))
+		return kf_api_refuse_value(request, member, "give another one",
+					   "%s has control characters", what);
+	return kf_api_no_secret(request, member, text);
+}
+
+int kf_api_key_read_owner(struct kf_api_request *request, const json_t *value, const char **owner)
+{
+	const char *text = json_string_value(value);
+
+	if (!value)
+		return 0;
+	*owner = text ?: "";
+	return text ? check_text(request, "owner", "it", text, 1, KF_KEY_OWNER_SIZE - 1) : 0;
+}
+
+/* ---- labels ---------------------------------------------------------------------------------- */
+
+static int read_label(struct kf_api_request *request, const char *name, const json_t *value,
+		      struct kf_label *label)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789._-";
+	const char *text = json_string_value(value);
+	int err;
+
+	if (!*name || strlen(name) >= sizeof(label->name) || name[strspn(name, letters)])
+		return kf_api_refuse_value(request, "labels",
+					   "give 1 to 63 of A-Z, a-z, 0-9, dot, underscore, dash",
+					   "'%.70s' is not a label's name", name);
+	snprintf(label->name, sizeof(label->name), "%s", name);
+	err = kf_api_no_secret(request, "labels", name);
+	if (err || !text)
+		return err;
+	snprintf(label->value, sizeof(label->value), "%s", text);
+	return check_text(request, "labels", "a value", text, 0, sizeof(label->value) - 1);
+}
+
+static int refuse_label_type(struct kf_api_request *request, const char *name)
+{
+	return kf_api_refuse_value(request, "labels", "give a string, in an edit also null",
+				   "the value of '%.63s' is neither", name);
+}
+
+int kf_api_key_read_label_edits(struct kf_api_request *request, const json_t *value,
+				struct kf_label_edit edits[static KF_API_LABEL_EDITS],
+				uint32_t *count)
+{
+	const char *name;
+	json_t *text;
+	uint32_t n = 0;
+	int err;
+
+	json_object_foreach((json_t *)value, name, text) {
+		if (!json_is_string(text) && !json_is_null(text))
+			return refuse_label_type(request, name);
+		if (n == KF_API_LABEL_EDITS)
+			return kf_api_refuse_value(request, "labels", "give fewer at a time",
+						   "it has more than %d", KF_API_LABEL_EDITS);
+		err = read_label(request, name, text, &edits[n].label);
+		if (err)
+			return err;
+		edits[n++].remove = json_is_null(text);
+	}
+	*count = n;
+	return 0;
+}
+
+int kf_api_key_read_labels(struct kf_api_request *request, const json_t *value,
+			   struct kf_key_labels *labels)
+{
+	struct kf_label label;
+	const char *name;
+	json_t *text;
+	int err;
+
+	json_object_foreach((json_t *)value, name, text) {
+		if (!json_is_string(text))
+			return refuse_label_type(request, name);
+		err = read_label(request, name, text, &label);
+		if (err)
+			return err;
+		if (kf_policy_key_label_put(labels, &label))
+			return kf_api_refuse_value(request, "labels", "give fewer",
+						   "it has more than %d", KF_KEY_LABELS_MAX);
+	}
+	return 0;
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
 int kf_api_key_read_expires(struct kf_api_request *request, const json_t *value, int64_t *expires)
 {
 	int64_t now = kf_clock_now().wall_ns;
@@ -123,18 +221,16 @@ static const struct {
 	{ "expired", KF_KEYS_EXPIRED },
 };
 
-static int read_status(struct kf_api_request *request, struct kf_key_query *query)
+static int set_status(struct kf_api_request *request, const char *text, struct kf_key_query *query)
 {
-	const char *text = kf_api_parameter(request, "status");
-
-	if (!text)
-		return 0;
-	for (size_t i = 0; i < KF_API_COUNT(filters); i++) {
+	for (size_t i = 0; text && i < KF_API_COUNT(filters); i++) {
 		if (strcmp(text, filters[i].name))
 			continue;
 		query->filter = filters[i].filter;
 		return 0;
 	}
+	if (!text)
+		return 0;
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 			     "give enabled, disabled or expired", "`status` cannot be '%.40s'",
 			     text);
@@ -154,9 +250,8 @@ static int read_after(struct kf_api_request *request, const char *text, struct k
 	return kf_api_refuse_after(request);
 }
 
-static int read_group(struct kf_api_request *request, struct kf_key_query *query)
+static int set_group(struct kf_api_request *request, const char *name, struct kf_key_query *query)
 {
-	const char *name = kf_api_parameter(request, "group");
 	struct kf_group_row row;
 	int err;
 
@@ -172,17 +267,89 @@ static int read_group(struct kf_api_request *request, struct kf_key_query *query
 	return err;
 }
 
+static int set_search(struct kf_api_request *request, const char *text, struct kf_key_query *query)
+{
+	query->search = text;
+	return text ? kf_api_no_secret(request, "search", text) : 0;
+}
+
+static int set_owner(struct kf_api_request *request, const char *text, struct kf_key_query *query)
+{
+	query->owner = text;
+	return text ? kf_api_no_secret(request, "owner", text) : 0;
+}
+
+/* ?label=NAME=VALUE */
+static int read_labels(struct kf_api_request *request, struct kf_key_query *query)
+{
+	struct kf_label *label;
+	const char *text;
+	size_t at = 0, len;
+
+	while ((text = kf_api_parameter_next(request, "label", &at))) {
+		len = strcspn(text, "=");
+		if (query->label_count == KF_KEY_LABELS_MAX)
+			return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+					     "give fewer", "`label` is given more than %d times",
+					     KF_KEY_LABELS_MAX);
+		label = &query->labels[query->label_count++];
+		if (!text[len] || !len || len >= sizeof(label->name) ||
+		    strlen(text + len + 1) >= sizeof(label->value))
+			return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+					     "give NAME=VALUE", "`label` cannot be '%.80s'", text);
+		snprintf(label->name, sizeof(label->name), "%.*s", (int)len, text);
+		snprintf(label->value, sizeof(label->value), "%s", text + len + 1);
+	}
+	return 0;
+}
+
 int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *query)
 {
 	const char *after;
-	int err = read_status(request, query);
+	int err = set_status(request, kf_api_parameter(request, "status"), query);
 
 	if (!err)
-		err = read_group(request, query);
-	query->search = kf_api_parameter(request, "search");
-	if (!err && query->search)
-		err = kf_api_no_secret(request, "search", query->search);
+		err = set_group(request, kf_api_parameter(request, "group"), query);
+	if (!err)
+		err = set_owner(request, kf_api_parameter(request, "owner"), query);
+	if (!err)
+		err = read_labels(request, query);
+	if (!err)
+		err = set_search(request, kf_api_parameter(request, "search"), query);
 	if (!err)
 		err = kf_api_page(request, &after, &query->limit);
 	return err ? err : read_after(request, after, query);
+}
+
+int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
+			  struct kf_key_query *query)
+{
+	json_t *all, *status, *group, *owner, *labels, *search;
+	const struct kf_api_member members[] = {
+		{ "all", KF_API_BOOLEAN, &all },      { "status", KF_API_STRING, &status },
+		{ "group", KF_API_STRING, &group },   { "owner", KF_API_STRING, &owner },
+		{ "labels", KF_API_OBJECT, &labels }, { "search", KF_API_STRING, &search },
+	};
+	struct kf_key_labels marks = { 0 };
+	int err = kf_api_members_of(request, object, members, KF_API_COUNT(members));
+
+	if (!err &&
+	    (json_is_true(all) ? json_object_size(object) != 1 : !json_object_size(object) || all))
+		err = kf_api_refuse_value(request, "where",
+					  "name some of `status`, `group`, `owner`, `labels`, "
+					  "`search`, or `all` alone for every key",
+					  "which keys is not clear");
+	if (!err)
+		err = set_status(request, json_string_value(status), query);
+	if (!err)
+		err = set_group(request, json_string_value(group), query);
+	if (!err)
+		err = set_owner(request, json_string_value(owner), query);
+	if (!err)
+		err = set_search(request, json_string_value(search), query);
+	if (!err)
+		err = kf_api_key_read_labels(request, labels, &marks);
+	memcpy(query->labels, marks.list, sizeof(query->labels));
+	query->label_count = marks.count;
+	return err;
 }

@@ -222,6 +222,7 @@ static unsigned int type_of(const json_t *value)
 	case JSON_NULL:
 		return KF_API_NULL;
 	case JSON_OBJECT:
+		return KF_API_OBJECT;
 	case JSON_REAL:
 		break;
 	}
@@ -251,11 +252,9 @@ static void list_types(unsigned int types, char *text, size_t size)
 		unsigned int type;
 		const char *name;
 	} names[] = {
-		{ KF_API_STRING, "a string" },
-		{ KF_API_INTEGER, "an integer" },
-		{ KF_API_BOOLEAN, "true or false" },
-		{ KF_API_ARRAY, "an array" },
-		{ KF_API_NULL, "null" },
+		{ KF_API_STRING, "a string" },	     { KF_API_INTEGER, "an integer" },
+		{ KF_API_BOOLEAN, "true or false" }, { KF_API_ARRAY, "an array" },
+		{ KF_API_OBJECT, "an object" },	     { KF_API_NULL, "null" },
 	};
 
 	*text = '\0';
@@ -304,25 +303,31 @@ static const struct kf_api_member *find_member(const char *name,
 	return NULL;
 }
 
-int kf_api_members(struct kf_api_request *request, const struct kf_api_member *members,
-		   size_t count)
+int kf_api_members_of(struct kf_api_request *request, const json_t *object,
+		      const struct kf_api_member *members, size_t count)
 {
 	const char *name;
 	json_t *value;
 	int err;
 
-	json_object_foreach(request->body, name, value)
+	json_object_foreach((json_t *)object, name, value)
 		if (!find_member(name, members, count))
 			return refuse_unknown(request, name, members, count);
 
 	for (size_t i = 0; i < count; i++) {
-		value = json_object_get(request->body, members[i].name);
+		value = json_object_get(object, members[i].name);
 		err = check_member(request, &members[i], value);
 		if (err)
 			return err;
 		*members[i].value = value;
 	}
 	return 0;
+}
+
+int kf_api_members(struct kf_api_request *request, const struct kf_api_member *members,
+		   size_t count)
+{
+	return kf_api_members_of(request, request->body, members, count);
 }
 
 int kf_api_no_members(struct kf_api_request *request)
@@ -332,13 +337,30 @@ int kf_api_no_members(struct kf_api_request *request)
 
 /* ---- parameters of the query ----------------------------------------------------------------- */
 
+/* Is @name the parameter that is @known, whose name may end with "*"? */
+static bool is_known(const char *known, const char *name)
+{
+	size_t len = strlen(known);
+
+	if (len && known[len - 1] == '*')
+		len--;
+	return strlen(name) == len && !memcmp(known, name, len);
+}
+
+static bool is_repeated(const char *known)
+{
+	return *known && known[strlen(known) - 1] == '*';
+}
+
 static int refuse_parameter(struct kf_api_request *request, const char *name,
 			    const char *const known[])
 {
-	char list[300] = "", mend[340];
+	char list[300] = "", mend[340], name_of[40];
 
-	for (; *known; known++)
-		list_name(list, sizeof(list), *known);
+	for (; *known; known++) {
+		snprintf(name_of, sizeof(name_of), "%.*s", (int)strcspn(*known, "*"), *known);
+		list_name(list, sizeof(list), name_of);
+	}
 	if (*list)
 		snprintf(mend, sizeof(mend), "known here: %s", list);
 	else
@@ -355,11 +377,12 @@ int kf_api_parameters(struct kf_api_request *request, const char *const known[])
 		const char *name = uri->parameters[i].name;
 		const char *const *match = known;
 
-		while (*match && strcmp(*match, name))
+		while (*match && !is_known(*match, name))
 			match++;
 		if (!*match)
 			return refuse_parameter(request, name, known);
-		if (kf_api_uri_parameter(uri, name) != uri->parameters[i].value)
+		if (!is_repeated(*match) &&
+		    kf_api_uri_parameter(uri, name) != uri->parameters[i].value)
 			return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 					     "give it once", "query parameter '%s' was given twice",
 					     name);
@@ -370,6 +393,20 @@ int kf_api_parameters(struct kf_api_request *request, const char *const known[])
 const char *kf_api_parameter(const struct kf_api_request *request, const char *name)
 {
 	return kf_api_uri_parameter(request->uri, name);
+}
+
+const char *kf_api_parameter_next(const struct kf_api_request *request, const char *name,
+				  size_t *at)
+{
+	const struct kf_api_uri *uri = request->uri;
+
+	while (*at < uri->count) {
+		const struct kf_api_parameter *parameter = &uri->parameters[(*at)++];
+
+		if (!strcmp(parameter->name, name))
+			return parameter->value;
+	}
+	return NULL;
 }
 
 int kf_api_parameter_flag(struct kf_api_request *request, const char *name, bool *set)

@@ -132,6 +132,7 @@ enum kf_api_type {
 	KF_API_BOOLEAN = 0x04,
 	KF_API_ARRAY = 0x08,
 	KF_API_NULL = 0x10,
+	KF_API_OBJECT = 0x20,
 	KF_API_REQUIRED = 0x100, /* or-ed in: absent is an error */
 };
 
@@ -156,6 +157,9 @@ struct kf_api_member {
 int kf_api_members(struct kf_api_request *request, const struct kf_api_member *members,
 		   size_t count);
 #define KF_API_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+/* The same of an object that is a member of the body; of NULL nothing is there. */
+int kf_api_members_of(struct kf_api_request *request, const json_t *object,
+		      const struct kf_api_member *members, size_t count);
 
 /* For handlers without a body: refuses any member. */
 int kf_api_no_members(struct kf_api_request *request);
@@ -194,12 +198,17 @@ int kf_api_refuse_word(struct kf_api_request *request, const char *member, const
 
 /*
  * Refuses (400 unknown_parameter, bad_parameter) a query parameter that is not in @known (ends
- * with NULL), one given twice, one with a NUL or that is not UTF-8. 0 or -EBADMSG, answered.
+ * with NULL), one given twice unless its name there ends with "*", one with a NUL or that is not
+ * UTF-8. 0 or -EBADMSG, answered.
  */
 int kf_api_parameters(struct kf_api_request *request, const char *const known[]);
 
 /* The decoded parameter, or NULL where it is absent; lives as long as the request. */
 const char *kf_api_parameter(const struct kf_api_request *request, const char *name);
+
+/* The next one of that name, *@at being 0 before the first; NULL: there is none. */
+const char *kf_api_parameter_next(const struct kf_api_request *request, const char *name,
+				  size_t *at);
 
 /* ?limit=: 1..@max, @fallback where it is absent. 0 or -EBADMSG, answered. */
 int kf_api_parameter_limit(struct kf_api_request *request, unsigned int fallback, unsigned int max,

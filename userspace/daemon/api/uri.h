@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define KF_API_URI_PARAMETERS 16 /* more than any route knows */
+#define KF_API_URI_PARAMETERS 24 /* more than any route knows, with labels */
 
 struct kf_api_parameter {
 	char *name;  /* decoded; owned */

@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "policy/key_batch.h"
+#include "policy/key_many.h"
 #include "policy/model.h"
 #include "policy/policy.h"
 #include "why.h"
@@ -152,9 +153,10 @@ static int check_empty(struct kf_policy *policy, const struct kf_group_row *row,
 			(unsigned long long)(keys > COUNTED ? COUNTED : keys),
 			keys == 1 ? " is" : "s are", row->name, keys == 1 ? "it" : "them",
 			keys == 1 ? "it" : "them", row->name, keys == 1 ? "it" : "them");
-	if (kf_policy_key_batch_is_for(policy->making, row->index))
+	if (kf_policy_key_batch_is_for(policy->making, row->index) ||
+	    kf_policy_key_many_is_for(policy->many, row->index))
 		return kf_why_set(why, -ENOTEMPTY,
-				  "keys are being made in group %s; wait until that is done",
+				  "keys are being put into group %s; wait until that is done",
 				  row->name);
 	if (kf_policy_hold_has_group(policy->holds, row->index))
 		return kf_why_set(why, -ENOTEMPTY,

@@ -95,7 +95,8 @@ int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, s
 	key->requests_admitted = state.row.past_admitted;
 	key->requests_refused = state.row.past_refused;
 	key->last_used = state.row.past_used;
-	return 0;
+	return kf_store_key_labels_get(policy->store, row->seq, key->labels.list,
+				       &key->labels.count);
 }
 
 int kf_policy_key_get(struct kf_policy *policy, const char *id, struct kf_key *key)

@@ -25,6 +25,14 @@ struct kf_why;
 
 #define KF_KEY_TEXT_SIZE (KF_KEY_LEN + 1) /* "sk-" + 48 of base62 (285 bits) + NUL */
 
+struct kf_key_labels {
+	uint32_t count;
+	struct kf_label list[KF_KEY_LABELS_MAX]; /* by name, each once */
+};
+
+/* Sets one, whatever there is under its name. -ENOSPC: there are KF_KEY_LABELS_MAX others. */
+int kf_policy_key_label_put(struct kf_key_labels *labels, const struct kf_label *label);
+
 /* A key as operators see it. */
 struct kf_key {
 	struct kf_key_row row;
@@ -35,6 +43,7 @@ struct kf_key {
 	uint64_t requests_refused;
 	int64_t last_used;   /* wall clock; 0: never */
 	int64_t grace_until; /* of the latest of its older secrets that still works; 0: none */
+	struct kf_key_labels labels;
 };
 
 /* A new key's text: "sk-" + 48 characters of getrandom(2), each of 62 equally likely. */
@@ -55,7 +64,9 @@ struct kf_key_wish {
 	uint32_t rpm_burst;
 	uint32_t group; /* its index; 0: none */
 	const char *group_name;
-	uint32_t models; /* a set of model.h; 0: all */
+	uint32_t models;		    /* a set of model.h; 0: all */
+	const char *owner;		    /* NULL: not said */
+	const struct kf_key_labels *labels; /* NULL: none */
 };
 
 /*
@@ -79,6 +90,13 @@ int kf_policy_key_id_of_slot(struct kf_policy *policy, uint32_t slot,
 void kf_policy_key_masked(const struct kf_key_mask *mask,
 			  char text[static 16]); /* "sk-ab...wxyz" */
 
+enum kf_key_action {
+	KF_KEY_ACTION_ENABLE,
+	KF_KEY_ACTION_DISABLE,
+	KF_KEY_ACTION_DELETE,
+	KF_KEY_ACTION_EDIT,
+};
+
 /* How long a revocation took, from the call. */
 struct kf_key_times {
 	uint64_t kernel_ns;  /* until the kernel refused it */
@@ -94,6 +112,11 @@ int kf_policy_key_disable(struct kf_policy *policy, const char *id, struct kf_ke
 int kf_policy_key_delete(struct kf_policy *policy, const char *id, struct kf_key_times *times,
 			 struct kf_why *why);
 int kf_policy_key_enable(struct kf_policy *policy, const char *id, struct kf_why *why);
+
+struct kf_label_edit {
+	struct kf_label label;
+	bool remove; /* the key has none of that name afterwards */
+};
 
 /* What is to change: members that are not named stay. */
 struct kf_policy_key_edit {
@@ -113,7 +136,11 @@ struct kf_policy_key_edit {
 	bool set_group;
 	uint32_t group; /* its index; 0: none */
 	bool set_models;
-	uint32_t models; /* a set of model.h; 0: all */
+	uint32_t models;   /* a set of model.h; 0: all */
+	const char *owner; /* NULL: stays; "": not said */
+	/* labels that are set, whatever the key has under these names; the other ones stay */
+	const struct kf_label_edit *labels;
+	uint32_t label_count;
 };
 int kf_policy_key_edit(struct kf_policy *policy, const char *id,
 		       const struct kf_policy_key_edit *asked, struct kf_why *why);

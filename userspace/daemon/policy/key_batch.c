@@ -28,7 +28,9 @@ struct kf_key_batch {
 	struct kf_key_wish wish;
 	char name[KF_KEY_NAME_SIZE];
 	char group_name[KF_GROUP_NAME_SIZE];
+	char owner[KF_KEY_OWNER_SIZE];
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
+	struct kf_key_labels labels;
 	int64_t now;
 	uint32_t quantity;
 	enum phase phase;
@@ -86,6 +88,11 @@ static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf
 	if (wish->allow_count)
 		memcpy(batch->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
 	snprintf(batch->group_name, sizeof(batch->group_name), "%s", wish->group_name ?: "");
+	snprintf(batch->owner, sizeof(batch->owner), "%s", wish->owner ?: "");
+	if (wish->labels)
+		batch->labels = *wish->labels;
+	batch->wish.labels = &batch->labels;
+	batch->wish.owner = batch->owner;
 	batch->wish.name = batch->name;
 	batch->wish.group_name = batch->group_name;
 	batch->wish.allow = batch->allow;
@@ -156,6 +163,7 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	fresh->row.group = wish->group;
 	fresh->row.models = wish->models;
 	memcpy(fresh->row.group_name, batch->group_name, sizeof(fresh->row.group_name));
+	memcpy(fresh->row.owner, batch->owner, sizeof(fresh->row.owner));
 	kf_policy_key_mask_of(fresh->text, &fresh->row.mask);
 	kf_policy_key_tag(batch->policy->secret, fresh->text, fresh->credential.tag);
 	fresh->credential.until = KF_WALL_NEVER;
@@ -178,6 +186,9 @@ static int store_one(struct kf_key_batch *batch, uint32_t index)
 	if (!err && batch->wish.allow_count)
 		err = kf_store_key_allow_set(store, fresh->row.seq, batch->allow,
 					     batch->wish.allow_count);
+	if (!err && batch->labels.count)
+		err = kf_store_key_labels_set(store, fresh->row.seq, batch->labels.list,
+					      batch->labels.count);
 	return err;
 }
 

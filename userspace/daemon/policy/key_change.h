@@ -12,6 +12,24 @@
 /* Everything the store knows of the key. */
 int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct kf_key_state *state,
 			      struct kf_why *why);
+/*
+ * The parts of disabling, enabling and deleting a key, in this order: what the kernel refuses
+ * before that is durable; the store's row; and, once that is durable, what the kernel is given
+ * beside and what leaves it. A crash behind the first leaves a kernel that refuses, until the next
+ * start reads from the store that nobody was told of a revocation. One behind the second leaves, of
+ * a deleted key, tags that lead to deleted slots, which the next start removes before it gives a
+ * slot away. fail returns @err: making it durable failed, and what the kernel refuses it goes on to
+ * refuse.
+ */
+void kf_policy_key_change_close(struct kf_policy *policy, enum kf_key_action action,
+				const struct kf_key_state *state);
+int kf_policy_key_change_store(struct kf_policy *policy, enum kf_key_action action,
+			       struct kf_key_state *state);
+int kf_policy_key_change_fail(struct kf_policy *policy, enum kf_key_action action, int err,
+			      struct kf_key_state *state, struct kf_why *why);
+void kf_policy_key_change_end(struct kf_policy *policy, enum kf_key_action action,
+			      const struct kf_key_state *state);
+
 /* -ENOSPC: kf_key_allow has no room for @allow in @slots more slots, @fewer entries being gone. */
 int kf_policy_key_change_check_room(const struct kf_policy *policy,
 				    const struct kf_key_state *state, uint32_t slots,
@@ -25,6 +43,10 @@ int kf_policy_key_change_check_room(const struct kf_policy *policy,
  */
 int kf_policy_key_change_allow(const struct kf_key_state *old, struct kf_policy_key_edit *edit,
 			       struct kf_cidr list[static KF_KEY_ALLOW_MAX], struct kf_why *why);
+/* Reads the labels of @row, and what @edit makes of them. -EINVAL: too many. */
+int kf_policy_key_change_labels(struct kf_policy *policy, const struct kf_key_row *row,
+				const struct kf_policy_key_edit *edit, struct kf_key_labels *old,
+				struct kf_key_labels *out, struct kf_why *why);
 /* The kernel has the ends of all credentials of @state, as @row and their graces want them. */
 void kf_policy_key_change_expires(struct kf_policy *policy, const struct kf_key_state *state,
 				  const struct kf_key_row *row);

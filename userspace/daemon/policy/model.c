@@ -11,6 +11,7 @@
 #include "maps/diff.h"
 #include "policy/group.h"
 #include "policy/key_batch.h"
+#include "policy/key_many.h"
 #include "policy/policy.h"
 #include "why.h"
 
@@ -312,7 +313,8 @@ void kf_policy_model_release(struct kf_policy *policy, uint32_t set)
 	if (!set || !row || kf_store_model_set_used(policy->store, set, &used) || used ||
 	    kf_policy_hold_has_models(policy->holds, set) ||
 	    kf_policy_group_holds_models(policy, set) ||
-	    kf_policy_key_batch_has_models(policy->making, set))
+	    kf_policy_key_batch_has_models(policy->making, set) ||
+	    kf_policy_key_many_has_models(policy->many, set))
 		return;
 	if (kf_store_model_set_get(policy->store, set, row) ||
 	    kf_store_model_set_remove(policy->store, set))

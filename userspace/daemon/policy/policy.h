@@ -60,7 +60,8 @@ struct kf_policy {
 	} correction;
 	int64_t lapsed_until;	     /* wall clock: keys that expired up to then have been seen */
 	unsigned int revoked;	     /* kf_policy_revoke() */
-	struct kf_key_batch *making; /* many keys; NULL: none. Owned by who makes it */
+	struct kf_key_batch *making; /* many keys; NULL: none. Owned by the request for them */
+	struct kf_key_many *many;    /* a change of many keys; the same */
 	/* what groups were taken, which is not durable: the kernel refuses it still */
 	struct kf_group_held {
 		uint8_t protocols;

@@ -137,10 +137,24 @@ struct kf_sql kf_sql_begin(struct kf_store *store, const char *text)
 	return q;
 }
 
+struct kf_sql kf_sql_begin_once(struct kf_store *store, const char *text)
+{
+	struct kf_sql q = { .store = store, .once = true };
+	int code = sqlite3_prepare_v3(store->db, text, -1, 0, &q.statement, NULL);
+
+	if (code != SQLITE_OK)
+		q.err = kf_sql_failed(store, code);
+	return q;
+}
+
 void kf_sql_end(struct kf_sql *q)
 {
 	if (!q->statement)
 		return;
+	if (q->once) {
+		sqlite3_finalize(q->statement);
+		return;
+	}
 	sqlite3_reset(q->statement);
 	sqlite3_clear_bindings(q->statement);
 }

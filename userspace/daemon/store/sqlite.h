@@ -4,7 +4,8 @@
  *
  * A query is a struct kf_sql on the stack: begin it with a literal, bind in order, run or step it,
  * read columns in order; leaving scope ends it. Statements are prepared once and kept, found again
- * by the address of their text, which must therefore be a literal or static.
+ * by the address of their text, which must therefore be a literal or static (but see
+ * kf_sql_begin_once()).
  *
  *	_cleanup_(kf_sql_end) struct kf_sql q =
  *		kf_sql_begin(store, "SELECT mode FROM iface WHERE dev = ?");
@@ -69,6 +70,7 @@ struct kf_sql {
 	int bound;     /* parameters bound so far */
 	int column;    /* the next one to read */
 	int changes;   /* rows that the statement changed */
+	bool once;     /* the statement goes with it */
 	int err;       /* 0 or -errno; later calls do nothing */
 	char name[80]; /* of the row that is read, for kf_sql_refuse(); or, where it is one of a */
 	const char *noun; /* million and must not cost more than two stores, what it is, and */
@@ -76,6 +78,8 @@ struct kf_sql {
 };
 
 struct kf_sql kf_sql_begin(struct kf_store *store, const char *text);
+/* Of a text that is made for this query alone: it is prepared, and not kept. */
+struct kf_sql kf_sql_begin_once(struct kf_store *store, const char *text);
 void kf_sql_end(struct kf_sql *q);
 
 void kf_sql_bind_int(struct kf_sql *q, int64_t value);
@@ -118,6 +122,13 @@ void kf_sql_cidr(struct kf_sql *q, struct kf_cidr *cidr);
 #define KF_SQL_THERE(seq)                                                                          \
 	seq " NOT BETWEEN (SELECT coalesce(max(first), 0) FROM key_batch) AND "                    \
 	    "(SELECT coalesce(max(last), -1) FROM key_batch)"
+
+/* The columns of a key, and what reads them. key.c */
+#define KF_SQL_KEY                                                                                 \
+	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
+	"past_refused, past_used, rpm, rpm_burst, revision, coalesce(in_group, 0), "               \
+	"(SELECT g.name FROM key_group g WHERE g.idx = in_group), coalesce(models, 0), owner"
+int kf_sql_key(struct kf_sql *q, struct kf_key_row *row);
 
 #define KF_SQL_WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 

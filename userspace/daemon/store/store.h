@@ -24,7 +24,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 5 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 6 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -255,10 +255,11 @@ int kf_store_group_keys(struct kf_store *store, uint32_t index, uint32_t most, u
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
-#define KF_KEY_ID_SIZE	 15  /* "k_" + 12 characters + NUL */
-#define KF_KEY_NAME_SIZE 129 /* 128 bytes of UTF-8 + NUL */
-#define KF_KEY_ALLOW_MAX 64
-#define KF_RPM_TOP	 6000000 /* of rpm and rpm_burst, as schema_2.sql has it */
+#define KF_KEY_ID_SIZE	  15  /* "k_" + 12 characters + NUL */
+#define KF_KEY_NAME_SIZE  129 /* 128 bytes of UTF-8 + NUL */
+#define KF_KEY_OWNER_SIZE 129
+#define KF_KEY_ALLOW_MAX  64
+#define KF_RPM_TOP	  6000000 /* of rpm and rpm_burst, as schema_2.sql has it */
 
 /* What of a secret may be shown: "sk-" + head + "..." + tail. */
 struct kf_key_mask {
@@ -284,6 +285,7 @@ struct kf_key_row {
 	uint32_t group;	    /* its index; 0: none */
 	char group_name[KF_GROUP_NAME_SIZE]; /* read with it, never written; "": none */
 	uint32_t models;		     /* the index of a set; 0: all */
+	char owner[KF_KEY_OWNER_SIZE];	     /* whose it is; "": not said */
 };
 typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
 
@@ -304,11 +306,24 @@ enum kf_key_filter {
 	KF_KEYS_NONE
 };
 
+/* What an operator puts on a key, to find it by. */
+#define KF_LABEL_NAME_SIZE  64	/* 63 of KF_SQL_WORD + NUL */
+#define KF_LABEL_VALUE_SIZE 129 /* 128 bytes of UTF-8 + NUL; may be empty */
+#define KF_KEY_LABELS_MAX   16
+struct kf_label {
+	char name[KF_LABEL_NAME_SIZE];
+	char value[KF_LABEL_VALUE_SIZE];
+};
+
 struct kf_key_query {
 	enum kf_key_filter filter;
 	const char *search; /* part of the name, or beginning of the id; NULL or "": all */
 	uint32_t group;	    /* in this one only; 0: all */
-	int64_t after;	    /* seq of the last row seen; 0: from the start */
+	const char *owner;  /* with this one only; NULL: all */
+	struct kf_label labels[KF_KEY_LABELS_MAX]; /* with all of these */
+	uint32_t label_count;
+	int64_t after; /* seq of the last row seen; 0: from the start */
+	int64_t last;  /* seq of the last row wanted; 0: to the end */
 	uint32_t limit;
 	int64_t now; /* what is expired, is expired at this wall-clock time */
 };
@@ -332,8 +347,10 @@ int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_ro
 /* Rows in order of creation. */
 int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, kf_key_fn fn,
 		      void *context);
-/* How many rows match filter and search, whatever after and limit are. */
+/* How many rows match, whatever after and limit are. */
 int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query, uint64_t *total);
+/* The seq of the newest key; 0: there is none. */
+int kf_store_key_last(struct kf_store *store, int64_t *seq);
 int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts *counts);
 /* Did a key, or one of its older secrets, expire after @since and up to @now? Costs no scan. */
 int kf_store_key_lapsed(struct kf_store *store, int64_t since, int64_t now, bool *any);
@@ -360,6 +377,12 @@ int kf_store_key_allow_set(struct kf_store *store, int64_t seq, const struct kf_
 			   uint32_t count);
 int kf_store_key_allow_get(struct kf_store *store, int64_t seq,
 			   struct kf_cidr cidrs[static KF_KEY_ALLOW_MAX], uint32_t *count);
+
+/* All labels of a key, replaced; and read, by name. -EINVAL: more than KF_KEY_LABELS_MAX. */
+int kf_store_key_labels_set(struct kf_store *store, int64_t seq, const struct kf_label *labels,
+			    uint32_t count);
+int kf_store_key_labels_get(struct kf_store *store, int64_t seq,
+			    struct kf_label labels[static KF_KEY_LABELS_MAX], uint32_t *count);
 
 int kf_store_credential_add(struct kf_store *store, const struct kf_credential_row *row);
 int kf_store_credential_remove(struct kf_store *store, uint32_t slot);
