@@ -250,6 +250,43 @@ static void garbage_is_refused(void **state)
 	assert_non_null(strstr(why.text, "; "));
 }
 
+/* What is left of a store whose database was lost may have its last changes, and stays as it is. */
+static void log_without_database_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct kf_store *other = NULL;
+	struct kf_why why = { 0 };
+	char path[128], log[128];
+	struct stat st;
+	FILE *file;
+
+	kf_store_close(f->store);
+	f->store = NULL;
+	path_of(f, "keyfilter.db", path);
+	path_of(f, "keyfilter.db-wal", log);
+	file = fopen(log, "w");
+	assert_non_null(file);
+	fputs("changes", file);
+	fclose(file);
+	reopen(f); /* a log that is none beside a database: SQLite knows */
+	kf_store_close(f->store);
+	f->store = NULL;
+	for (int gone = 0; gone < 2; gone++) {
+		file = fopen(log, "w");
+		assert_non_null(file);
+		fputs("changes", file);
+		fclose(file);
+		assert_int_equal(gone ? unlink(path) : truncate(path, 0), 0);
+		assert_int_equal(kf_store_open(&other, f->dir, &why), -EUCLEAN);
+		assert_non_null(strstr(why.text, gone ? "is missing" : "is empty"));
+		assert_int_equal(stat(log, &st), 0);
+		assert_int_equal(st.st_size, 7);
+		assert_int_equal(access(path, F_OK), gone ? -1 : 0);
+	}
+	assert_int_equal(unlink(log), 0);
+	reopen(f);
+}
+
 /* ---- services, interfaces -------------------------------------------------------------------- */
 
 static struct kf_service_row service(const char *name, int last_octet, uint16_t port)
@@ -1038,6 +1075,7 @@ int main(void)
 		TEST(version_1_is_migrated),
 		TEST(failing_step_leaves_the_one_before),
 		TEST(garbage_is_refused),
+		TEST(log_without_database_is_kept),
 		TEST(listen_is_taken_once),
 		TEST(lowest_free_index_is_used),
 		TEST(service_comes_back_as_it_went),

@@ -150,9 +150,25 @@ static int check_files(int dir, const char *state_dir, struct kf_why *why)
 }
 
 /*
- * SQLite gives -wal and -shm the mode of the database itself, so that one is made first. An empty
- * database is never put in the place of one that was there when -wal of it is still there.
+ * A log without its database: SQLite would empty it, and what it has may be all that is left of the
+ * last changes, once the database is back.
  */
+static int check_log(int dir, const char *state_dir, struct kf_why *why)
+{
+	struct stat database = { 0 }, log;
+
+	if (!fstatat(dir, KF_STORE_FILE, &database, AT_SYMLINK_NOFOLLOW) && database.st_size)
+		return 0;
+	if (fstatat(dir, KF_STORE_FILE "-wal", &log, AT_SYMLINK_NOFOLLOW) || !log.st_size)
+		return 0;
+	return kf_why_set(why, -EUCLEAN,
+			  "%s/" KF_STORE_FILE " is %s, and " KF_STORE_FILE
+			  "-wal has changes that belong to it; restore it from a backup, or move "
+			  "both away to begin with an empty store",
+			  state_dir, database.st_ino ? "empty" : "missing");
+}
+
+/* SQLite gives -wal and -shm the mode of the database itself, so that one is made first. */
 static int create_file(int dir, const char *state_dir, struct kf_why *why)
 {
 	_cleanup_close_ int fd = openat(
@@ -189,6 +205,8 @@ static int prepare_files(const char *state_dir, struct kf_why *why)
 		return kf_why_set(why, -errno, "cannot open %s: %s; make it with mode 0700",
 				  state_dir, strerror(errno));
 	err = check_files(dir, state_dir, why);
+	if (!err)
+		err = check_log(dir, state_dir, why);
 	return err ? err : create_file(dir, state_dir, why);
 }
 
