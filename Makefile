@@ -43,7 +43,7 @@ TOOLS      := $(patsubst tools/%.c,$(O)/tools/%,$(wildcard tools/*.c))
 UNIT       := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.c))
 PACKET     := $(addprefix $(O)/tests/packet/,packet_test concurrency_test body_test stack_test)
 PACKET_SRC := $(filter-out %.bpf.c %/concurrency_test.c %/body_test.c %/stack_test.c,$(wildcard tests/packet/*.c))
-WORLD_SRC  := $(addprefix tests/packet/,abuse.c frame.c world.c)
+WORLD_SRC  := $(addprefix tests/packet/,abuse.c frame.c world.c world_answers.c)
 FLOOD      := $(O)/tests/bench/flood
 BENCH      := $(addprefix $(O)/tests/,$(addprefix bench/,bench.bpf.o bench_tc.bpf.o packet_bench flood) packet/body.bpf.o)
 

@@ -3,6 +3,8 @@
 #
 # check.sh [BUILD_DIR [PATTERN]] - runs the tests whose SUITE/NAME matches PATTERN (a regular
 # expression): what was built into tests/unit and tests/packet, and the executables in tests/e2e.
+# packet/packet_test runs all of tests/packet/cases; a PATTERN that leaves it out may match files of them,
+# as packet/NAME.
 #
 # A test ends with 0 (PASS), 77 (SKIP: the machine lacks something; never counted as passed) or
 # anything else (FAIL: its output is shown). Two run at a time. The last line is "N passed, N failed,
@@ -31,13 +33,18 @@ list_tests() {
 			[[ $name =~ $pattern ]] && printf '%s %s\n' "$name" "$file"
 		done
 	done
+	[[ packet/packet_test =~ $pattern ]] && return
+	for file in "$root"/tests/packet/cases/*.case; do
+		name=packet/$(basename "$file" .case)
+		[[ $name =~ $pattern ]] && printf '%s %s\n' "$name" "$build/tests/packet/packet_test $build/bpf $file"
+	done
 }
 
 # Runs one test in a process of its own; the outcome is a line, and a letter in a file.
 run_test() {
-	local name=$1 file=$2 log=$logs/${1//\//-} begin status took outcome
+	local name=$1 log=$logs/${1//\//-} begin status took outcome
 	begin=$(date +%s%N)
-	(cd "$root" && exec timeout -k 10 "$limit" "$file") < /dev/null > "$log" 2>&1
+	(cd "$root" && exec timeout -k 10 "$limit" "${@:2}") < /dev/null > "$log" 2>&1
 	status=$?
 	took=$((($(date +%s%N) - begin) / 10000000))
 	case $status in
@@ -59,12 +66,12 @@ run_test() {
 }
 
 running=0
-while read -r name file; do
+while read -ra test; do
 	while [ "$running" -ge "$jobs" ]; do
 		wait -n
 		running=$((running - 1))
 	done
-	run_test "$name" "$file" &
+	run_test "${test[@]}" &
 	running=$((running + 1))
 done < <(list_tests)
 wait

@@ -2,8 +2,8 @@
 /*
  * case.h - a case of the packet tests while it runs, and what its steps share.
  *
- * packet_test.c owns it. A step that finds a fault calls kf_fail(), and the case is not followed
- * further; a case that cannot be read ends the test.
+ * packet_test.c owns it, case.c reads its lines. A step that finds a fault calls kf_fail(), and the
+ * case is not followed further; a case that cannot be read ends the test.
  */
 #ifndef KF_TESTS_PACKET_CASE_H
 #define KF_TESTS_PACKET_CASE_H
@@ -62,6 +62,7 @@ void kf_expect_read(struct kf_case *c, const char *at, struct kf_expect *expect)
 void kf_check(struct kf_case *c, const struct kf_expect *expect); /* of c->ran */
 /* The client's next segment. */
 struct kf_frame_spec kf_spec_in(const struct kf_case *c, const uint8_t *data, size_t len);
-int kf_reason_of(const char *name); /* -1: no such reason */
+int kf_reason_of(const char *name);	/* -1: no such reason */
+const char *kf_reason_name(int reason); /* also of what is in struct kf_ran beside reasons */
 
 #endif
