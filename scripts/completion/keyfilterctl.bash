@@ -18,12 +18,12 @@ source allow CIDR [--ttl T]
 source remove CIDR
 source forgive CIDR
 source list [--penalised] [--failing] [--limit N] [--after CURSOR]
-group create NAME [--protocol openai|anthropic|gemini]... [--model M]...
-group edit NAME [--protocol openai|anthropic|gemini]... [--model M]... [--any-model] [--if-match REVISION]
+group create NAME [--protocol openai|anthropic|gemini]... [--model M]... [--multiplier X]
+group edit NAME [--protocol openai|anthropic|gemini]... [--model M]... [--any-model] [--multiplier X] [--if-match REVISION]
 group delete NAME [--if-match REVISION]
 group list
 group show NAME
-model set NAME
+model set NAME [--input PRICE|none] [--cached PRICE|none] [--cache-write PRICE|none] [--output PRICE|none] [--request PRICE|none] [--context N|none] [--max-output N|none]
 model delete NAME
 model list [--group G]
 key create --name NAME [--owner OWNER] [--label NAME=VALUE]... [--quantity N] [--group G] [--model M]... [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]

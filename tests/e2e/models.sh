@@ -93,3 +93,30 @@ refused_with 403 model_not_allowed "one of many" -H "$(bearer "$last")" "${post[
 in_kernel 1
 for id in $(json '" ".join(k["id"] for k in d["keys"])' <<< "$many"); do must "key delete" ctl key delete "$id"; done
 in_kernel 0
+
+# Prices: exact, kept, and shown to a group by its multiplier.
+offer() {
+	local seen
+	seen=$(ctl --json model list "${@:2}" | json '" ".join("%s:%s/%s/%s/%s/%s" % (m["name"], m["input"], m["cached"], m["cache_write"], m["output"], m["request"]) for m in d["models"])')
+	[[ $seen == *"$1"* ]] || fail "model list ${*:2}: $seen, not $1"
+	ok "model list ${*:2}: $1"
+}
+usage "no amount" "is not an amount" model set p --input 2,5
+usage "a price below nothing" "is not an amount" model set p --input=-1
+usage "a price in too many digits" "too many digits" model set p --input 0.0000001
+usage "too high a price" "the most that is possible" model set p --input 1000000001
+usage "no context" "cannot be 0" model set p --context 0
+ctl model list | grep -q '^p ' && fail "a model with bad prices became known"
+must "model set with prices" ctl model set p --input 2.5 --output 10.000001 --request 0.01
+must "model set, one price more" ctl model set p --cached 0.000001
+offer "p:2.5/0.000001/None/10.000001/0.01"
+must "a group that pays less" ctl group create cheap --multiplier 0.333333 --model p --model 'unknown'
+offer "p:0.833333/0.000001/None/3.333331/0.01 unknown:None/None/None/None/None" --group cheap
+must "its multiplier" ctl group edit cheap --multiplier 3
+offer "p:7.5/0.000003/None/30.000003/0.01" --group cheap
+[ "$(ctl --json group show cheap | json 'd["multiplier"]')" = 3 ] || fail "the multiplier: $(ctl group show cheap)"
+usage "too large a multiplier" "the most that is possible" group edit cheap --multiplier 1000.000001
+must "a price goes" ctl model set p --cached none --output 0
+kill_daemon
+start_daemon
+offer "p:2.5/None/None/0/0.01"

@@ -68,6 +68,6 @@ ok "--unload takes off what another layout left"
 start_daemon
 [ "$(ctl --json service show api | json 'd["penalty_failures"]')" = 0 ] ||
 	fail "a service from before penalties got them: $(ctl service show api)"
-[ "$(store 'PRAGMA user_version')" = 6 ] || fail "the store was not migrated"
+[ "$(store 'PRAGMA user_version')" = 7 ] || fail "the store was not migrated"
 served "after" -H "$(bearer "$KEY")"
 refused "after" unknown_key -H "$(bearer "$UNKNOWN")"

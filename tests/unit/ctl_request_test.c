@@ -67,6 +67,20 @@ static void test_requests(void **state)
 		  "PATCH /v1/keys/k_1 {\"rpm\":600,\"burst\":null}\n" },
 		{ "key edit k_1 --group staff", "PATCH /v1/keys/k_1 {\"group\":\"staff\"}\n" },
 		{ "model set a/b", "POST /v1/models {\"name\":\"a/b\"}\n" },
+		{ "model set a --input 2.5 --cached none --context 8192 --max-output none",
+		  "POST /v1/models {\"name\":\"a\",\"input\":\"2.5\",\"cached\":null,"
+		  "\"context\":8192,\"max_output\":null}\n" },
+		{ "group edit g --multiplier 0.8",
+		  "PATCH /v1/groups/g {\"multiplier\":\"0.8\"}\n" },
+		{ "key disable --label team=a=b --group g --status enabled",
+		  "POST /v1/keys/bulk {\"action\":\"disable\",\"where\":{\"labels\":"
+		  "{\"team\":\"a=b\"},\"group\":\"g\",\"status\":\"enabled\"}}\n" },
+		{ "key edit --where-label a=b --label c=d --remove-label e --group none",
+		  "POST /v1/keys/bulk {\"action\":\"edit\",\"where\":{\"labels\":{\"a\":\"b\"}},"
+		  "\"set\":{\"labels\":{\"c\":\"d\",\"e\":null},\"group\":null}}\n" },
+		{ "key delete --all --dry-run", "GET /v1/keys?limit=20\n" },
+		{ "key list --label a=b --label 'c=d e'",
+		  "GET /v1/keys?label=a%3Db&label=c%3Dd%20e&limit=1000\n" },
 		{ "model delete a/b:c", "DELETE /v1/models/a%2Fb%3Ac\n" },
 		{ "key edit k_1 --model a --model b*",
 		  "PATCH /v1/keys/k_1 {\"models\":[\"a\",\"b*\"]}\n" },

@@ -62,12 +62,19 @@ static void test_texts(void **state)
 		  "10.0.0.0/8: nothing is held against any source there\n" },
 		{ "group list",
 		  "{\"groups\":[{\"name\":\"a\",\"protocols\":[\"openai\",\"gemini\"],"
-		  "\"models\":[\"a\",\"b*\"],\"keys\":7,\"revision\":\"1\"}]}",
-		  "NAME  PROTOCOLS       MODELS  KEYS\na     openai, gemini  a, b*   7\n" },
-		{ "model list --group a", "{\"models\":[{\"name\":\"qwen\"},{\"name\":\"b\"}]}",
-		  "NAME\nqwen\nb\n" },
+		  "\"models\":[\"a\",\"b*\"],\"multiplier\":\"0.8\",\"keys\":7,\"revision\":\"1\"}]"
+		  "}",
+		  "NAME  PROTOCOLS       MULTIPLIER  MODELS  KEYS\n"
+		  "a     openai, gemini  0.8         a, b*   7\n" },
+		{ "model list --group a",
+		  "{\"models\":[{\"name\":\"qwen\",\"input\":\"2.5\",\"context\":8192},{\"name\":"
+		  "\"b\"}]}",
+		  "NAME  INPUT  CACHED  CACHE WRITE  OUTPUT  REQUEST  CONTEXT  MAX OUTPUT\n"
+		  "qwen  2.5    -       -            -       -        8192     -\n"
+		  "b     -      -       -            -       -        -        -\n" },
 		{ "group show a", "{\"name\":\"a\",\"protocols\":[\"openai\"],\"keys\":7}",
-		  "Name       a\nProtocols  openai\nModels     all\nKeys       7\nRevision   -\n" },
+		  "Name        a\nProtocols   openai\nModels      all\nMultiplier  -\n"
+		  "Keys        7\nRevision    -\n" },
 		{ "group delete a", "{\"name\":\"a\",\"state\":\"deleted\"}", "a deleted\n" },
 		{ "key list", "{\"keys\":[" KEY_ROW("k_1", "a") "],\"next\":null,\"total\":1}",
 		  "ID   KEY           STATUS   GROUP  EXPIRES  RPM  ADMITTED  REFUSED  LAST USED  "

@@ -55,12 +55,22 @@ static void make_group(struct fixture *f, struct kf_group_row *row, const char *
 	OK(f, kf_policy_group_add(f->policy, row, &f->why));
 }
 
+static struct kf_model_row model(const char *name)
+{
+	struct kf_model_row row = { .price = { [0 ... KF_PRICES - 1] = KF_NO_PRICE } };
+
+	snprintf(row.name, sizeof(row.name), "%s", name);
+	return row;
+}
+
 static void make_models(struct world *w)
 {
 	struct fixture *f = w->f;
 
-	OK(f, kf_policy_model_add(f->policy, "qwen-a", &f->why));
-	OK(f, kf_policy_model_add(f->policy, "gpt-a", &f->why));
+	const struct kf_model_row qwen = model("qwen-a"), gpt = model("gpt-a");
+
+	OK(f, kf_policy_model_add(f->policy, &qwen, &f->why));
+	OK(f, kf_policy_model_add(f->policy, &gpt, &f->why));
 	OK(f, kf_policy_model_take(f->policy, "a\nqwen*", &w->two.models, &f->why));
 	OK(f, kf_policy_group_edit(f->policy, &w->two, &f->why));
 }
@@ -248,7 +258,9 @@ static int free_group(struct world *w)
 
 static int add_model(struct world *w)
 {
-	return kf_policy_model_add(w->f->policy, "qwen-b", &w->f->why);
+	const struct kf_model_row row = model("qwen-b");
+
+	return kf_policy_model_add(w->f->policy, &row, &w->f->why);
 }
 
 static int remove_model(struct world *w)

@@ -333,6 +333,11 @@ static int ignore_model(void *context, const char *name)
 	return 0;
 }
 
+static int ignore_model_row(void *context, const struct kf_model_row *row)
+{
+	return 0;
+}
+
 static int ignore_set(void *context, const struct kf_model_set_row *row)
 {
 	return 0;
@@ -361,6 +366,7 @@ static int read_all(struct kf_store *store)
 	err = err ?: kf_store_source_each(store, ignore_source, NULL);
 	err = err ?: kf_store_group_each(store, ignore_group, NULL);
 	err = err ?: kf_store_model_each(store, "", ignore_model, NULL);
+	err = err ?: kf_store_model_rows(store, ignore_model_row, NULL);
 	err = err ?: kf_store_model_set_each(store, ignore_set, NULL);
 	err = err ?: kf_store_slot_each(store, 0, KF_SLOT_NONE, ignore_slot, NULL);
 	err = err ?: kf_store_slot_allow_each(store, 0, KF_SLOT_NONE, ignore_allow, NULL);
@@ -411,6 +417,10 @@ static const struct {
 	{ "UPDATE key_group SET models = 1 << 32", "models is 4294967296" },
 	{ "UPDATE model_set SET idx = -1", "idx is -1" },
 	{ "UPDATE model_set SET names = printf('%.20000c', 'a')", "set 4 of models: names" },
+	{ "UPDATE model SET input = -1", "model m: input is -1" },
+	{ "UPDATE model SET per_request = 1 << 60", "model m: per_request is" },
+	{ "UPDATE model SET context = 0", "model m: context is 0" },
+	{ "UPDATE key_group SET multiplier = -1", "group staff: multiplier is -1" },
 	{ "UPDATE model SET name = printf('%.300c', 'a')", "a model: name has 300 bytes" },
 	{ "UPDATE key_group SET protocols = 0", "group staff: protocols is 0" },
 	{ "UPDATE key_group SET protocols = 8", "group staff: protocols is 8" },
@@ -440,9 +450,9 @@ static void fill(const struct fixture *f)
 			     "INSERT INTO iface VALUES ('eth0', 0, 0, 1);"
 			     "INSERT INTO source VALUES "
 			     "(x'00000000000000000000ffff0a000000', 104, 0, 1, NULL);"
-			     "INSERT INTO model VALUES ('m');"
+			     "INSERT INTO model (name) VALUES ('m');"
 			     "INSERT INTO model_set VALUES (4, 'm');"
-			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7, 4);"
+			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7, 4, 1000000);"
 			     "INSERT INTO api_key VALUES (5, 'k_one', 'one', 'ab', 'wxyz', 0, 1, "
 			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4, 'me');"
 			     "INSERT INTO key_label VALUES (5, 'team', 'blue');"

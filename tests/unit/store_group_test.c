@@ -79,6 +79,14 @@ static void group_stays_while_keys_are_in_it(void **state)
 
 /* ---- models ---------------------------------------------------------------------------------- */
 
+static int add_model(struct fixture *f, const char *name)
+{
+	struct kf_model_row row = { .price = { [0 ... KF_PRICES - 1] = KF_NO_PRICE } };
+
+	snprintf(row.name, sizeof(row.name), "%s", name);
+	return kf_store_model_add(f->store, &row);
+}
+
 static int append_model(void *context, const char *name)
 {
 	strcat(strcat(context, name), " ");
@@ -90,11 +98,11 @@ static void models_are_listed_by_prefix(void **state)
 	struct fixture *f = *state;
 	char all[256] = "", some[256] = "", odd[256] = "";
 
-	assert_int_equal(kf_store_model_add(f->store, "qwen-b"), 0);
-	assert_int_equal(kf_store_model_add(f->store, "qwen-a"), 0);
-	assert_int_equal(kf_store_model_add(f->store, "Qwen"), 0);
-	assert_int_equal(kf_store_model_add(f->store, "%x_"), 0);
-	assert_int_equal(kf_store_model_add(f->store, "qwen-a"), -EEXIST);
+	assert_int_equal(add_model(f, "qwen-b"), 0);
+	assert_int_equal(add_model(f, "qwen-a"), 0);
+	assert_int_equal(add_model(f, "Qwen"), 0);
+	assert_int_equal(add_model(f, "%x_"), 0);
+	assert_int_equal(add_model(f, "qwen-a"), -EEXIST);
 	assert_int_equal(kf_store_model_each(f->store, "", append_model, all), 0);
 	assert_string_equal(all, "%x_ Qwen qwen-a qwen-b ");
 	assert_int_equal(kf_store_model_each(f->store, "qwen", append_model, some), 0);

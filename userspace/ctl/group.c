@@ -6,6 +6,7 @@ static const struct kf_output_column record[] = {
 	{ "Name", .member = "name" },
 	{ "Protocols", .member = "protocols" },
 	{ "Models", .member = "models", .absent = "all" },
+	{ "Multiplier", .member = "multiplier" },
 	{ "Keys", .member = "keys", .absent = "" },
 	{ "Revision", .member = "revision" },
 	{ 0 },
@@ -14,6 +15,7 @@ static const struct kf_output_column record[] = {
 static const struct kf_output_column list[] = {
 	{ "NAME", .member = "name" },
 	{ "PROTOCOLS", .member = "protocols" },
+	{ "MULTIPLIER", .member = "multiplier" },
 	{ "MODELS", .member = "models", .absent = "all" },
 	{ "KEYS", .member = "keys" },
 	{ 0 },
@@ -39,9 +41,16 @@ static int render_list(struct kf_call *call, const json_t *answer)
 		.member = "protocols", .type = KF_OPTION_LIST, .help = (words)                     \
 	}
 
+#define MULTIPLIER                                                                                 \
+	{                                                                                          \
+		.name = "multiplier", .placeholder = "X", .member = "multiplier",                  \
+		.help = "of the models' prices for tokens, such as 0.8; 1 unless given"            \
+	}
+
 static const struct kf_option create_options[] = {
 	PROTOCOLS("its keys may use only those given; all unless given"),
 	KF_OPTION_MODEL("its keys may call only those given, names or patterns such as qwen*"),
+	MULTIPLIER,
 	{ 0 },
 };
 
@@ -49,6 +58,7 @@ static const struct kf_option edit_options[] = {
 	PROTOCOLS("its keys may use only those given, from their next request on"),
 	KF_OPTION_MODEL("its keys may call only those given; replaces the whole list"),
 	KF_OPTION_ANY_MODEL,
+	MULTIPLIER,
 	{ 0 },
 };
 

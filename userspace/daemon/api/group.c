@@ -38,9 +38,10 @@ static json_t *group_json(struct kf_store *store, const struct kf_group_row *row
 {
 	char revision[KF_API_REVISION_SIZE];
 
-	return json_pack("{s:s, s:o, s:o, s:s}", "name", row->name, "protocols",
+	return json_pack("{s:s, s:o, s:o, s:o, s:s}", "name", row->name, "protocols",
 			 protocols_json(row->protocols), "models",
-			 kf_api_model_json(store, row->models), "revision",
+			 kf_api_model_json(store, row->models), "multiplier",
+			 kf_api_money(row->multiplier), "revision",
 			 kf_api_revision(row->revision, revision));
 }
 
@@ -112,12 +113,14 @@ static int read_name(struct kf_api_request *request, const json_t *value, struct
 
 static int handle_create(struct kf_api_request *request)
 {
-	struct kf_group_row row = { .protocols = KF_PROTOCOLS_ALL };
-	json_t *name, *list, *models;
+	struct kf_group_row row = { .protocols = KF_PROTOCOLS_ALL,
+				    .multiplier = KF_MULTIPLIER_ONE };
+	json_t *name, *list, *models, *multiplier;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "protocols", KF_API_ARRAY, &list },
 		{ "models", KF_API_ARRAY, &models },
+		{ "multiplier", KF_API_STRING | KF_API_INTEGER, &multiplier },
 	};
 	char names[KF_MODEL_SET_SIZE];
 	struct kf_why why = { 0 };
@@ -127,6 +130,9 @@ static int handle_create(struct kf_api_request *request)
 		err = read_name(request, name, &row);
 	if (!err)
 		err = read_protocols(request, list, &row.protocols);
+	if (!err)
+		err = kf_api_amount(request, "multiplier", multiplier, KF_MULTIPLIER_TOP,
+				    &row.multiplier);
 	if (!err)
 		err = kf_api_model_read(request, models, names);
 	if (!err)
@@ -196,10 +202,11 @@ static int handle_edit(struct kf_api_request *request)
 {
 	struct kf_group_row row;
 	struct kf_why why = { 0 };
-	json_t *list, *models;
+	json_t *list, *models, *multiplier;
 	const struct kf_api_member members[] = {
 		{ "protocols", KF_API_ARRAY, &list },
 		{ "models", KF_API_ARRAY, &models },
+		{ "multiplier", KF_API_STRING | KF_API_INTEGER, &multiplier },
 	};
 	char names[KF_MODEL_SET_SIZE];
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
@@ -208,6 +215,9 @@ static int handle_edit(struct kf_api_request *request)
 		err = find_group(request, &row);
 	if (!err)
 		err = read_protocols(request, list, &row.protocols);
+	if (!err)
+		err = kf_api_amount(request, "multiplier", multiplier, KF_MULTIPLIER_TOP,
+				    &row.multiplier);
 	if (!err)
 		err = kf_api_model_read(request, models, names);
 	if (!err && models)

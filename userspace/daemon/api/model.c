@@ -2,6 +2,7 @@
 #include "api/model.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,74 +134,178 @@ json_t *kf_api_model_now_json(struct kf_store *store, uint32_t set)
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-static json_t *model_json(const char *name)
+static const char *const price_names[KF_PRICES] = {
+	[KF_PRICE_INPUT] = "input",
+	[KF_PRICE_CACHED] = "cached",
+	[KF_PRICE_CACHE_WRITE] = "cache_write",
+	[KF_PRICE_OUTPUT] = "output",
+	[KF_PRICE_REQUEST] = "request",
+};
+
+static json_t *price_json(int64_t price)
 {
-	return json_pack("{s:s}", "name", name);
+	return price == KF_NO_PRICE ? json_null() : kf_api_money(price);
 }
 
-/* To set what is known already changes nothing. */
-static int handle_set(struct kf_api_request *request)
+static json_t *model_json(const struct kf_model_row *row)
 {
-	json_t *value;
-	const struct kf_api_member members[] = {
-		{ "name", KF_API_STRING | KF_API_REQUIRED, &value },
-	};
-	struct kf_why why = { 0 };
-	const char *name, *fault;
-	int err = kf_api_members(request, members, KF_API_COUNT(members));
+	_cleanup_json_ json_t *object = json_pack("{s:s}", "name", row->name);
 
-	if (err)
-		return err;
-	name = json_string_value(value);
-	fault = name_fault(name, false);
+	for (int i = 0; object && i < KF_PRICES; i++)
+		if (json_object_set_new(object, price_names[i], price_json(row->price[i])))
+			return NULL;
+	if (!object)
+		return NULL;
+	json_object_set_new(object, "context",
+			    row->context ? json_integer(row->context) : json_null());
+	json_object_set_new(object, "max_output",
+			    row->max_output ? json_integer(row->max_output) : json_null());
+	return TAKE_PTR(object);
+}
+
+/* null: there is no such price from now on. */
+static int read_price(struct kf_api_request *request, const char *member, const json_t *value,
+		      int64_t *price)
+{
+	if (!json_is_null(value))
+		return kf_api_amount(request, member, value, KF_PRICE_TOP, price);
+	*price = KF_NO_PRICE;
+	return 0;
+}
+
+static int read_model_name(struct kf_api_request *request, const char *name,
+			   struct kf_model_row *row)
+{
+	const char *fault = name_fault(name, false);
+
 	if (fault)
 		return kf_api_refuse_value(request, "name",
 					   "give the model's name, 1 to 255 bytes without a '*'",
 					   "'%.60s' %s", name, fault);
-	err = kf_api_no_secret(request, "name", name);
+	snprintf(row->name, sizeof(row->name), "%s", name);
+	return kf_api_no_secret(request, "name", name);
+}
+
+/* What is known of the model already stays, but for what is given; *known tells. */
+static int read_known(struct kf_api_request *request, struct kf_model_row *row, bool *known)
+{
+	int err = kf_store_model_get(request->daemon->store, row->name, row);
+
+	*known = !err;
+	for (int i = 0; err == -ENOENT && i < KF_PRICES; i++)
+		row->price[i] = KF_NO_PRICE;
+	return err == -ENOENT ? 0 : err;
+}
+
+static int handle_set(struct kf_api_request *request)
+{
+	json_t *name, *prices[KF_PRICES], *context, *max_output;
+	const struct kf_api_member members[] = {
+		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
+#define PRICE(price)                                                                               \
+	{ price_names[price], KF_API_STRING | KF_API_INTEGER | KF_API_NULL, &prices[price] }
+		PRICE(KF_PRICE_INPUT),
+		PRICE(KF_PRICE_CACHED),
+		PRICE(KF_PRICE_CACHE_WRITE),
+		PRICE(KF_PRICE_OUTPUT),
+		PRICE(KF_PRICE_REQUEST),
+#undef PRICE
+		{ "context", KF_API_INTEGER | KF_API_NULL, &context },
+		{ "max_output", KF_API_INTEGER | KF_API_NULL, &max_output },
+	};
+	struct kf_model_row row = { 0 };
+	struct kf_why why = { 0 };
+	bool known = false;
+	int err = kf_api_members(request, members, KF_API_COUNT(members));
+
+	if (!err)
+		err = read_model_name(request, json_string_value(name), &row);
+	if (!err)
+		err = read_known(request, &row, &known);
+	for (int i = 0; !err && i < KF_PRICES; i++)
+		err = read_price(request, price_names[i], prices[i], &row.price[i]);
+	if (!err)
+		err = kf_api_number(request, "context", context, 1, KF_MODEL_TOKENS_TOP, NULL,
+				    &row.context);
+	if (!err)
+		err = kf_api_number(request, "max_output", max_output, 1, KF_MODEL_TOKENS_TOP, NULL,
+				    &row.max_output);
 	if (err)
 		return err;
-	err = kf_policy_model_add(request->daemon->policy, name, &why);
-	if (err == -EEXIST)
-		return kf_api_reply(request, MHD_HTTP_OK, model_json(name));
+	err = known ? kf_policy_model_edit(request->daemon->policy, &row, &why)
+		    : kf_policy_model_add(request->daemon->policy, &row, &why);
 	if (err)
 		return kf_api_refuse_error(request, err, &why);
-	return kf_api_reply(request, MHD_HTTP_CREATED, model_json(name));
+	return kf_api_reply(request, known ? MHD_HTTP_OK : MHD_HTTP_CREATED, model_json(&row));
 }
 
-static int append_model(void *context, const char *name)
+static int append_model(void *context, const struct kf_model_row *row)
 {
-	return json_array_append_new(context, model_json(name)) ? -ENOMEM : 0;
+	return json_array_append_new(context, model_json(row)) ? -ENOMEM : 0;
 }
 
-/* All that are known; of a group what it may call, known or not. */
-static int handle_list(struct kf_api_request *request)
+/* What a group may call, known or not, and at which price: the model's by the group's multiplier.
+ */
+struct market {
+	struct kf_store *store;
+	json_t *list;
+	int64_t multiplier;
+};
+
+static int append_offer(void *context, const struct kf_model_row *row)
 {
-	static const char *const known[] = { "group", NULL };
+	struct market *market = context;
+	struct kf_model_row offer = *row;
+
+	for (int i = 0; i < KF_PRICES; i++)
+		if (i != KF_PRICE_REQUEST && offer.price[i] != KF_NO_PRICE)
+			offer.price[i] = kf_policy_model_price(offer.price[i], market->multiplier);
+	return append_model(market->list, &offer);
+}
+
+static int append_named(void *context, const char *name)
+{
+	struct kf_model_row row = { .price = { [0 ... KF_PRICES - 1] = KF_NO_PRICE } };
+	struct market *market = context;
+	int err;
+
+	snprintf(row.name, sizeof(row.name), "%s", name);
+	err = kf_store_model_get(market->store, name, &row);
+	return err && err != -ENOENT ? err : append_offer(context, &row);
+}
+
+static int list_market(struct kf_api_request *request, const char *name, struct market *market)
+{
 	_cleanup_free_ struct kf_model_set_row *row = malloc(sizeof(*row));
-	struct kf_store *store = request->daemon->store;
-	_cleanup_json_ json_t *list = json_array();
-	struct kf_group_row group = { 0 };
-	const char *name;
-	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+	struct kf_group_row group;
+	int err = kf_store_group_get(market->store, name, &group);
 
-	if (err)
-		return err;
-	if (!row)
-		return -ENOMEM;
-	name = kf_api_parameter(request, "group");
-	err = name ? kf_store_group_get(store, name, &group) : 0;
 	if (err == -ENOENT)
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
 				     "see `keyfilterctl group list`", "there is no group '%.63s'",
 				     name);
-	if (!err && group.models) {
-		err = kf_store_model_set_get(store, group.models, row);
-		if (!err)
-			err = kf_policy_model_resolve(store, row->names, append_model, list);
-	} else if (!err) {
-		err = kf_store_model_each(store, "", append_model, list);
-	}
+	if (err || !row)
+		return err ? err : -ENOMEM;
+	market->multiplier = group.multiplier;
+	if (!group.models)
+		return kf_store_model_rows(market->store, append_offer, market);
+	err = kf_store_model_set_get(market->store, group.models, row);
+	return err ? err : kf_policy_model_resolve(market->store, row->names, append_named, market);
+}
+
+static int handle_list(struct kf_api_request *request)
+{
+	static const char *const known[] = { "group", NULL };
+	_cleanup_json_ json_t *list = json_array();
+	struct market market = { .store = request->daemon->store, .list = list };
+	int err = kf_api_parameters(request, known) ?: kf_api_no_members(request);
+	const char *group;
+
+	if (err)
+		return err;
+	group = kf_api_parameter(request, "group");
+	err = group ? list_market(request, group, &market)
+		    : kf_store_model_rows(market.store, append_model, list);
 	return err ? err : kf_api_reply(request, MHD_HTTP_OK, json_pack("{s:O}", "models", list));
 }
 

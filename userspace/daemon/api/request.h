@@ -247,6 +247,18 @@ int kf_api_seconds(struct kf_api_request *request, const char *member, const jso
 int kf_api_end(struct kf_api_request *request, const char *member, const json_t *value, int64_t now,
 	       int64_t *wall_ns);
 
+/* ---- money ----------------------------------------------------------------------------------- */
+
+/* An amount as money.h writes it; a string, so that no reader makes a fraction of it. */
+json_t *kf_api_money(int64_t micro);
+
+/*
+ * A string (or an integer) as kf_money_parse() reads it, from 0 to @most; absent, *out stays.
+ * Refuses as kf_api_refuse_value() does.
+ */
+int kf_api_amount(struct kf_api_request *request, const char *member, const json_t *value,
+		  int64_t most, int64_t *out);
+
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /* As kf_cidr_parse() reads it; what can be meant in two ways is refused with both. */

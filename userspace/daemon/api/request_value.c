@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values of members: numbers, times, durations, addresses. A value that can be read in two ways is
- * refused, and the mend writes out both.
+ * Values of members: numbers, times, durations, money, addresses. A value that can be read in two
+ * ways is refused, and the mend writes out both.
  */
 #include "api/request.h"
 
@@ -14,6 +14,7 @@
 
 #include "cidr.h"
 #include "cleanup.h"
+#include "money.h"
 #include "secrettext.h"
 #include "store/store.h"
 
@@ -219,6 +220,41 @@ int kf_api_end(struct kf_api_request *request, const char *member, const json_t 
 		return kf_api_refuse_value(request, member, "give a time to come",
 					   "'%.60s' is past", text);
 	*wall_ns = time;
+	return 0;
+}
+
+/* ---- money ----------------------------------------------------------------------------------- */
+
+json_t *kf_api_money(int64_t micro)
+{
+	char text[KF_MONEY_SIZE];
+
+	return json_string(kf_money_format(micro, text));
+}
+
+int kf_api_amount(struct kf_api_request *request, const char *member, const json_t *value,
+		  int64_t most, int64_t *out)
+{
+	char number[24], limit[KF_MONEY_SIZE];
+	const char *text;
+	int64_t micro;
+	int err;
+
+	if (!value)
+		return 0;
+	text = text_of(value, number);
+	err = kf_money_parse(text, &micro);
+	if (err == -EINVAL)
+		return kf_api_refuse_value(request, member, "give digits, such as 12 or 0.25",
+					   "'%.40s' is not an amount", text);
+	if (err == -EDOM)
+		return kf_api_refuse_value(request, member, "give six at most",
+					   "'%.40s' has too many digits behind the point", text);
+	if (err || micro > most)
+		return kf_api_refuse_value(request, member, "give less",
+					   "'%.40s' is over %s, the most that is possible", text,
+					   kf_money_format(most, limit));
+	*out = micro;
 	return 0;
 }
 

@@ -247,9 +247,11 @@ static int spread(struct kf_policy *policy, const char *name, kf_model_fn change
 }
 
 /* Durable first: a crash in between is mended by the next start. */
-int kf_policy_model_add(struct kf_policy *policy, const char *name, struct kf_why *why)
+int kf_policy_model_add(struct kf_policy *policy, const struct kf_model_row *row,
+			struct kf_why *why)
 {
-	int err = kf_store_model_add(policy->store, name);
+	const char *name = row->name;
+	int err = kf_store_model_add(policy->store, row);
 
 	if (err)
 		return explain(policy, err, name, why);
@@ -259,6 +261,14 @@ int kf_policy_model_add(struct kf_policy *policy, const char *name, struct kf_wh
 	if (kf_store_model_remove(policy->store, name) || spread(policy, name, delete_model))
 		kf_policy_mend_note(policy, KF_MEND_MODELS, err);
 	return explain_maps(err, why);
+}
+
+int kf_policy_model_edit(struct kf_policy *policy, const struct kf_model_row *row,
+			 struct kf_why *why)
+{
+	int err = kf_store_model_update(policy->store, row);
+
+	return err ? explain(policy, err, row->name, why) : 0;
 }
 
 int kf_policy_model_remove(struct kf_policy *policy, const char *name, struct kf_why *why)
@@ -276,6 +286,16 @@ int kf_policy_model_remove(struct kf_policy *policy, const char *name, struct kf
 				"short, free some",
 				name, strerror(-err))
 		   : 0;
+}
+
+_Static_assert(KF_PRICE_TOP <= INT64_MAX / (KF_MULTIPLIER_TOP / KF_MULTIPLIER_ONE),
+	       "a price by a multiplier is 64 bits");
+
+int64_t kf_policy_model_price(int64_t price, int64_t multiplier)
+{
+	__int128 exact = (__int128)price * multiplier;
+
+	return (int64_t)((exact + KF_MULTIPLIER_ONE - 1) / KF_MULTIPLIER_ONE);
 }
 
 /* ---- sets ------------------------------------------------------------------------------------ */

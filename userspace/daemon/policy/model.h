@@ -16,8 +16,13 @@ struct kf_policy;
 struct kf_why;
 
 /* From here on the model is known, or no longer; every pattern is resolved anew. */
-int kf_policy_model_add(struct kf_policy *policy, const char *name, struct kf_why *why);
+int kf_policy_model_add(struct kf_policy *policy, const struct kf_model_row *row,
+			struct kf_why *why);
 int kf_policy_model_remove(struct kf_policy *policy, const char *name, struct kf_why *why);
+
+/* Its prices and what is known of it. */
+int kf_policy_model_edit(struct kf_policy *policy, const struct kf_model_row *row,
+			 struct kf_why *why);
 
 /*
  * The set of @names, as struct kf_model_set_row has them ("": 0, which is all): durable, and in the
@@ -31,6 +36,9 @@ void kf_policy_model_release(struct kf_policy *policy, uint32_t set);
  */
 int kf_policy_model_resolve(struct kf_store *store, const char *names, kf_model_fn fn,
 			    void *context);
+
+/* A price by a multiplier, rounded up to a micro-unit. */
+int64_t kf_policy_model_price(int64_t price, int64_t multiplier);
 
 /* The kernel has all sets as they are stored and resolved. */
 int kf_policy_model_reconcile(struct kf_policy *policy);

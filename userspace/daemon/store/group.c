@@ -6,7 +6,7 @@
 
 #include "store/sqlite.h"
 
-#define COLUMNS "name, idx, protocols, revision, coalesce(models, 0)"
+#define COLUMNS "name, idx, protocols, revision, coalesce(models, 0), multiplier"
 
 static int read_group(struct kf_sql *q, struct kf_group_row *row)
 {
@@ -18,6 +18,7 @@ static int read_group(struct kf_sql *q, struct kf_group_row *row)
 	row->protocols = (uint32_t)kf_sql_int_in(q, "protocols", 1, KF_PROTOCOLS_ALL);
 	row->revision = (uint64_t)kf_sql_int_in(q, "revision", INT64_MIN, INT64_MAX);
 	row->models = (uint32_t)kf_sql_int_in(q, "models", 0, UINT32_MAX);
+	row->multiplier = kf_sql_int_in(q, "multiplier", 0, KF_MULTIPLIER_TOP);
 	return q->err;
 }
 
@@ -40,14 +41,15 @@ static int find_free_index(struct kf_store *store, uint32_t *index)
 int kf_store_group_restore(struct kf_store *store, const struct kf_group_row *row)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
-		store, "INSERT INTO key_group (name, idx, protocols, revision, models) "
-		       "VALUES (?, ?, ?, ?, ?)");
+		store, "INSERT INTO key_group (name, idx, protocols, revision, models, multiplier) "
+		       "VALUES (?, ?, ?, ?, ?, ?)");
 
 	kf_sql_bind_text(&q, row->name);
 	kf_sql_bind_int(&q, row->index);
 	kf_sql_bind_int(&q, row->protocols);
 	kf_sql_bind_int(&q, (int64_t)row->revision);
 	kf_sql_bind_time(&q, row->models ? row->models : KF_WALL_NEVER);
+	kf_sql_bind_int(&q, row->multiplier);
 	return kf_sql_run(&q);
 }
 
@@ -68,11 +70,13 @@ int kf_store_group_update(struct kf_store *store, const struct kf_group_row *row
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store,
-		"UPDATE key_group SET protocols = ?, revision = ?, models = ? WHERE name = ?");
+		"UPDATE key_group SET protocols = ?, revision = ?, models = ?, multiplier = ? "
+		"WHERE name = ?");
 
 	kf_sql_bind_int(&q, row->protocols);
 	kf_sql_bind_int(&q, (int64_t)kf_sql_revision());
 	kf_sql_bind_time(&q, row->models ? row->models : KF_WALL_NEVER);
+	kf_sql_bind_int(&q, row->multiplier);
 	kf_sql_bind_text(&q, row->name);
 	return kf_sql_run_on_row(&q);
 }

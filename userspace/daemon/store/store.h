@@ -24,7 +24,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 6 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 7 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -207,10 +207,34 @@ int kf_store_source_count(struct kf_store *store, uint64_t *count);
 #define KF_MODELS_IN_SET   64
 #define KF_MODEL_SET_SIZE  (KF_MODELS_IN_SET * KF_MODEL_NAME_SIZE)
 
+/* Of so many tokens of a kind, or of a request. */
+enum kf_price {
+	KF_PRICE_INPUT,
+	KF_PRICE_CACHED,
+	KF_PRICE_CACHE_WRITE,
+	KF_PRICE_OUTPUT,
+	KF_PRICE_REQUEST,
+	KF_PRICES,
+};
+#define KF_NO_PRICE -1ll
+/* The largest values, as schema_7.sql has them. */
+#define KF_PRICE_TOP	    1000000000000000ll
+#define KF_MODEL_TOKENS_TOP 1000000000
+
+struct kf_model_row {
+	char name[KF_MODEL_NAME_SIZE];
+	int64_t price[KF_PRICES];     /* as money.h has them; KF_NO_PRICE */
+	uint32_t context, max_output; /* tokens; 0: not known */
+};
+typedef int (*kf_model_row_fn)(void *context, const struct kf_model_row *row);
+
 /* The models that are known, by name. each: those whose names begin with @prefix. */
 typedef int (*kf_model_fn)(void *context, const char *name);
-int kf_store_model_add(struct kf_store *store, const char *name); /* -EEXIST */
+int kf_store_model_add(struct kf_store *store, const struct kf_model_row *row); /* -EEXIST */
+int kf_store_model_update(struct kf_store *store, const struct kf_model_row *row);
 int kf_store_model_remove(struct kf_store *store, const char *name);
+int kf_store_model_get(struct kf_store *store, const char *name, struct kf_model_row *row);
+int kf_store_model_rows(struct kf_store *store, kf_model_row_fn fn, void *context);
 int kf_store_model_each(struct kf_store *store, const char *prefix, kf_model_fn fn, void *context);
 
 /* Names and patterns, which end with '*', sorted, with a line feed between two. */
@@ -237,8 +261,11 @@ struct kf_group_row {
 	uint32_t index;	    /* into kf_groups, 1 to KF_GROUPS_MAX - 1; chosen by the store */
 	uint32_t protocols; /* 1 << enum kf_protocol; not 0 */
 	uint32_t models;    /* the index of a set; 0: all */
+	int64_t multiplier; /* of prices, in millionths */
 	uint64_t revision;  /* another with each change; chosen by the store */
 };
+#define KF_MULTIPLIER_ONE 1000000ll
+#define KF_MULTIPLIER_TOP 1000000000ll /* as schema_7.sql has it */
 typedef int (*kf_group_fn)(void *context, const struct kf_group_row *row);
 
 /* Sets row->index and revision. -EEXIST: the name is taken; -E2BIG: KF_GROUPS_MAX - 1 are there. */
