@@ -47,9 +47,10 @@ __noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group)
 		return KF_REASON_MODEL_NOT_ALLOWED;
 	switch (kf_model_find(m, &head->http1, head->buf, config->secret)) {
 	case KF_MODEL_NAMED:
-		if (kf_model_is_in(own, m->name.tag) && kf_model_is_in(group, m->name.tag))
-			return KF_REASON_ADMITTED;
-		return KF_REASON_MODEL_NOT_ALLOWED;
+		if (!kf_model_is_in(own, m->name.tag) || !kf_model_is_in(group, m->name.tag))
+			return KF_REASON_MODEL_NOT_ALLOWED;
+		return kf_model_is_sure(m, &head->http1) ? KF_REASON_ADMITTED
+							 : KF_REASON_BODY_NOT_READABLE;
 	case KF_MODEL_NONE:
 		return kf_model_is_called(&head->http1) ? KF_REASON_BODY_NOT_READABLE
 							: KF_REASON_ADMITTED;

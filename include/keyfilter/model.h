@@ -15,6 +15,9 @@
  * A request of a method without content, unless it asks for a WebSocket, calls no model by its
  * path: GET of /v1beta/models/M tells what M is.
  *
+ * A name in the query decides where the request has no content. Where it has, servers go by its
+ * body, and kf_model_is_sure() is false.
+ *
  * What two servers could read differently is KF_MODEL_UNCLEAR: two names, a name without a value,
  * a parameter whose own name is encoded, an encoded '/' behind `models`, `deployments` or
  * `engines`, a last ':' that is encoded behind one that is not, a '+' in a name in the query, ';'
@@ -71,27 +74,48 @@ KF_INLINE _Bool kf_model_is_called(const struct kf_http1 *h)
 	return !(KF_METHODS_BARE >> (h->method & 31) & 1) || h->upgrade == KF_UPGRADE_WEBSOCKET;
 }
 
+/* Of what is KF_MODEL_NAMED: is it the model that the server will take, whatever the body says? */
+KF_INLINE _Bool kf_model_is_sure(const struct kf_model *m, const struct kf_http1 *h)
+{
+	return !m->query_off || !(h->chunked || h->content_length);
+}
+
 /* ---- where it stands ------------------------------------------------------------------------- */
 
-/* The segment before the '/' at @off is over. */
-KF_INLINE void kf_model_slash(struct kf_model *m, const struct kf_http1 *h, const __u8 *buf,
-			      __u32 off)
+/* What the segment that ends before @off says of the one behind it. */
+KF_INLINE enum kf_model_place kf_model_announced(const struct kf_http1 *h, const __u8 *buf,
+						 __u32 off)
 {
 	const __u64 models = KF_SWAR_TEXT('m', 'o', 'd', 'e', 'l', 's', 0, 0);
 	const __u64 engines = KF_SWAR_TEXT('/', 'e', 'n', 'g', 'i', 'n', 'e', 's');
 	const __u64 before = KF_SWAR_TEXT('/', 'd', 'e', 'p', 0, 0, 0, 0);
 	const __u64 deployments = KF_SWAR_TEXT('l', 'o', 'y', 'm', 'e', 'n', 't', 's');
 
-	if (m->place == KF_MODEL_SEGMENT && m->path_name_end > off)
-		m->path_name_end = off;
-	if (m->place)
-		return;
 	if (kf_http1_path_ends(h, buf, off, models, 6))
-		m->place = KF_MODEL_BEFORE_COLON;
-	else if (kf_http1_path_ends(h, buf, off, engines, 8) ||
-		 (kf_http1_path_ends(h, buf, off, deployments, 8) &&
-		  kf_http1_path_ends(h, buf, off - 8, before, 4)))
-		m->place = KF_MODEL_SEGMENT;
+		return KF_MODEL_BEFORE_COLON;
+	if (kf_http1_path_ends(h, buf, off, engines, 8) ||
+	    (kf_http1_path_ends(h, buf, off, deployments, 8) &&
+	     kf_http1_path_ends(h, buf, off - 8, before, 4)))
+		return KF_MODEL_SEGMENT;
+	return KF_MODEL_NOWHERE;
+}
+
+/* The segment before the '/' at @off is over. */
+KF_INLINE void kf_model_slash(struct kf_model *m, const struct kf_http1 *h, const __u8 *buf,
+			      __u32 off)
+{
+	enum kf_model_place place;
+
+	if (m->place == KF_MODEL_BEFORE_COLON)
+		return;
+	place = kf_model_announced(h, buf, off);
+	if (m->place && place) /* a second name follows */
+		m->unclear = 1;
+	if (m->place && m->path_name_end > off)
+		m->path_name_end = off;
+	if (m->place || !place)
+		return;
+	m->place = (__u8)place;
 	m->path_off = off + 1;
 }
 
@@ -103,10 +127,7 @@ KF_INLINE void kf_model_path_escape(struct kf_model *m, const struct kf_http1 *h
 
 	if (byte == ':')
 		m->colon = off;
-	if (byte != '/' || m->place)
-		return;
-	kf_model_slash(m, h, buf, off);
-	if (m->place)
+	if (byte == '/' && m->place != KF_MODEL_BEFORE_COLON && kf_model_announced(h, buf, off))
 		m->unclear = 1;
 }
 

@@ -40,7 +40,8 @@ in_kernel 2 # equal sets are one
 
 served "a name of the list, in the path" -H "$auth" "${post[@]}" "$(azure gpt-4o)"
 served "a model of the pattern" -H "$auth" "${post[@]}" "$(gemini qwen-small)"
-served "in the query" -H "$auth" "${post[@]}" "$base/v1/x?model=gpt-4o"
+refused_with 415 unsupported_body "in the query, and a body may name another" -H "$auth" "${post[@]}" "$base/v1/chat/completions?model=gpt-4o"
+served "in the query" -H "$auth" -X POST "$base/v1/x?model=gpt-4o"
 served "the other key of the list" -H "$(bearer "$SAME")" "${post[@]}" "$(gemini qwen-small)"
 refused_with 403 model_not_allowed "another model" -H "$auth" "${post[@]}" "$(azure gpt-4)"
 refused_with 403 PERMISSION_DENIED "another one, of Gemini" -H "$auth" "${post[@]}" "$(gemini gpt-4)"
@@ -64,9 +65,9 @@ must "group create" ctl group create staff --model 'qwen*' --model meta/llama:7b
 must "key edit" ctl key edit "$KEY_ID" --group staff
 served "what both have" -H "$auth" "${post[@]}" "$(gemini qwen-small)"
 refused_with 403 model_not_allowed "what the key has alone" -H "$auth" "${post[@]}" "$(azure gpt-4o)"
-refused_with 403 model_not_allowed "what the group has alone" -H "$auth" "${post[@]}" "$base/v1/x?model=meta%2Fllama%3A7b"
+refused_with 403 model_not_allowed "what the group has alone" -H "$auth" -X POST "$base/v1/x?model=meta%2Fllama%3A7b"
 must "key edit" ctl key edit "$KEY_ID" --any-model
-served "what the group has, encoded" -H "$auth" "${post[@]}" "$base/v1/x?model=meta%2Fllama%3A7b"
+served "what the group has, encoded" -H "$auth" -X POST "$base/v1/x?model=meta%2Fllama%3A7b"
 [[ $(ctl --json model list --group staff | json 'sorted(m["name"] for m in d["models"])') == "['meta/llama:7b', 'qwen-small']" ]] ||
 	fail "model list --group: $(ctl --json model list --group staff)"
 [[ $(ctl --json key show "$KEY_ID" | json 'd["models"], d["group"]') == "[] staff" ]] || fail "key show: $(ctl key show "$KEY_ID")"
