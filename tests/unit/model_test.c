@@ -250,9 +250,11 @@ static void encoded_names_are_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_are_found),	   cmocka_unit_test(others_are_not),
+		cmocka_unit_test(names_are_found),
+		cmocka_unit_test(others_are_not),
 		cmocka_unit_test(a_body_may_name_another),
-		cmocka_unit_test(what_is_unclear_is_told), cmocka_unit_test(long_targets_are_read),
+		cmocka_unit_test(what_is_unclear_is_told),
+		cmocka_unit_test(long_targets_are_read),
 		cmocka_unit_test(encoded_names_are_read),
 	};
 
