@@ -65,11 +65,11 @@ struct kf_chunk {
 	__u16 trailer;	 /* bytes of the trailer section so far */
 	__u16 used;	 /* bytes consumed by this call */
 	__u8 state;	 /* enum kf_chunk_at */
-	__u8 item;   /* bytes of this size, or 1 in an extension's name or value that has begun */
-	__u8 detail; /* enum kf_detail, of KF_CHUNK_MALFORMED */
-	__u8 result; /* enum kf_chunk_result, of this call */
-	__u8 wide;   /* a backend's body: sizes may be longer */
-	__u8 fields; /* of the trailer section so far */
+	__u8 item;	 /* bytes of this size, or 1 in a name or value that has begun */
+	__u8 detail;	 /* enum kf_detail, of KF_CHUNK_MALFORMED */
+	__u8 result;	 /* enum kf_chunk_result, of this call */
+	__u8 wide;	 /* a backend's body: sizes may be longer */
+	__u8 fields;	 /* of the trailer section so far */
 };
 _Static_assert(sizeof(struct kf_chunk) == 24, "struct kf_chunk changed its size");
 
@@ -301,6 +301,20 @@ KF_INLINE long kf_chunk_trailer_name(struct kf_chunk *c, __u8 byte)
 	return kf_chunk_go(c, KF_CHUNK_AT_TRAILER_VALUE);
 }
 
+/*
+ * White space in a client's value is refused, unless it stands before it: a server that knows no
+ * trailers may take two bytes behind the last chunk for a CRLF, whatever they are, and the rest of
+ * `x:GET /path HTTP/1.1` for the next request (seen: JDK HttpServer). There is no request line
+ * without a space.
+ */
+KF_INLINE _Bool kf_chunk_is_request(struct kf_chunk *c, __u8 byte)
+{
+	if (byte == ' ' || byte == '\t')
+		return c->item && !c->wide;
+	c->item = 1;
+	return 0;
+}
+
 KF_INLINE long kf_chunk_trailer_value(struct kf_chunk *c, __u8 byte)
 {
 	if (c->state == KF_CHUNK_AT_TRAILER_LF) {
@@ -312,6 +326,8 @@ KF_INLINE long kf_chunk_trailer_value(struct kf_chunk *c, __u8 byte)
 		return kf_chunk_go(c, KF_CHUNK_AT_TRAILER_LF);
 	if (byte != '\t' && (byte < 0x20 || byte == 0x7f))
 		return kf_chunk_fault(c, kf_http1_char_detail(byte, KF_DETAIL_CONTROL_BYTE));
+	if (kf_chunk_is_request(c, byte))
+		return kf_chunk_fault(c, KF_DETAIL_CHUNK_TRAILER_FIELD);
 	return KF_CHUNK_ON;
 }
 
