@@ -76,7 +76,7 @@ static __always_inline struct kf_head *kf_ahead_begin(struct kf_packet *p, struc
 		return NULL;
 	}
 	kf_http1_begin(&head->http1, key_sources);
-	head->seq = flow->resume_seq;
+	head->seq = flow->in.resume_seq;
 	return head;
 }
 
@@ -212,7 +212,7 @@ __noinline int kf_ahead_settle(struct kf_packet *p, struct kf_flow *flow, struct
 	end = head->ahead_to;
 	head->len = head_len;
 	if (end > head_len && head->http1.chunked) {
-		flow->ahead = 1;
+		flow->in.ahead = 1;
 		return 0;
 	}
 	head->ahead_to = 0;

@@ -33,7 +33,7 @@ static __always_inline struct kf_head *kf_ahead_chunks_begin(struct kf_packet *p
 		return NULL;
 	/* otherwise the backend has not got all of the head, and the copy goes behind that */
 	if (!head->len)
-		head->seq = flow->resume_seq;
+		head->seq = flow->in.resume_seq;
 	head->ahead_to = 0;
 	return head;
 }
@@ -49,7 +49,7 @@ __noinline int kf_ahead_chunks_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_
 
 	if (!p || !flow || (p->tcp_flags & KF_TCP_FIN))
 		return KF_REASON_OUT_OF_ORDER;
-	head = flow->ahead ? kf_place_find(flow) : kf_ahead_chunks_begin(p, flow);
+	head = flow->in.ahead ? kf_place_find(flow) : kf_ahead_chunks_begin(p, flow);
 	/* a flow whose place another one has by now is refused with the next piece in order */
 	if (!head)
 		return KF_REASON_OUT_OF_ORDER;
@@ -57,7 +57,7 @@ __noinline int kf_ahead_chunks_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_
 	if (reason)
 		return reason;
 	kf_ahead_note(p, head);
-	flow->ahead = 1;
+	flow->in.ahead = 1;
 	return KF_REASON_BODY;
 }
 
@@ -88,7 +88,7 @@ __noinline int kf_ahead_chunks_meet(KF_CTX *ctx, struct kf_packet *p, struct kf_
 static __always_inline __u32 kf_ahead_chunks_left(const struct kf_flow *flow,
 						  const struct kf_head *head)
 {
-	__u32 at = flow->resume_seq - head->seq;
+	__u32 at = flow->in.resume_seq - head->seq;
 
 	return at < head->ahead_to ? head->ahead_to - at : 0;
 }
@@ -107,16 +107,16 @@ __noinline int kf_ahead_chunks_step(struct kf_packet *p, struct kf_flow *flow, s
 	len = kf_ahead_chunks_left(flow, head);
 	if (!len || flow->state != KF_FLOW_CHUNKS || kf_frames_room(flow, head) < KF_FRAMES_ONCE)
 		return 1;
-	chunk = (struct kf_chunk *)flow->chunk;
+	chunk = (struct kf_chunk *)flow->in.chunk;
 	at = head->ahead_to - len;
 	KF_LAUNDER(at);
 	result = kf_chunk_parse(chunk, head->buf + (at & (KF_HEAD_MAX - 1)), len, &consumed,
 				&detail);
 	if (result == KF_CHUNK_MALFORMED)
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, detail);
-	kf_frames_keep(head, head, at, flow->resume_seq, consumed);
-	flow->resume_seq += consumed;
-	flow->judged_seq = flow->resume_seq;
+	kf_frames_keep(head, head, at, flow->in.resume_seq, consumed);
+	flow->in.resume_seq += consumed;
+	flow->judged.seq = flow->in.resume_seq;
 	if (result == KF_CHUNK_SKIP)
 		kf_flow_skip(flow, chunk->skip);
 	else if (result == KF_CHUNK_END)
@@ -128,7 +128,7 @@ __noinline int kf_ahead_chunks_step(struct kf_packet *p, struct kf_flow *flow, s
 static __always_inline bool kf_ahead_chunks_run(struct kf_packet *p, struct kf_flow *flow,
 						struct kf_walk *w, struct kf_head *head)
 {
-	if (flow->state == KF_FLOW_CHUNKS && flow->resume_seq - head->seq < head->ahead_from)
+	if (flow->state == KF_FLOW_CHUNKS && flow->in.resume_seq - head->seq < head->ahead_from)
 		return true;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < KF_AHEAD_CHUNKS; i++) {
@@ -141,7 +141,7 @@ static __always_inline bool kf_ahead_chunks_run(struct kf_packet *p, struct kf_f
 	if (kf_ahead_chunks_left(flow, head))
 		return !kf_walk_repeat(w, p);
 	head->ahead_to = 0;
-	flow->ahead = 0;
+	flow->in.ahead = 0;
 	return true;
 }
 
@@ -161,7 +161,7 @@ __noinline int kf_ahead_chunks_read(struct kf_packet *p, struct kf_flow *flow, s
 			return 0;
 		flow->state = KF_FLOW_CHUNKS; /* the request is refused whose body this is */
 	}
-	flow->resume_seq = p->seq + w->from;
+	flow->in.resume_seq = p->seq + w->from;
 	w->at = 0;
 	return 0;
 }

@@ -48,9 +48,9 @@ static __always_inline void kf_answer_send(struct __sk_buff *skb)
 static __always_inline __u32 kf_answer_backend_seq(const struct kf_flow *flow,
 						   const struct kf_packet *p)
 {
-	__u32 seq = kf_seq_before(p->seq, flow->resume_seq) ? p->seq : flow->resume_seq;
+	__u32 seq = kf_seq_before(p->seq, flow->in.resume_seq) ? p->seq : flow->in.resume_seq;
 
-	return kf_seq_before(seq, flow->acked_seq) ? flow->acked_seq : seq;
+	return kf_seq_before(seq, flow->in.acked_seq) ? flow->in.acked_seq : seq;
 }
 
 /* The frame, which was turned to the client if @turned, becomes the RST for the backend, once. */
@@ -63,9 +63,9 @@ static __always_inline int kf_answer_reset_backend(struct __sk_buff *skb, struct
 		.swap_macs = turned,
 	};
 
-	if ((flow->answer_flags & KF_ANSWER_RESET) || kf_turn_put(skb, p, &t))
+	if ((flow->answer.flags & KF_ANSWER_RESET) || kf_turn_put(skb, p, &t))
 		return TC_ACT_SHOT;
-	flow->answer_flags |= KF_ANSWER_RESET;
+	flow->answer.flags |= KF_ANSWER_RESET;
 	/* anew, as its EtherType was another one when the stack read it */
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
@@ -84,7 +84,7 @@ static __always_inline bool kf_answer_reset_client(struct __sk_buff *skb, struct
 	if (kf_turn_put(skb, p, &t))
 		return false;
 	kf_answer_send(skb);
-	flow->answer_flags |= KF_ANSWER_CLIENT_RESET;
+	flow->answer.flags |= KF_ANSWER_CLIENT_RESET;
 	return true;
 }
 
@@ -124,7 +124,7 @@ static __always_inline void kf_answer_note_fin(struct kf_flow *flow, const struc
 	if (!(p->tcp_flags & KF_TCP_FIN))
 		return;
 	flow->flags |= KF_FLOW_FIN_IN;
-	flow->fin_in_seq = kf_answer_sent(p);
+	flow->in.fin_seq = kf_answer_sent(p);
 }
 
 /* The client hears the answer, if it can be made. */
@@ -155,7 +155,7 @@ static __always_inline int kf_answer_refused(struct __sk_buff *skb, struct kf_pa
 		counters->replies++;
 		return kf_answer_reset_backend(skb, p, flow, true);
 	}
-	flow->cut = flow->reason;
+	flow->cut = flow->answer.reason;
 	if (!kf_answer_cut(skb, p, flow, &verdict))
 		counters->replies_failed++;
 	else if (refuse == KF_REFUSE_REPLY)
@@ -174,12 +174,12 @@ static __always_inline int kf_answer_again(struct __sk_buff *skb, struct kf_pack
 {
 	__u32 now = kf_reply_ms();
 
-	if (now - flow->answer_ms < KF_ANSWER_REPEAT)
+	if (now - flow->answer.ms < KF_ANSWER_REPEAT)
 		return TC_ACT_SHOT;
 	/* by another text meanwhile? then it is not the one that was begun */
-	if (kf_reply_compose(flow) != flow->answer_len || !kf_reply_fits(skb, p, flow->answer_len))
+	if (kf_reply_compose(flow) != flow->answer.len || !kf_reply_fits(skb, p, flow->answer.len))
 		return TC_ACT_SHOT;
-	flow->answer_ms = now;
+	flow->answer.ms = now;
 	kf_answer_text(skb, p, flow);
 	return TC_ACT_SHOT;
 }
@@ -199,16 +199,16 @@ static __always_inline int kf_answer_taken(struct __sk_buff *skb, struct kf_pack
 		.swap_macs = 1,
 	};
 
-	if (sent != p->seq || kf_seq_before(flow->answer_ack, sent)) {
-		if (kf_seq_before(flow->answer_ack, sent))
-			flow->answer_ack = sent;
-		t.ack = flow->answer_ack;
+	if (sent != p->seq || kf_seq_before(flow->answer.ack, sent)) {
+		if (kf_seq_before(flow->answer.ack, sent))
+			flow->answer.ack = sent;
+		t.ack = flow->answer.ack;
 		kf_turn_timestamps(skb, p, &t);
 		if (kf_turn_put(skb, p, &t))
 			return TC_ACT_SHOT;
 		kf_answer_send(skb);
 	}
-	if ((flow->flags & KF_FLOW_FIN_IN) && !kf_seq_before(flow->answer_ack, flow->fin_in_seq))
+	if ((flow->flags & KF_FLOW_FIN_IN) && !kf_seq_before(flow->answer.ack, flow->in.fin_seq))
 		flow->state = KF_FLOW_CLOSED;
 	return TC_ACT_SHOT;
 }
@@ -216,17 +216,17 @@ static __always_inline int kf_answer_taken(struct __sk_buff *skb, struct kf_pack
 static __always_inline int kf_answer_linger(struct __sk_buff *skb, struct kf_packet *p,
 					    struct kf_flow *flow)
 {
-	__s32 discarded = kf_answer_sent(p) - flow->resume_seq;
+	__s32 discarded = kf_answer_sent(p) - flow->in.resume_seq;
 	int verdict = TC_ACT_SHOT;
 
-	if (kf_flow_now() - flow->answer_since > KF_LINGER_TICKS ||
+	if (kf_flow_now() - flow->answer.since > KF_LINGER_TICKS ||
 	    discarded > (__s32)KF_LINGER_BYTES) {
-		flow->cut = flow->reason;
+		flow->cut = flow->answer.reason;
 		kf_answer_cut(skb, p, flow, &verdict);
 		return verdict;
 	}
 	kf_answer_note_fin(flow, p);
-	if (p->ack == flow->answer_seq + flow->answer_len + 1)
+	if (p->ack == flow->answer.seq + flow->answer.len + 1)
 		return kf_answer_taken(skb, p, flow);
 	return kf_answer_again(skb, p, flow);
 }
@@ -242,7 +242,7 @@ static __always_inline int kf_answer_closed(struct __sk_buff *skb, struct kf_pac
 
 	if (kf_answer_sent(p) == p->seq)
 		return TC_ACT_SHOT;
-	flow->cut = flow->reason;
+	flow->cut = flow->answer.reason;
 	kf_answer_cut(skb, p, flow, &verdict);
 	return verdict;
 }
@@ -266,7 +266,7 @@ static __always_inline int kf_answer_locked(struct __sk_buff *skb, struct kf_pac
 	case KF_REFUSAL_CLOSED:
 		return kf_answer_closed(skb, p, flow);
 	case KF_REFUSAL_LATE:
-		flow->cut = flow->reason;
+		flow->cut = flow->answer.reason;
 		break;
 	case KF_REFUSAL_RESET:
 		break;

@@ -27,16 +27,16 @@ static __always_inline void kf_control_reset(KF_CTX *ctx, struct kf_packet *p, s
 		return; /* ours, or too late */
 	if (flow->state == KF_FLOW_ANSWERED) {
 		/* ours, for the backend, acknowledge nothing: the client is still listened to */
-		if (kf_flow_owns(flow, p) && !kf_seq_before(p->seq, flow->answer_ack))
+		if (kf_flow_owns(flow, p) && !kf_seq_before(p->seq, flow->answer.ack))
 			kf_flow_delete(flow, &p->key);
 		return;
 	}
-	if (p->seq != flow->acked_seq)
+	if (p->seq != flow->in.acked_seq)
 		kf_flow_ask_socket(ctx, p, flow);
-	if (p->seq == flow->acked_seq && kf_flow_is_at_end(flow, p->seq)) {
+	if (p->seq == flow->in.acked_seq && kf_flow_is_at_end(flow, p->seq)) {
 		/* the stack may throw it away still, and then the stream must not go on unseen */
 		if ((flow->flags & KF_FLOW_IN_HEAD) || kf_flow_is_running(flow)) {
-			flow->answer_flags |= KF_ANSWER_CLIENT_RESET;
+			flow->answer.flags |= KF_ANSWER_CLIENT_RESET;
 			flow->cut = KF_REASON_FLOW_REFUSED;
 		} else {
 			kf_flow_delete(flow, &p->key);

@@ -40,12 +40,12 @@ static __always_inline int kf_cut_reset_both(struct __sk_buff *skb, struct kf_pa
 	};
 
 	if (kf_cut_reset_backend(skb, p)) {
-		flow->answer_flags |= KF_ANSWER_RESET;
+		flow->answer.flags |= KF_ANSWER_RESET;
 		t.swap_macs = 1; /* back */
 	}
-	if (!flow->cut || (flow->answer_flags & KF_ANSWER_CLIENT_RESET) || kf_turn_put(skb, p, &t))
+	if (!flow->cut || (flow->answer.flags & KF_ANSWER_CLIENT_RESET) || kf_turn_put(skb, p, &t))
 		return KF_VERDICT_DROP;
-	flow->answer_flags |= KF_ANSWER_CLIENT_RESET;
+	flow->answer.flags |= KF_ANSWER_CLIENT_RESET;
 	return KF_VERDICT_PASS;
 }
 
@@ -75,20 +75,20 @@ static __noinline int kf_cut_again(struct __sk_buff *skb, struct kf_packet *p, s
 static __always_inline bool kf_cut_is_backends(const struct kf_packet *p,
 					       const struct kf_flow *flow)
 {
-	return (p->tcp_flags & KF_TCP_ACK) && p->seq == flow->out_seq &&
-	       !kf_seq_before(p->ack, flow->acked_seq);
+	return (p->tcp_flags & KF_TCP_ACK) && p->seq == flow->out.seq &&
+	       !kf_seq_before(p->ack, flow->in.acked_seq);
 }
 
 /* The RST @p. A client that was answered or reset hears nothing of it. */
 static __always_inline int kf_cut_pass_reset(const struct kf_packet *p, struct kf_flow *flow)
 {
 	if (!p->monitor &&
-	    (flow->state == KF_FLOW_ANSWERED || (flow->answer_flags & KF_ANSWER_CLIENT_RESET)))
+	    (flow->state == KF_FLOW_ANSWERED || (flow->answer.flags & KF_ANSWER_CLIENT_RESET)))
 		return KF_VERDICT_DROP;
 	if (kf_cut_is_backends(p, flow))
 		kf_flow_delete(flow, &p->key);
 	else
-		flow->out_flags |= KF_FLOW_RST_OUT;
+		flow->out.flags |= KF_FLOW_RST_OUT;
 	return KF_VERDICT_PASS;
 }
 
@@ -104,8 +104,8 @@ static __always_inline bool kf_cut_has_all(struct __sk_buff *skb, struct kf_pack
 {
 	struct kf_socket socket = {};
 
-	return flow->answer_seq == flow->out_seq ||
-	       (kf_socket_state(skb, p, &socket) && socket.snd_una == flow->out_seq);
+	return flow->answer.seq == flow->out.seq ||
+	       (kf_socket_state(skb, p, &socket) && socket.snd_una == flow->out.seq);
 }
 
 /* May the answer stand where @p of the backend is, or would have gone on? */
@@ -117,7 +117,7 @@ static __always_inline bool kf_cut_is_answerable(struct __sk_buff *skb, struct k
 	if (p->tcp_flags & KF_TCP_RST ? !kf_cut_is_backends(p, flow) : !(p->tcp_flags & KF_TCP_ACK))
 		return false;
 	/* an ACK or a probe repeats an older number */
-	if (p->seq != flow->out_seq && (p->payload_len || (p->tcp_flags & KF_TCP_FIN)))
+	if (p->seq != flow->out.seq && (p->payload_len || (p->tcp_flags & KF_TCP_FIN)))
 		return false;
 	return kf_cut_has_all(skb, p, flow);
 }
@@ -131,7 +131,7 @@ static __always_inline bool kf_cut_answer(struct __sk_buff *skb, struct kf_packe
 	__be32 value;
 
 	if (!len || !kf_reply_fits(skb, p, len) ||
-	    !kf_reply_begin(flow, len, flow->out_seq, p->ack))
+	    !kf_reply_begin(flow, len, flow->out.seq, p->ack))
 		return false;
 	kf_reply_turn(skb, p, flow, &t);
 	value = t.ts_value; /* the backend's own, on its way already */
@@ -139,7 +139,7 @@ static __always_inline bool kf_cut_answer(struct __sk_buff *skb, struct kf_packe
 	t.ts_echo = value;
 	if (!(p->tcp_flags & KF_TCP_RST))
 		t.swap_macs = kf_cut_reset_backend(skb, p);
-	flow->answer_flags |= KF_ANSWER_RESET;
+	flow->answer.flags |= KF_ANSWER_RESET;
 	return !kf_turn_put(skb, p, &t);
 }
 
@@ -155,7 +155,7 @@ static __always_inline void kf_cut_tell(struct __sk_buff *skb, struct kf_scratch
 	note->reason = reason;
 	note->kind = KF_EVENT_CUT;
 	if (flow->state == KF_FLOW_ANSWERED)
-		note->request_id = flow->request_id;
+		note->request_id = flow->answer.request_id;
 	kf_count_cut(scratch->packet.service);
 	if (config)
 		kf_event_send(&scratch->packet, config, note);

@@ -43,7 +43,7 @@ static __always_inline int kf_egress_syn_ack(const struct kf_packet *p,
 	struct kf_embryo *embryo;
 
 	if (flow) {
-		if (flow->client_first == p->ack && flow->server_first == server_first)
+		if (flow->in.first == p->ack && flow->out.first == server_first)
 			return KF_VERDICT_PASS;	   /* sent again */
 		if (flow->state == KF_FLOW_CLOSED) /* and locked, by the controller */
 			bpf_map_delete_elem(&kf_flows, &p->key);
@@ -59,9 +59,9 @@ static __always_inline int kf_egress_syn_ack(const struct kf_packet *p,
 /* Has the backend seen all that the client sent so far when it said this? */
 static __always_inline void kf_egress_answer(const struct kf_packet *p, struct kf_flow *flow)
 {
-	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP) &&
-	    (!(flow->flags & KF_FLOW_SENT) || !kf_seq_before(p->ack, flow->resume_seq)))
-		flow->out_flags |= KF_FLOW_CAUGHT_UP;
+	if (!(flow->out.flags & KF_FLOW_CAUGHT_UP) &&
+	    (!(flow->flags & KF_FLOW_SENT) || !kf_seq_before(p->ack, flow->in.resume_seq)))
+		flow->out.flags |= KF_FLOW_CAUGHT_UP;
 }
 
 /*
@@ -88,18 +88,18 @@ static __always_inline void kf_egress_sent(const struct kf_packet *p, struct kf_
 {
 	__u32 brings = p->payload_len + !!(p->tcp_flags & KF_TCP_FIN), end = p->seq + brings;
 
-	if (!flow->server_first && !(flow->out_flags & KF_FLOW_ACK_SEEN)) {
-		flow->out_seq = end;
-		flow->out_low = p->seq - KF_OUT_WINDOW / 2;
+	if (!flow->out.first && !(flow->out.flags & KF_FLOW_ACK_SEEN)) {
+		flow->out.seq = end;
+		flow->out.low = p->seq - KF_OUT_WINDOW / 2;
 	}
-	kf_egress_advance(&flow->out_seq, end, !brings);
-	if (flow->out_seq - flow->out_low > KF_OUT_WINDOW)
-		flow->out_low = flow->out_seq - KF_OUT_WINDOW / 2;
+	kf_egress_advance(&flow->out.seq, end, !brings);
+	if (flow->out.seq - flow->out.low > KF_OUT_WINDOW)
+		flow->out.low = flow->out.seq - KF_OUT_WINDOW / 2;
 }
 
 /*
  * An answer of ours may stand where @p does: another CPU has begun it since this one looked at the
- * key, and before it moved out_seq. See kf_reply_begin().
+ * key, and before it moved out.seq. See kf_reply_begin().
  */
 static __always_inline bool kf_egress_is_late(const struct kf_packet *p, struct kf_flow *flow)
 {
@@ -121,7 +121,7 @@ static __always_inline void kf_egress_release(struct kf_flow *flow)
 	taken = __sync_fetch_and_add(&flow->head, 0);
 	if (*(volatile __u8 *)&flow->state != KF_FLOW_CHUNKS &&
 	    !(*(volatile __u8 *)&flow->flags & KF_FLOW_IN_HEAD) &&
-	    !kf_seq_before(flow->acked_seq, *(volatile __u32 *)&flow->judged_seq))
+	    !kf_seq_before(flow->in.acked_seq, *(volatile __u32 *)&flow->judged.seq))
 		kf_place_give_back(flow, taken);
 }
 
@@ -131,12 +131,12 @@ static __always_inline bool kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 	bool again = false;
 
 	kf_egress_sent(p, flow);
-	if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
-		if (flow->state == KF_FLOW_UNSYNCED || kf_seq_before(flow->acked_seq, p->ack))
-			flow->acked_seq = p->ack;
-		flow->out_flags |= KF_FLOW_ACK_SEEN;
-	} else if (kf_seq_before(flow->acked_seq, p->ack)) {
-		flow->acked_seq = p->ack;
+	if (!(flow->out.flags & KF_FLOW_ACK_SEEN)) {
+		if (flow->state == KF_FLOW_UNSYNCED || kf_seq_before(flow->in.acked_seq, p->ack))
+			flow->in.acked_seq = p->ack;
+		flow->out.flags |= KF_FLOW_ACK_SEEN;
+	} else if (kf_seq_before(flow->in.acked_seq, p->ack)) {
+		flow->in.acked_seq = p->ack;
 	}
 	kf_egress_release(flow);
 	if (p->payload_len && flow->state == KF_FLOW_UNSYNCED)
@@ -144,11 +144,11 @@ static __always_inline bool kf_egress_follow(KF_CTX *ctx, struct kf_packet *p, s
 	if (p->payload_len && kf_flow_is_followed(flow))
 		again = kf_response_follow(ctx, p, flow);
 	if (p->tcp_flags & KF_TCP_FIN) {
-		flow->fin_out_seq = p->seq + p->payload_len + 1;
-		flow->out_flags |= KF_FLOW_FIN_OUT;
+		flow->out.fin_seq = p->seq + p->payload_len + 1;
+		flow->out.flags |= KF_FLOW_FIN_OUT;
 	}
-	if ((flow->flags & KF_FLOW_FIN_IN) && p->ack == flow->fin_in_seq) {
-		flow->out_flags |= KF_FLOW_ACKED_IN;
+	if ((flow->flags & KF_FLOW_FIN_IN) && p->ack == flow->in.fin_seq) {
+		flow->out.flags |= KF_FLOW_ACKED_IN;
 		if (kf_flow_is_over(flow))
 			kf_flow_delete(flow, &p->key);
 	}
@@ -209,7 +209,7 @@ static __always_inline int kf_egress_flow(KF_CTX *ctx, struct kf_scratch *scratc
 		again = kf_egress_follow(ctx, p, flow);
 	if (kf_egress_is_late(p, flow))
 		return kf_cut_again(ctx, p, flow);
-	if (!p->monitor && flow->response_state == KF_RESPONSE_STRAY) {
+	if (!p->monitor && flow->response.state == KF_RESPONSE_STRAY) {
 		p->detail = KF_DETAIL_RESPONSE_STRAY;
 		return kf_cut_begin(ctx, scratch, flow, KF_REASON_MALFORMED);
 	}

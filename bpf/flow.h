@@ -70,12 +70,12 @@ static __always_inline bool kf_flow_owns(const struct kf_flow *flow, const struc
 {
 	if (!(p->tcp_flags & KF_TCP_ACK))
 		return false;
-	if (!flow->server_first && !(flow->out_flags & KF_FLOW_ACK_SEEN))
+	if (!flow->out.first && !(flow->out.flags & KF_FLOW_ACK_SEEN))
 		return true; /* adopted, and the backend has not spoken yet */
-	if (p->ack - flow->out_low > flow->out_seq - flow->out_low)
+	if (p->ack - flow->out.low > flow->out.seq - flow->out.low)
 		return false;
-	return !p->payload_len || !flow->server_first || (flow->flags & KF_FLOW_LONG) ||
-	       !kf_seq_before(p->seq, flow->client_first);
+	return !p->payload_len || !flow->out.first || (flow->flags & KF_FLOW_LONG) ||
+	       !kf_seq_before(p->seq, flow->in.first);
 }
 
 /* Asks the local socket, where there is one, how far the backend has come. */
@@ -84,15 +84,15 @@ static __always_inline void kf_flow_ask_socket(KF_CTX *ctx, struct kf_packet *p,
 {
 	struct kf_socket socket = {};
 
-	if (kf_socket_state(ctx, p, &socket) && kf_seq_before(flow->acked_seq, socket.rcv_nxt))
-		flow->acked_seq = socket.rcv_nxt;
+	if (kf_socket_state(ctx, p, &socket) && kf_seq_before(flow->in.acked_seq, socket.rcv_nxt))
+		flow->in.acked_seq = socket.rcv_nxt;
 }
 
 /* Is @seq where a client that has nothing lost would go on? Not for an unsynced flow. */
 static __always_inline bool kf_flow_expects(const struct kf_flow *flow, __u32 seq)
 {
 	return flow->state != KF_FLOW_UNSYNCED &&
-	       seq - flow->acked_seq <= flow->resume_seq - flow->acked_seq;
+	       seq - flow->in.acked_seq <= flow->in.resume_seq - flow->in.acked_seq;
 }
 
 static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
@@ -100,17 +100,17 @@ static __always_inline bool kf_flow_is_over(const struct kf_flow *flow)
 	const __u8 in = KF_FLOW_FIN_IN | KF_FLOW_ACKED_OUT;
 	const __u8 out = KF_FLOW_FIN_OUT | KF_FLOW_ACKED_IN;
 
-	return (flow->flags & in) == in && (flow->out_flags & out) == out;
+	return (flow->flags & in) == in && (flow->out.flags & out) == out;
 }
 
 /* The end of a flow as the client's segments tell it. */
 static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct kf_packet *p)
 {
 	if ((p->tcp_flags & KF_TCP_FIN) && kf_flow_expects(flow, p->seq + p->payload_len)) {
-		flow->fin_in_seq = p->seq + p->payload_len + 1;
+		flow->in.fin_seq = p->seq + p->payload_len + 1;
 		flow->flags |= KF_FLOW_FIN_IN;
 	}
-	if ((flow->out_flags & KF_FLOW_FIN_OUT) && p->ack == flow->fin_out_seq) {
+	if ((flow->out.flags & KF_FLOW_FIN_OUT) && p->ack == flow->out.fin_seq) {
 		flow->flags |= KF_FLOW_ACKED_OUT;
 		if (kf_flow_is_over(flow))
 			kf_flow_delete(flow, &p->key);
@@ -120,10 +120,10 @@ static __always_inline void kf_flow_follow_in(struct kf_flow *flow, const struct
 /* Where the client's next byte would stand, its FIN counted. */
 static __always_inline bool kf_flow_is_at_end(const struct kf_flow *flow, __u32 seq)
 {
-	if (seq == flow->resume_seq)
+	if (seq == flow->in.resume_seq)
 		return true;
-	return (flow->flags & KF_FLOW_FIN_IN) && seq == flow->fin_in_seq &&
-	       seq == flow->resume_seq + 1;
+	return (flow->flags & KF_FLOW_FIN_IN) && seq == flow->in.fin_seq &&
+	       seq == flow->in.resume_seq + 1;
 }
 
 /* Body bytes: nothing in them matters. */
@@ -131,8 +131,8 @@ static __always_inline void kf_flow_skip(struct kf_flow *flow, __u64 len)
 {
 	__u32 now = len > KF_SKIP_ONCE ? KF_SKIP_ONCE : len;
 
-	flow->resume_seq += now;
-	flow->skip = len - now;
+	flow->in.resume_seq += now;
+	flow->in.skip = len - now;
 }
 
 #endif /* KEYFILTER_FLOW_H */

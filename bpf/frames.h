@@ -67,7 +67,7 @@ __noinline int kf_frames_room(struct kf_flow *flow, struct kf_head *head)
 
 	if (!flow || !head)
 		return 0;
-	walk.acked = flow->acked_seq;
+	walk.acked = flow->in.acked_seq;
 	if (head->len && !kf_seq_before(walk.acked, head->seq + head->len))
 		head->len = 0;
 	kf_loop(KF_FRAMES, kf_frames_forget_step, &walk);
@@ -150,7 +150,7 @@ __noinline int kf_frames_differ(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 
 	if (!p || !flow || !head || !walk.scratch)
 		return 1;
-	walk.acked = flow->acked_seq;
+	walk.acked = flow->in.acked_seq;
 	walk.seq = p->seq;
 	walk.offset = p->payload_offset;
 	walk.len = p->payload_len;

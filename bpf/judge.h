@@ -25,13 +25,13 @@ static __always_inline int kf_judge_lose(struct kf_flow *flow, __u32 end)
 	kf_place_release(flow);
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_UNSYNCED;
-	flow->response_state = KF_RESPONSE_LOST;
-	flow->out_flags &= ~KF_FLOW_CAUGHT_UP;
+	flow->response.state = KF_RESPONSE_LOST;
+	flow->out.flags &= ~KF_FLOW_CAUGHT_UP;
 	flow->flags = (flow->flags & ~KF_FLOW_SWAP) | KF_FLOW_SENT;
-	flow->resume_seq = end;
+	flow->in.resume_seq = end;
 	flow->since = kf_flow_now();
-	flow->skip = 0;
-	flow->ahead = 0;
+	flow->in.skip = 0;
+	flow->in.ahead = 0;
 	return KF_REASON_ADOPTED;
 }
 
@@ -39,17 +39,17 @@ static __always_inline int kf_judge_lose(struct kf_flow *flow, __u32 end)
 static __always_inline int kf_judge_swap(KF_CTX *ctx, const struct kf_packet *p,
 					 struct kf_flow *flow)
 {
-	__u32 at = flow->swap_seq - p->seq;
+	__u32 at = flow->in.swap_seq - p->seq;
 	__u8 text[3], first;
 
 	if (!(flow->flags & KF_FLOW_SWAP))
 		return 0;
-	if (!kf_seq_before(flow->acked_seq, flow->swap_seq + 3)) {
+	if (!kf_seq_before(flow->in.acked_seq, flow->in.swap_seq + 3)) {
 		flow->flags &= ~KF_FLOW_SWAP;
 		return 0;
 	}
-	if (!kf_seq_before(p->seq, flow->swap_seq + 3) ||
-	    !kf_seq_before(flow->swap_seq, p->seq + p->payload_len))
+	if (!kf_seq_before(p->seq, flow->in.swap_seq + 3) ||
+	    !kf_seq_before(flow->in.swap_seq, p->seq + p->payload_len))
 		return 0;
 	if (at > p->payload_len || at + 3 > p->payload_len)
 		return KF_REASON_UNACKED;
@@ -69,17 +69,17 @@ static __always_inline void kf_judge_note(const struct kf_packet *p, struct kf_f
 {
 	/* a request whose head was admitted, and whose body then was not sound */
 	bool own = flow->state == KF_FLOW_CHUNKS;
-	bool head = own ? flow->head_asked >> ((flow->requests - 1) & 31) & 1
+	bool head = own ? flow->response.head_asked >> ((flow->response.requests - 1) & 31) & 1
 			: w->method == KF_METHOD_HEAD;
 
-	flow->answer_flags = (own ? KF_ANSWER_OWN : 0) | (head ? KF_ANSWER_NO_BODY : 0);
+	flow->answer.flags = (own ? KF_ANSWER_OWN : 0) | (head ? KF_ANSWER_NO_BODY : 0);
 	if (!own)
-		flow->protocol = w->protocol;
-	flow->reason = w->reason;
-	flow->detail = p->detail;
-	flow->retry_after = w->retry_after;
-	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
-	out->request_id = flow->request_id;
+		flow->answer.protocol = w->protocol;
+	flow->answer.reason = w->reason;
+	flow->answer.detail = p->detail;
+	flow->answer.retry_after = w->retry_after;
+	flow->answer.request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	out->request_id = flow->answer.request_id;
 	out->retry_after = w->retry_after;
 }
 
@@ -124,13 +124,13 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 	flow->state = KF_FLOW_REFUSED;
 	/* the odd response is the backend's doing */
 	out->failed = p->detail != KF_DETAIL_RESPONSE_UNKNOWN;
-	own = flow->answer_flags & KF_ANSWER_OWN;
-	if (w->at && !own && kf_seq_before(flow->acked_seq, flow->resume_seq)) {
+	own = flow->answer.flags & KF_ANSWER_OWN;
+	if (w->at && !own && kf_seq_before(flow->in.acked_seq, flow->in.resume_seq)) {
 		out->refusal = reason;
 		reason = kf_judge_keep(w, out);
 	}
 	if (refuse == KF_REFUSE_DROP) {
-		flow->answer_flags |= KF_ANSWER_SILENT;
+		flow->answer.flags |= KF_ANSWER_SILENT;
 		return reason;
 	}
 	if (out->keep == KF_KEEP_ALL)
@@ -149,7 +149,7 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 static __always_inline bool kf_judge_is_truncated(const struct kf_packet *p,
 						  const struct kf_flow *flow, __u32 end)
 {
-	return (p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
+	return (p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->in.resume_seq, end) &&
 	       ((flow->flags & KF_FLOW_IN_HEAD) || flow->state == KF_FLOW_CHUNKS);
 }
 
@@ -164,7 +164,7 @@ static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packe
 		return NULL;
 	w = &scratch->walk;
 	__builtin_memset(w, 0, sizeof(*w));
-	w->from = flow->resume_seq - p->seq;
+	w->from = flow->in.resume_seq - p->seq;
 	w->at = w->from;
 	w->judged = w->from;
 	w->slot = KF_SLOT_NONE;
@@ -181,9 +181,9 @@ static __always_inline int kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struc
 
 	if (!w)
 		return KF_REASON_NO_FLOW;
-	if (!flow->ahead || !kf_ahead_chunks_meet(ctx, p, flow, w))
+	if (!flow->in.ahead || !kf_ahead_chunks_meet(ctx, p, flow, w))
 		kf_walk_run(ctx, p, flow, w);
-	if (flow->ahead)
+	if (flow->in.ahead)
 		kf_ahead_chunks_read(p, flow, w);
 	/* its steps are used up: TCP brings the rest again */
 	if (!w->reason && w->at < p->payload_len)
@@ -212,7 +212,7 @@ static __always_inline int kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struc
 static __always_inline void kf_judge_differs(struct kf_flow *flow, struct kf_outcome *out)
 {
 	flow->state = KF_FLOW_REFUSED;
-	flow->reason = KF_REASON_MALFORMED;
+	flow->answer.reason = KF_REASON_MALFORMED;
 	kf_refusal_cut(flow, KF_REASON_MALFORMED, out);
 	out->failed = 1;
 }
@@ -223,8 +223,8 @@ static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, s
 {
 	int reason;
 
-	if (!kf_seq_before(p->seq, flow->judged_seq) ||
-	    !kf_seq_before(flow->acked_seq, flow->judged_seq))
+	if (!kf_seq_before(p->seq, flow->judged.seq) ||
+	    !kf_seq_before(flow->in.acked_seq, flow->judged.seq))
 		return 0;
 	reason = kf_judged_compare(ctx, p, flow);
 	if (reason == KF_REASON_UNACKED) {
@@ -239,10 +239,10 @@ static __always_inline int kf_judge_repeated(KF_CTX *ctx, struct kf_packet *p, s
 /* Is there room for one more digest? */
 static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
-	if (!kf_judged_is_open(kf_judged_next(flow), flow->acked_seq))
+	if (!kf_judged_is_open(kf_judged_next(flow), flow->in.acked_seq))
 		return true;
 	kf_flow_ask_socket(ctx, p, flow);
-	return !kf_judged_is_open(kf_judged_next(flow), flow->acked_seq);
+	return !kf_judged_is_open(kf_judged_next(flow), flow->in.acked_seq);
 }
 
 /*
@@ -252,17 +252,17 @@ static __always_inline bool kf_judge_room(KF_CTX *ctx, struct kf_packet *p, stru
  */
 static __always_inline void kf_judge_forget(struct kf_flow *flow)
 {
-	if (flow->resume_seq - flow->kept_from < KF_SKIP_ONCE / 2)
+	if (flow->in.resume_seq - flow->judged.from < KF_SKIP_ONCE / 2)
 		return;
 	for (int i = 0; i < KF_JUDGED_MAX; i++) {
-		if (!kf_judged_is_open(&flow->judged[i], flow->acked_seq))
-			flow->judged[i].len = 0;
+		if (!kf_judged_is_open(&flow->judged.stretch[i], flow->in.acked_seq))
+			flow->judged.stretch[i].len = 0;
 	}
-	if (!kf_seq_before(flow->acked_seq, flow->judged_seq))
-		flow->judged_seq = flow->acked_seq;
-	if (flow->acked_seq - flow->client_first >= KF_SKIP_ONCE / 2)
+	if (!kf_seq_before(flow->in.acked_seq, flow->judged.seq))
+		flow->judged.seq = flow->in.acked_seq;
+	if (flow->in.acked_seq - flow->in.first >= KF_SKIP_ONCE / 2)
 		flow->flags |= KF_FLOW_LONG;
-	flow->kept_from = flow->acked_seq;
+	flow->judged.from = flow->in.acked_seq;
 }
 
 /*
@@ -272,7 +272,7 @@ static __always_inline void kf_judge_forget(struct kf_flow *flow)
 static __always_inline int kf_judge_before_refused(const struct kf_packet *p, struct kf_flow *flow,
 						   struct kf_outcome *out)
 {
-	__u32 before = flow->resume_seq - p->seq;
+	__u32 before = flow->in.resume_seq - p->seq;
 
 	out->unfin = p->tcp_flags & KF_TCP_FIN;
 	if (before < p->payload_len)
@@ -304,8 +304,8 @@ __noinline int kf_judge_fin(struct kf_packet *p, struct kf_flow *flow, struct kf
 		return kf_judge_refused(p, flow, w, service->refuse, out);
 	}
 	/* it would end the stream in front of judged bytes that the backend may have thrown away */
-	if (kf_seq_before(end, flow->judged_seq) &&
-	    kf_seq_before(flow->acked_seq, flow->judged_seq))
+	if (kf_seq_before(end, flow->judged.seq) &&
+	    kf_seq_before(flow->in.acked_seq, flow->judged.seq))
 		return KF_REASON_UNACKED;
 	return 0;
 }
@@ -313,7 +313,7 @@ __noinline int kf_judge_fin(struct kf_packet *p, struct kf_flow *flow, struct kf
 /* An upgrade was asked for: has the response told yet what the stream is from here on? */
 static __always_inline void kf_judge_upgrade(struct kf_flow *flow)
 {
-	if (flow->response_state == KF_RESPONSE_SWITCHED)
+	if (flow->response.state == KF_RESPONSE_SWITCHED)
 		flow->state = KF_FLOW_TUNNEL;
 	else if (!kf_flow_is_answering(flow))
 		flow->state = KF_FLOW_HEAD;
@@ -348,7 +348,7 @@ static __always_inline int kf_judge_in_order(KF_CTX *ctx, struct kf_packet *p, s
 
 	if (flow->state == KF_FLOW_REFUSED)
 		return kf_judge_before_refused(p, flow, out);
-	if (kf_seq_before(flow->resume_seq, p->seq + p->payload_len)) {
+	if (kf_seq_before(flow->in.resume_seq, p->seq + p->payload_len)) {
 		if (!kf_judge_room(ctx, p, flow) && !monitor)
 			return KF_REASON_UNACKED;
 		return kf_judge_walk(ctx, p, flow, service, out);
@@ -374,9 +374,9 @@ static __always_inline int kf_judge_locked(KF_CTX *ctx, struct kf_packet *p, str
 	if (flow->state == KF_FLOW_TUNNEL)
 		return KF_REASON_TUNNEL;
 	kf_judge_forget(flow);
-	if (flow->skip && kf_seq_before(flow->resume_seq, p->seq + p->payload_len))
-		kf_flow_skip(flow, flow->skip);
-	if (kf_seq_before(flow->resume_seq, p->seq))
+	if (flow->in.skip && kf_seq_before(flow->in.resume_seq, p->seq + p->payload_len))
+		kf_flow_skip(flow, flow->in.skip);
+	if (kf_seq_before(flow->in.resume_seq, p->seq))
 		return kf_judge_ahead(ctx, p, flow, service, out);
 	reason = kf_judge_repeated(ctx, p, flow, service->mode == KF_MODE_MONITOR, out);
 	if (reason)
@@ -431,7 +431,8 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	case KF_FLOW_TUNNEL:
 		if (!kf_flow_owns(flow, p))
 			return KF_REASON_NO_FLOW;
-		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client, flow->protocol);
+		reason = kf_key_still(flow->slot, flow->slot_check, p->key.client,
+				      flow->answer.protocol);
 		if (reason == KF_REASON_ADMITTED)
 			return KF_REASON_TUNNEL;
 		return p->monitor ? reason : kf_refusal_end(p, flow, out, reason);
@@ -446,9 +447,9 @@ static __always_inline int kf_judge_flow(KF_CTX *ctx, struct kf_packet *p, struc
 	if (reason)
 		return kf_refusal_end(p, flow, out, reason);
 	/* all behind resume_seq, and nothing judged in it that the backend may still take */
-	if (!(p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->resume_seq, end) &&
-	    (!kf_seq_before(p->seq, flow->judged_seq) ||
-	     !kf_seq_before(flow->acked_seq, flow->judged_seq)))
+	if (!(p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->in.resume_seq, end) &&
+	    (!kf_seq_before(p->seq, flow->judged.seq) ||
+	     !kf_seq_before(flow->in.acked_seq, flow->judged.seq)))
 		return KF_REASON_BODY;
 	return kf_judge_slow(ctx, p, flow, out);
 }

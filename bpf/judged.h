@@ -38,10 +38,10 @@ __noinline int kf_judged_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 	}
 	end = p->seq + p->payload_len;
 	for (int i = 0; i < KF_JUDGED_MAX; i++) {
-		const struct kf_judged *judged = &flow->judged[i];
+		const struct kf_judged *judged = &flow->judged.stretch[i];
 		__u32 judged_end = judged->seq + judged->len;
 
-		if (!kf_judged_is_open(judged, flow->acked_seq))
+		if (!kf_judged_is_open(judged, flow->in.acked_seq))
 			continue;
 		if (!kf_seq_before(p->seq, judged_end) || !kf_seq_before(judged->seq, end))
 			continue;
@@ -58,7 +58,7 @@ __noinline int kf_judged_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 
 static __always_inline struct kf_judged *kf_judged_next(struct kf_flow *flow)
 {
-	return &flow->judged[flow->judged_next & (KF_JUDGED_MAX - 1)];
+	return &flow->judged.stretch[flow->judged.next & (KF_JUDGED_MAX - 1)];
 }
 
 /* Keeps the payload's judged bytes, or the digest of them, until the backend has them. */
@@ -70,8 +70,8 @@ static __always_inline void kf_judged_keep(KF_CTX *ctx, struct kf_packet *p, str
 
 	if (w->judged <= w->from)
 		return;
-	if (kf_seq_before(flow->judged_seq, p->seq + w->judged))
-		flow->judged_seq = p->seq + w->judged;
+	if (kf_seq_before(flow->judged.seq, p->seq + w->judged))
+		flow->judged.seq = p->seq + w->judged;
 	if (w->kept ||
 	    (len > KF_KEPT_MIN && w->head == len && kf_walk_keep_head(ctx, p, flow, w, len)))
 		return;
@@ -81,7 +81,7 @@ static __always_inline void kf_judged_keep(KF_CTX *ctx, struct kf_packet *p, str
 		judged->digest = kf_digest_scratch(len);
 	else
 		judged->digest = kf_digest_of(ctx, p->payload_offset + w->from, len);
-	flow->judged_next++;
+	flow->judged.next++;
 }
 
 #endif /* KEYFILTER_JUDGED_H */

@@ -96,7 +96,7 @@ __noinline int kf_kept_differs(KF_CTX *ctx, struct kf_packet *p, struct kf_head 
 static __always_inline int kf_kept_head_differs(KF_CTX *ctx, struct kf_packet *p,
 						const struct kf_flow *flow, struct kf_head *head)
 {
-	__s32 acked = flow->acked_seq - head->seq;
+	__s32 acked = flow->in.acked_seq - head->seq;
 
 	return kf_kept_differs(ctx, p, head, acked > 0 ? acked : 0, head->len);
 }
@@ -119,10 +119,10 @@ static __always_inline bool kf_kept_is_open(const struct kf_flow *flow, struct k
 {
 	const struct kf_frame *last = kf_frames_at(head, head->frames_next - 1);
 
-	if (head->len && kf_seq_before(flow->acked_seq, head->seq + head->len))
+	if (head->len && kf_seq_before(flow->in.acked_seq, head->seq + head->len))
 		return true;
 	return head->frames_first != head->frames_next &&
-	       kf_seq_before(flow->acked_seq, last->seq + last->len);
+	       kf_seq_before(flow->in.acked_seq, last->seq + last->len);
 }
 
 /* Gives the flow's place back where the backend has all that was judged; false where it has not. */
@@ -132,7 +132,7 @@ __noinline int kf_kept_release(struct kf_flow *flow)
 
 	if (!flow)
 		return 0;
-	if (kf_place_of(flow) && kf_seq_before(flow->acked_seq, flow->judged_seq)) {
+	if (kf_place_of(flow) && kf_seq_before(flow->in.acked_seq, flow->judged.seq)) {
 		head = kf_place_find(flow);
 		/* what is judged and not in the place has a digest, so that may be more */
 		if (!head || kf_kept_is_open(flow, head))
@@ -159,7 +159,7 @@ __noinline int kf_kept_compare(KF_CTX *ctx, struct kf_packet *p, struct kf_flow 
 	    !kf_frames_differ(ctx, p, flow, head))
 		return 0;
 	/* egress has given the place back: the backend has it all */
-	if (!kf_seq_before(flow->acked_seq, flow->judged_seq))
+	if (!kf_seq_before(flow->in.acked_seq, flow->judged.seq))
 		return 0;
 	return head && kf_place_find(flow) ? KF_REASON_MALFORMED : KF_REASON_UNACKED;
 }

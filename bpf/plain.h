@@ -150,8 +150,8 @@ static __always_inline bool kf_plain_is_probe(const struct kf_packet *p)
 	if (p->payload_len != 1 || (p->tcp_flags & more))
 		return false;
 	flow = bpf_map_lookup_elem(&kf_flows, &p->key);
-	return flow && flow->server_first && !(flow->flags & KF_FLOW_LONG) &&
-	       p->seq + 1 == flow->client_first;
+	return flow && flow->out.first && !(flow->flags & KF_FLOW_LONG) &&
+	       p->seq + 1 == flow->in.first;
 }
 
 #endif /* KEYFILTER_PLAIN_H */

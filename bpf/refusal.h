@@ -33,11 +33,11 @@ static __always_inline enum kf_refusal_step kf_refusal_next(const struct kf_flow
 		return KF_REFUSAL_RESET;
 	if (flow->state == KF_FLOW_ANSWERED)
 		return KF_REFUSAL_LINGER;
-	if (flow->state != KF_FLOW_REFUSED || (flow->answer_flags & KF_ANSWER_SILENT))
+	if (flow->state != KF_FLOW_REFUSED || (flow->answer.flags & KF_ANSWER_SILENT))
 		return KF_REFUSAL_NOTHING;
-	if (flow->out_flags & KF_FLOW_FIN_OUT)
+	if (flow->out.flags & KF_FLOW_FIN_OUT)
 		return flow->flags & KF_FLOW_ACKED_OUT ? KF_REFUSAL_CLOSED : KF_REFUSAL_NOTHING;
-	if ((flow->answer_flags & KF_ANSWER_OWN) && !kf_flow_is_waiting(flow))
+	if ((flow->answer.flags & KF_ANSWER_OWN) && !kf_flow_is_waiting(flow))
 		return KF_REFUSAL_LATE;
 	return kf_flow_is_answerable(flow, ack) ? KF_REFUSAL_ANSWER : KF_REFUSAL_NOTHING;
 }
@@ -62,8 +62,9 @@ static __always_inline int kf_refusal_segment(const struct kf_flow *flow, const 
 static __always_inline bool kf_refusal_is_before(const struct kf_flow *flow,
 						 const struct kf_packet *p)
 {
-	return flow->state == KF_FLOW_REFUSED && kf_seq_before(flow->acked_seq, flow->resume_seq) &&
-	       kf_seq_before(p->seq, flow->resume_seq);
+	return flow->state == KF_FLOW_REFUSED &&
+	       kf_seq_before(flow->in.acked_seq, flow->in.resume_seq) &&
+	       kf_seq_before(p->seq, flow->in.resume_seq);
 }
 
 /* Why the running request of @flow, which @p is of, must end; 0: it need not. */
@@ -90,7 +91,7 @@ static __always_inline int kf_refusal_cut(struct kf_flow *flow, int reason, stru
 static __always_inline bool kf_refusal_is_decided(const struct kf_flow *flow)
 {
 	return flow->cut || flow->state == KF_FLOW_ANSWERED ||
-	       (flow->state == KF_FLOW_REFUSED && (flow->answer_flags & KF_ANSWER_OWN));
+	       (flow->state == KF_FLOW_REFUSED && (flow->answer.flags & KF_ANSWER_OWN));
 }
 
 /*
@@ -111,13 +112,13 @@ static __always_inline bool kf_refusal_may_tell(const struct kf_flow *flow, int 
 /* Its client will be told @reason; under the flow's lock. */
 static __always_inline void kf_refusal_note_own(struct kf_flow *flow, int reason)
 {
-	bool head = flow->head_asked >> ((flow->requests - 1) & 31) & 1;
+	bool head = flow->response.head_asked >> ((flow->response.requests - 1) & 31) & 1;
 
-	flow->answer_flags = KF_ANSWER_OWN | (head ? KF_ANSWER_NO_BODY : 0);
-	flow->reason = reason;
-	flow->detail = 0;
-	flow->retry_after = 0;
-	flow->request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
+	flow->answer.flags = KF_ANSWER_OWN | (head ? KF_ANSWER_NO_BODY : 0);
+	flow->answer.reason = reason;
+	flow->answer.detail = 0;
+	flow->answer.retry_after = 0;
+	flow->answer.request_id = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
 	flow->state = KF_FLOW_REFUSED;
 }
 
@@ -140,9 +141,9 @@ __noinline int kf_refusal_end(struct kf_packet *p, struct kf_flow *flow, struct 
 		reason = KF_REASON_NO_FLOW;
 	} else if (kf_refusal_is_decided(flow)) {
 		reason = kf_refusal_segment(flow, p, out);
-	} else if (p->ack == flow->out_seq && kf_refusal_may_tell(flow, reason)) {
+	} else if (p->ack == flow->out.seq && kf_refusal_may_tell(flow, reason)) {
 		kf_refusal_note_own(flow, reason);
-		out->request_id = flow->request_id;
+		out->request_id = flow->answer.request_id;
 		out->cut = 1;
 		out->answer = 1;
 	} else {

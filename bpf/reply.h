@@ -58,11 +58,11 @@ __noinline int kf_reply_compose(struct kf_flow *flow)
 
 	if (!flow || !image)
 		return 0;
-	index = kf_answer_index(flow->reason, flow->detail, flow->protocol);
+	index = kf_answer_index(flow->answer.reason, flow->answer.detail, flow->answer.protocol);
 	answer = bpf_map_lookup_elem(&kf_answers, &index);
 	if (!answer)
 		return 0;
-	len = flow->answer_flags & KF_ANSWER_NO_BODY ? answer->head_len : answer->len;
+	len = flow->answer.flags & KF_ANSWER_NO_BODY ? answer->head_len : answer->len;
 	if (!len || len > KF_ANSWER_TEXT_MAX)
 		return 0;
 #pragma clang loop unroll(disable)
@@ -71,11 +71,12 @@ __noinline int kf_reply_compose(struct kf_flow *flow)
 	off = answer->id_off;
 	KF_LAUNDER(off);
 	if (kf_reply_field(off, KF_ANSWER_ID_DIGITS, len))
-		kf_reply_id(image->payload + (off & KF_REPLY_TEXT_MASK), flow->request_id);
+		kf_reply_id(image->payload + (off & KF_REPLY_TEXT_MASK), flow->answer.request_id);
 	off = answer->retry_off;
 	KF_LAUNDER(off);
 	if (kf_reply_field(off, KF_ANSWER_RETRY_DIGITS, len))
-		kf_reply_retry(image->payload + (off & KF_REPLY_TEXT_MASK), flow->retry_after);
+		kf_reply_retry(image->payload + (off & KF_REPLY_TEXT_MASK),
+			       flow->answer.retry_after);
 	off = len;
 	KF_LAUNDER(off);
 	off &= KF_REPLY_TEXT_MASK;
@@ -103,9 +104,9 @@ static __always_inline bool kf_reply_fits(struct __sk_buff *skb, const struct kf
 static __always_inline void kf_reply_turn(struct __sk_buff *skb, struct kf_packet *p,
 					  const struct kf_flow *flow, struct kf_turn *t)
 {
-	t->seq = flow->answer_seq;
-	t->ack = flow->answer_ack;
-	t->payload_len = flow->answer_len;
+	t->seq = flow->answer.seq;
+	t->ack = flow->answer.ack;
+	t->payload_len = flow->answer.len;
 	t->flags = KF_TCP_PSH | KF_TCP_ACK | KF_TCP_FIN;
 	t->to_client = 1;
 	kf_turn_timestamps(skb, p, t);
@@ -114,7 +115,7 @@ static __always_inline void kf_reply_turn(struct __sk_buff *skb, struct kf_packe
 /*
  * The answer of @len bytes, in the image, takes the numbers from @seq on, where all that the
  * backend has sent must end. False where it has sent more meanwhile, on another CPU: such a CPU
- * moves out_seq first and then looks at the state (kf_egress_is_late()), while here the state
+ * moves out.seq first and then looks at the state (kf_egress_is_late()), while here the state
  * comes first. So one of the two sees the other, and the client never gets pieces of both.
  */
 static __always_inline bool kf_reply_begin(struct kf_flow *flow, __u32 len, __u32 seq, __u32 ack)
@@ -122,16 +123,16 @@ static __always_inline bool kf_reply_begin(struct kf_flow *flow, __u32 len, __u3
 	__u8 before = flow->state;
 
 	*(volatile __u8 *)&flow->state = KF_FLOW_ANSWERED;
-	if (__sync_val_compare_and_swap(&flow->out_seq, seq, seq + len + 1) != seq) {
+	if (__sync_val_compare_and_swap(&flow->out.seq, seq, seq + len + 1) != seq) {
 		*(volatile __u8 *)&flow->state = before;
 		return false;
 	}
 	/* what an old segment does not acknowledge, the client has been told long ago */
-	flow->answer_ack = kf_seq_before(ack, flow->acked_seq) ? flow->acked_seq : ack;
-	flow->answer_seq = seq;
-	flow->answer_len = len;
-	flow->answer_ms = kf_reply_ms();
-	flow->answer_since = kf_flow_now();
+	flow->answer.ack = kf_seq_before(ack, flow->in.acked_seq) ? flow->in.acked_seq : ack;
+	flow->answer.seq = seq;
+	flow->answer.len = len;
+	flow->answer.ms = kf_reply_ms();
+	flow->answer.since = kf_flow_now();
 	kf_place_release(flow); /* nothing that was judged passes again */
 	return true;
 }

@@ -11,7 +11,7 @@
  *
  * Two CPUs may send for one flow at once (a container's segments queued on two CPUs, a
  * retransmission). The flow's lock is ingress's, which may judge a long segment meanwhile, so the
- * responses have a bit of their own, KF_RESPONSE_BUSY in response_state; while it is set nobody
+ * responses have a bit of their own, KF_RESPONSE_BUSY in response.state; while it is set nobody
  * takes the flow for idle. A CPU that finds it set waits for about as long as reading a segment
  * takes, and then drops its own segment, which TCP brings again. Nor does it harm where an element
  * of kf_flows becomes another flow's meanwhile: their numbers do not fit.
@@ -31,19 +31,20 @@
 
 #define KF_RESPONSE_GAP_TICKS	8 /* of kf_flow.seen: about seconds; TCP repeats sooner than that */
 
-/* Bits of response_state while it is locked, and of the word that it is the first byte of. */
+/* Bits of kf_flow.response.state while it is locked, and of the word that it is the first byte of.
+ */
 #define KF_RESPONSE_BUSY  0x80u
 #define KF_RESPONSE_TRIES 64
 
-KF_STATIC_ASSERT(__builtin_offsetof(struct kf_flow, response_state) % 4 == 0,
-		 "response_state is not the first byte of a word");
+KF_STATIC_ASSERT(__builtin_offsetof(struct kf_flow, response.state) % 4 == 0,
+		 "response.state is not the first byte of a word");
 
 /* False where another CPU keeps the responses of @flow; otherwise @state is what they are. */
 static __always_inline bool kf_response_lock(struct kf_flow *flow, __u32 *state)
 {
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < KF_RESPONSE_TRIES; i++) {
-		__u32 word = __sync_fetch_and_or((__u32 *)&flow->response_state, KF_RESPONSE_BUSY);
+		__u32 word = __sync_fetch_and_or((__u32 *)&flow->response.state, KF_RESPONSE_BUSY);
 
 		*state = word & 0x7f;
 		if (!(word & KF_RESPONSE_BUSY))
@@ -55,7 +56,7 @@ static __always_inline bool kf_response_lock(struct kf_flow *flow, __u32 *state)
 /* Unlocks and says what they are now. The counts are ordered by kf_response_done() already. */
 static __always_inline void kf_response_unlock(struct kf_flow *flow, __u32 state)
 {
-	*(volatile __u8 *)&flow->response_state = state;
+	*(volatile __u8 *)&flow->response.state = state;
 }
 
 /* Where in the payload of @p the next byte stands that matters; at its end or behind: in none. */
@@ -141,8 +142,8 @@ static __always_inline bool kf_response_awaits(struct kf_flow *flow)
 {
 	__u32 now = kf_flow_now();
 
-	if (!flow->response_gap) {
-		flow->response_gap = 1;
+	if (!flow->response.gap) {
+		flow->response.gap = 1;
 		flow->since = now;
 	}
 	return now - flow->since <= KF_RESPONSE_GAP_TICKS;
@@ -167,7 +168,7 @@ __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 		return 1;
 	}
 	if (at < p->payload_len)
-		flow->response_gap = 0;
+		flow->response.gap = 0;
 	if ((__s32)at >= 0 && at >= p->payload_len)
 		walk.done = 1; /* a piece of a head, sent again */
 	else if ((__s32)at >= 0 && walk.state <= KF_RESPONSE_CHUNKS && !kf_response_walk_on(&walk))
@@ -185,7 +186,7 @@ __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 static __always_inline bool kf_response_follow(KF_CTX *ctx, struct kf_packet *p,
 					       struct kf_flow *flow)
 {
-	return kf_seq_before(flow->response_seq, p->seq + p->payload_len) &&
+	return kf_seq_before(flow->response.seq, p->seq + p->payload_len) &&
 	       kf_response_walk(ctx, p, flow);
 }
 

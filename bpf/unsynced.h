@@ -53,16 +53,16 @@ __noinline int kf_unsynced_looks_new(KF_CTX *ctx, struct kf_packet *p)
  */
 static __always_inline void kf_unsynced_sync(struct kf_flow *flow)
 {
-	flow->resume_seq = flow->acked_seq;
-	flow->judged_seq = flow->acked_seq;
-	flow->kept_from = flow->acked_seq;
+	flow->in.resume_seq = flow->in.acked_seq;
+	flow->judged.seq = flow->in.acked_seq;
+	flow->judged.from = flow->in.acked_seq;
 	flow->state = KF_FLOW_HEAD;
-	flow->response_seq = flow->out_seq;
-	flow->response_skip = 0;
-	__builtin_memset(flow->response_chunk, 0, sizeof(flow->response_chunk));
+	flow->response.seq = flow->out.seq;
+	flow->response.skip = 0;
+	__builtin_memset(flow->response.chunk, 0, sizeof(flow->response.chunk));
 	/* a full barrier: egress reads no response before it sees all of this */
-	(void)__sync_lock_test_and_set(&flow->responses, flow->requests);
-	*(volatile __u8 *)&flow->response_state = KF_RESPONSE_HEAD;
+	(void)__sync_lock_test_and_set(&flow->response.ended, flow->response.requests);
+	*(volatile __u8 *)&flow->response.state = KF_RESPONSE_HEAD;
 }
 
 /*
@@ -76,18 +76,19 @@ __noinline int kf_unsynced_is_whole(KF_CTX *ctx, struct kf_packet *p, struct kf_
 	if (!p || !flow)
 		return 0;
 	if (kf_socket_state(ctx, p, &socket)) {
-		if (!(flow->out_flags & KF_FLOW_ACK_SEEN)) {
-			flow->acked_seq = socket.rcv_nxt;
-			flow->out_seq = socket.snd_nxt;
-			flow->out_low = socket.snd_una - KF_OUT_WINDOW / 2;
-			flow->out_flags |= KF_FLOW_ACK_SEEN;
-		} else if (kf_seq_before(flow->acked_seq, socket.rcv_nxt)) {
-			flow->acked_seq = socket.rcv_nxt;
+		if (!(flow->out.flags & KF_FLOW_ACK_SEEN)) {
+			flow->in.acked_seq = socket.rcv_nxt;
+			flow->out.seq = socket.snd_nxt;
+			flow->out.low = socket.snd_una - KF_OUT_WINDOW / 2;
+			flow->out.flags |= KF_FLOW_ACK_SEEN;
+		} else if (kf_seq_before(flow->in.acked_seq, socket.rcv_nxt)) {
+			flow->in.acked_seq = socket.rcv_nxt;
 		}
 	}
-	if (!(flow->out_flags & KF_FLOW_ACK_SEEN) || socket.has_later)
+	if (!(flow->out.flags & KF_FLOW_ACK_SEEN) || socket.has_later)
 		return 0;
-	return !(flow->flags & KF_FLOW_SENT) || !kf_seq_before(flow->acked_seq, flow->resume_seq);
+	return !(flow->flags & KF_FLOW_SENT) ||
+	       !kf_seq_before(flow->in.acked_seq, flow->in.resume_seq);
 }
 
 /* What passes unread: the backend may have it, up to the end of @p. */
@@ -95,8 +96,8 @@ static __always_inline int kf_unsynced_pass(const struct kf_packet *p, struct kf
 {
 	__u32 end = p->seq + p->payload_len;
 
-	if (!(flow->flags & KF_FLOW_SENT) || kf_seq_before(flow->resume_seq, end))
-		flow->resume_seq = end;
+	if (!(flow->flags & KF_FLOW_SENT) || kf_seq_before(flow->in.resume_seq, end))
+		flow->in.resume_seq = end;
 	flow->flags |= KF_FLOW_SENT;
 	return KF_REASON_ADOPTED;
 }
@@ -108,7 +109,7 @@ static __always_inline int kf_unsynced_locked(KF_CTX *ctx, struct kf_packet *p,
 	__u32 end = p->seq + p->payload_len;
 	int whole;
 
-	if (!(flow->out_flags & KF_FLOW_CAUGHT_UP) && !kf_unsynced_looks_new(ctx, p)) {
+	if (!(flow->out.flags & KF_FLOW_CAUGHT_UP) && !kf_unsynced_looks_new(ctx, p)) {
 		/* what is open may be a head: its client does not end the stream here */
 		if (!p->monitor &&
 		    ((p->tcp_flags & KF_TCP_FIN) || kf_flow_now() - flow->since > KF_UNSYNCED_MAX))
@@ -116,9 +117,9 @@ static __always_inline int kf_unsynced_locked(KF_CTX *ctx, struct kf_packet *p,
 		return kf_unsynced_pass(p, flow);
 	}
 	whole = kf_unsynced_is_whole(ctx, p, flow);
-	if (!(flow->out_flags & KF_FLOW_ACK_SEEN))
+	if (!(flow->out.flags & KF_FLOW_ACK_SEEN))
 		return KF_REASON_NO_FLOW;
-	if (!kf_seq_before(flow->acked_seq, end))
+	if (!kf_seq_before(flow->in.acked_seq, end))
 		return KF_REASON_ADOPTED;
 	if (!whole) /* TCP brings it again */
 		return p->monitor ? kf_unsynced_pass(p, flow) : KF_REASON_UNACKED;

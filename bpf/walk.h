@@ -45,7 +45,7 @@ static __always_inline void kf_walk_read(struct kf_walk *w, const struct kf_pack
 {
 	w->at += len;
 	w->judged = w->at;
-	flow->resume_seq = p->seq + w->at;
+	flow->in.resume_seq = p->seq + w->at;
 }
 
 static __always_inline void kf_walk_skip(struct kf_walk *w, const struct kf_packet *p,

@@ -28,7 +28,7 @@
 
 #define KF_STEPS 256 /* heads and chunks read in one go; TCP brings the rest again */
 
-KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->chunk),
+KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->in.chunk),
 		 "struct kf_chunk outgrew its place in struct kf_flow");
 
 /*
@@ -42,15 +42,16 @@ static __always_inline bool kf_walk_neutralise(const struct kf_walk *w, const st
 {
 	if (w->monitor)
 		return true;
-	if (kf_seq_before(name_seq, flow->resume_seq) ||
+	if (kf_seq_before(name_seq, flow->in.resume_seq) ||
 	    kf_seq_before(p->seq + p->payload_len, name_seq + 3))
 		return false;
 	if (w->came_seq != w->came_end && kf_seq_before(name_seq, w->came_end) &&
 	    kf_seq_before(w->came_seq, name_seq + 3))
 		return false;
-	if ((flow->flags & KF_FLOW_SWAP) && kf_seq_before(flow->acked_seq, flow->swap_seq + 3))
+	if ((flow->flags & KF_FLOW_SWAP) &&
+	    kf_seq_before(flow->in.acked_seq, flow->in.swap_seq + 3))
 		return false;
-	flow->swap_seq = name_seq;
+	flow->in.swap_seq = name_seq;
 	flow->flags |= KF_FLOW_SWAP;
 	return true;
 }
@@ -86,7 +87,7 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 	w->head = prior ? 0 : http1->head_len;
 	if (http1->chunked) {
 		flow->state = KF_FLOW_CHUNKS;
-		kf_chunk_begin((struct kf_chunk *)flow->chunk);
+		kf_chunk_begin((struct kf_chunk *)flow->in.chunk);
 	} else {
 		kf_walk_skip(w, p, flow, http1->content_length);
 	}
@@ -96,14 +97,14 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 /* The backend gets a request that it will respond to. */
 static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
 {
-	__u32 bit = 1u << (flow->requests & 31);
+	__u32 bit = 1u << (flow->response.requests & 31);
 
 	if (method == KF_METHOD_HEAD)
-		flow->head_asked |= bit;
+		flow->response.head_asked |= bit;
 	else
-		flow->head_asked &= ~bit;
+		flow->response.head_asked &= ~bit;
 	/* the reader of responses must not see a request before it knows its method */
-	*(volatile __u32 *)&flow->requests = flow->requests + 1;
+	*(volatile __u32 *)&flow->response.requests = flow->response.requests + 1;
 }
 
 /* KF_REASON_ADMITTED, or why not; @detail of KF_REASON_MALFORMED. */
@@ -111,7 +112,7 @@ static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct
 					 struct kf_walk *w, struct kf_head *head, __u8 *detail)
 {
 	*detail = 0;
-	if (flow->empty_lines + head->http1.method_off / 2 > KF_HTTP1_EMPTY_MAX) {
+	if (flow->in.empty_lines + head->http1.method_off / 2 > KF_HTTP1_EMPTY_MAX) {
 		*detail = KF_DETAIL_EMPTY_LINES;
 		return KF_REASON_MALFORMED;
 	}
@@ -145,10 +146,10 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	if (kf_walk_admit(w, p, flow, head, prior))
 		return 1;
 	kf_walk_expect(flow, head->http1.method);
-	flow->protocol = head->http1.protocol;
-	flow->empty_lines = 0;
+	flow->answer.protocol = head->http1.protocol;
+	flow->in.empty_lines = 0;
 	flow->flags &= ~KF_FLOW_HELD;
-	flow->answer_seq = p->ack;
+	flow->answer.seq = p->ack;
 	w->admitted += reason == KF_REASON_ADMITTED;
 	return 0;
 }
@@ -219,8 +220,8 @@ __noinline int kf_walk_keep(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *fl
 static __always_inline int kf_walk_blank(struct kf_packet *p, struct kf_flow *flow,
 					 struct kf_walk *w, __u32 len)
 {
-	flow->empty_lines += len / 2;
-	if (flow->empty_lines > KF_HTTP1_EMPTY_MAX)
+	flow->in.empty_lines += len / 2;
+	if (flow->in.empty_lines > KF_HTTP1_EMPTY_MAX)
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_EMPTY_LINES);
 	kf_walk_read(w, p, flow, len);
 	return 0;
@@ -237,7 +238,7 @@ __noinline int kf_walk_wait(struct kf_packet *p, struct kf_flow *flow, struct kf
 	if (w->monitor || !kf_flow_is_answering(flow))
 		return 0;
 	if (kf_flow_is_followed(flow) ||
-	    (flow->response_state == KF_RESPONSE_CLOSING && !(flow->out_flags & KF_FLOW_FIN_OUT)))
+	    (flow->response.state == KF_RESPONSE_CLOSING && !(flow->out.flags & KF_FLOW_FIN_OUT)))
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_RESPONSE_UNKNOWN);
 }
@@ -308,7 +309,7 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 	if (result == KF_HTTP1_REQUEST) {
 		if (kf_ahead_settle(p, flow, w, head))
 			return 1;
-		flow->judged_seq = head->seq + head->len; /* egress does not give the place back */
+		flow->judged.seq = head->seq + head->len; /* egress does not give the place back */
 	}
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	return kf_walk_result(w, p, flow, head, result, prior);
@@ -336,8 +337,8 @@ static __always_inline void kf_walk_frame(struct kf_walk *w, const struct kf_pac
 {
 	kf_frames_keep(head, kf_head_scratch_of(KF_SCRATCH_REQUEST), 0, p->seq + w->at, len);
 	w->at += len;
-	flow->resume_seq = p->seq + w->at;
-	flow->judged_seq = flow->resume_seq;
+	flow->in.resume_seq = p->seq + w->at;
+	flow->judged.seq = flow->in.resume_seq;
 }
 
 /* Chunk framing begins or goes on. 1: the walk ends here. */
@@ -357,11 +358,11 @@ __noinline int kf_walk_chunks(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 	if (!head && kf_place_of(flow)) {
 		/* it was taken for another flow; what was in it must not come again unseen */
-		if (kf_seq_before(flow->acked_seq, flow->judged_seq))
+		if (kf_seq_before(flow->in.acked_seq, flow->judged.seq))
 			return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 		kf_place_release(flow);
 	}
-	chunk = (struct kf_chunk *)flow->chunk;
+	chunk = (struct kf_chunk *)flow->in.chunk;
 	w->loaded = 0;
 	len = kf_head_load(ctx, p->payload_offset + w->at, scratch, 0, kf_walk_left(w, p),
 			   KF_HEAD_FIRST);

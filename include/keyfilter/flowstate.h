@@ -14,20 +14,21 @@
 /* Are the responses read, or will they be? The highest bit says that a CPU reads one right now. */
 KF_INLINE _Bool kf_flow_is_followed(const struct kf_flow *flow)
 {
-	return (flow->response_state & 0x7f) <= KF_RESPONSE_CHUNKS;
+	return (flow->response.state & 0x7f) <= KF_RESPONSE_CHUNKS;
 }
 
 /*
- * A response is due, or on its way. A response_state that is not plain is in the middle, lost, or
+ * A response is due, or on its way. A response.state that is not plain is in the middle, lost, or
  * being read right now; a response of known length is counted at its head, and goes on until all of
  * it was sent.
  */
 KF_INLINE _Bool kf_flow_is_answering(const struct kf_flow *flow)
 {
-	__u32 fin = flow->out_flags & KF_FLOW_FIN_OUT ? 1 : 0; /* takes a number, too */
+	__u32 fin = flow->out.flags & KF_FLOW_FIN_OUT ? 1 : 0; /* takes a number, too */
 
-	return flow->requests != flow->responses || flow->response_state != KF_RESPONSE_HEAD ||
-	       flow->out_seq - fin != flow->response_seq;
+	return flow->response.requests != flow->response.ended ||
+	       flow->response.state != KF_RESPONSE_HEAD ||
+	       flow->out.seq - fin != flow->response.seq;
 }
 
 /*
@@ -37,9 +38,9 @@ KF_INLINE _Bool kf_flow_is_answering(const struct kf_flow *flow)
 KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
 {
 	return kf_flow_is_answering(flow) || flow->state == KF_FLOW_TUNNEL ||
-	       flow->state == KF_FLOW_CHUNKS || flow->skip ||
+	       flow->state == KF_FLOW_CHUNKS || flow->in.skip ||
 	       (!(flow->flags & KF_FLOW_IN_HEAD) &&
-		(__s32)(flow->acked_seq - flow->resume_seq) < 0);
+		(__s32)(flow->in.acked_seq - flow->in.resume_seq) < 0);
 }
 
 /*
@@ -48,9 +49,9 @@ KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
  */
 KF_INLINE _Bool kf_flow_is_waiting(const struct kf_flow *flow)
 {
-	return flow->requests - flow->responses == 1 && flow->response_state == KF_RESPONSE_HEAD &&
-	       !(flow->out_flags & KF_FLOW_FIN_OUT) && flow->out_seq == flow->response_seq &&
-	       !flow->response_skip;
+	return flow->response.requests - flow->response.ended == 1 &&
+	       flow->response.state == KF_RESPONSE_HEAD && !(flow->out.flags & KF_FLOW_FIN_OUT) &&
+	       flow->out.seq == flow->response.seq && !flow->response.skip;
 }
 
 /*
@@ -59,13 +60,13 @@ KF_INLINE _Bool kf_flow_is_waiting(const struct kf_flow *flow)
  */
 KF_INLINE _Bool kf_flow_is_answerable(const struct kf_flow *flow, __u32 ack)
 {
-	__u32 running = flow->requests - flow->responses;
+	__u32 running = flow->response.requests - flow->response.ended;
 
-	if (flow->response_state != KF_RESPONSE_HEAD || (flow->out_flags & KF_FLOW_FIN_OUT))
+	if (flow->response.state != KF_RESPONSE_HEAD || (flow->out.flags & KF_FLOW_FIN_OUT))
 		return 0;
-	if (running != !!(flow->answer_flags & KF_ANSWER_OWN))
+	if (running != !!(flow->answer.flags & KF_ANSWER_OWN))
 		return 0;
-	return ack == flow->out_seq && flow->out_seq == flow->response_seq && !flow->response_skip;
+	return ack == flow->out.seq && flow->out.seq == flow->response.seq && !flow->response.skip;
 }
 
 #endif /* KEYFILTER_FLOWSTATE_H */

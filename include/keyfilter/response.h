@@ -3,10 +3,10 @@
  * response.h - follows the backend's responses on one flow: is one running, and where does it end?
  *
  * Owned by egress (bpf/response.h); compiled into the unit tests and the fuzzer too. The state is
- * in struct kf_flow: response_seq is where the next response begins, or, in its body, the next byte
- * of framing, or the body's end; response_chunk holds struct kf_response while a head is read and
- * struct kf_chunk while chunks are. No response is running where response_state is
- * KF_RESPONSE_HEAD, requests == responses and all that was sent ends at response_seq.
+ * in struct kf_flow: response.seq is where the next response begins, or, in its body, the next byte
+ * of framing, or the body's end; response.chunk holds struct kf_response while a head is read and
+ * struct kf_chunk while chunks are. No response is running where response.state is
+ * KF_RESPONSE_HEAD, requests == ended and all that was sent ends at response.seq.
  *
  * Contract: kf_response_next() tells which byte is read next; kf_response_head() or
  * kf_response_chunks(), by the state, reads on in the bytes that stand there, at least one, cut
@@ -29,19 +29,19 @@
 #include "chunk.h"
 #include "response_head.h"
 
-#define KF_RESPONSE_DUE_MAX   31	 /* kf_flow.head_asked tells no more apart */
-#define KF_RESPONSE_SKIP_ONCE (1u << 30) /* response_seq runs ahead by no more: it cannot wrap */
+#define KF_RESPONSE_DUE_MAX   31	 /* kf_flow.response.head_asked tells no more apart */
+#define KF_RESPONSE_SKIP_ONCE (1u << 30) /* response.seq runs ahead by no more: it cannot wrap */
 
-KF_STATIC_ASSERT(sizeof(struct kf_response) <= sizeof(((struct kf_flow *)0)->response_chunk),
+KF_STATIC_ASSERT(sizeof(struct kf_response) <= sizeof(((struct kf_flow *)0)->response.chunk),
 		 "struct kf_response outgrew its place in struct kf_flow");
-KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->response_chunk),
+KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->response.chunk),
 		 "struct kf_chunk outgrew its place in struct kf_flow");
 
 /* ---- the flow ------------------------------------------------------------------------------- */
 
 KF_INLINE struct kf_response *kf_response_of(struct kf_flow *flow)
 {
-	return (struct kf_response *)flow->response_chunk;
+	return (struct kf_response *)flow->response.chunk;
 }
 
 /*
@@ -51,17 +51,17 @@ KF_INLINE struct kf_response *kf_response_of(struct kf_flow *flow)
  */
 KF_INLINE enum kf_response_state kf_response_due(const struct kf_flow *flow)
 {
-	__u32 due = *(const volatile __u32 *)&flow->requests - flow->responses;
+	__u32 due = *(const volatile __u32 *)&flow->response.requests - flow->response.ended;
 
 	if (!due)
 		return KF_RESPONSE_STRAY;
 	return due > KF_RESPONSE_DUE_MAX ? KF_RESPONSE_LOST : KF_RESPONSE_HEAD;
 }
 
-/* The sequence number of the byte to read next. A head moves response_seq only when complete. */
+/* The sequence number of the byte to read next. A head moves response.seq only when complete. */
 KF_INLINE __u32 kf_response_next(struct kf_flow *flow, enum kf_response_state state)
 {
-	return flow->response_seq +
+	return flow->response.seq +
 	       (state == KF_RESPONSE_HEAD ? kf_response_of(flow)->head_len : 0);
 }
 
@@ -70,27 +70,27 @@ KF_INLINE void kf_response_skip(struct kf_flow *flow, __u32 framing, __u64 len)
 {
 	__u32 now = len > KF_RESPONSE_SKIP_ONCE ? KF_RESPONSE_SKIP_ONCE : (__u32)len;
 
-	flow->response_skip = len - now;
-	*(volatile __u32 *)&flow->response_seq = flow->response_seq + framing + now;
+	flow->response.skip = len - now;
+	*(volatile __u32 *)&flow->response.seq = flow->response.seq + framing + now;
 }
 
 /*
- * A final response ends at response_seq. Ingress of another CPU takes equal counts for the end of
- * all responses, so it must not see the new one before the new response_seq: a full barrier.
+ * A final response ends at response.seq. Ingress of another CPU takes equal counts for the end of
+ * all responses, so it must not see the new one before the new response.seq: a full barrier.
  */
 KF_INLINE void kf_response_done(struct kf_flow *flow)
 {
-	__u32 responses = flow->responses + 1;
+	__u32 responses = flow->response.ended + 1;
 
-	__builtin_memset(flow->response_chunk, 0, sizeof(flow->response_chunk));
-	(void)__sync_lock_test_and_set(&flow->responses, responses);
+	__builtin_memset(flow->response.chunk, 0, sizeof(flow->response.chunk));
+	(void)__sync_lock_test_and_set(&flow->response.ended, responses);
 }
 
 /* The skipping of a body longer than 2^30 bytes goes on. */
 KF_INLINE void kf_response_skip_more(struct kf_flow *flow, enum kf_response_state state)
 {
-	kf_response_skip(flow, 0, flow->response_skip);
-	if (!flow->response_skip && state == KF_RESPONSE_HEAD)
+	kf_response_skip(flow, 0, flow->response.skip);
+	if (!flow->response.skip && state == KF_RESPONSE_HEAD)
 		kf_response_done(flow);
 }
 
@@ -98,7 +98,8 @@ KF_INLINE void kf_response_skip_more(struct kf_flow *flow, enum kf_response_stat
 KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 {
 	struct kf_response *r = kf_response_of(flow);
-	__u32 head_asked = *(volatile __u32 *)&flow->head_asked >> (flow->responses & 31) & 1;
+	__u32 head_asked =
+		*(volatile __u32 *)&flow->response.head_asked >> (flow->response.ended & 31) & 1;
 	__u32 head_len = r->head_len;
 	__u64 length = r->length;
 
@@ -111,7 +112,7 @@ KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 		return KF_RESPONSE_HEAD;
 	case KF_RESPONSE_BODY_CHUNKED:
 		kf_response_skip(flow, head_len, 0);
-		kf_chunk_begin_wide((struct kf_chunk *)flow->response_chunk);
+		kf_chunk_begin_wide((struct kf_chunk *)flow->response.chunk);
 		return KF_RESPONSE_CHUNKS;
 	case KF_RESPONSE_BODY_NONE:
 		kf_response_skip(flow, head_len, 0);
@@ -120,7 +121,7 @@ KF_INLINE enum kf_response_state kf_response_begin_body(struct kf_flow *flow)
 	case KF_RESPONSE_BODY_LENGTH:
 		kf_response_skip(flow, head_len, length);
 		__builtin_memset(r, 0, sizeof(*r));
-		if (!flow->response_skip)
+		if (!flow->response.skip)
 			kf_response_done(flow);
 		return KF_RESPONSE_HEAD;
 	case KF_RESPONSE_BODY_SWITCHED:
@@ -138,7 +139,7 @@ KF_INLINE enum kf_response_state kf_response_head(struct kf_flow *flow, const __
 	struct kf_response *r = kf_response_of(flow);
 	enum kf_response_state due;
 
-	if (flow->response_skip) {
+	if (flow->response.skip) {
 		kf_response_skip_more(flow, KF_RESPONSE_HEAD);
 		return KF_RESPONSE_HEAD;
 	}
@@ -211,12 +212,12 @@ KF_INLINE __u32 kf_response_frame_chunk(struct kf_chunk *c, const __u8 *buf, __u
 KF_INLINE enum kf_response_state kf_response_chunks(struct kf_flow *flow, const __u8 *buf,
 						    __u32 len)
 {
-	struct kf_chunk *c = (struct kf_chunk *)flow->response_chunk;
+	struct kf_chunk *c = (struct kf_chunk *)flow->response.chunk;
 	enum kf_chunk_result result = KF_CHUNK_MORE;
 	__u32 consumed;
 	__u8 detail;
 
-	if (flow->response_skip) {
+	if (flow->response.skip) {
 		kf_response_skip_more(flow, KF_RESPONSE_CHUNKS);
 		return KF_RESPONSE_CHUNKS;
 	}

@@ -21,13 +21,13 @@ static __always_inline void bench_put_back(__u32 which)
 	if (!flow)
 		return;
 	flow->state = KF_FLOW_HEAD;
-	flow->resume_seq = flow->client_first;
-	flow->judged_seq = flow->client_first;
-	flow->acked_seq = flow->client_first;
-	flow->judged_next = 0;
-	flow->judged[0].len = 0;
-	flow->answer_flags = 0;
-	flow->requests = flow->responses;
+	flow->in.resume_seq = flow->in.first;
+	flow->judged.seq = flow->in.first;
+	flow->in.acked_seq = flow->in.first;
+	flow->judged.next = 0;
+	flow->judged.stretch[0].len = 0;
+	flow->answer.flags = 0;
+	flow->response.requests = flow->response.ended;
 }
 
 /* What was handed over to TC comes as IPv4 again. */

@@ -37,16 +37,16 @@ static __always_inline void bench_put_back_flow(void)
 	if (!flow)
 		return;
 	flow->state = KF_FLOW_REFUSED;
-	flow->reason = KF_REASON_UNKNOWN_KEY;
-	flow->answer_flags = 0;
-	flow->requests = flow->responses;
+	flow->answer.reason = KF_REASON_UNKNOWN_KEY;
+	flow->answer.flags = 0;
+	flow->response.requests = flow->response.ended;
 	flow->flags = 0;
-	flow->out_flags = 0;
+	flow->out.flags = 0;
 	flow->cut = 0;
-	flow->resume_seq = flow->client_first;
-	flow->acked_seq = flow->client_first;
-	flow->out_seq = flow->server_first;
-	flow->response_seq = flow->server_first;
+	flow->in.resume_seq = flow->in.first;
+	flow->in.acked_seq = flow->in.first;
+	flow->out.seq = flow->out.first;
+	flow->response.seq = flow->out.first;
 }
 
 /* What came, where the last run left a RST. */

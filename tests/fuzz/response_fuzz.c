@@ -207,41 +207,42 @@ static void step(struct kf_flow *flow, const uint8_t *data, uint32_t len)
 {
 	static const char noise[] = "HTTP/1.1 200 OK\r\n\r\n";
 	static uint8_t buf[KF_HTTP1_BUFFER];
-	uint32_t at = kf_response_next(flow, flow->response_state) - FIRST;
+	uint32_t at = kf_response_next(flow, flow->response.state) - FIRST;
 	uint32_t load = len - at;
 
 	load = load > 1024 ? 1024 : load;
 	memcpy(buf, data + at, load);
 	for (uint32_t i = load; i < load + 160; i++)
 		buf[i] = (uint8_t)noise[i % (sizeof(noise) - 1)];
-	if (flow->response_state == KF_RESPONSE_HEAD)
-		flow->response_state = (uint8_t)kf_response_head(flow, buf, load);
+	if (flow->response.state == KF_RESPONSE_HEAD)
+		flow->response.state = (uint8_t)kf_response_head(flow, buf, load);
 	else
-		flow->response_state = (uint8_t)kf_response_chunks(flow, buf, load);
+		flow->response.state = (uint8_t)kf_response_chunks(flow, buf, load);
 }
 
 static int is_idle(const struct kf_flow *flow)
 {
-	return flow->response_state == KF_RESPONSE_HEAD && !flow->response_skip &&
-	       flow->requests == flow->responses && flow->out_seq == flow->response_seq;
+	return flow->response.state == KF_RESPONSE_HEAD && !flow->response.skip &&
+	       flow->response.requests == flow->response.ended &&
+	       flow->out.seq == flow->response.seq;
 }
 
 /* In pieces of @piece bytes. */
 static struct kf_flow parse(const struct oracle *o, size_t piece)
 {
 	const uint8_t *data = (const uint8_t *)o->text;
-	struct kf_flow flow = { .requests = o->requests,
-				.head_asked = o->asked,
-				.response_seq = FIRST,
-				.out_seq = FIRST };
+	struct kf_flow flow = { .response.requests = o->requests,
+				.response.head_asked = o->asked,
+				.response.seq = FIRST,
+				.out.seq = FIRST };
 
 	for (size_t sent = 0; sent < o->len;) {
 		if (kf_flow_is_followed(&flow))
 			CHECK(is_idle(&flow) == (sent == o->idle));
 		sent += o->len - sent < piece ? o->len - sent : piece;
-		flow.out_seq = FIRST + (uint32_t)sent;
+		flow.out.seq = FIRST + (uint32_t)sent;
 		while (kf_flow_is_followed(&flow) &&
-		       (int32_t)(kf_response_next(&flow, flow.response_state) - flow.out_seq) < 0)
+		       (int32_t)(kf_response_next(&flow, flow.response.state) - flow.out.seq) < 0)
 			step(&flow, data, (uint32_t)sent);
 	}
 	if (o->idle == o->len && !o->may_be_lost)
@@ -252,9 +253,9 @@ static struct kf_flow parse(const struct oracle *o, size_t piece)
 
 static void compare(const struct kf_flow *a, const struct kf_flow *b)
 {
-	CHECK(a->response_state == b->response_state && a->responses == b->responses);
-	CHECK(!kf_flow_is_followed(a) || a->response_seq == b->response_seq);
-	CHECK(!kf_flow_is_followed(a) || a->response_skip == b->response_skip);
+	CHECK(a->response.state == b->response.state && a->response.ended == b->response.ended);
+	CHECK(!kf_flow_is_followed(a) || a->response.seq == b->response.seq);
+	CHECK(!kf_flow_is_followed(a) || a->response.skip == b->response.skip);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

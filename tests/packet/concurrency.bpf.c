@@ -141,12 +141,12 @@ int race_head(struct __sk_buff *ctx)
 		return TC_ACT_OK;
 	}
 	flow->cookie = 1;
-	*(volatile __u32 *)&flow->judged_seq = flow->acked_seq + 100;
+	*(volatile __u32 *)&flow->judged.seq = flow->in.acked_seq + 100;
 	kept = !!kf_kept_place(&scratch->packet, flow);
 	for (int i = 0; i < 8; i++)
 		kept &= !!kf_place_find(flow);
 	mine->passed += kept;
-	*(volatile __u32 *)&flow->acked_seq = flow->judged_seq;
+	*(volatile __u32 *)&flow->in.acked_seq = flow->judged.seq;
 	kf_kept_release(flow);
 	return TC_ACT_OK;
 }

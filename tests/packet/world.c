@@ -436,9 +436,9 @@ void kf_world_flow_state(struct kf_world *world, enum kf_flow_state state)
 		errx(1, "no flow to change");
 	flow.state = state;
 	flow.since = flow.seen;
-	flow.out_flags = 0;
+	flow.out.flags = 0;
 	if (state == KF_FLOW_UNSYNCED)
-		flow.response_state = KF_RESPONSE_LOST;
+		flow.response.state = KF_RESPONSE_LOST;
 	kf_world_put(world, "kf_flows", &key, &flow);
 }
 
@@ -450,9 +450,9 @@ void kf_world_answer_age(struct kf_world *world, uint32_t ms, uint32_t seconds, 
 
 	if (bpf_map_get_next_key(fd, NULL, &key) || bpf_map_lookup_elem(fd, &key, &flow))
 		errx(1, "no flow to change");
-	flow.answer_ms -= ((uint64_t)ms * 1000000) >> 20;
-	flow.answer_since -= ((uint64_t)seconds * 1000000000) >> 30;
-	flow.resume_seq -= bytes;
+	flow.answer.ms -= ((uint64_t)ms * 1000000) >> 20;
+	flow.answer.since -= ((uint64_t)seconds * 1000000000) >> 30;
+	flow.in.resume_seq -= bytes;
 	kf_world_put(world, "kf_flows", &key, &flow);
 }
 

@@ -127,9 +127,9 @@ static struct kf_flow running(void)
 {
 	return (struct kf_flow){ .slot = 1,
 				 .slot_check = 0x0101,
-				 .requests = 1,
-				 .client_first = 11,
-				 .server_first = 22 };
+				 .response.requests = 1,
+				 .in.first = 11,
+				 .out.first = 22 };
 }
 
 static void put_flow(const struct pair *pair, const struct kf_flow *flow)
@@ -260,7 +260,7 @@ static void test_cut_leaves(void **state)
 	put_service(KF_MODE_ENFORCE);
 	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
 	put_slot(2, KF_KEY_ENABLED, boot_ns() + 3600ull * 1000000000);
-	flow.responses = 1;
+	flow.response.ended = 1;
 	check_left(flow); /* idle */
 	flow = running();
 	flow.slot = 2;
@@ -294,10 +294,10 @@ static void test_cut_kinds(void **state)
 	NEEDS_ROOT();
 	put_service(KF_MODE_ENFORCE);
 	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
-	flow.responses = 1;
-	flow.response_state = KF_RESPONSE_LOST;
+	flow.response.ended = 1;
+	flow.response.state = KF_RESPONSE_LOST;
 	check_kind(flow);
-	flow.response_state = KF_RESPONSE_HEAD;
+	flow.response.state = KF_RESPONSE_HEAD;
 	flow.state = KF_FLOW_TUNNEL;
 	check_kind(flow);
 	flow = running();
@@ -366,7 +366,7 @@ static void test_cut_reused(void **state)
 	assert_int_equal(kf_traffic_cut_begin(f.cut, KF_REVOKED_KEYS), 0);
 	for (int more = 1, i = 0; more && i < STEPS; i++) {
 		more = kf_traffic_cut_step(f.cut);
-		flow.server_first++;
+		flow.out.first++;
 		put_flow(&pair, &flow);
 	}
 	assert_alive(&pair);
@@ -397,10 +397,10 @@ static void test_cut_many(void **state)
 	put_slot(1, KF_KEY_DISABLED, KF_NEVER);
 	for (int i = 0; i < 20; i++) {
 		pairs[i] = connect_pair(i % 2 ? "::1" : "::ffff:127.0.0.1");
-		flow.responses = i >= 10;
+		flow.response.ended = i >= 10;
 		put_flow(&pairs[i], &flow);
 	}
-	flow.responses = 0;
+	flow.response.ended = 0;
 	for (uint32_t i = 0; i < FLOWS - 20; i++) { /* running, but of no local socket */
 		memcpy(key.client + 4, &i, sizeof(i));
 		assert_int_equal(kf_maps_put(f.maps, KF_MAP_kf_flows, &key, &flow), 0);

@@ -74,8 +74,8 @@ static void ending_flows_go_sooner(void **state)
 	const struct kf_flow idle = { 0 }, answered = { .state = KF_FLOW_ANSWERED };
 	const struct kf_flow cut = { .cut = KF_REASON_KEY_DISABLED };
 	const struct kf_flow refused = { .state = KF_FLOW_REFUSED };
-	const struct kf_flow ending = { .out_flags = KF_FLOW_FIN_OUT, .out_seq = 1 };
-	const struct kf_flow half = { .flags = KF_FLOW_FIN_IN, .requests = 1 };
+	const struct kf_flow ending = { .out.flags = KF_FLOW_FIN_OUT, .out.seq = 1 };
+	const struct kf_flow half = { .flags = KF_FLOW_FIN_IN, .response.requests = 1 };
 	struct fixture *f = *state;
 
 	NEEDS_ROOT();

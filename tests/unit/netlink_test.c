@@ -322,8 +322,8 @@ static void test_adopt(void **state)
 	assert_int_equal(bpf_map_lookup_elem(flows, &found.key, &flow), 0);
 	assert_true(flow.cookie == kf_flow_hash(secret, &found.key));
 	assert_int_equal(flow.state, KF_FLOW_UNSYNCED);
-	assert_int_equal(flow.out_flags, KF_FLOW_CAUGHT_UP);
-	assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+	assert_int_equal(flow.out.flags, KF_FLOW_CAUGHT_UP);
+	assert_int_equal(flow.response.state, KF_RESPONSE_LOST);
 	assert_int_equal(flow.slot, KF_SLOT_NONE);
 	assert_int_equal(flow.service, 4); /* the one on the address */
 

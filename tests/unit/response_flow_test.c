@@ -16,26 +16,26 @@ static void counts_requests(void **state)
 
 	assert_true(is_idle(&flow));
 	for (__u32 i = 1; i <= 100; i++) { /* one after the other */
-		flow.requests = i;
+		flow.response.requests = i;
 		assert_false(is_idle(&flow));
 		SEND(&flow, empty);
 		assert_true(is_idle(&flow));
 	}
 	SEND(&flow, empty); /* nobody asked: a time-out, or worse */
-	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
+	assert_int_equal(flow.response.state, KF_RESPONSE_STRAY);
 
 	flow = run("unasked", flow_new(0, 0), empty, sizeof(empty) - 1);
-	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
+	assert_int_equal(flow.response.state, KF_RESPONSE_STRAY);
 	flow = run("unasked 100", flow_new(0, 0), interim, sizeof(interim) - 1);
-	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
+	assert_int_equal(flow.response.state, KF_RESPONSE_STRAY);
 	flow = flow_new(0, 0);
 	SEND(&flow, "HTTP/1.1 408 Request Time-out\r\nContent-");
-	flow.requests = 1; /* which this is no response to */
+	flow.response.requests = 1; /* which this is no response to */
 	SEND(&flow, "Length: 0\r\n\r\n");
-	assert_int_equal(flow.response_state, KF_RESPONSE_STRAY);
+	assert_int_equal(flow.response.state, KF_RESPONSE_STRAY);
 	flow = flow_new(2, 0);
 	SEND(&flow, empty);
-	assert_int_equal(flow.response_state, KF_RESPONSE_HEAD);
+	assert_int_equal(flow.response.state, KF_RESPONSE_HEAD);
 	assert_false(is_idle(&flow)); /* one to come */
 }
 
@@ -44,27 +44,27 @@ static void knows_32_methods(void **state)
 	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n";
 	struct kf_flow flow = flow_new(31, 0);
 
-	flow.responses = 0;
+	flow.response.ended = 0;
 	SEND(&flow, head);
-	assert_int_equal(flow.response_state, KF_RESPONSE_HEAD);
+	assert_int_equal(flow.response.state, KF_RESPONSE_HEAD);
 	flow = flow_new(32, 0); /* one more, and bits would be told by the wrong request */
 	SEND(&flow, head);
-	assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+	assert_int_equal(flow.response.state, KF_RESPONSE_LOST);
 
 	for (__u32 n = 0; n < 70; n++) {
 		flow = flow_new(n + 1, 1u << (n % 32));
-		flow.responses = n;
+		flow.response.ended = n;
 		SEND(&flow, head);
 		assert_true(is_idle(&flow));
 		flow = flow_new(n + 1, ~(1u << (n % 32)));
-		flow.responses = n;
+		flow.response.ended = n;
 		SEND(&flow, head);
 		assert_false(is_idle(&flow));
 		SEND(&flow, "body");
 		assert_true(is_idle(&flow));
 	}
 	flow = flow_new(0, 0); /* the count wraps */
-	flow.responses = (__u32)-1;
+	flow.response.ended = (__u32)-1;
 	SEND(&flow, head);
 	SEND(&flow, "body");
 	assert_true(is_idle(&flow));
@@ -109,9 +109,9 @@ static void loses_what_it_misses(void **state)
 			assert_true(is_idle(&flow));
 			continue;
 		}
-		assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+		assert_int_equal(flow.response.state, KF_RESPONSE_LOST);
 		send_segment(&flow, FIRST + cut, bytes + cut, len - cut);
-		assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+		assert_int_equal(flow.response.state, KF_RESPONSE_LOST);
 	}
 }
 
@@ -124,7 +124,7 @@ static void send_body(struct kf_flow *flow, __u64 len)
 		__u32 now = len > sizeof(zeros) ? sizeof(zeros) : (__u32)len;
 
 		assert_false(is_idle(flow));
-		send_segment(flow, flow->out_seq, zeros, now);
+		send_segment(flow, flow->out.seq, zeros, now);
 		len -= now;
 	}
 }
@@ -134,10 +134,10 @@ static void follows_long_bodies(void **state)
 	struct kf_flow flow = flow_new(1, 0);
 
 	SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 6000000000\r\n\r\n");
-	assert_int_equal(flow.responses, 0);
+	assert_int_equal(flow.response.ended, 0);
 	send_body(&flow, 6000000000);
 	assert_true(is_idle(&flow));
-	assert_int_equal(flow.responses, 1);
+	assert_int_equal(flow.response.ended, 1);
 
 	flow = flow_new(1, 0);
 	SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"); /* 2^30 */
@@ -169,7 +169,7 @@ static void bounds_heads(void **state)
 		flow = flow_new(1, 0);
 		send_segment(&flow, FIRST, bytes, len);
 		assert_int_equal(is_idle(&flow), !fill);
-		assert_int_equal(flow.response_state, fill ? KF_RESPONSE_LOST : KF_RESPONSE_HEAD);
+		assert_int_equal(flow.response.state, fill ? KF_RESPONSE_LOST : KF_RESPONSE_HEAD);
 		flow = flow_new(1, 0);
 		for (__u32 i = 0; i < len; i += 7)
 			send_segment(&flow, FIRST + i, bytes + i, len - i < 7 ? len - i : 7);

@@ -18,10 +18,10 @@
 
 static struct kf_flow flow_new(__u32 requests, __u32 head_asked)
 {
-	return (struct kf_flow){ .requests = requests,
-				 .head_asked = head_asked,
-				 .response_seq = FIRST,
-				 .out_seq = FIRST };
+	return (struct kf_flow){ .response.requests = requests,
+				 .response.head_asked = head_asked,
+				 .response.seq = FIRST,
+				 .out.seq = FIRST };
 }
 
 /* @len bytes in a buffer as the readers want it, with what would matter if it were read behind. */
@@ -42,13 +42,13 @@ static const __u8 *loaded(const __u8 *bytes, __u32 len)
 
 static void send_segment(struct kf_flow *flow, __u32 seq, const void *bytes, __u32 len)
 {
-	enum kf_response_state state = flow->response_state;
+	enum kf_response_state state = flow->response.state;
 	const __u8 *data = bytes;
 	__u32 at, left;
 
-	if ((__s32)(seq + len - flow->out_seq) > 0)
-		flow->out_seq = seq + len;
-	if (!kf_flow_is_followed(flow) || (__s32)(seq + len - flow->response_seq) <= 0)
+	if ((__s32)(seq + len - flow->out.seq) > 0)
+		flow->out.seq = seq + len;
+	if (!kf_flow_is_followed(flow) || (__s32)(seq + len - flow->response.seq) <= 0)
 		return;
 	at = kf_response_next(flow, state) - seq;
 	if ((__s32)at < 0)
@@ -61,28 +61,29 @@ static void send_segment(struct kf_flow *flow, __u32 seq, const void *bytes, __u
 			state = kf_response_chunks(flow, loaded(data + at, left), left);
 		at = kf_response_next(flow, state) - seq;
 	}
-	flow->response_state = (__u8)state;
+	flow->response.state = (__u8)state;
 }
 
 static _Bool is_idle(const struct kf_flow *flow)
 {
-	return flow->response_state == KF_RESPONSE_HEAD && !flow->response_skip &&
-	       flow->requests == flow->responses && flow->out_seq == flow->response_seq;
+	return flow->response.state == KF_RESPONSE_HEAD && !flow->response.skip &&
+	       flow->response.requests == flow->response.ended &&
+	       flow->out.seq == flow->response.seq;
 }
 
-#define SEND(flow_, text_) send_segment(flow_, (flow_)->out_seq, text_, sizeof(text_) - 1)
+#define SEND(flow_, text_) send_segment(flow_, (flow_)->out.seq, text_, sizeof(text_) - 1)
 
 /* What counts of a flow that stands between two bytes, however it came there. */
 static void assert_same(const struct kf_flow *a, const struct kf_flow *b, const char *title,
 			size_t cut)
 {
-	if (a->response_state != b->response_state || a->responses != b->responses ||
+	if (a->response.state != b->response.state || a->response.ended != b->response.ended ||
 	    is_idle(a) != is_idle(b) ||
 	    (kf_flow_is_followed(a) &&
-	     (a->response_seq != b->response_seq || a->response_skip != b->response_skip)))
+	     (a->response.seq != b->response.seq || a->response.skip != b->response.skip)))
 		fail_msg("%s, cut at %zu: state %u, %u responses, at %u; whole: %u, %u, %u", title,
-			 cut, a->response_state, a->responses, a->response_seq - FIRST,
-			 b->response_state, b->responses, b->response_seq - FIRST);
+			 cut, a->response.state, a->response.ended, a->response.seq - FIRST,
+			 b->response.state, b->response.ended, b->response.seq - FIRST);
 }
 
 /* Sends @len bytes whole, in two pieces and byte by byte; the flow afterwards. */

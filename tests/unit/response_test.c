@@ -123,10 +123,10 @@ static void knows_the_end(void **state)
 		const struct response *r = &known[i];
 		struct kf_flow flow = run(r->title, flow_new(1, r->head), r->bytes, r->len);
 
-		if (!is_idle(&flow) || flow.responses != 1)
+		if (!is_idle(&flow) || flow.response.ended != 1)
 			fail_msg("%s: state %u, %u responses, at %u of %zu", r->title,
-				 flow.response_state, flow.responses, flow.response_seq - FIRST,
-				 r->len);
+				 flow.response.state, flow.response.ended,
+				 flow.response.seq - FIRST, r->len);
 	}
 }
 
@@ -144,7 +144,7 @@ static void follows_pipelines(void **state)
 		memcpy(bytes + a->len, b->bytes, b->len);
 		flow = run(a->title, flow_new(2, asked), bytes, a->len + b->len);
 		assert_true(is_idle(&flow));
-		assert_int_equal(flow.responses, 2);
+		assert_int_equal(flow.response.ended, 2);
 	}
 }
 
@@ -229,11 +229,11 @@ static void loses_what_is_doubtful(void **state)
 		struct kf_flow flow =
 			run(lost[i].title, flow_new(1, lost[i].head), lost[i].bytes, lost[i].len);
 
-		if (flow.response_state != KF_RESPONSE_LOST)
-			fail_msg("%s: state %u, at %u of %zu", lost[i].title, flow.response_state,
-				 flow.response_seq - FIRST, lost[i].len);
+		if (flow.response.state != KF_RESPONSE_LOST)
+			fail_msg("%s: state %u, at %u of %zu", lost[i].title, flow.response.state,
+				 flow.response.seq - FIRST, lost[i].len);
 		SEND(&flow, next);
-		assert_int_equal(flow.response_state, KF_RESPONSE_LOST);
+		assert_int_equal(flow.response.state, KF_RESPONSE_LOST);
 	}
 }
 
@@ -248,9 +248,9 @@ static void tells_a_close(void **state)
 		struct kf_flow flow =
 			run("until close", flow_new(1, 0), heads[i], strlen(heads[i]));
 
-		assert_int_equal(flow.response_state, KF_RESPONSE_CLOSING);
+		assert_int_equal(flow.response.state, KF_RESPONSE_CLOSING);
 		SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-		assert_int_equal(flow.response_state, KF_RESPONSE_CLOSING);
+		assert_int_equal(flow.response.state, KF_RESPONSE_CLOSING);
 	}
 }
 
@@ -260,13 +260,13 @@ static void tells_a_switch(void **state)
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
 	struct kf_flow flow = run("a switch", flow_new(1, 0), head, sizeof(head) - 1);
 
-	assert_int_equal(flow.response_state, KF_RESPONSE_SWITCHED);
+	assert_int_equal(flow.response.state, KF_RESPONSE_SWITCHED);
 	SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-	assert_int_equal(flow.response_state, KF_RESPONSE_SWITCHED);
+	assert_int_equal(flow.response.state, KF_RESPONSE_SWITCHED);
 	flow = flow_new(1, 0);
 	SEND(&flow, "HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n");
 	SEND(&flow, "HTTP/1.1 101 Switch\r\n\r\n");
-	assert_int_equal(flow.response_state, KF_RESPONSE_HEAD);
+	assert_int_equal(flow.response.state, KF_RESPONSE_HEAD);
 	assert_false(is_idle(&flow)); /* a byte is missing */
 	SEND(&flow, "x");
 	assert_true(is_idle(&flow));

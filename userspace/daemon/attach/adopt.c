@@ -86,8 +86,8 @@ static int adopt(struct run *run, const struct kf_connection *connection, __u8 s
 		.seen = kf_clock_seen(),
 		.since = kf_clock_seen(),
 		.state = KF_FLOW_UNSYNCED,
-		.response_state = KF_RESPONSE_LOST,
-		.out_flags = connection->answered ? KF_FLOW_CAUGHT_UP : 0,
+		.response.state = KF_RESPONSE_LOST,
+		.out.flags = connection->answered ? KF_FLOW_CAUGHT_UP : 0,
 		.service = service,
 	};
 	int err = -EBUSY;

@@ -231,10 +231,10 @@ static int look_at(void *context, const void *at_key, const void *at_value)
 		return -ENOMEM;
 	*doomed = (struct doomed){
 		.key = key,
-		.client_first = flow.client_first,
-		.server_first = flow.server_first,
-		.requests = flow.requests,
-		.responses = flow.responses,
+		.client_first = flow.in.first,
+		.server_first = flow.out.first,
+		.requests = flow.response.requests,
+		.responses = flow.response.ended,
 		.slot = flow.slot,
 		.slot_check = flow.slot_check,
 		.service = (uint8_t)flow.service,
@@ -248,9 +248,9 @@ static bool is_as_it_was(const struct kf_cut *cut, const struct doomed *doomed)
 	struct kf_flow flow;
 
 	return !kf_maps_get(cut->maps, KF_MAP_kf_flows, &doomed->key, &flow) &&
-	       flow.client_first == doomed->client_first &&
-	       flow.server_first == doomed->server_first && flow.requests == doomed->requests &&
-	       flow.responses == doomed->responses && flow.slot == doomed->slot &&
+	       flow.in.first == doomed->client_first && flow.out.first == doomed->server_first &&
+	       flow.response.requests == doomed->requests &&
+	       flow.response.ended == doomed->responses && flow.slot == doomed->slot &&
 	       flow.slot_check == doomed->slot_check;
 }
 
@@ -283,8 +283,8 @@ static void account(const struct kf_cut *cut, const struct doomed *doomed)
 	struct kf_flow flow;
 
 	if (kf_maps_get(cut->maps, KF_MAP_kf_flows, &doomed->key, &flow) || flow.cut ||
-	    flow.state == KF_FLOW_ANSWERED || flow.client_first != doomed->client_first ||
-	    flow.server_first != doomed->server_first)
+	    flow.state == KF_FLOW_ANSWERED || flow.in.first != doomed->client_first ||
+	    flow.out.first != doomed->server_first)
 		return;
 	if (!flow.busy) {
 		flow.state = KF_FLOW_CLOSED;

@@ -50,7 +50,7 @@ static uint32_t patience(const struct slice *slice, const struct kf_flow *flow)
 	bool told = flow->state == KF_FLOW_ANSWERED || flow->cut;
 	/* a response may be long in coming to a client that has half-closed, or waits to be told */
 	bool waiting = flow->state == KF_FLOW_REFUSED || (flow->flags & KF_FLOW_FIN_IN);
-	bool ending = (flow->out_flags & (KF_FLOW_FIN_OUT | KF_FLOW_RST_OUT)) ||
+	bool ending = (flow->out.flags & (KF_FLOW_FIN_OUT | KF_FLOW_RST_OUT)) ||
 		      (flow->flags & KF_FLOW_RST_IN) || (waiting && !kf_flow_is_running(flow));
 	uint32_t most = told ? TOLD_IDLE : ENDING_IDLE;
 
