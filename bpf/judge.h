@@ -19,9 +19,16 @@
 #include "service.h"
 #include "unsynced.h"
 
-/* In monitor mode nothing is dropped: a flow that cannot be followed is picked up again later. */
+/*
+ * In monitor mode nothing is dropped: a flow that cannot be followed is picked up again later. If a
+ * request has begun on it, of which the filter has judged or passed a piece, the mode enforce does
+ * not let it go on: it is as if the minute of KF_UNSYNCED_MAX had passed.
+ */
 static __always_inline int kf_judge_lose(struct kf_flow *flow, __u32 end)
 {
+	bool open = (flow->flags & KF_FLOW_IN_HEAD) || flow->in.ahead ||
+		    (flow->head & KF_FLOW_HEAD_PLACE);
+
 	kf_place_release(flow);
 	flow->flags &= ~KF_FLOW_IN_HEAD;
 	flow->state = KF_FLOW_UNSYNCED;
@@ -29,7 +36,7 @@ static __always_inline int kf_judge_lose(struct kf_flow *flow, __u32 end)
 	flow->out.flags &= ~KF_FLOW_CAUGHT_UP;
 	flow->flags = (flow->flags & ~KF_FLOW_SWAP) | KF_FLOW_SENT;
 	flow->in.resume_seq = end;
-	flow->since = kf_flow_now();
+	flow->since = kf_flow_now() - (open ? KF_UNSYNCED_MAX + 1 : 0);
 	flow->in.skip = 0;
 	flow->in.ahead = 0;
 	return KF_REASON_ADOPTED;

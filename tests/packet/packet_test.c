@@ -12,6 +12,7 @@
  *   case TEXT                      a new world: service any:8000, one good key, no flows
  *   mode monitor | refuse reply|reset|drop | unanswered | websocket | keys MASK | listen HOST
  *   method NAME                    the service adds it
+ *   switch monitor|enforce         the mode changes under the flows that there are
  *   heads N | ip 4|6 | vlans N | ext N,N | ipoptions N | client HOST | net N (the client's /64)
  *   port N | to PORT
  *   handshake                      SYN-ACK out, ACK in
@@ -63,6 +64,7 @@ static const struct {
 } kf_steps[] = {
 	{ "case", kf_step_case },
 	{ "mode", kf_step_mode },
+	{ "switch", kf_step_switch },
 	{ "refuse", kf_step_refuse },
 	{ "unanswered", kf_step_unanswered },
 	{ "same", kf_step_same },

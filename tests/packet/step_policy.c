@@ -160,17 +160,39 @@ void kf_step_unanswered(struct kf_case *c, const char *at)
 	kf_world_no_answers(c->world);
 }
 
+static void kf_service_read(struct kf_case *c, struct kf_service *service)
+{
+	if (bpf_map_lookup_elem(kf_world_fd(c->world, "kf_services"), &(uint32_t){ 0 }, service))
+		err(1, "kf_services");
+}
+
+static void kf_service_store(struct kf_case *c, const struct kf_service *service)
+{
+	if (bpf_map_update_elem(kf_world_fd(c->world, "kf_services"), &(uint32_t){ 0 }, service,
+				BPF_ANY))
+		err(1, "kf_services");
+}
+
+/* Under the flows that there are. */
+void kf_step_switch(struct kf_case *c, const char *at)
+{
+	struct kf_service service;
+
+	kf_service_read(c, &service);
+	service.mode = strcmp(at, "monitor") == 0 ? KF_MODE_MONITOR : KF_MODE_ENFORCE;
+	kf_service_store(c, &service);
+}
+
 void kf_step_method(struct kf_case *c, const char *at)
 {
-	int fd = kf_world_fd(c->world, "kf_services");
 	struct kf_service service;
 	char name[17] = "";
 
-	if (sscanf(at, "%16s", name) != 1 || bpf_map_lookup_elem(fd, &(uint32_t){ 0 }, &service))
+	if (sscanf(at, "%16s", name) != 1)
 		errx(1, "%s:%d: no method", c->file, c->line);
+	kf_service_read(c, &service);
 	memcpy(service.methods[KF_METHODS_MAX - 1], name, strlen(name));
-	if (bpf_map_update_elem(fd, &(uint32_t){ 0 }, &service, BPF_ANY))
-		err(1, "kf_services");
+	kf_service_store(c, &service);
 }
 
 void kf_step_websocket(struct kf_case *c, const char *at)

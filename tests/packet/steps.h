@@ -41,6 +41,7 @@ void kf_step_group_models(struct kf_case *c, const char *at);
 void kf_step_source(struct kf_case *c, const char *at);
 void kf_step_case(struct kf_case *c, const char *at);
 void kf_step_mode(struct kf_case *c, const char *at);
+void kf_step_switch(struct kf_case *c, const char *at);
 void kf_step_refuse(struct kf_case *c, const char *at);
 void kf_step_unanswered(struct kf_case *c, const char *at);
 void kf_step_method(struct kf_case *c, const char *at);
