@@ -305,14 +305,14 @@ KF_INLINE long kf_chunk_trailer_name(struct kf_chunk *c, __u8 byte)
  * White space in a client's value is refused, unless it stands before it: a server that knows no
  * trailers may take two bytes behind the last chunk for a CRLF, whatever they are, and the rest of
  * `x:GET /path HTTP/1.1` for the next request (seen: JDK HttpServer). There is no request line
- * without a space.
+ * without a space; to Python's http.server 0x85 and 0xa0 are ones too.
  */
 KF_INLINE _Bool kf_chunk_is_request(struct kf_chunk *c, __u8 byte)
 {
 	if (byte == ' ' || byte == '\t')
 		return c->item && !c->wide;
 	c->item = 1;
-	return 0;
+	return (byte == 0x85 || byte == 0xa0) && !c->wide;
 }
 
 KF_INLINE long kf_chunk_trailer_value(struct kf_chunk *c, __u8 byte)

@@ -219,6 +219,8 @@ static const struct {
 	NO(CHUNK_TRAILER_FIELD, "a request behind two bytes",
 	   "0\r\nx:GET /a HTTP/1.1\r\nHost: h\r\n\r\n"),
 	NO(CHUNK_TRAILER_FIELD, "a short one, by a tab", "0\r\nx: GET\t/a\r\n\r\n"),
+	NO(CHUNK_TRAILER_FIELD, "... by a blank of Latin-1", "0\r\nx:GET\xa0/\r\n\r\n"),
+	NO(CHUNK_TRAILER_FIELD, "... by a line end of Latin-1", "0\r\nx:GET\x85/\r\n\r\n"),
 	NO(CHUNK_TRAILER_FIELD, "white space behind a value", "0\r\na: b \r\n\r\n"),
 	NO(CHUNK_TRAILER_FIELD, "a length", "0\r\na: b\r\ncONTENT-lENGTH: 5\r\n\r\n"),
 	NO(CHUNK_TRAILER_FIELD, "a length by an alias", "0\r\ncontent_length: 5\r\n\r\n"),
