@@ -11,15 +11,15 @@
  *   policy   may this key be used now, from here? (key.h)
  *   act      pass, drop, or hand over for an answer; count, and tell (answer.h)
  *
- * A segment may hold any number of heads, so the three in the middle are done for each of them:
- * the walk of walk_segment.h does that.
+ * A segment may hold any number of heads, so head, tag and policy are done for each of them: flow
+ * leads there, by the walk of walk_segment.h.
  */
 #ifndef KEYFILTER_INGRESS_H
 #define KEYFILTER_INGRESS_H
 
 #include "event.h"
 #include "judge.h"
-#include "penalty.h"
+#include "penalty_count.h"
 #include "plain.h"
 #include "reason.h"
 #include "segment.h"
@@ -66,8 +66,8 @@ static __always_inline __be16 *kf_ingress_packet(KF_CTX *ctx, struct kf_l3 *l3, 
 }
 
 /* Fills @p in. False, with a verdict, for what is not for a service. */
-static __always_inline bool kf_ingress_service(KF_CTX *ctx, struct kf_packet *p,
-					       const struct kf_l3 *l3, __be16 *ports, int *verdict)
+static __always_inline bool kf_ingress_fill(KF_CTX *ctx, struct kf_packet *p,
+					    const struct kf_l3 *l3, __be16 *ports, int *verdict)
 {
 	if (!kf_segment_read(ctx, KF_INGRESS, l3, ports, p)) {
 		kf_ingress_passing(l3, p->key.server_port, verdict);
@@ -83,13 +83,28 @@ static __always_inline bool kf_ingress_service(KF_CTX *ctx, struct kf_packet *p,
 	return true;
 }
 
-/* Both of them. */
+/* The service that the segment is for, with @p filled in; NULL, with a verdict, if for none. */
+static __always_inline struct kf_service *kf_ingress_service(KF_CTX *ctx, struct kf_packet *p,
+							     const struct kf_l3 *l3, __be16 *ports,
+							     int *verdict)
+{
+	struct kf_service *service;
+
+	if (!kf_ingress_fill(ctx, p, l3, ports, verdict))
+		return NULL;
+	service = kf_service_at(p->service);
+	if (service)
+		p->monitor = service->mode == KF_MODE_MONITOR;
+	return service;
+}
+
+/* What kf_answer() asks of a packet that ingress has handed over. */
 static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, int *verdict)
 {
 	struct kf_l3 l3 = {};
 	__be16 *ports = kf_ingress_packet(ctx, &l3, verdict);
 
-	return ports && kf_ingress_service(ctx, p, &l3, ports, verdict);
+	return ports && kf_ingress_fill(ctx, p, &l3, ports, verdict);
 }
 
 /* ---- source ---------------------------------------------------------------------------------- */
@@ -115,48 +130,25 @@ static __always_inline bool kf_ingress_is_penalised(const struct kf_packet *p,
 	       !kf_ingress_is_ours(p);
 }
 
-/*
- * Begins the outcome. False, with a verdict, for a source that is penalised, which is the cheapest
- * refusal there is; one that is denied goes on to act, which tells of it.
- */
-static __always_inline bool kf_ingress_source(const struct kf_packet *p, struct kf_outcome *out,
-					      const struct kf_config *config, int *verdict)
+/* Why the source is refused, or 0. */
+static __always_inline int kf_ingress_source(const struct kf_packet *p,
+					     const struct kf_config *config)
 {
-	if (kf_ingress_is_penalised(p, config)) {
-		kf_count_packet(p->service, KF_REASON_SOURCE_PENALISED);
-		*verdict = p->monitor ? KF_VERDICT_PASS : KF_VERDICT_DROP;
-		return false;
-	}
-	__builtin_memset(out, 0, sizeof(*out));
-	out->slot = KF_SLOT_NONE;
-	out->keep = KF_KEEP_ALL;
+	if (kf_ingress_is_penalised(p, config))
+		return KF_REASON_SOURCE_PENALISED;
 	if (kf_source_is_denied(p, config) && !kf_ingress_is_ours(p))
-		out->reason = KF_REASON_SOURCE_DENIED;
-	return true;
+		return KF_REASON_SOURCE_DENIED;
+	return 0;
+}
+
+/* What becomes of a penalised source's packet: the cheapest refusal there is, counted only. */
+static __always_inline int kf_ingress_shun(const struct kf_packet *p)
+{
+	kf_count_packet(p->service, KF_REASON_SOURCE_PENALISED);
+	return p->monitor ? KF_VERDICT_PASS : KF_VERDICT_DROP;
 }
 
 /* ---- flow, and what it leads to -------------------------------------------------------------- */
-
-/*
- * A SYN, whose address is not proven: see synrate.h. The reason to drop it, or 0; in p->detail,
- * what it asks for that cannot be followed.
- */
-__noinline int kf_ingress_syn(KF_CTX *ctx, struct kf_packet *p)
-{
-	struct kf_config *config = kf_config_get();
-	struct kf_service *service;
-
-	if (!p || !config)
-		return 0;
-	service = kf_service_at(p->service);
-	if (service && service->syn_interval_ns && !(p->tcp_flags & KF_TCP_ACK) &&
-	    !kf_synrate_conforms(config, service, p->key.client) &&
-	    !kf_source_is_allowed(p, config))
-		return KF_REASON_SYN_RATE;
-	if (!p->detail)
-		p->detail = kf_plain_syn(ctx, p);
-	return 0;
-}
 
 /* A keep-alive probe loses its byte, and is a segment without data then. */
 static __always_inline void kf_ingress_probe(KF_CTX *ctx, struct kf_packet *p)
@@ -172,14 +164,11 @@ static __always_inline void kf_ingress_probe(KF_CTX *ctx, struct kf_packet *p)
 /* The reason that the segment is counted under; what else follows is in @out. */
 static __always_inline int kf_ingress_flow(KF_CTX *ctx, struct kf_packet *p, struct kf_outcome *out)
 {
-	int reason;
-
-	if (out->reason)
-		return out->reason; /* of its source */
 	if (p->tcp_flags & KF_TCP_SYN) {
-		reason = kf_ingress_syn(ctx, p);
-		if (reason)
-			return reason;
+		if (kf_synrate_exceeds(p))
+			return KF_REASON_SYN_RATE;
+		if (!p->detail)
+			p->detail = kf_plain_syn(ctx, p);
 	}
 	if (p->payload_len == 1 && !p->detail)
 		kf_ingress_probe(ctx, p);
@@ -243,28 +232,37 @@ static __always_inline int kf_ingress_act(KF_CTX *ctx, struct kf_scratch *scratc
 	return out->answer ? kf_ctx_answer(ctx, p) : KF_VERDICT_DROP;
 }
 
+static __always_inline void kf_ingress_begin(struct kf_outcome *out)
+{
+	__builtin_memset(out, 0, sizeof(*out));
+	out->slot = KF_SLOT_NONE;
+	out->keep = KF_KEEP_ALL;
+}
+
 static __always_inline int kf_ingress(KF_CTX *ctx)
 {
 	struct kf_scratch *scratch = kf_scratch_get(KF_INGRESS);
 	struct kf_config *config = kf_config_get();
 	struct kf_service *service;
+	struct kf_outcome *out;
+	struct kf_packet *p;
 	struct kf_l3 l3 = {};
-	int verdict;
+	int verdict, reason;
 	__be16 *ports;
 
 	if (!scratch || !config)
 		return KF_VERDICT_PASS;
+	p = &scratch->packet;
+	out = &scratch->outcome;
 	ports = kf_ingress_packet(ctx, &l3, &verdict);
-	if (!ports || !kf_ingress_service(ctx, &scratch->packet, &l3, ports, &verdict))
-		return verdict;
-	service = kf_service_at(scratch->packet.service);
+	service = ports ? kf_ingress_service(ctx, p, &l3, ports, &verdict) : NULL;
 	if (!service)
-		return KF_VERDICT_PASS;
-	scratch->packet.monitor = service->mode == KF_MODE_MONITOR;
-	if (!kf_ingress_source(&scratch->packet, &scratch->outcome, config, &verdict))
 		return verdict;
-	/* head, tag, policy */
-	scratch->outcome.reason = kf_ingress_flow(ctx, &scratch->packet, &scratch->outcome);
+	reason = kf_ingress_source(p, config);
+	if (reason == KF_REASON_SOURCE_PENALISED)
+		return kf_ingress_shun(p);
+	kf_ingress_begin(out);
+	out->reason = reason ? reason : kf_ingress_flow(ctx, p, out); /* and head, tag, policy */
 	return kf_ingress_act(ctx, scratch, config, service);
 }
 

@@ -129,8 +129,10 @@ static __always_inline int kf_plain_data(KF_CTX *ctx, struct kf_packet *p)
  * In monitor mode too: the stream could not be watched otherwise. 0, or the detail (enum kf_detail)
  * with which the SYN is refused.
  */
-static __always_inline int kf_plain_syn(KF_CTX *ctx, struct kf_packet *p)
+__noinline int kf_plain_syn(KF_CTX *ctx, struct kf_packet *p)
 {
+	if (!p)
+		return 0;
 	if (kf_plain_data(ctx, p))
 		return KF_DETAIL_DATA_ON_SYN;
 	return kf_plain_options(ctx, p) ? KF_DETAIL_MPTCP : 0;

@@ -37,7 +37,7 @@ struct kf_packet {
 
 /* What was decided about it. */
 struct kf_outcome {
-	__u8 reason;   /* enum kf_reason, counted */
+	__u8 reason;   /* enum kf_reason, counted: what the stages returned, for act to read */
 	__u8 refusal;  /* of a request behind bytes that pass; 0: none */
 	__u8 answer;   /* kf_answer() has to speak to the client */
 	__u8 unfin;    /* what passes loses its FIN */
@@ -75,7 +75,8 @@ struct kf_walk {
 	__u32 slot;   /* of the request judged last */
 	__u32 key_sources;
 	__u16 admitted;
-	__u8 reason;  /* of the refusal that ended the walk; 0: none */
+	__u8 reason;  /* of the refusal that ended the walk; 0: none. A step of bpf_loop() returns
+		       * no more than whether to go on */
 	__u8 partial; /* a head goes on in the next segment */
 	__u8 monitor; /* refusals are noted and do not end it */
 	__u8 websocket;

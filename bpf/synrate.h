@@ -21,6 +21,8 @@
 #include <keyfilter/sourcehash.h>
 
 #include "maps.bpf.h"
+#include "service.h"
+#include "source.h"
 
 #define KF_SYN_TRIES  32
 #define KF_SYN_LOCKED 1ull /* the lowest bit of a cell: a nanosecond does not matter */
@@ -113,6 +115,20 @@ static __always_inline bool kf_synrate_conforms(const struct kf_config *config,
 	if (kf_synrate_due(first, second, now) - now > service->syn_burst_ns)
 		return false;
 	return kf_synrate_take(first, second, service, now);
+}
+
+/* Is @p a SYN of a source that has sent too many? Allowed ones may send as many as they like. */
+__noinline int kf_synrate_exceeds(const struct kf_packet *p)
+{
+	struct kf_config *config = kf_config_get();
+	struct kf_service *service;
+
+	if (!p || !config || (p->tcp_flags & KF_TCP_ACK))
+		return 0;
+	service = kf_service_at(p->service);
+	return service && service->syn_interval_ns &&
+	       !kf_synrate_conforms(config, service, p->key.client) &&
+	       !kf_source_is_allowed(p, config);
 }
 
 #endif /* KEYFILTER_SYNRATE_H */

@@ -9,8 +9,8 @@ set -uo pipefail
 
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
-# abi.h and maps.bpf.h have what is the maps'; an entry point's name is its program's.
-find bpf include/keyfilter -name '*.h' ! -name abi.h ! -name maps.bpf.h | sort | xargs awk '
+# abi*.h and maps.bpf.h have what is the maps'; an entry point's name is its program's.
+find bpf include/keyfilter -name '*.h' ! -name 'abi*.h' ! -name maps.bpf.h | sort | xargs awk '
 FNR == 1 {
 	file = FILENAME
 	sub(/.*\//, "", file)

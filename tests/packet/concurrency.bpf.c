@@ -10,7 +10,7 @@
 #include "../../bpf/egress.h"
 #include "../../bpf/kept.h"
 #include "../../bpf/key.h"
-#include "../../bpf/penalty.h"
+#include "../../bpf/penalty_count.h"
 #include "../../bpf/synrate.h"
 #include "concurrency.h"
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <keyfilter/penaltystate.h>
+#include <keyfilter/sourcestate.h>
 #include <microhttpd.h>
 
 #include "api/route.h"
@@ -262,7 +263,7 @@ static void free_names(struct names *names)
 static json_t *penalty_json(const struct kf_penalty *penalty, const struct kf_clock *now,
 			    const char *service)
 {
-	bool penalised = penalty->until_ns > now->boot_ns;
+	bool penalised = kf_sourcestate_in_force(penalty->until_ns, now->boot_ns);
 	uint64_t left_ns = penalised ? penalty->until_ns - now->boot_ns : 0;
 	char cidr[KF_CIDR_TEXT];
 	struct kf_cidr block;
