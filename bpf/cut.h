@@ -5,7 +5,8 @@
  * Where not a byte of the response has been sent the client is answered, as if its request had been
  * refused: the segment becomes the answer. Otherwise both ends are reset, and it becomes the
  * client's RST. Either way the backend gets a RST. What the client's segments lead to is decided by
- * kf_refusal_end() and done by answer.h; whoever comes first counts the cut and tells it.
+ * kf_refusal_end() and done by answer.h; the first of them, ingress, egress or the controller,
+ * counts the cut and tells it.
  */
 #ifndef KEYFILTER_BPF_CUT_H
 #define KEYFILTER_BPF_CUT_H

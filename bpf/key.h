@@ -49,8 +49,8 @@ static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index
 /*
  * The generic cell rate algorithm (ITU-T I.371): a request conforms unless it comes earlier than
  * its theoretical arrival time by more than the burst. One compare-and-swap takes it, so that no
- * number of CPUs admits one too many; who loses that race so often that the tries are used up is
- * refused.
+ * number of CPUs admits one too many; a CPU that
+ * loses the race until its tries are used up refuses the request.
  */
 static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct kf_walk *w)
 {
@@ -76,7 +76,8 @@ static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct k
 		if (__sync_val_compare_and_swap(&home->rate_tat_ns, tat, start + interval) == tat)
 			return KF_REASON_ADMITTED;
 	}
-	/* whole seconds, upwards: who comes back then is admitted, if nobody else came before */
+	/* whole seconds, rounded up: the request is admitted then, unless others of the key came
+	 * first */
 	w->retry_after = early / KF_NSEC_PER_SEC + 1;
 	return KF_REASON_RATE_LIMITED;
 }

@@ -223,7 +223,9 @@ static __always_inline struct kf_head *kf_head_at(__u32 place)
 
 /*
  * What a CPU's scratch place holds. Each use overwrites the one before it; a stage that goes on
- * with what it has put there asks whether it still is there (kf_head_scratch_of()).
+ * with what it has put there asks whether it still is there (kf_head_scratch_of()). The use is
+ * enough, without the packet: whatever is asked for was put there earlier for the same packet
+ * (kf_walk.loaded is 0 until then), and no other packet comes to the CPU in between.
  */
 enum kf_scratch_use {
 	KF_SCRATCH_REQUEST = 1, /* a head, or the framing of chunks */

@@ -4,7 +4,7 @@
  *
  * The reader knows GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS; any other word is one that some
  * servers take with content and others without, so it passes only where the operator vouches for
- * his backend (`service add --method`).
+ * the backend (`service add --method`).
  */
 #ifndef KEYFILTER_METHOD_H
 #define KEYFILTER_METHOD_H

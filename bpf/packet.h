@@ -115,9 +115,9 @@ __noinline int kf_packet_source_route(KF_CTX *ctx, __u32 offset, __u32 len)
 /*
  * Fragments. Later ones carry no ports and pass: without the first one, which has offset 0, nothing
  * is ever reassembled. Every first one is read: where it is TCP for a service it is refused, and
- * where it does not hold the whole TCP header it is dropped, whoever it is for (RFC 7112 section 5;
- * RFC 1858 section 3.1 for IPv4), as another fragment could bring the ports. Only the bytes of the
- * IP packet count: behind it a frame may hold others, which the stack does not see.
+ * where it does not hold the whole TCP header it is dropped, whatever its destination (RFC 7112
+ * section 5; RFC 1858 section 3.1 for IPv4), as another fragment could bring the ports. Only the
+ * bytes of the IP packet count: behind it a frame may hold others, which the stack does not see.
  */
 static __always_inline enum kf_l3_result kf_packet_first(const struct kf_l3 *l3)
 {

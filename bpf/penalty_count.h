@@ -6,7 +6,7 @@
  * So many failures in a window raise a penalty. Each of its good requests, of this window and of
  * the one before, adds half as many, up to ten times as many in all (kf_penalty_allowed()): people
  * who share one address do not lose it over one of them, also where their good requests came first
- * or the window has just begun; and who wants to fail ten times as often has to succeed all the
+ * or the window has just begun; and a source that fails ten times as often has to succeed all the
  * time. A window begins with the first request after the last one is over. Each further penalty
  * takes twice as long, up to a limit, until for as long as that limit no penalty was in force. A
  * penalty forgets what came before it, good and bad.
@@ -25,8 +25,9 @@
 #include "event.h"
 #include "penalty.h"
 
-#define KF_PENALTY_TRIES 4000 /* some 40 microseconds: an interrupt of the CPU that is in the way  \
-			       */
+#define KF_PENALTY_TRIES                                                                           \
+	4000 /* some 40 microseconds: an interrupt of the CPU that is in the way                   \
+	      */
 
 /* @counts: kf_penalty_counts() */
 static __always_inline bool kf_penalty_is_counted(__u64 counts, const struct kf_service *service,
@@ -98,8 +99,8 @@ static __always_inline struct kf_penalty *kf_penalty_spare_for(const struct kf_p
 }
 
 /*
- * A place that may be given away, and whose it was; NULL where others need all of them. One that is
- * just being given away may come back. One that holds nothing comes first.
+ * A place that may be given away, and the source that it was of; NULL where others need all of
+ * them. One that is just being given away may come back. One that holds nothing comes first.
  */
 static __always_inline struct kf_penalty *kf_penalty_spare(const struct kf_penalty_try *t,
 							   __u64 *old)
@@ -155,9 +156,9 @@ static long kf_penalty_make_step(__u32 index, void *context)
 
 /*
  * Finds the place of a source or makes one; NULL where there is none. The place is marked first:
- * nobody finds it then, and nobody makes another one in this set. Who has marked it looks again
- * before he clears it: its old owner may just have failed once more, or the source got a place from
- * another CPU. So no source has two places, and none inherits what another one did.
+ * nobody finds it then, and nobody makes another one in this set. The CPU that marked it
+ * looks again before it clears it: its old owner may just have failed once more, or the source got
+ * a place from another CPU. So no source has two places, and none inherits what another one did.
  */
 static __always_inline struct kf_penalty *kf_penalty_make(struct kf_penalty_try *t)
 {

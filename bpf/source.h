@@ -37,7 +37,7 @@ static __always_inline __u64 kf_source_now(const struct kf_source *source)
 		       : 0;
 }
 
-/* Asked where it seldom matters, so it stays out of the way and the stack of those who ask. */
+/* Asked where it seldom matters, so it stays out of the way and the stack of its callers. */
 static __noinline bool kf_source_is_allowed(const struct kf_packet *p,
 					    const struct kf_config *config)
 {

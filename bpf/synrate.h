@@ -5,14 +5,14 @@
  *
  * A SYN proves nothing about its address, so no state is made for it: kf_syns has a fixed number of
  * cells, each the theoretical arrival time of the generic cell rate algorithm (ITU-T I.371), and a
- * source has two of them, by two keyed hashes. It conforms while either cell does: who shares one
- * with a source that floods still has the other. Only as much is put into a cell as the lower one
- * of the two asks for, so that the busy cell hurts no third source. Two services with different
- * limits do not share their cells.
+ * source has two of them, by two keyed hashes. It conforms while either cell does: a source that
+ * shares one with another that floods still has the other. Only as much is put into a cell as the
+ * lower one of the two asks for, so that the busy cell hurts no third source. Two services with
+ * different limits do not share their cells.
  *
- * What a spoofer can do: the SYNs that he sends in somebody's name use up that source's share, and
- * while he goes on it opens no new connection here. It keeps those that it has, and is not
- * penalised. That is why this is off by default: it helps against real sources that open too many
+ * What forged SYNs can do: they use up the share of the source that they name, and while they go on
+ * it opens no new connection here. It keeps those that it has, and is not penalised. That is why
+ * this is off by default: it helps against real sources that open too many
  * connections; against forged ones the backend's SYN cookies do.
  */
 #ifndef KEYFILTER_SYNRATE_H
@@ -111,7 +111,7 @@ static __always_inline bool kf_synrate_conforms(const struct kf_config *config,
 	if (!first || !second)
 		return true;
 	now = bpf_ktime_get_boot_ns();
-	/* who floods is turned away before he locks anything that others need */
+	/* a source that floods is turned away before a cell is locked that others need */
 	if (kf_synrate_due(first, second, now) - now > service->syn_burst_ns)
 		return false;
 	return kf_synrate_take(first, second, service, now);

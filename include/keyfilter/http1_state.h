@@ -2,7 +2,7 @@
 /*
  * http1_state.h - what is known of one HTTP/1.1 head: the result and the reader's cursors.
  *
- * Written by the http1_*.h parts only, read by whoever called kf_http1_parse(). The results are
+ * Written by the http1_*.h parts only, read by the caller of kf_http1_parse(). The results are
  * valid after KF_HTTP1_REQUEST; `detail` after KF_HTTP1_MALFORMED. See http1.h for the contract.
  */
 #ifndef KEYFILTER_HTTP1_STATE_H

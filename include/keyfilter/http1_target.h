@@ -2,7 +2,7 @@
 /*
  * http1_target.h - the request line: method SP request-target SP HTTP-version CRLF.
  *
- * Called by http1.h, a step at a time. Two things are decided by the target, the protocol and the
+ * It is read a step at a time. Two things are decided by the target, the protocol and the
  * key in the query; so a spelling of either that servers undo differently is refused, and what no
  * two of them read differently passes. Refused are empty and dot segments, encoded letters, digits
  * and dots in the path, a path that names another protocol once its encodings and parameters are

@@ -3,11 +3,10 @@
  * http1_value.h - the values of the fields that decide: keys, framing, Host, Upgrade and their
  * like.
  *
- * Called by http1_field.h once such a line is complete, with where the value is; its bytes are
- * known to hold no control byte but HTAB, and a CR stands behind it. Writes the results of struct
- * kf_http1. Each function returns what a step returns (http1_state.h). What is common is done in
- * place and in registers; a loop, whose cursors have to live in struct kf_http1, is for what is
- * long or odd.
+ * For a line that is complete, given where the value is; its bytes are known to hold no control
+ * byte but HTAB, and a CR stands behind it. Writes the results of struct kf_http1. Each function
+ * returns what a step returns (http1_state.h). What is common is done in place and in registers; a
+ * loop, whose cursors have to live in struct kf_http1, is for what is long or odd.
  */
 #ifndef KEYFILTER_HTTP1_VALUE_H
 #define KEYFILTER_HTTP1_VALUE_H

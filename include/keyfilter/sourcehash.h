@@ -3,8 +3,8 @@
  * sourcehash.h - the keyed hash of a source: of what kf_source_unit() makes of an address.
  *
  * It says where a source stands in kf_penalties and kf_syns. NH over the two halves of the unit
- * (RFC 4418 section 5.2), then two secret multiplications: who does not know flow_secret cannot
- * choose sources that share a place.
+ * (RFC 4418 section 5.2), then two secret multiplications: without flow_secret nobody can choose
+ * sources that share a place.
  */
 #ifndef KEYFILTER_SOURCEHASH_H
 #define KEYFILTER_SOURCEHASH_H
