@@ -178,7 +178,7 @@ static int on_line(char *line, size_t len, void *context)
 	return 1;
 }
 
-/* stdout failed: a reader who went away is a good end, of anything else main() will tell. */
+/* stdout failed: a reader that went away is a good end, of anything else main() will tell. */
 static int end_of_output(int cause)
 {
 	if (cause == EPIPE) {

@@ -48,7 +48,7 @@ static int run(const struct kf_args *args)
 }
 
 /*
- * Output that did not arrive is a failure, whatever else went well. A pipe's reader who had enough
+ * Output that did not arrive is a failure, whatever else went well. A pipe's reader that had enough
  * (`| head`) need not be told.
  */
 static int finish(const struct kf_args *args, int ret)

@@ -15,7 +15,7 @@ static void print_packets(const json_t *packets)
 				       (long long)json_integer_value(count));
 }
 
-/* What became of refusals and of those who caused them; only what occurred. */
+/* What became of refusals and of their sources; only what occurred. */
 static void print_told(const json_t *service)
 {
 	static const struct {

@@ -29,7 +29,7 @@
 #define SWEEP_REST     100     /* times as long as a sweep took, before the next one; */
 #define SWEEP_REST_MIN (10 * SECOND_US)
 #define SWEEP_REST_MAX (60 * SECOND_US)
-#define CUT_DELAY_US   200ull /* the answer to who revoked goes out first */
+#define CUT_DELAY_US   200ull /* the answer to the revocation goes out first */
 #define CUT_PAUSE_US   200ull /* between slices of the walk over revoked requests */
 #define GUARD_REST_US  20000ull
 #define CUT_REST       4 /* times as long as a walk took, before the next one */

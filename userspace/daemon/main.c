@@ -15,7 +15,7 @@
  *   6. maps          those that a running program of ours uses, else the pinned ones, or new ones
  *   7. reconcile     the maps say what the store says, before a program could read them: services
  *                    and sources at once, of keys as many as are read in a moment
- *   8. the socket    whoever is told "done" is told so of store and kernel: a key that is changed
+ *   8. the socket    what is answered as done is done in store and kernel: a key that is changed
  *                    now is compared with the kernel first (reconcile_keys.h)
  *   9. the rest      of the keys, in slices (load.h)
  *  10. interfaces    attached where they are not: only a whole policy is ever enforced, then
@@ -236,7 +236,7 @@ static void raise_limits(const struct kf_config_settings *settings)
 
 /*
  * The memory has the secret, and keys that were just made: no core dump, and nobody of the same
- * user reads it with a debugger. Said by the program itself, whoever started it.
+ * user reads it with a debugger. The program says so itself, however it was started.
  */
 static void hide_memory(void)
 {
@@ -254,7 +254,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *format, va_li
 		return 0; /* every instruction it relocates */
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
-	/* what matters of it is in the errors of those who called it */
+	/* what matters of it is in the errors of its callers */
 	kf_log_debug("libbpf: %s", text);
 	return 0;
 }

@@ -81,7 +81,7 @@ static int parse_address(const char *text, struct kf_cidr *out, int *bits)
 	return inet_pton(AF_INET6, text, out->addr) == 1 ? 0 : -EINVAL;
 }
 
-/* 0.0.0.0 and :: without a prefix: no client has them, and who types them means every address. */
+/* 0.0.0.0 and :: without a prefix: no client has them, and typed they mean every address. */
 static bool is_nobody(const struct kf_cidr *cidr)
 {
 	static const uint8_t zero[16];

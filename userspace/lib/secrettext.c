@@ -9,7 +9,7 @@
 #define PREFIXED_RUN 16 /* random characters behind a vendor's prefix */
 #define ALONE_RUN    32 /* random characters without one */
 
-/* As published by those who scan repositories for them; "eyJ" begins a JSON web token. */
+/* As published by services that scan repositories for them; "eyJ" begins a JSON web token. */
 static const char *const prefixes[] = {
 	"sk-",	 "sk_live_", "sk_test_", "rk_live_", "rk_test_", "csk-",    "gsk_",	   "hf_",
 	"r8_",	 "fw_",	     "tgp_v1_",	 "xai-",     "pplx-",	 "nvapi-",  "AIza",	   "AKIA",

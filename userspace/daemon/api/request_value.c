@@ -209,8 +209,7 @@ int kf_api_end(struct kf_api_request *request, const char *member, const json_t 
 		return refuse_bare(request, member, text, bare);
 	err = read_time(text, now, &time);
 	if (err == -EOVERFLOW)
-		time = KF_WALL_NEVER; /* later than can be counted: whoever writes year 9999 means
-					 it */
+		time = KF_WALL_NEVER; /* later than can be counted: the year 9999 is meant so */
 	else if (err == -E2BIG)
 		return refuse_long(request, member, mend, text);
 	else if (err == -EINVAL)

@@ -20,8 +20,8 @@ static bool is_trusted(uid_t uid)
 }
 
 /*
- * One step of the way: whoever may rename what is in it may put something else in the place of the
- * next step. A symbolic link belongs to whoever chose where it leads.
+ * One step of the way: a user that may rename what is in it may put something else in the place of
+ * the next step. A symbolic link belongs to the user that chose where it leads.
  */
 static int check_step(const char *step, const char *option, struct kf_why *why)
 {

@@ -106,7 +106,7 @@ void kf_lock_release(struct kf_lock *lock)
 	*lock = KF_LOCK_NONE;
 }
 
-/* A shared lock tells as well, and two who only look do not stop each other. */
+/* A shared lock tells as well, and two processes that only look do not stop each other. */
 static bool is_held(int fd)
 {
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB);

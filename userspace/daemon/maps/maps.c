@@ -24,7 +24,7 @@ bool kf_maps_are_fresh(const struct kf_maps *maps)
 	return maps->fresh;
 }
 
-/* The magic last, with release: who reads it, reads all the rest. */
+/* The magic last, with release: a reader that sees it sees all the rest. */
 void kf_maps_seal(struct kf_maps *maps)
 {
 	__atomic_store_n(&maps->config->version, KF_ABI_VERSION, __ATOMIC_RELEASE);

@@ -159,7 +159,8 @@ static int fill_config(struct kf_maps *maps, const struct kf_maps_settings *sett
 	config->event_rate = settings->event_rate;
 	config->head_timeout_ns = settings->head_timeout_ns;
 	err = fill_random(config->flow_secret, sizeof(config->flow_secret));
-	while (!err && !config->answer_mark) /* nobody who sets marks shall hit it by chance */
+	while (!err &&
+	       !config->answer_mark) /* a program that sets marks shall not hit it by chance */
 		err = fill_random(&config->answer_mark, sizeof(config->answer_mark));
 	return err ? err : fill_random(config->digest_secret, sizeof(config->digest_secret));
 }

@@ -89,7 +89,7 @@ void kf_maps_slot_rate_home(struct kf_maps *maps, uint32_t slot, uint32_t home)
 
 /*
  * The kernel reads two members and the time, which change one after the other. In between the key
- * is limited, too, unless it was not or will not be; and nobody is refused whom neither the old
+ * is limited, too, unless it was not or will not be; and no request is refused that neither the old
  * rate nor the new one refuses: a larger burst comes first, a smaller one last. The time is held to
  * what the new rate knows once more at the end, for what came meanwhile, and wherever a crash had
  * left it; not so by a slot that counts at a home of another rate, as a crash may leave it: what is

@@ -17,7 +17,7 @@
 
 /*
  * For the developer who reads the exception: the cause, then the mend. No word about what else this
- * host knows: who tries keys learns no more from it than from the status.
+ * host knows: a client that tries keys learns no more from it than from the status.
  */
 struct words {
 	const char *code;

@@ -213,8 +213,8 @@ _Static_assert(MINUTE_NS / KF_RPM_TOP > 0, "an interval of 0 is no limit");
 _Static_assert(MINUTE_NS <= KF_NEVER / 4 / KF_RPM_TOP, "a time and a burst are 64 bits");
 
 /*
- * Rounded down, so that whoever keeps to so many in each minute is never refused: with the whole
- * burst of @rpm the @rpm + 1st request conforms no later than a minute after the first.
+ * Rounded down, so that a client that keeps to so many in each minute is never refused: with the
+ * whole burst of @rpm the @rpm + 1st request conforms no later than a minute after the first.
  */
 void kf_policy_compile_rate(uint32_t rpm, uint32_t rpm_burst, __u64 *interval_ns, __u64 *burst_ns)
 {

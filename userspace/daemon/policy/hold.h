@@ -5,8 +5,8 @@
  * A revocation is in the kernel before it is durable. Where making it durable fails, the kernel
  * stays closed: what is held here narrows whatever the kernel is given from then on, over other
  * changes of the same key and over corrections of the clock, until an operation on that very thing
- * succeeds. It ends with the process, for a start knows only what is stored; who asked for the
- * revocation was told so. Times are wall-clock nanoseconds. One thread.
+ * succeeds. It ends with the process, for a start knows only what is stored; the request for the
+ * revocation was answered so. Times are wall-clock nanoseconds. One thread.
  */
 #ifndef KEYFILTER_DAEMON_HOLD_H
 #define KEYFILTER_DAEMON_HOLD_H

@@ -136,7 +136,7 @@ static int drop_entries(struct kf_policy *policy, const struct kf_credential_row
 /*
  * The tag first: while it leads here the slot must not be given away, and the allow list is not
  * needed any more, since the status refuses before the list is looked at. What fails keeps the slot
- * from its next owner, who would inherit it.
+ * from the next key, which would inherit it.
  */
 bool kf_policy_key_slot_clear(struct kf_policy *policy, const struct kf_credential_row *credential,
 			      const struct kf_cidr *allow, uint32_t allow_count)

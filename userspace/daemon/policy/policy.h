@@ -106,7 +106,7 @@ struct kf_clock kf_policy_time(const struct kf_policy *policy);
 /* KF_REVOKED_* @what is in force, and nobody has looked for running requests since. */
 void kf_policy_revoke(struct kf_policy *policy, unsigned int what);
 bool kf_policy_has_revoked(const struct kf_policy *policy);
-/* All that was revoked since the last call, for who now looks. */
+/* All that was revoked since the last call; the caller acts on it. */
 unsigned int kf_policy_take_revoked(struct kf_policy *policy);
 
 /* Part of the start: which time it is. */

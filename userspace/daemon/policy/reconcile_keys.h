@@ -99,7 +99,7 @@ void kf_policy_reconcile_keys_count(struct kf_policy_reconcile_keys *keys, uint3
 /* Is the place @tag's in the kernel? */
 bool kf_policy_reconcile_keys_owns(const struct kf_policy_reconcile_keys *keys, uint32_t slot,
 				   const uint8_t tag[static 16]);
-/* Closes the place and deletes the tag of who has it; marks keys->dirty. */
+/* Closes the place and deletes the tag that leads to it; marks keys->dirty. */
 int kf_policy_reconcile_keys_evict(struct kf_policy_reconcile_keys *keys, uint32_t slot);
 void kf_policy_reconcile_keys_quiesce(struct kf_policy_reconcile_keys *keys); /* if keys->dirty */
 /* Reads what is left of kf_key_allow, now and whole. */

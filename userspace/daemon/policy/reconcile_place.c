@@ -175,7 +175,8 @@ static bool is_home(const struct wanted *wanted)
 }
 
 /*
- * Nobody may stand in the way: who did is gone since TAGS, unless the maps were changed by others.
+ * Nothing may stand in the way: what did is gone since TAGS, unless the maps were changed by
+ * others.
  */
 static int clear_way(struct stretch *stretch)
 {

@@ -15,9 +15,9 @@ static bool is_step(int64_t from, int64_t to)
 }
 
 /*
- * In the same boot it is known how the clock went before, whoever ran. In another one the clock may
- * be right or not: it is gone by, but nothing is deleted, and it is not what later times are held
- * to, before it has lasted.
+ * In the same boot it is known how the clock went before, also while other processes ran. In
+ * another one the clock may be right or not: it is gone by, but nothing is deleted, and it is not
+ * what later times are held to, before it has lasted.
  */
 void kf_policy_walltime_open(struct kf_walltime *w, const struct kf_store_time *stored,
 			     const char *boot, const struct kf_clock *raw)

@@ -53,7 +53,7 @@ uint64_t kf_traffic_penalty_count(struct kf_maps *maps);
 
 struct kf_penalty_watch;
 
-/* Notes what is in force, whoever saw it begin. Borrows all; 0 or -ENOMEM. */
+/* Notes what is in force, whether or not its beginning was seen. Borrows all; 0 or -ENOMEM. */
 int kf_traffic_penalty_watch_open(struct kf_penalty_watch **out, struct kf_policy *policy,
 				  struct kf_events *events);
 void kf_traffic_penalty_watch_close(struct kf_penalty_watch *watch); /* NULL is fine */
