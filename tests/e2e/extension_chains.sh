@@ -4,10 +4,7 @@
 # filter would put them together, so none of their beginnings may come to it.
 . "$(dirname "$0")/lib.sh"
 
-make_stage
-start_backend
-start_daemon
-add_service
+start_unattached
 make_key KEY good
 server sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.s0.rp_filter=0
 

@@ -8,10 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 { echo "keys_max 4096"; echo "sources_max 4096"; echo "flows_max 131072"; echo "embryos 4096"; } > "$WORK/keyfilterd.conf"
-make_stage
-start_backend
-start_daemon
-add_service
+start_unattached
 make_key KEY good
 
 for i in $(seq 24); do

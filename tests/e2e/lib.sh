@@ -300,12 +300,17 @@ attach() {
 	must "iface attach" ctl iface attach s0 --mode "${1:-native}" "${@:2}"
 }
 
-# The usual beginning: all of it, attached in mode $1.
-start_all() {
+# start_unattached [OPTIONS of add_service]: the usual beginning, but for the attach.
+start_unattached() {
 	make_stage
 	start_backend
 	start_daemon
-	add_service
+	add_service "$@"
+}
+
+# The usual beginning: all of it, attached in mode $1.
+start_all() {
+	start_unattached
 	attach "${1:-native}"
 }
 

@@ -3,10 +3,7 @@
 # The three ways to attach, each over IPv4 and IPv6, and by an address of its own.
 . "$(dirname "$0")/lib.sh"
 
-make_stage
-start_backend
-start_daemon
-add_service
+start_unattached
 make_key KEY good
 
 for mode in native generic tc; do

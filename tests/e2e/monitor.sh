@@ -3,10 +3,7 @@
 # The mode monitor judges and counts as enforce does, and passes everything.
 . "$(dirname "$0")/lib.sh"
 
-make_stage
-start_backend
-start_daemon
-add_service --mode monitor
+start_unattached --mode monitor
 attach "${MODE:-native}"
 make_key KEY good
 

@@ -21,10 +21,7 @@ other_count() {
 	bpftool -j map dump id "$id" | json 'd[0]["formatted"]["value"]'
 }
 
-make_stage
-start_backend
-start_daemon
-add_service
+start_unattached
 make_key KEY good
 
 output=$(loader load -m native s0 "$other") || fail "xdp-loader load: $output"

@@ -3,10 +3,7 @@
 # Detaching and unloading leave nothing behind: no program, no map, no pin, no qdisc.
 . "$(dirname "$0")/lib.sh"
 
-make_stage
-start_backend
-start_daemon
-add_service
+start_unattached
 make_key KEY good
 
 for mode in native generic tc; do
