@@ -4,7 +4,7 @@
  *
  * A service is filtered from the moment its port is in kf_ports: that is
  * written last when one is added, and first when one is removed. Rows are those of store.h. 0 or
- * -errno with @why filled: -EEXIST the name or the address and port are taken, -ENOENT, -ENOSPC 256
+ * -errno with @why filled: -EEXIST the name or the address and port are taken, -ENOENT, -E2BIG 256
  * are there.
  */
 #ifndef KEYFILTER_DAEMON_SERVICE_H
