@@ -126,7 +126,8 @@ static void test_table(void **state)
 		for (const struct kf_command *c = nouns[n]->commands; c->help; c++) {
 			assert_non_null(c->method);
 			assert_non_null(c->path);
-			assert_true(c->run || c->render || c->done);
+			assert_true(c->run || c->render || c->record || c->rows || c->done);
+			assert_int_equal(!!c->rows, !!c->member);
 			assert_int_equal(!!c->operand,
 					 !!c->operand_member || strstr(c->path, "{}"));
 			assert_true(!c->done || c->operand);

@@ -296,6 +296,20 @@ static int read_answer(const struct kf_call *call, const struct kf_client_reply 
 	return KF_EXIT_DONE;
 }
 
+static int print_text(struct kf_call *call, const json_t *answer)
+{
+	const struct kf_command *command = call->args->command;
+	struct kf_output_table table = { .columns = command->rows };
+
+	if (command->render)
+		return command->render(call, answer);
+	if (command->record)
+		kf_output_record(stdout, command->record, answer);
+	else
+		kf_output_rows(stdout, &table, json_object_get(answer, command->member));
+	return KF_EXIT_DONE;
+}
+
 /* Prints the answer; @parsed is it as JSON, where somebody had to know. */
 static int print_answer(struct kf_call *call, const struct kf_client_reply *reply, json_t **parsed)
 {
@@ -306,12 +320,12 @@ static int print_answer(struct kf_call *call, const struct kf_client_reply *repl
 		print_raw(reply);
 		return KF_EXIT_DONE;
 	}
-	if (!command->render) {
+	if (command->done) {
 		kf_output_line(stdout, "%s %s", call->args->operand, command->done);
 		return KF_EXIT_DONE;
 	}
 	ret = read_answer(call, reply, parsed);
-	return ret == KF_EXIT_DONE ? command->render(call, *parsed) : ret;
+	return ret == KF_EXIT_DONE ? print_text(call, *parsed) : ret;
 }
 
 /* Has all of stdout arrived? A file on a full or remote disk may say so only when it is synced. */

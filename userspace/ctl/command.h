@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 struct kf_call;
+struct kf_output_column;
 
 /* The exit status; what every function that finishes a command returns. */
 enum kf_exit { KF_EXIT_DONE, KF_EXIT_FAILED, KF_EXIT_USAGE, KF_EXIT_TROUBLE };
@@ -80,7 +81,11 @@ struct kf_command {
 	bool many;    /* options that set KF_FILTERS_MEMBER may stand for the operand */
 
 	const char *method, *path; /* "{}" in the path stands for the operand */
-	/* Prints the answer as text; NULL: nothing to say but @done. */
+	/* The answer as text: one object, or those of its array @member, or what @render prints;
+	 * none of these: nothing to say but @done. */
+	const struct kf_output_column *record;
+	const struct kf_output_column *rows;
+	const char *member;
 	int (*render)(struct kf_call *call, const json_t *answer);
 	/* stdout failed: tells what of @answer is lost for good. Only where something is. */
 	int (*lost)(struct kf_call *call, const json_t *answer);

@@ -21,20 +21,6 @@ static const struct kf_output_column list[] = {
 	{ 0 },
 };
 
-static int render_one(struct kf_call *call, const json_t *answer)
-{
-	kf_output_record(stdout, record, answer);
-	return KF_EXIT_DONE;
-}
-
-static int render_list(struct kf_call *call, const json_t *answer)
-{
-	struct kf_output_table table = { .columns = list };
-
-	kf_output_rows(stdout, &table, json_object_get(answer, "groups"));
-	return KF_EXIT_DONE;
-}
-
 #define PROTOCOLS(words)                                                                           \
 	{                                                                                          \
 		.name = "protocol", .placeholder = "openai|anthropic|gemini",                      \
@@ -69,7 +55,7 @@ static const struct kf_command commands[] = {
 	  .options = create_options,
 	  .method = "POST",
 	  .path = "/v1/groups",
-	  .render = render_one,
+	  .record = record,
 	  .help = "Makes a group; keys come into it by key create or key edit --group." },
 	{ .verb = "edit",
 	  .operand = "NAME",
@@ -78,7 +64,7 @@ static const struct kf_command commands[] = {
 	  .matches = true,
 	  .method = "PATCH",
 	  .path = "/v1/groups/{}",
-	  .render = render_one,
+	  .record = record,
 	  .help = "Changes what is given, for all its keys at once." },
 	{ .verb = "delete",
 	  .operand = "NAME",
@@ -90,13 +76,14 @@ static const struct kf_command commands[] = {
 	{ .verb = "list",
 	  .method = "GET",
 	  .path = "/v1/groups",
-	  .render = render_list,
+	  .rows = list,
+	  .member = "groups",
 	  .help = "Lists the groups." },
 	{ .verb = "show",
 	  .operand = "NAME",
 	  .method = "GET",
 	  .path = "/v1/groups/{}",
-	  .render = render_one,
+	  .record = record,
 	  .help = "Shows one group." },
 	{ 0 },
 };

@@ -24,14 +24,6 @@ static int render_attached(struct kf_call *call, const json_t *answer)
 	return KF_EXIT_DONE;
 }
 
-static int render_list(struct kf_call *call, const json_t *answer)
-{
-	struct kf_output_table table = { .columns = list };
-
-	kf_output_rows(stdout, &table, json_object_get(answer, "ifaces"));
-	return KF_EXIT_DONE;
-}
-
 static const struct kf_option attach_options[] = {
 	{ .name = "mode",
 	  .placeholder = "native|generic|tc",
@@ -62,7 +54,8 @@ static const struct kf_command commands[] = {
 	{ .verb = "list",
 	  .method = "GET",
 	  .path = "/v1/ifaces",
-	  .render = render_list,
+	  .rows = list,
+	  .member = "ifaces",
 	  .help = "Lists the interfaces and how the filter sits on each." },
 	{ 0 },
 };

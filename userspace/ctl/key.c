@@ -49,12 +49,6 @@ static const struct kf_output_column made_columns[] = {
 	{ 0 },
 };
 
-static int render_one(struct kf_call *call, const json_t *answer)
-{
-	kf_output_record(stdout, record, answer);
-	return KF_EXIT_DONE;
-}
-
 /*
  * The keys alone go to stdout, one a line, so that KEY=$(keyfilterctl key create ...) is all a
  * script needs; what belongs to them goes to stderr, once they are out. Where they do not arrive,
@@ -356,7 +350,7 @@ static const struct kf_command commands[] = {
 	  .operand = "ID",
 	  .method = "GET",
 	  .path = "/v1/keys/{}",
-	  .render = render_one,
+	  .record = record,
 	  .help = "Shows one key, masked." },
 	{ .verb = "edit",
 	  .operand = "ID",
@@ -367,7 +361,7 @@ static const struct kf_command commands[] = {
 	  .changes = true,
 	  .method = "PATCH",
 	  .path = "/v1/keys/{}",
-	  .render = render_one,
+	  .record = record,
 	  .help = "Changes what is given." },
 	{ .verb = "enable",
 	  .operand = "ID",

@@ -74,6 +74,7 @@ static int show(struct kf_call *call, const json_t *where)
 	list.method = "GET";
 	list.path = "/v1/keys";
 	list.render = render_found;
+	list.record = NULL;
 	return run(call, &list, query_of(where));
 }
 
@@ -90,6 +91,7 @@ static int change(struct kf_call *call, const json_t *where)
 	bulk.method = "POST";
 	bulk.path = "/v1/keys/bulk";
 	bulk.render = render_changed;
+	bulk.record = NULL;
 	return run(call, &bulk, body);
 }
 

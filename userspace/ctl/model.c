@@ -26,20 +26,6 @@ static const struct kf_output_column record[] = {
 	{ 0 },
 };
 
-static int render_one(struct kf_call *call, const json_t *answer)
-{
-	kf_output_record(stdout, record, answer);
-	return KF_EXIT_DONE;
-}
-
-static int render_list(struct kf_call *call, const json_t *answer)
-{
-	struct kf_output_table table = { .columns = list };
-
-	kf_output_rows(stdout, &table, json_object_get(answer, "models"));
-	return KF_EXIT_DONE;
-}
-
 #define PRICE(option, set, words)                                                                  \
 	{                                                                                          \
 		.name = (option), .placeholder = "PRICE|none", .member = (set),                    \
@@ -80,7 +66,7 @@ static const struct kf_command commands[] = {
 	  .options = set_options,
 	  .method = "POST",
 	  .path = "/v1/models",
-	  .render = render_one,
+	  .record = record,
 	  .help = "Makes a model known, so that patterns such as qwen* stand for it, too; sets "
 		  "what "
 		  "is given of it." },
@@ -94,7 +80,8 @@ static const struct kf_command commands[] = {
 	  .options = list_options,
 	  .method = "GET",
 	  .path = "/v1/models",
-	  .render = render_list,
+	  .rows = list,
+	  .member = "models",
 	  .help = "Lists the models that are known." },
 	{ 0 },
 };

@@ -37,12 +37,6 @@ static const struct kf_output_column record[] = {
 	{ 0 },
 };
 
-static int render_one(struct kf_call *call, const json_t *answer)
-{
-	kf_output_record(stdout, record, answer);
-	return KF_EXIT_DONE;
-}
-
 static int deny(struct kf_call *call)
 {
 	json_object_set_new(call->body, "action", json_string("deny"));
@@ -108,7 +102,7 @@ static const struct kf_command commands[] = {
 	  .options = ttl_options,
 	  .method = "POST",
 	  .path = "/v1/sources",
-	  .render = render_one,
+	  .record = record,
 	  .run = deny,
 	  .help = "Drops what comes from these addresses." },
 	{ .verb = "allow",
@@ -117,7 +111,7 @@ static const struct kf_command commands[] = {
 	  .options = ttl_options,
 	  .method = "POST",
 	  .path = "/v1/sources",
-	  .render = render_one,
+	  .record = record,
 	  .run = allow,
 	  .help = "Exempts these addresses from denials, penalties and SYN rates; their keys "
 		  "are judged all the same." },
