@@ -76,6 +76,23 @@ for command in "key create --name $KEY" "key show $KEY" "key disable $KEY" "key 
 done
 [[ $(ctl key show "$KEY" 2>&1) == *"looks like a secret"*"\`keyfilterctl key list\` has the IDs"* ]] || fail "key show KEY: $(ctl key show "$KEY" 2>&1)"
 ok "the tool does not take it for anything, nor repeat it"
+make_key FOUND found
+[[ $(ctl key find <<< " $FOUND ") == *"ID "*"$FOUND_ID"*"Status "* ]] || fail "key find: $(ctl key find <<< "$FOUND")"
+for text in "$UNKNOWN" "${FOUND%?}" "" "${FOUND}x" "k_0123456789ab"; do
+	output=$(ctl key find <<< "$text" 2>&1) && fail "key find takes ${#text} characters"
+	[[ $output == *"no key has this secret; "* && ( -z "$text" || $output != *"$text"* ) ]] || fail "key find: $output"
+done
+output=$(ctl key find < /dev/null 2>&1) && fail "key find without a key"
+[[ $output == *"no key on the standard input; "* ]] || fail "key find without a key: $output"
+ctl --json key rotate "$FOUND_ID" > "$WORK/rotated"
+[ "$(ctl --json key find <<< "$FOUND" | json '(d["id"], d["secret_until"] is not None)')" = "('$FOUND_ID', True)" ] ||
+	fail "an old secret: $(ctl key find <<< "$FOUND")"
+[ "$(json 'd["key"]' < "$WORK/rotated" | ctl --json key find | json '(d["id"], d["secret_until"])')" = "('$FOUND_ID', None)" ] ||
+	fail "its new secret is not found"
+ctl key rotate --grace 0 "$FOUND_ID" > /dev/null 2>&1
+ctl key find <<< "$FOUND" > /dev/null 2>&1 && fail "a secret that is over is found"
+must "key delete" ctl key delete "$FOUND_ID"
+ok "the tool tells whose a secret is, until when it is served, and of no other"
 answers "words that only look so" 404 "'task-force-nineteen'" /v1/services/task-force-nineteen
 head -c 200000 /dev/zero | tr '\0' ' ' > "$WORK/big"
 answers "a body over the limit" 413 '"error"' /v1/keys -X POST -H 'Expect:' --data-binary "@$WORK/big"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* keyfilterctl key: the credentials. */
+#include <string.h>
+
 #include "call.h"
 #include "json.h"
 #include "key_many.h"
@@ -22,6 +24,7 @@ static const struct kf_output_column record[] = {
 	{ "Admitted", .member = "requests_admitted" },
 	{ "Refused", .member = "requests_refused" },
 	{ "Last used", .member = "last_used_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
+	{ "This secret until", .member = "secret_until", .format = KF_OUTPUT_SINCE, .absent = "" },
 	{ "Old secret until", .member = "grace_until", .format = KF_OUTPUT_SINCE, .absent = "" },
 	{ "Revision", .member = "revision" },
 	{ 0 },
@@ -177,6 +180,28 @@ static int render_enabled(struct kf_call *call, const json_t *answer)
 static int list(struct kf_call *call)
 {
 	return kf_call_pages(call, "keys", list_columns);
+}
+
+/*
+ * One line of standard input, so that the secret stands in no process list and no shell's history;
+ * without the blanks around it.
+ */
+static int find(struct kf_call *call)
+{
+	char line[128] = "", *text = line, *end;
+
+	if (!fgets(line, sizeof(line), stdin))
+		return kf_call_fail("there is no key on the standard input; give it there, such as "
+				    "by keyfilterctl key find < FILE");
+	text += strspn(text, " \t\r\n");
+	end = text + strcspn(text, " \t\r\n");
+	*end = '\0';
+	json_object_set_new(call->body, "key", json_string(text));
+	explicit_bzero(line, sizeof(line));
+	if (!json_object_get(call->body, "key"))
+		return kf_call_fail(
+			"what is on the standard input is not UTF-8; give the key alone");
+	return kf_call_run(call);
 }
 
 /* What create and edit both take; what is said of it differs where one adds and one replaces. */
@@ -352,6 +377,12 @@ static const struct kf_command commands[] = {
 	  .path = "/v1/keys/{}",
 	  .record = record,
 	  .help = "Shows one key, masked." },
+	{ .verb = "find",
+	  .method = "POST",
+	  .path = "/v1/keys/find",
+	  .record = record,
+	  .run = find,
+	  .help = "Shows the key whose secret is on the standard input." },
 	{ .verb = "edit",
 	  .operand = "ID",
 	  .many = true,

@@ -279,6 +279,35 @@ static int handle_show(struct kf_api_request *request)
 	return err ? err : kf_api_key_answer(request, MHD_HTTP_OK, NULL);
 }
 
+/* POST, so that the secret stands in no URI, and only those that may write can ask. */
+static int handle_find(struct kf_api_request *request)
+{
+	_cleanup_json_ json_t *models = NULL;
+	json_t *text, *object;
+	const struct kf_api_member members[] = {
+		{ "key", KF_API_STRING | KF_API_REQUIRED, &text },
+	};
+	struct kf_key key;
+	int64_t until;
+	int err = kf_api_members(request, members, KF_API_COUNT(members));
+
+	if (err)
+		return err;
+	err = kf_policy_key_find(request->daemon->policy, json_string_value(text), &key, &until);
+	if (err == -ENOENT)
+		return kf_api_refuse(
+			request, MHD_HTTP_NOT_FOUND, "not_found",
+			"see that it is whole, 51 characters that begin with sk-; one "
+			"that was deleted, or rotated and over its grace, is not known",
+			"no key has this secret");
+	if (err)
+		return kf_api_refuse_internal(request, err, "reading the key");
+	models = kf_api_model_json(request->daemon->store, key.row.models);
+	object = kf_api_join(kf_api_key_json(&key, models),
+			     json_pack("{s:o}", "secret_until", kf_api_time(until)));
+	return kf_api_reply_revision(request, MHD_HTTP_OK, object, key.row.revision);
+}
+
 /* ---- change ---------------------------------------------------------------------------------- */
 
 typedef int (*revoke_fn)(struct kf_policy *policy, const char *id, struct kf_key_times *times,
@@ -363,5 +392,6 @@ const struct kf_api_route kf_api_key_routes[] = {
 	{ "POST", "/v1/keys/{}/disable", handle_disable, true },
 	{ "POST", "/v1/keys/{}/rotate", handle_rotate, true },
 	{ "POST", "/v1/keys/bulk", kf_api_key_many, false },
+	{ "POST", "/v1/keys/find", handle_find, false },
 	{ 0 },
 };

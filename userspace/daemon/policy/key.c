@@ -107,6 +107,29 @@ int kf_policy_key_get(struct kf_policy *policy, const char *id, struct kf_key *k
 	return err ? err : kf_policy_key_view(policy, &row, key);
 }
 
+int kf_policy_key_find(struct kf_policy *policy, const char *text, struct kf_key *key,
+		       int64_t *until)
+{
+	struct kf_credential_row credential;
+	struct kf_key_row row;
+	uint8_t tag[16];
+	int err;
+
+	if (strlen(text) != KF_KEY_LEN)
+		return -ENOENT;
+	kf_policy_key_tag(policy->secret, text, tag);
+	err = kf_store_credential_find(policy->store, tag, &credential);
+	if (!err && credential.until <= kf_policy_time(policy).wall_ns)
+		err = -ENOENT; /* over, and not removed yet */
+	if (!err)
+		err = kf_store_key_of_slot(policy->store, credential.slot, &row);
+	if (!err)
+		err = kf_policy_key_view(policy, &row, key);
+	if (!err)
+		*until = credential.until;
+	return err;
+}
+
 int kf_policy_key_id_of_slot(struct kf_policy *policy, uint32_t slot,
 			     char id[static KF_KEY_ID_SIZE])
 {

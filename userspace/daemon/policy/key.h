@@ -82,6 +82,12 @@ int kf_policy_key_create(struct kf_policy *policy, const struct kf_key_wish *wis
 			 uint32_t quantity, kf_key_made_fn made, void *context, struct kf_why *why);
 
 int kf_policy_key_get(struct kf_policy *policy, const char *id, struct kf_key *key);
+/*
+ * The key whose secret is @text, and until when that one is served: KF_WALL_NEVER, but for an older
+ * one in its grace. -ENOENT, also where @text has not the shape of a key.
+ */
+int kf_policy_key_find(struct kf_policy *policy, const char *text, struct kf_key *key,
+		       int64_t *until);
 /* Completes a listed row with allow list, counters and times. */
 int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, struct kf_key *key);
 /* The id of the key that a slot belongs to; -ENOENT (also for KF_SLOT_NONE). For events. */

@@ -73,6 +73,29 @@ int kf_store_credential_each(struct kf_store *store, int64_t seq, kf_credential_
 	return give_rows(&q, fn, context);
 }
 
+static int take_row(void *context, const struct kf_credential_row *row)
+{
+	*(struct kf_credential_row *)context = *row;
+	return 0;
+}
+
+int kf_store_credential_find(struct kf_store *store, const uint8_t tag[static 16],
+			     struct kf_credential_row *row)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
+		store, "SELECT " COLUMNS " FROM credential WHERE tag = ? AND " KF_SQL_THERE("key"));
+	struct kf_credential_row found = { .key = 0 };
+	int err;
+
+	kf_sql_bind_blob(&q, tag, 16);
+	err = give_rows(&q, take_row, &found);
+	if (!err && !found.key)
+		err = -ENOENT;
+	if (!err)
+		*row = found;
+	return err;
+}
+
 int kf_store_credential_expired(struct kf_store *store, int64_t now, uint32_t limit,
 				kf_credential_fn fn, void *context)
 {

@@ -416,6 +416,8 @@ int kf_store_credential_remove(struct kf_store *store, uint32_t slot);
 int kf_store_credential_until(struct kf_store *store, uint32_t slot, int64_t until);
 int kf_store_credential_each(struct kf_store *store, int64_t seq, kf_credential_fn fn,
 			     void *context); /* of one key, oldest first */
+int kf_store_credential_find(struct kf_store *store, const uint8_t tag[static 16],
+			     struct kf_credential_row *row);
 int kf_store_credential_expired(struct kf_store *store, int64_t now, uint32_t limit,
 				kf_credential_fn fn, void *context);
 int kf_store_credential_any(struct kf_store *store, bool *any);
