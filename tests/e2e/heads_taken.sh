@@ -43,16 +43,27 @@ done
 export PYTHONPATH=$HERE PYTHONDONTWRITEBYTECODE=1 KF_PATIENCE=$PATIENCE SERVER SERVER6 PORT UNKNOWN BACKEND_LOG WORK KEY OTHER=
 side() { become_in_ns "$CLIENT_NS" timeout "$(patient 60)" "$PYTHON" -u "$HERE/heads_taken.py" "$@"; }
 
-# taken WHAT TAKERS CLIENTS held|fed
-taken() {
-	local what=$mode-${1// /-}-$4 takers
+# take_places WHAT TAKERS CLIENTS held|fed: are the good clients served meanwhile?
+take_places() {
+	local takers status
 	rm -f "$WORK/taken" "$WORK/enough"
 	: > "$BACKEND_LOG" # it is searched at each answer
 	side take "$2" 1584 "$4" > "$WORK/takers.out" 2>&1 &
 	takers=$!
 	PIDS+=("$takers")
-	(side good "$3" "$what" 2 "$(patient 1)") || fail "$what: the good clients say so; $(cat "$WORK/takers.out")"
-	wait "$takers" || fail "$what: the takers: $(cat "$WORK/takers.out")"
+	(side good "$3" "$1" 2 "$(patient 1)")
+	status=$?
+	touch "$WORK/enough"
+	wait "$takers" || fail "$1: the takers: $(cat "$WORK/takers.out")"
+	return $status
+}
+# The same, up to three times: on a machine that has other work anybody may wait for a second once.
+taken() {
+	local what=$mode-${1// /-}-$4 i
+	for i in 1 2 3; do
+		take_places "$what" "${@:2}" && return
+	done
+	fail "$what: the good clients say so; $(cat "$WORK/takers.out")"
 }
 
 for mode in ${KF_MODES:-tc native}; do

@@ -104,7 +104,7 @@ static void words_of_the_layout_are_used(void **state)
 	static const char *const prefixes[] = { "KF_EVENT_",	"KF_UNREAD_", "KF_FLOW_",
 						"KF_ANSWER_",	"KF_CONFIG_", "KF_SERVICE_",
 						"KF_RESPONSE_", "KF_KEY_",    "KF_SOURCE_" };
-	char *layout = read_repository("include/keyfilter/abi.h");
+	char *layout = read_repository("include/keyfilter/abi*.h");
 	char *programs = read_repository("bpf/*.[ch]"), word[64];
 	char *readers = read_repository("include/keyfilter/[!a]*.h");
 	char *daemon = read_repository("userspace/daemon/*/*.[ch]");
