@@ -29,6 +29,7 @@ model list [--group G]
 key create --name NAME [--owner OWNER] [--label NAME=VALUE]... [--quantity N] [--group G] [--model M]... [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
 key list [--status enabled|disabled|expired] [--group G] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
+key export [--status enabled|disabled|expired] [--group G] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--csv]
 key find
 key edit [ID] [--all] [--where-group G] [--where-label NAME=VALUE]... [--where-owner OWNER] [--where-status enabled|disabled|expired] [--where-search TEXT] [--dry-run] [--name NAME] [--owner OWNER|none] [--label NAME=VALUE]... [--remove-label NAME]... [--group G|none] [--model M]... [--any-model] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
 key enable [ID] [--all] [--group G] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired] [--search TEXT] [--dry-run] [--if-match REVISION]

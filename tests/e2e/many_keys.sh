@@ -69,6 +69,29 @@ must "the owner goes" ctl key edit "$A_ID" --owner none --label env=prod --label
 	fail "the labels after another edit: $(ctl --json key show "$A_ID")"
 usage "set and removed at once" "given twice" key edit "$A_ID" --label a=1 --remove-label a
 
+# All of them for another program: in pages here, never a secret.
+must "a name to be quoted" ctl key edit "$D_ID" --name 'd "x", =y'
+for options in "" "--label env=prod" "--status disabled"; do
+	# shellcheck disable=SC2086 # words, on purpose
+	ctl key export $options > "$WORK/export.json" && ctl key export --csv $options > "$WORK/export.csv" || fail "key export $options"
+	# shellcheck disable=SC2086 # words, on purpose
+	ctl --json key list $options > "$WORK/listed.json"
+	"$PYTHON" - "$WORK" <<-'END' || fail "key export $options"
+	import csv, json, sys
+	load = lambda name: json.load(open(sys.argv[1] + "/" + name))
+	keys, listed = load("export.json"), load("listed.json")["keys"]
+	assert keys == listed, (keys, listed)
+	rows = list(csv.DictReader(open(sys.argv[1] + "/export.csv", newline="")))
+	assert len(rows) == len(keys) and not any(None in row for row in rows), rows
+	for row, key in zip(rows, keys):
+	    assert row["id"] == key["id"] and row["name"] == key["name"] and row["group"] == (key["group"] or ""), (row, key)
+	    assert dict(pair.split("=") for pair in row["labels"].split()) == key["labels"], (row, key)
+	assert not any("sk-" in value and "..." not in value for row in rows for value in row.values()), rows
+	END
+	ok "key export $options"
+done
+must "the name again" ctl key edit "$D_ID" --name d
+
 # One change of many.
 usage "neither ID nor filters" "ID is missing" key disable
 usage "both" "exclude each other" key disable "$A_ID" --label team=blue

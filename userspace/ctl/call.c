@@ -362,13 +362,10 @@ static int get_page(struct kf_call *call, json_t **answer)
 	return ret == KF_EXIT_DONE ? read_answer(call, &reply, answer) : ret;
 }
 
-int kf_call_pages(struct kf_call *call, const char *member, const struct kf_output_column *columns)
+int kf_call_each_page(struct kf_call *call, const char *member, kf_page_fn fn, void *context)
 {
-	struct kf_output_table table = { .columns = columns };
 	long long left = kf_json_integer(call->body, "limit", -1);
 
-	if (call->args->json)
-		return kf_call_run(call);
 	for (;;) {
 		long long page = left < 0 || left > PAGE_MAX ? PAGE_MAX : left;
 		_cleanup_json_ json_t *answer = NULL;
@@ -379,7 +376,7 @@ int kf_call_pages(struct kf_call *call, const char *member, const struct kf_outp
 		ret = get_page(call, &answer);
 		if (ret != KF_EXIT_DONE)
 			return ret;
-		kf_output_rows(stdout, &table, json_object_get(answer, member));
+		fn(context, json_object_get(answer, member));
 		next = kf_json_string(answer, "next");
 		/* When nobody can read on, main() says so. */
 		if (!next || ferror(stdout))
@@ -391,6 +388,20 @@ int kf_call_pages(struct kf_call *call, const char *member, const struct kf_outp
 		}
 		json_object_set_new(call->body, "after", json_string(next));
 	}
+}
+
+static void print_rows(void *context, const json_t *rows)
+{
+	kf_output_rows(stdout, context, rows);
+}
+
+int kf_call_pages(struct kf_call *call, const char *member, const struct kf_output_column *columns)
+{
+	struct kf_output_table table = { .columns = columns };
+
+	if (call->args->json)
+		return kf_call_run(call);
+	return kf_call_each_page(call, member, print_rows, &table);
 }
 
 enum kf_exit kf_call_command(const struct kf_args *args)

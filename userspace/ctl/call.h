@@ -34,6 +34,10 @@ int kf_call_run(struct kf_call *call);
  */
 int kf_call_pages(struct kf_call *call, const char *member, const struct kf_output_column *columns);
 
+/* The same pages, each given to @fn: the array @rows of an answer. */
+typedef void (*kf_page_fn)(void *context, const json_t *rows);
+int kf_call_each_page(struct kf_call *call, const char *member, kf_page_fn fn, void *context);
+
 /* "/v1/keys/{}" and the operand -> "/v1/keys/k_..."; with the query for a GET. To be freed. */
 char *kf_call_path(const struct kf_call *call);
 

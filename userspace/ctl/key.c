@@ -4,6 +4,7 @@
 
 #include "call.h"
 #include "json.h"
+#include "key_export.h"
 #include "key_many.h"
 #include "when.h"
 
@@ -325,26 +326,34 @@ static const struct kf_option edit_options[] = {
 	{ 0 },
 };
 
-static const struct kf_option list_options[] = {
-	{ .name = "status",
-	  .placeholder = STATUS,
-	  .member = "status",
-	  .help = "only those that are" },
-	GROUP("G", KF_OPTION_TEXT, "only those in this group"),
-	{ .name = "owner",
-	  .placeholder = "OWNER",
-	  .member = "owner",
-	  .help = "only those of this owner" },
-	{ .name = "label",
-	  .placeholder = "NAME=VALUE",
-	  .member = "label",
-	  .type = KF_OPTION_LIST,
-	  .help = "only those with this label, and each other one given" },
-	{ .name = "search",
-	  .placeholder = "TEXT",
-	  .member = "search",
-	  .help = "with TEXT in the name, or at the beginning of the ID" },
-	KF_OPTIONS_PAGE,
+/* What a list finds. */
+#define LIST_FILTERS                                                                               \
+	{ .name = "status",                                                                        \
+	  .placeholder = STATUS,                                                                   \
+	  .member = "status",                                                                      \
+	  .help = "only those that are" },                                                         \
+		GROUP("G", KF_OPTION_TEXT, "only those in this group"),                            \
+		{ .name = "owner",                                                                 \
+		  .placeholder = "OWNER",                                                          \
+		  .member = "owner",                                                               \
+		  .help = "only those of this owner" },                                            \
+		{ .name = "label",                                                                 \
+		  .placeholder = "NAME=VALUE",                                                     \
+		  .member = "label",                                                               \
+		  .type = KF_OPTION_LIST,                                                          \
+		  .help = "only those with this label, and each other one given" },                \
+	{                                                                                          \
+		.name = "search", .placeholder = "TEXT", .member = "search",                       \
+		.help = "with TEXT in the name, or at the beginning of the ID"                     \
+	}
+
+static const struct kf_option list_options[] = { LIST_FILTERS, KF_OPTIONS_PAGE, { 0 } };
+
+static const struct kf_option export_options[] = {
+	LIST_FILTERS,
+	{ .name = "csv",
+	  .type = KF_OPTION_FLAG,
+	  .help = "as CSV (RFC 4180), with a line of headings; JSON unless given" },
 	{ 0 },
 };
 
@@ -377,6 +386,12 @@ static const struct kf_command commands[] = {
 	  .path = "/v1/keys/{}",
 	  .record = record,
 	  .help = "Shows one key, masked." },
+	{ .verb = "export",
+	  .options = export_options,
+	  .method = "GET",
+	  .path = "/v1/keys",
+	  .run = kf_key_export,
+	  .help = "Prints all keys, masked, for another program." },
 	{ .verb = "find",
 	  .method = "POST",
 	  .path = "/v1/keys/find",
