@@ -208,11 +208,36 @@ static void total_follows_changes(void **state)
 	assert_int_equal(counts.expired, 0);
 }
 
+/* A reader counts once for many lists; what others have written since counts all the same. */
+static void readers_see_what_others_wrote(void **state)
+{
+	const struct kf_key_query all = { .filter = KF_KEYS_ALL };
+	struct fixture *f = *state;
+	struct kf_store *reader = NULL;
+	struct kf_key_row rows[3];
+	struct kf_why why;
+	uint64_t total;
+
+	assert_int_equal(kf_store_open_reading(&reader, f->dir, &why), 0);
+	for (int i = 0; i < 3; i++) {
+		rows[i] = add_key(f, "a", false, KF_WALL_NEVER);
+		assert_int_equal(kf_store_key_total(reader, &all, &total), 0);
+		assert_int_equal(total, i + 1);
+		assert_int_equal(kf_store_key_total(reader, &all, &total), 0);
+		assert_int_equal(total, i + 1);
+	}
+	assert_int_equal(kf_store_key_remove(f->store, rows[1].seq), 0);
+	assert_int_equal(kf_store_key_total(reader, &all, &total), 0);
+	assert_int_equal(total, 2);
+	kf_store_close(reader);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(pages_are_what_matches),
 		TEST(total_follows_changes),
+		TEST(readers_see_what_others_wrote),
 		TEST(batch_is_there_all_at_once),
 	};
 

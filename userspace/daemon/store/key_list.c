@@ -216,23 +216,33 @@ static int count_rows(struct kf_store *store, uint64_t *total)
 	return q.err;
 }
 
+/* A number that becomes another one when another connection writes; asking it reads the file. */
+static int read_data_version(struct kf_store *store, uint32_t *version)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(store, "PRAGMA data_version");
+
+	if (kf_sql_step(&q))
+		*version = (uint32_t)kf_sql_int(&q);
+	return q.err;
+}
+
 /* Counting all keys reads an index of them all, so it is done again only when something changed. */
 static int count_all(struct kf_store *store, uint64_t *total)
 {
 	sqlite3_int64 changes = sqlite3_total_changes64(store->db); /* by this connection */
-	unsigned int version = 0;				    /* and by others */
-	int err;
+	uint32_t version = 0;					    /* and by others */
+	int err = read_data_version(store, &version);
 
-	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
-	if (store->total_at != changes || store->total_version != version) {
+	if (!err && (store->total_at != changes || store->total_version != version)) {
 		err = count_rows(store, &store->total);
-		if (err)
-			return err;
-		store->total_at = changes;
-		store->total_version = version;
+		if (!err) {
+			store->total_at = changes;
+			store->total_version = version;
+		}
 	}
-	*total = store->total;
-	return 0;
+	if (!err)
+		*total = store->total;
+	return err;
 }
 
 int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts *counts)

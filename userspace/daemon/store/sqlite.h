@@ -43,7 +43,7 @@ struct kf_store {
 		sqlite3_stmt *statement;
 	} statements[KF_SQL_STATEMENTS];
 	sqlite3_int64 total_at; /* sqlite3_total_changes64() and */
-	uint32_t total_version; /* SQLITE_FCNTL_DATA_VERSION when total was counted */
+	uint32_t total_version; /* PRAGMA data_version when total was counted */
 	uint64_t total;		/* keys */
 
 	struct kf_store_checkpoint *checkpoint; /* NULL: there is no thread for it */
