@@ -27,7 +27,7 @@ struct kf_load {
 	uint64_t begun_ns, told_ns;
 };
 
-static void tell_ready(const struct kf_daemon *daemon)
+static void tell_ready(struct kf_daemon *daemon)
 {
 	uint64_t took_ns = kf_clock_boot() - daemon->load->begun_ns;
 
@@ -39,10 +39,10 @@ static void tell_ready(const struct kf_daemon *daemon)
 }
 
 /* All keys are in: a program that runs from here on refuses nobody whose key is good. */
-static void attach_all(struct kf_daemon *daemon)
+static void attach_all(struct kf_daemon *daemon, void (*then)(struct kf_daemon *daemon))
 {
 	daemon->loading = false;
-	kf_attach_iface_open(daemon);
+	kf_attach_iface_open(daemon, then);
 }
 
 static int give_up(const struct kf_load *load, int err)
@@ -66,7 +66,7 @@ int kf_load_open(struct kf_daemon *daemon)
 	while (more > 0 && kf_clock_boot() < until)
 		more = kf_policy_load(daemon->policy, &load->why);
 	if (!more)
-		attach_all(daemon);
+		attach_all(daemon, NULL);
 	return more < 0 ? give_up(load, more) : 0;
 }
 
@@ -101,8 +101,7 @@ static void end_load(struct kf_work_item *item, int result)
 		sd_event_exit(daemon->event, 0);
 		return;
 	}
-	attach_all(daemon);
-	tell_ready(daemon);
+	attach_all(daemon, tell_ready);
 }
 
 void kf_load_go_on(struct kf_daemon *daemon)

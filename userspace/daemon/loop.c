@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "attach/iface.h"
+#include "attach/queue.h"
 #include "base/work.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -410,6 +411,8 @@ static int add_work(struct kf_daemon *daemon)
 	int err = kf_work_open(&daemon->work, daemon->event);
 
 	if (err >= 0)
+		err = kf_attach_queue_open(&daemon->attaching, daemon->event);
+	if (err >= 0)
 		err = kf_traffic_flows_open(&daemon->flows, daemon->maps, idle_ns);
 	return err < 0 ? err : add_timer(daemon, &daemon->loop->on_sweep, SECOND_US, on_sweep);
 }
@@ -458,6 +461,8 @@ void kf_loop_close(struct kf_daemon *daemon)
 	sd_event_source_disable_unref(loop->on_sweep);
 	sd_event_source_disable_unref(loop->on_cut);
 	sd_event_source_disable_unref(loop->after_all);
+	kf_attach_queue_close(daemon->attaching);
+	daemon->attaching = NULL;
 	kf_work_close(daemon->work);
 	daemon->work = NULL;
 	daemon->event = sd_event_unref(daemon->event);

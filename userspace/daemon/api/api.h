@@ -17,6 +17,8 @@
  *     for each request. Requests of peers that may write come first; of the others one request a
  *     user is carried out at a time, and they never have the last thread. What has not begun
  *     within admin_timeout is refused (503), what takes too long is ended;
+ *   - interfaces are attached and detached beside the loop (attach/queue.h), and the request is
+ *     answered when that is done;
  *   - what only the loop knows, a reading thread asks it for (ask.h); the maps may be read by any
  *     thread, the last events too (events.h).
  *

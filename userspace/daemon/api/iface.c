@@ -101,9 +101,18 @@ static int read_existing(struct kf_api_request *request, const json_t *value,
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
+static int refuse_ending(struct kf_api_request *request)
+{
+	return kf_api_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "ending",
+			     "ask again when it runs",
+			     "keyfilterd is ending, and nothing was changed");
+}
+
 static int refuse_attach(struct kf_api_request *request, int err, const struct kf_why *why)
 {
 	switch (err) {
+	case -ECANCELED:
+		return refuse_ending(request);
 	case -ENODEV:
 		return kf_api_refuse_why(request, MHD_HTTP_NOT_FOUND, "no_such_interface", why);
 	case -EBUSY:
@@ -114,11 +123,19 @@ static int refuse_attach(struct kf_api_request *request, int err, const struct k
 	}
 }
 
+static void answer_attach(void *context, int err, const struct kf_iface_row *row,
+			  const struct kf_why *why)
+{
+	struct kf_api_request *request = context;
+
+	kf_api_done(request, err ? refuse_attach(request, err, why)
+				 : kf_api_reply(request, MHD_HTTP_CREATED,
+						iface_json(request->daemon, row)));
+}
+
 static int handle_attach(struct kf_api_request *request)
 {
-	struct kf_daemon *daemon = request->daemon;
 	struct kf_iface_row row = { .created = kf_clock_now().wall_ns };
-	struct kf_why why = { 0 };
 	json_t *dev, *mode, *existing;
 	const struct kf_api_member members[] = {
 		{ "dev", KF_API_STRING | KF_API_REQUIRED, &dev },
@@ -135,10 +152,8 @@ static int handle_attach(struct kf_api_request *request)
 		err = read_existing(request, existing, &row);
 	if (err)
 		return err;
-	err = kf_attach_iface_add(daemon, &row, &why);
-	if (err)
-		return refuse_attach(request, err, &why);
-	return kf_api_reply(request, MHD_HTTP_CREATED, iface_json(daemon, &row));
+	kf_attach_iface_add(request->daemon, &row, answer_attach, request);
+	return KF_API_LATER;
 }
 
 static int handle_list(struct kf_api_request *request)
@@ -171,23 +186,39 @@ static int handle_show(struct kf_api_request *request)
 	return err ? err : kf_api_reply(request, MHD_HTTP_OK, iface_json(request->daemon, &row));
 }
 
+static int refuse_detach(struct kf_api_request *request, int err, const struct kf_why *why)
+{
+	switch (err) {
+	case -ECANCELED:
+		return refuse_ending(request);
+	case -ENOENT:
+		return kf_api_refuse_missing(request, "iface");
+	case -EBUSY:
+		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "interface_busy", why);
+	default:
+		return kf_api_refuse_error(request, err, why);
+	}
+}
+
+static void answer_detach(void *context, int err, const struct kf_iface_row *row,
+			  const struct kf_why *why)
+{
+	struct kf_api_request *request = context;
+
+	kf_api_done(request, err ? refuse_detach(request, err, why)
+				 : kf_api_reply(request, MHD_HTTP_OK,
+						json_pack("{s:s, s:s}", "dev", row->dev, "state",
+							  "detached")));
+}
+
 static int handle_detach(struct kf_api_request *request)
 {
-	struct kf_iface_row row;
-	struct kf_why why = { 0 };
 	int err = kf_api_no_members(request);
 
-	if (!err)
-		err = find_iface(request, &row);
 	if (err)
 		return err;
-	err = kf_attach_iface_remove(request->daemon, row.dev, &why);
-	if (err == -EBUSY)
-		return kf_api_refuse_why(request, MHD_HTTP_CONFLICT, "interface_busy", &why);
-	if (err)
-		return kf_api_refuse_error(request, err, &why);
-	return kf_api_reply(request, MHD_HTTP_OK,
-			    json_pack("{s:s, s:s}", "dev", row.dev, "state", "detached"));
+	kf_attach_iface_remove(request->daemon, request->name, answer_detach, request);
+	return KF_API_LATER;
 }
 
 const struct kf_api_route kf_api_iface_routes[] = {

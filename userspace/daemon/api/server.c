@@ -9,6 +9,7 @@
 
 #include "api/server.h"
 #include "api/socket.h"
+#include "attach/queue.h"
 #include "base/ask.h"
 #include "base/work.h"
 #include "cleanup.h"
@@ -114,7 +115,8 @@ void kf_api_close(struct kf_daemon *daemon)
 	if (!api)
 		return;
 	kf_api_accept_close(api->accept);
-	kf_work_end(daemon->work); /* and answers the requests that wait for it */
+	kf_attach_queue_end(daemon->attaching);
+	kf_work_end(daemon->work); /* both answer the requests that wait for them */
 	if (api->ask)
 		kf_ask_end(api->ask);
 	if (api->guests_run) {

@@ -11,11 +11,10 @@
  * over this pin directory's kf_config, or over one with this installation's secret; so several
  * instances can share an interface. It is in place when all of its maps are the pinned ones.
  *
- * To be used in the daemon's one thread and in the network namespace that it filters. Needs
- * CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Functions return 0 or
- * -errno, and
- * @why, which may be NULL only where a function says so, then holds cause and mend, with the
- * kernel's extack text where there is one. Nothing is left half attached.
+ * To be used by one thread at a time (queue.h says which), and in the network namespace that it
+ * filters. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (programs by id). Functions
+ * return 0 or -errno, and @why, which may be NULL only where a function says so, then holds cause
+ * and mend, with the kernel's extack text where there is one. Nothing is left half attached.
  */
 #ifndef KEYFILTER_DAEMON_ATTACH_H
 #define KEYFILTER_DAEMON_ATTACH_H

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * libbpf and libxdp tell the cause of a failure by printing it: the kernel's extack, the verifier's
- * log, what the dispatcher misses. Their callbacks carry no context, hence the one static pointer;
- * it is set only while a call into them runs.
+ * log, what the dispatcher misses. Their callbacks carry no context, hence the one pointer of each
+ * thread; it is set only while a call into them runs, and what other threads print meanwhile is not
+ * kept.
  */
 #include "attach/impl.h"
 
@@ -21,7 +22,7 @@
 #define EXTACK	"Kernel error message: "
 #define LOG_END "processed " /* the verifier's last line; the one before is its reason */
 
-static struct kf_attach_capture *current;
+static _Thread_local struct kf_attach_capture *current;
 
 /*
  * First match wins; @err 0: any, @clue NULL: any. %1$s is the interface. The clues are texts of

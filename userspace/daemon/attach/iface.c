@@ -1,32 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "attach/iface.h"
+#include "attach/iface_impl.h"
 
 #include <errno.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/iface_guard.h"
-#include "base/ask.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
 #include "maps/maps.h"
-#include "why.h"
-
-/* What this daemon knows of an interface beyond store and kernel. */
-struct kf_iface {
-	struct kf_iface *next;
-	char dev[IFNAMSIZ];
-	unsigned int ifindex; /* where we attached it; 0: nowhere yet */
-	struct kf_adopt_result existing;
-	struct kf_why error;
-	struct kf_attach_iface_guard guard;
-};
 
 /* ---- what is remembered ---------------------------------------------------------------------- */
 
-static struct kf_iface *find(struct kf_daemon *daemon, const char *dev)
+struct kf_iface *kf_attach_iface_find(struct kf_daemon *daemon, const char *dev)
 {
 	struct kf_iface *iface = daemon->ifaces;
 
@@ -35,10 +22,9 @@ static struct kf_iface *find(struct kf_daemon *daemon, const char *dev)
 	return iface;
 }
 
-/* Of @dev, made where there is none; NULL without memory. */
-static struct kf_iface *remember(struct kf_daemon *daemon, const char *dev)
+struct kf_iface *kf_attach_iface_remember(struct kf_daemon *daemon, const char *dev)
 {
-	struct kf_iface *iface = find(daemon, dev);
+	struct kf_iface *iface = kf_attach_iface_find(daemon, dev);
 
 	if (iface)
 		return iface;
@@ -51,7 +37,7 @@ static struct kf_iface *remember(struct kf_daemon *daemon, const char *dev)
 	return iface;
 }
 
-static void forget(struct kf_daemon *daemon, const char *dev)
+void kf_attach_iface_forget(struct kf_daemon *daemon, const char *dev)
 {
 	struct kf_iface **at = &daemon->ifaces;
 
@@ -65,249 +51,151 @@ static void forget(struct kf_daemon *daemon, const char *dev)
 	}
 }
 
-/* What @iface is called now if somebody renamed it: it is filtered under any name. */
-static bool is_renamed(const struct kf_iface *iface, char name[static IFNAMSIZ])
+bool kf_attach_iface_is_renamed(const struct kf_iface *iface, char name[static IFNAMSIZ])
 {
 	return iface && iface->ifindex && if_indextoname(iface->ifindex, name) &&
 	       strcmp(name, iface->dev);
 }
 
-/*
- * What the interface of @row is called now. Its name says which one is meant, so an interface that
- * has it goes before the one that had it.
- */
-static const char *name_of(const struct kf_iface *iface, const struct kf_iface_row *row,
-			   char name[static IFNAMSIZ])
+const char *kf_attach_iface_name(const struct kf_iface *iface, const struct kf_iface_row *row,
+				 char name[static IFNAMSIZ])
 {
-	return !if_nametoindex(row->dev) && is_renamed(iface, name) ? name : row->dev;
+	return !if_nametoindex(row->dev) && kf_attach_iface_is_renamed(iface, name) ? name
+										    : row->dev;
 }
 
-/* ---- connections that were there before ------------------------------------------------------ */
-
-struct service_list {
-	struct kf_adopt_service services[KF_SERVICES_MAX];
-	size_t count;
-};
-
-static int add_service(void *context, const struct kf_service_row *row)
+void kf_attach_iface_each(struct kf_daemon *daemon, kf_iface_fn fn)
 {
-	struct service_list *list = context;
-	struct kf_adopt_service *service;
-
-	if (list->count == KF_SERVICES_MAX)
-		return -E2BIG; /* cannot be: the store has as many indexes */
-	service = &list->services[list->count++];
-	memcpy(service->addr, row->addr, sizeof(service->addr));
-	service->port = row->port;
-	service->index = (__u8)row->index;
-	return 0;
-}
-
-static int adopt(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		 struct kf_adopt_result *result, struct kf_why *why)
-{
-	_cleanup_free_ struct service_list *list = calloc(1, sizeof(*list));
-	char name[IFNAMSIZ];
-	int err;
-
-	if (!list)
-		return kf_why_set(why, -ENOMEM, "no memory to look at connections; free some");
-	err = kf_store_service_each(daemon->store, add_service, list);
-	if (err)
-		return kf_why_set(why, err, "cannot read the services: %s; see the log",
-				  strerror(-err));
-	return kf_attach_adopt_run(name_of(find(daemon, row->dev), row, name),
-				   kf_maps_fd(daemon->maps, KF_MAP_kf_flows), list->services,
-				   list->count, row->reset ? KF_EXISTING_RESET : KF_EXISTING_ADOPT,
-				   kf_maps_config(daemon->maps)->flow_secret, result, why);
-}
-
-/* ---- attaching ------------------------------------------------------------------------------- */
-
-static void adopt_and_remember(struct kf_daemon *daemon, const struct kf_iface_row *row,
-			       struct kf_iface *iface)
-{
-	iface->existing = (struct kf_adopt_result){ 0 };
-	iface->error = (struct kf_why){ 0 };
-	if (adopt(daemon, row, &iface->existing, &iface->error))
-		kf_log_warning("%s: existing connections: %s", row->dev, iface->error.text);
-}
-
-/*
- * Attaches, and only where the programs were not there already looks at the connections that they
- * have not seen begin. Fails only if the attaching does; what is remembered is untouched then.
- */
-static int attach(struct kf_daemon *daemon, const struct kf_iface_row *row, struct kf_why *why)
-{
-	struct kf_iface *iface = remember(daemon, row->dev);
-	char name[IFNAMSIZ];
-	const char *dev;
-	bool was_on;
-	int err;
-
-	if (!iface)
-		return kf_why_set(why, -ENOMEM, "no memory for an interface; free some");
-	dev = name_of(iface, row, name);
-	was_on = kf_attach_is_on(daemon->attach, dev, row->mode);
-	err = kf_attach_add(daemon->attach, dev, row->mode, why);
-	if (err)
-		return err;
-	iface->ifindex = if_nametoindex(dev);
-	iface->error = (struct kf_why){ 0 };
-	kf_attach_iface_guard_restore(&iface->guard);
-	if (was_on)
-		return 0;
-	adopt_and_remember(daemon, row, iface);
-	kf_log_notice("%s: attached (%s), %u existing connections adopted, %u reset", row->dev,
-		      kf_attach_mode_name(row->mode), iface->existing.adopted,
-		      iface->existing.reset);
-	if (kf_attach_is_alone(daemon->attach, row->dev))
-		kf_log_warning("%s: this kernel has no freplace, so no other XDP program can run "
-			       "beside keyfilter; where one must, attach with --mode tc",
-			       row->dev);
-	return 0;
-}
-
-static int adopt_again(void *context, const struct kf_iface_row *row)
-{
-	struct kf_daemon *daemon = context;
-	struct kf_iface *iface = remember(daemon, row->dev);
-
-	if (!iface || !kf_attach_is_on(daemon->attach, row->dev, row->mode))
-		return 0;
-	adopt_and_remember(daemon, row, iface);
-	if (iface->existing.adopted || iface->existing.reset)
-		kf_log_notice("%s: %u existing connections adopted, %u reset", row->dev,
-			      iface->existing.adopted, iface->existing.reset);
-	return 0;
-}
-
-void kf_attach_iface_adopt(struct kf_daemon *daemon)
-{
-	if (kf_store_iface_each(daemon->store, adopt_again, daemon))
+	if (kf_store_iface_each(daemon->store, fn, daemon))
 		kf_log_error("cannot read the interfaces: %s; see the store",
 			     kf_store_error(daemon->store));
 }
 
-/* At the start and when it came back: nobody waits for an answer, so log and status get it. */
-static void attach_or_log(struct kf_daemon *daemon, const struct kf_iface_row *row)
-{
-	struct kf_iface *iface = find(daemon, row->dev);
-	struct kf_why why = { 0 };
-	char name[IFNAMSIZ];
+/* ---- what is attached without being asked for ------------------------------------------------ */
 
-	if (!if_nametoindex(name_of(iface, row, name))) {
+#define SKIP 1 /* there is nothing to attach */
+
+/* Until its turn came, the row may have changed, and the interface may have gone. */
+static int begin_silent(struct kf_attach_task *task)
+{
+	struct kf_iface_change *change = (struct kf_iface_change *)task;
+	struct kf_daemon *daemon = change->daemon;
+	struct kf_iface_row *row = &change->row;
+	struct kf_iface *iface = kf_attach_iface_find(daemon, row->dev);
+	int err;
+
+	if (iface)
+		iface->queued = false;
+	if (kf_store_iface_get(daemon->store, row->dev, row))
+		return SKIP;
+	err = kf_attach_iface_change_name(change);
+	if (err)
+		return err;
+	if (!if_nametoindex(change->name)) {
 		kf_log_warning("%s: there is no such interface now; it is attached when it comes",
 			       row->dev);
+		return SKIP;
+	}
+	return change->only_if_off && kf_attach_is_on(daemon->attach, row->dev, row->mode) ? SKIP
+											   : 0;
+}
+
+/* An interface that was not there and never has been is not remembered: it is the link watch's. */
+static void end_skip(const struct kf_iface_change *change)
+{
+	const struct kf_iface *iface = kf_attach_iface_find(change->daemon, change->row.dev);
+
+	if (iface && !iface->ifindex && !iface->guard.off && !iface->adopt_due)
+		kf_attach_iface_forget(change->daemon, change->row.dev);
+}
+
+/* Nobody waits for an answer, so log and status get it. */
+static void end_silent(struct kf_attach_task *task, int result)
+{
+	_cleanup_free_ struct kf_iface_change *change = (struct kf_iface_change *)task;
+	struct kf_daemon *daemon = change->daemon;
+	struct kf_iface *iface = kf_attach_iface_find(daemon, change->row.dev);
+
+	if (result == -ECANCELED)
+		return;
+	if (result == SKIP) {
+		end_skip(change);
 		return;
 	}
-	if (!attach(daemon, row, &why))
+	if (!result) {
+		kf_attach_iface_change_settle(change);
+		if (change->tell)
+			change->tell(daemon, change->row.dev, true);
 		return;
-	iface = find(daemon, row->dev);
-	if (!iface || strcmp(iface->error.text, why.text)) /* tried again and again: told once */
-		kf_log_error("%s: %s", row->dev, why.text);
+	}
+	/* tried again and again: told once */
+	if (!iface || strcmp(iface->error.text, change->why.text))
+		kf_log_error("%s: %s", change->row.dev, change->why.text);
 	if (!iface)
 		return;
-	iface->error = why;
+	iface->error = change->why;
 	kf_attach_iface_guard_fail(&iface->guard, kf_clock_boot());
+}
+
+static void attach_silently(struct kf_daemon *daemon, const struct kf_iface_row *row,
+			    bool only_if_off, kf_attach_iface_tell_fn tell)
+{
+	struct kf_iface *iface = kf_attach_iface_remember(daemon, row->dev);
+	struct kf_iface_change *change;
+
+	if (iface && iface->queued)
+		return;
+	change = iface ? kf_attach_iface_change(daemon, row) : NULL;
+	if (!change) {
+		kf_log_error("%s: no memory to attach it; free some", row->dev);
+		return;
+	}
+	change->task = (struct kf_attach_task){ .begin = begin_silent,
+						.run = kf_attach_iface_change_run,
+						.end = end_silent };
+	change->only_if_off = only_if_off;
+	change->tell = tell;
+	iface->queued = true;
+	kf_attach_queue_add(daemon->attaching, &change->task);
 }
 
 static int open_one(void *context, const struct kf_iface_row *row)
 {
-	attach_or_log(context, row);
+	attach_silently(context, row, false, NULL);
 	return 0;
 }
 
-void kf_attach_iface_open(struct kf_daemon *daemon)
-{
-	int err = kf_store_iface_each(daemon->store, open_one, daemon);
+struct opening {
+	struct kf_attach_task task; /* first */
+	struct kf_daemon *daemon;
+	void (*then)(struct kf_daemon *daemon);
+};
 
-	if (err)
-		kf_log_error("cannot read the interfaces: %s; see the store",
-			     kf_store_error(daemon->store));
+static void end_opening(struct kf_attach_task *task, int result)
+{
+	_cleanup_free_ struct opening *opening = (struct opening *)task;
+
+	if (result != -ECANCELED)
+		opening->then(opening->daemon);
+}
+
+void kf_attach_iface_open(struct kf_daemon *daemon, void (*then)(struct kf_daemon *daemon))
+{
+	struct opening *opening = then ? calloc(1, sizeof(*opening)) : NULL;
+
+	kf_attach_iface_each(daemon, open_one);
+	if (opening) {
+		*opening = (struct opening){ { .end = end_opening }, daemon, then };
+		kf_attach_queue_add(daemon->attaching, &opening->task);
+	} else if (then) {
+		then(daemon); /* without memory, too early rather than never */
+	}
 }
 
 void kf_attach_iface_close(struct kf_daemon *daemon)
 {
 	while (daemon->ifaces)
-		forget(daemon, daemon->ifaces->dev);
-}
-
-/* ---- changes --------------------------------------------------------------------------------- */
-
-static void put_back(struct kf_daemon *daemon, const struct kf_iface_row *row, bool had,
-		     const struct kf_iface_row *old)
-{
-	int err = had ? kf_store_iface_put(daemon->store, old)
-		      : kf_store_iface_remove(daemon->store, row->dev);
-
-	if (err)
-		kf_log_error("%s: cannot be taken out of the store again: %s; detach it", row->dev,
-			     kf_store_error(daemon->store));
-	if (!had)
-		forget(daemon, row->dev);
-}
-
-/* The store first: what is attached and not in the store would be left behind by a crash. */
-int kf_attach_iface_add(struct kf_daemon *daemon, const struct kf_iface_row *row,
-			struct kf_why *why)
-{
-	struct kf_iface_row old;
-	bool had;
-	int err;
-
-	if (daemon->loading)
-		return kf_why_set(why, -EAGAIN,
-				  "keyfilterd is starting, and the keys are not all in the kernel "
-				  "yet; try again in a moment");
-	if (!if_nametoindex(row->dev))
-		return kf_why_set(why, -ENODEV, "there is no interface '%s'; see `ip link`",
-				  row->dev);
-	err = kf_store_iface_get(daemon->store, row->dev, &old);
-	if (err && err != -ENOENT)
-		return kf_why_set(
-			why, err,
-			"cannot read the store: %s; see to the disk of the state directory",
-			kf_store_error(daemon->store));
-	had = !err;
-	err = kf_store_iface_put(daemon->store, row);
-	if (err)
-		return kf_why_set(
-			why, err,
-			"cannot write the store: %s; see to the disk of the state directory",
-			kf_store_error(daemon->store));
-	err = attach(daemon, row, why);
-	if (err)
-		put_back(daemon, row, had, &old);
-	else
-		kf_attach_iface_guard_forget(&find(daemon, row->dev)->guard);
-	return err;
-}
-
-int kf_attach_iface_remove(struct kf_daemon *daemon, const char *dev, struct kf_why *why)
-{
-	struct kf_iface_row row;
-	char name[IFNAMSIZ];
-	int err = kf_store_iface_get(daemon->store, dev, &row);
-
-	if (err)
-		return kf_why_set(why, err, "%s is not attached; see `keyfilterctl iface list`",
-				  dev);
-	err = kf_attach_remove(daemon->attach, dev, why);
-	if (!err && is_renamed(find(daemon, dev), name) &&
-	    kf_store_iface_get(daemon->store, name, &row) == -ENOENT)
-		err = kf_attach_remove(daemon->attach, name, why);
-	if (err && err != -ENODEV)
-		return err;
-	err = kf_store_iface_remove(daemon->store, dev);
-	if (err)
-		return kf_why_set(why, err,
-				  "detached, but the store still has it: %s; see to the disk of "
-				  "the state directory, try again",
-				  kf_store_error(daemon->store));
-	forget(daemon, dev);
-	kf_log_notice("%s: detached", dev);
-	return 0;
+		kf_attach_iface_forget(daemon, daemon->ifaces->dev);
 }
 
 void kf_attach_iface_link(void *context, const char *dev, int ifindex, bool up)
@@ -318,19 +206,19 @@ void kf_attach_iface_link(void *context, const char *dev, int ifindex, bool up)
 
 	if (daemon->loading || kf_store_iface_get(daemon->store, dev, &row))
 		return; /* until the keys are in, nothing is attached; then all is */
-	if (!up && is_renamed(find(daemon, dev), name))
+	if (!up && kf_attach_iface_is_renamed(kf_attach_iface_find(daemon, dev), name))
 		kf_log_warning("%s: it is called %s now, and filtered until %s is detached", dev,
 			       name, dev);
 	else if (!up)
 		kf_log_warning("%s: the interface vanished; it is attached when it comes back",
 			       dev);
-	else if (!kf_attach_is_on(daemon->attach, dev, row.mode))
-		attach_or_log(daemon, &row);
+	else
+		attach_silently(daemon, &row, true, NULL);
 }
 
 /* ---- what others take off -------------------------------------------------------------------- */
 
-static const char *effect_of(unsigned int lacks)
+const char *kf_attach_iface_effect(unsigned int lacks)
 {
 	if (lacks & KF_ATTACH_LACKS_FILTER)
 		return "the filter was";
@@ -355,17 +243,21 @@ static void log_loss(const struct kf_iface_row *row, const struct kf_iface *ifac
 	if (wait)
 		kf_log_warning("%s: %s taken off by someone else, %u times of late; attached again "
 			       "in %u s, find out who does it",
-			       row->dev, effect_of(lacks), iface->guard.lost, wait);
+			       row->dev, kf_attach_iface_effect(lacks), iface->guard.lost, wait);
 	else
 		kf_log_warning("%s: %s taken off by someone else; attaching again", row->dev,
-			       effect_of(lacks));
+			       kf_attach_iface_effect(lacks));
 }
 
 /* Programs are loaded over pins, and links are pinned: both must be there. */
 int kf_attach_iface_pin_again(struct kf_daemon *daemon)
 {
 	struct kf_why why = { 0 };
-	int count = kf_maps_pin_again(daemon->maps, daemon->pin_dir, &why);
+	int count;
+
+	if (kf_attach_queue_is_busy(daemon->attaching))
+		return 0; /* the next look will do */
+	count = kf_maps_pin_again(daemon->maps, daemon->pin_dir, &why);
 
 	if (count > 0)
 		kf_log_warning("%d pins below %s were taken away by someone else; made again",
@@ -374,6 +266,7 @@ int kf_attach_iface_pin_again(struct kf_daemon *daemon)
 }
 
 struct guarding {
+	struct kf_attach_task task; /* first */
 	struct kf_daemon *daemon;
 	kf_attach_iface_tell_fn tell;
 };
@@ -383,16 +276,16 @@ static int guard_one(void *context, const struct kf_iface_row *row)
 {
 	const struct guarding *guarding = context;
 	struct kf_daemon *daemon = guarding->daemon;
-	struct kf_iface *iface = find(daemon, row->dev);
+	struct kf_iface *iface = kf_attach_iface_find(daemon, row->dev);
 	uint64_t now = kf_clock_boot();
 	unsigned int ifindex, lacks;
 	char name[IFNAMSIZ];
 	const char *dev;
 	bool known;
 
-	if (!iface)
+	if (!iface || iface->queued)
 		return 0;
-	dev = name_of(iface, row, name);
+	dev = kf_attach_iface_name(iface, row, name);
 	ifindex = if_nametoindex(dev);
 	if (!ifindex || (iface->ifindex && iface->ifindex != ifindex))
 		return 0;
@@ -407,114 +300,40 @@ static int guard_one(void *context, const struct kf_iface_row *row)
 	}
 	if (lacks && kf_attach_iface_guard_is_due(&iface->guard, now)) {
 		kf_attach_iface_pin_again(daemon);
-		attach_or_log(daemon, row);
+		attach_silently(daemon, row, false, guarding->tell);
 	}
-	if (lacks ? !iface->guard.off : known)
+	if (!lacks && known)
 		guarding->tell(daemon, row->dev, true);
 	return 0;
 }
 
-void kf_attach_iface_guard(struct kf_daemon *daemon, kf_attach_iface_tell_fn tell)
+static int begin_guard(struct kf_attach_task *task)
 {
-	struct guarding guarding = { daemon, tell };
+	struct guarding *guarding = (struct guarding *)task;
 
-	if (daemon->loading)
-		return;
 	/* a store that cannot be read is told of by all that needs it */
-	kf_store_iface_each(daemon->store, guard_one, &guarding);
-}
-
-/* ---- views ----------------------------------------------------------------------------------- */
-
-/* It is whole now, and may not be for long. */
-static void tell_fight(const struct kf_iface_row *row, const struct kf_iface *iface,
-		       struct kf_attach_iface_view *view)
-{
-	uint64_t now = kf_clock_boot();
-
-	if (!iface || *view->error || !kf_attach_iface_guard_is_fight(&iface->guard, now))
-		return;
-	snprintf(view->error, sizeof(view->error),
-		 "somebody has taken our programs off %u times of late, the last time %llu s ago; "
-		 "find out who (bpftool net, tc, xdp-loader), or detach %s",
-		 iface->guard.lost, (unsigned long long)((now - iface->guard.lost_ns) / 1000000000),
-		 row->dev);
-}
-
-static void look_at(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		    const struct kf_iface *iface, struct kf_attach_iface_view *view)
-{
-	char name[IFNAMSIZ];
-	unsigned int lacks = kf_attach_lacks(daemon->attach, name_of(iface, row, name), row->mode);
-
-	view->state = KF_IFACE_ATTACHED;
-	if (lacks & KF_ATTACH_LACKS_FILTER)
-		view->state = KF_IFACE_FAILED;
-	else if (lacks)
-		view->state = KF_IFACE_PARTIAL;
-	if (!lacks)
-		tell_fight(row, iface, view);
-	/*
-	 * why it could not be attached says more; other trouble is older than a part that is gone
-	 */
-	else if (view->state != KF_IFACE_FAILED || !*view->error)
-		snprintf(view->error, sizeof(view->error),
-			 "%s taken off by someone else; it is attached again in %u s, or by "
-			 "keyfilterctl iface attach %s --mode %s",
-			 effect_of(lacks),
-			 iface ? kf_attach_iface_guard_wait(&iface->guard, kf_clock_boot()) : 0,
-			 row->dev, kf_attach_mode_name(row->mode));
-}
-
-static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
-		      struct kf_attach_iface_view *view)
-{
-	const struct kf_iface *iface = find(daemon, row->dev);
-	char name[IFNAMSIZ];
-
-	*view = (struct kf_attach_iface_view){ .ifindex = if_nametoindex(row->dev) };
-	if (iface) {
-		view->existing = iface->existing;
-		memcpy(view->error, iface->error.text, sizeof(view->error));
-	}
-	if (view->ifindex) {
-		look_at(daemon, row, iface, view);
-		return;
-	}
-	view->state = KF_IFACE_MISSING;
-	*view->error = '\0';
-	if (!is_renamed(iface, name))
-		return;
-	if (kf_attach_lacks(daemon->attach, name, row->mode)) {
-		look_at(daemon, row, iface, view);
-		return;
-	}
-	snprintf(
-		view->error, sizeof(view->error),
-		"it is called %s now, and filtered until keyfilterd is started anew; detach %s and "
-		"attach %s",
-		name, row->dev, name);
-}
-
-struct question {
-	const struct kf_iface_row *row;
-	struct kf_attach_iface_view *view;
-};
-
-static int answer_view(struct kf_daemon *daemon, void *context)
-{
-	const struct question *question = context;
-
-	make_view(daemon, question->row, question->view);
+	kf_store_iface_each(guarding->daemon->store, guard_one, guarding);
 	return 0;
 }
 
-void kf_attach_iface_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
-			  struct kf_attach_iface_view *view)
+static void end_guard(struct kf_attach_task *task, int result)
 {
-	struct question question = { row, view };
+	struct guarding *guarding = (struct guarding *)task;
 
-	*view = (struct kf_attach_iface_view){ .state = KF_IFACE_MISSING };
-	if (kf_ask(daemon, answer_view, &question))
-		snprintf(view->error, sizeof(view->error), "keyfilterd is ending; ask again");
+	guarding->daemon->guarding = false;
+	free(guarding);
+}
+
+void kf_attach_iface_guard(struct kf_daemon *daemon, kf_attach_iface_tell_fn tell)
+{
+	struct guarding *guarding;
+
+	if (daemon->loading || daemon->guarding)
+		return;
+	guarding = calloc(1, sizeof(*guarding));
+	if (!guarding)
+		return; /* the next look will do */
+	*guarding = (struct guarding){ { .begin = begin_guard, .end = end_guard }, daemon, tell };
+	daemon->guarding = true;
+	kf_attach_queue_add(daemon->attaching, &guarding->task);
 }

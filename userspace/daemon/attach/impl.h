@@ -3,13 +3,16 @@
  * impl.h - what the files of attach/ share among themselves.
  *
  *	attach.c	what an interface should carry, and in which order it is attached
- *	xdp.c		the XDP part; xdp_held.c keeps what ran, xdp_stray.c closes what libxdp
- *forgot tc.c		the TC part, over tcx.c or clsact.c object.c	fits a program to the pinned
- *maps, and tells our programs from others running.c	finds the programs that run capture.c
- *turns what libbpf and libxdp print into an error
+ *	xdp.c		the XDP part
+ *	xdp_held.c	keeps what ran as XDP
+ *	xdp_stray.c	closes what libxdp forgot
+ *	tc.c		the TC part, over tcx.c or clsact.c
+ *	object.c	fits a program to the pinned maps, tells our programs from others
+ *	running.c	finds the programs that run
+ *	capture.c	turns what libbpf and libxdp print into an error
  *
  * Below attach.c an interface is named by its ifindex. Pins are in the directory <pin-dir>/links
- *and are named by ifindex too, since an interface's name may hold what a file name cannot:
+ * and are named by ifindex too, since an interface's name may hold what a file name cannot:
  *
  *	7-in, 7-out	tcx links on ingress (of either program that runs there) and egress
  *	7-build		symlink to the build the interface carries, see kf_attach.build

@@ -4,7 +4,8 @@
  * (xdp_multiprog__get_from_ifindex(), which attaching and detaching do by themselves), and gives
  * nobody its number. So the descriptors of programs that are open before a call into it are noted,
  * and those that are new once all of its handles are closed are closed as well. Nothing else in the
- * process opens programs meanwhile. Where there is no /proc nothing is closed.
+ * process opens programs meanwhile: only attach/ does, in one thread at a time. Where there is no
+ * /proc nothing is closed.
  */
 #include "attach/impl.h"
 

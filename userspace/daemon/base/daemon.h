@@ -4,9 +4,10 @@
  *
  * main.c owns the struct: it opens the members in the order in which they stand here (the order is
  * the security argument, see main.c) and closes them in reverse. All that changes anything runs in
- * one thread, the loop's, so nothing here is locked; api.h says what runs beside it. Members are
- * pointers to what other files own; a file that gets the whole struct (the API handlers, the
- * timers) may use every member, and must not keep a copy of one.
+ * one thread, the loop's, so nothing here is locked; attach/queue.h lends attach to another, api.h
+ * says what runs beside it. Members are pointers to what other files own; a file that gets the
+ * whole struct (the API handlers, the timers) may use every member, and must not keep a copy of
+ * one.
  */
 #ifndef KEYFILTER_DAEMON_DAEMON_H
 #define KEYFILTER_DAEMON_DAEMON_H
@@ -22,6 +23,7 @@ struct kf_maps;
 struct kf_secret;
 struct kf_policy;
 struct kf_attach;
+struct kf_attach_queue;
 struct kf_iface;
 struct kf_linkwatch;
 struct kf_events;
@@ -48,16 +50,17 @@ struct kf_daemon {
 	struct kf_secret *secret;
 	struct kf_maps *maps;
 	struct kf_policy *policy;
-	struct kf_attach *attach;
+	struct kf_attach *attach; /* in the loop only while no task of attaching runs */
 	struct kf_linkwatch *linkwatch;
 	struct kf_iface *ifaces; /* what iface.c remembers */
 	struct kf_events *events;
 	struct kf_penalty_watch *penalties;
-	struct sd_event *event; /* the loop's, for sources of one's own */
-	struct kf_work *work;	/* what takes long */
-	struct kf_flows *flows; /* the sweep over connections */
-	struct kf_cut *cut;	/* the walk over revoked requests */
-	struct kf_load *load;	/* the start's long part */
+	struct sd_event *event;		   /* the loop's, for sources of one's own */
+	struct kf_attach_queue *attaching; /* interfaces that are attached beside the loop */
+	struct kf_work *work;		   /* what takes long */
+	struct kf_flows *flows;		   /* the sweep over connections */
+	struct kf_cut *cut;		   /* the walk over revoked requests */
+	struct kf_load *load;		   /* the start's long part */
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
 	/*
@@ -67,9 +70,10 @@ struct kf_daemon {
 	 */
 	struct kf_ask *ask;
 
-	bool loading; /* not all keys are in the kernel yet: nothing is attached (load.h) */
-	int failed;   /* -errno that ends it, logged; 0: none */
-	bool unload;  /* set by POST /v1/unload: take everything off at the end */
+	bool guarding; /* a look at the interfaces waits for its turn */
+	bool loading;  /* not all keys are in the kernel yet: nothing is attached (load.h) */
+	int failed;    /* -errno that ends it, logged; 0: none */
+	bool unload;   /* set by POST /v1/unload: take everything off at the end */
 };
 
 #endif
