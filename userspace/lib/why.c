@@ -19,15 +19,16 @@ static char *find_last(char *text)
 	return last;
 }
 
+/* text holds BETWEEN where the mend begins. */
 static void divide(struct kf_why *why)
 {
 	char *between = strstr(why->text, BETWEEN);
+	int cause_len = between ? (int)(between - why->text) : (int)strlen(why->text);
 
+	snprintf(why->cause, sizeof(why->cause), "%.*s", cause_len, why->text);
+	snprintf(why->mend, sizeof(why->mend), "%s", between ? between + 2 : "");
 	if (between)
 		memcpy(between, "; ", 2);
-	why->cause_len =
-		between ? (unsigned int)(between - why->text) : (unsigned int)strlen(why->text);
-	why->mend_at = why->cause_len + (between ? 2 : 0);
 }
 
 int kf_why_set(struct kf_why *why, int err, const char *format, ...)
@@ -46,11 +47,6 @@ int kf_why_set(struct kf_why *why, int err, const char *format, ...)
 	va_end(args);
 	divide(why);
 	return err;
-}
-
-const char *kf_why_mend_of(const struct kf_why *why)
-{
-	return why->text + why->mend_at;
 }
 
 const char *kf_why_mend(int err)

@@ -9,20 +9,17 @@
 #define KEYFILTER_LIB_WHY_H
 
 struct kf_why {
-	char text[768];		/* "CAUSE; MEND", one line, for a log; "": nothing is known */
-	unsigned int cause_len; /* bytes of text that are the cause */
-	unsigned int mend_at;	/* where in text the mend begins */
+	char cause[512];
+	char mend[256]; /* "": none was given */
+	char text[768]; /* "CAUSE; MEND", one line, for a log; "": nothing is known */
 };
 
 /*
- * Writes "CAUSE; MEND" and returns @err, so that a failing function ends in one line. What divides
+ * Fills @why and returns @err, so that a failing function ends in one line. What divides
  * the two is the last "; " of @format itself: what is filled in may hold others. @why may be NULL.
  */
 int kf_why_set(struct kf_why *why, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-
-/* The mend alone; "": none was given. */
-const char *kf_why_mend_of(const struct kf_why *why);
 
 /*
  * What to do where the kernel or a file system answered @err (negative) to the daemon: a user other

@@ -66,9 +66,9 @@ static int refuse_rest(struct many *many, int err, uint64_t changed)
 	}
 	if (!changed)
 		return kf_api_refuse_error(many->request, err, why);
-	kf_why_set(&both, err, "%llu key%s changed, and the next one is not: %.*s; %s",
-		   (unsigned long long)changed, changed == 1 ? " is" : "s are", (int)why->cause_len,
-		   why->text, kf_why_mend_of(why));
+	kf_why_set(&both, err, "%llu key%s changed, and the next one is not: %s; %s",
+		   (unsigned long long)changed, changed == 1 ? " is" : "s are", why->cause,
+		   why->mend);
 	return kf_api_refuse_error(many->request, err, &both);
 }
 

@@ -138,10 +138,10 @@ int kf_api_refuse_why(struct kf_api_request *request, int status, const char *co
 {
 	char mend[TEXT_MAX];
 
-	snprintf(mend, sizeof(mend), "%s", kf_why_mend_of(why));
+	snprintf(mend, sizeof(mend), "%s", why->mend);
 	clean(mend);
 	return kf_api_refuse(request, status, code, *mend ? mend : "see the log of keyfilterd",
-			     "%.*s", (int)why->cause_len, why->text);
+			     "%s", why->cause);
 }
 
 int kf_api_refuse_error(struct kf_api_request *request, int err, const struct kf_why *why)
