@@ -11,11 +11,14 @@
  *     that the queue of the listening socket is never full of readers for longer than it takes to
  *     look at them;
  *   - the connections of peers that may write are served in the loop's thread, those of all others
- *     by a thread of their own, with places of their own, of which one user gets half;
+ *     by a thread of their own, with places of their own, of which one user gets half. A GET of a
+ *     peer that may write gives its place up until it is answered, so that a change always finds
+ *     one;
  *   - every GET is carried out by one of three reading threads, each with a read-only connection
  *     to the store (WAL: readers and the writer do not wait for each other) and one snapshot of it
- *     for each request. Requests of peers that may write come first; of the others one request a
- *     user is carried out at a time, and they never have the last thread. What has not begun
+ *     for each request. Requests of peers that may write come first, and have all threads but
+ *     one while others wait; of the others one request a user is carried out at a time, and they
+ *     never have the last thread. What has not begun
  *     within admin_timeout is refused (503), what takes too long is ended;
  *   - interfaces are attached and detached beside the loop (attach/queue.h), and the request is
  *     answered when that is done;

@@ -52,6 +52,7 @@ static void forget(struct kf_api_lane *lane, struct kf_api_connection *connectio
 {
 	if (!connection)
 		return;
+	kf_api_connection_end_read(connection);
 	LIST_REMOVE(connection, entry);
 	lane->count--;
 	free(connection);
@@ -101,13 +102,37 @@ static struct kf_api_connection *find_idle(const struct kf_api_lane *lane, bool 
 static bool is_full(const struct kf_api_lane *lane, uid_t uid, bool *own)
 {
 	*own = lane->places_each && count_of(lane, uid) >= lane->places_each;
-	return *own || lane->count >= lane->places;
+	return *own || lane->count - lane->reads >= lane->places;
+}
+
+bool kf_api_connection_begin_read(struct kf_api_connection *connection)
+{
+	struct kf_api_lane *lane = connection ? connection->lane : NULL;
+
+	if (!lane || !lane->reads_max || connection->reads)
+		return true;
+	if (lane->reads >= lane->reads_max)
+		return false;
+	connection->reads = true;
+	lane->reads++;
+	if (!STAILQ_EMPTY(&lane->waiting))
+		kf_api_mailbox_ring(lane); /* another client may have the place */
+	return true;
+}
+
+void kf_api_connection_end_read(struct kf_api_connection *connection)
+{
+	if (!connection->reads)
+		return;
+	connection->reads = false;
+	connection->lane->reads--;
 }
 
 /* Is there a place for @uid, at the cost of an idle connection if need be? */
 bool kf_api_connection_make_room(struct kf_api_lane *lane, uid_t uid)
 {
 	struct kf_api_connection *idle;
+	unsigned int before;
 	bool own;
 
 	if (!is_full(lane, uid, &own))
@@ -115,11 +140,15 @@ bool kf_api_connection_make_room(struct kf_api_lane *lane, uid_t uid)
 	if (!find_idle(lane, own, uid))
 		return false;
 	MHD_run(lane->mhd); /* reads requests that have arrived: their connections are not idle */
-	idle = find_idle(lane, own, uid);
-	if (idle) {
-		shutdown(idle->fd, SHUT_RDWR);
-		MHD_run(lane->mhd); /* libmicrohttpd sees the end and frees the connection */
-	}
+	/* GETs that took no place do once they are answered, so several may be too many */
+	do {
+		idle = is_full(lane, uid, &own) ? find_idle(lane, own, uid) : NULL;
+		before = lane->count;
+		if (idle) {
+			shutdown(idle->fd, SHUT_RDWR);
+			MHD_run(lane->mhd); /* sees the end and frees the connection */
+		}
+	} while (lane->count < before);
 	return !is_full(lane, uid, &own);
 }
 

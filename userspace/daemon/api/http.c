@@ -342,14 +342,6 @@ static void set_aside(struct exchange *exchange, struct kf_api_connection *peer)
 	MHD_suspend_connection(exchange->request.connection);
 }
 
-static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connection *peer)
-{
-	exchange->job.run = read_in_thread;
-	set_aside(exchange, peer);
-	kf_api_reading_submit(exchange->lane->api->reading, &exchange->job);
-	return MHD_YES;
-}
-
 /* ---- requests that wait ---------------------------------------------------------------------- */
 
 /* A request that is carried out again when all keys are in the kernel. */
@@ -435,6 +427,16 @@ static enum MHD_Result answer(struct exchange *exchange, struct kf_api_connectio
 	return finish(exchange, err, "carry out the request");
 }
 
+static enum MHD_Result hand_over(struct exchange *exchange, struct kf_api_connection *peer)
+{
+	if (!kf_api_connection_begin_read(peer))
+		return answer(exchange, peer, refuse_now(&exchange->request, false));
+	exchange->job.run = read_in_thread;
+	set_aside(exchange, peer);
+	kf_api_reading_submit(exchange->lane->api->reading, &exchange->job);
+	return MHD_YES;
+}
+
 static enum MHD_Result carry_out(struct exchange *exchange, struct kf_api_connection *peer)
 {
 	int err = prepare(exchange);
@@ -490,6 +492,7 @@ void kf_api_http_completed(void *context, struct MHD_Connection *connection, voi
 
 	if (peer) {
 		peer->busy = false;
+		kf_api_connection_end_read(peer);
 		peer->deadline_ns = kf_api_connection_deadline(
 			lane->api); /* the next request must be whole by then */
 	}

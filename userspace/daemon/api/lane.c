@@ -90,7 +90,7 @@ static void let_in(struct kf_api_lane *lane)
 		}
 		any_stuck = true;
 		stuck = arrival->uid;
-		if (lane->count >= lane->places)
+		if (lane->count - lane->reads >= lane->places)
 			break;
 	}
 }
@@ -181,7 +181,7 @@ static struct MHD_Daemon *start_mhd(struct kf_api_lane *lane)
 
 	return MHD_start_daemon(
 		flags, 0, NULL, NULL, kf_api_http_request, lane, MHD_OPTION_EXTERNAL_LOGGER,
-		log_mhd, NULL, MHD_OPTION_CONNECTION_LIMIT, lane->places,
+		log_mhd, NULL, MHD_OPTION_CONNECTION_LIMIT, lane->places + lane->reads_max,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 		MHD_OPTION_URI_LOG_CALLBACK, kf_api_http_target, lane, MHD_OPTION_NOTIFY_CONNECTION,
 		kf_api_connection_notify, lane, MHD_OPTION_NOTIFY_COMPLETED, kf_api_http_completed,
@@ -218,7 +218,7 @@ static int add_sources(struct kf_api_lane *lane)
 }
 
 int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *event,
-		     unsigned int places, unsigned int places_each)
+		     const struct kf_api_lane_limits *limits)
 {
 	struct kf_api_lane *lane = calloc(1, sizeof(*lane));
 	int err;
@@ -227,8 +227,9 @@ int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *eve
 		return -ENOMEM;
 	lane->api = api;
 	lane->event = event;
-	lane->places = places;
-	lane->places_each = places_each;
+	lane->places = limits->places;
+	lane->places_each = limits->places_each;
+	lane->reads_max = limits->reads_max;
 	STAILQ_INIT(&lane->waiting);
 	STAILQ_INIT(&lane->mailbox.done);
 	STAILQ_INIT(&lane->mailbox.arrivals);

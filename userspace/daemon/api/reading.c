@@ -54,22 +54,34 @@ static bool may_begin(const struct kf_api_reading *reading, const struct kf_api_
 	return guests < FOR_GUESTS;
 }
 
+/* Do peers that may write have all threads but one? That one is for guests where some wait. */
+static bool is_guests_turn(const struct kf_api_reading *reading)
+{
+	int writers = 0;
+
+	for (int i = 0; i < THREADS; i++)
+		writers +=
+			reading->readers[i].job && reading->readers[i].job->access == KF_API_WRITE;
+	return writers >= THREADS - 1;
+}
+
 static struct kf_api_job *pick(struct kf_api_reading *reading)
 {
-	struct kf_api_job *job, *found = NULL;
+	struct kf_api_job *job, *writer = NULL, *guest = NULL;
 
 	STAILQ_FOREACH(job, &reading->jobs, entry)
 	{
-		if (job->access == KF_API_WRITE || reading->ending) {
-			found = job;
+		if (writer && guest)
 			break;
-		}
-		if (!found && may_begin(reading, job))
-			found = job;
+		if (job->access == KF_API_WRITE || reading->ending)
+			writer = writer ? writer : job;
+		else if (!guest && may_begin(reading, job))
+			guest = job;
 	}
-	if (found)
-		STAILQ_REMOVE(&reading->jobs, found, kf_api_job, entry);
-	return found;
+	job = writer && !(guest && is_guests_turn(reading)) ? writer : guest;
+	if (job)
+		STAILQ_REMOVE(&reading->jobs, job, kf_api_job, entry);
+	return job;
 }
 
 /* The time as the loop has it, which decides what has expired. */

@@ -19,6 +19,7 @@
 #include "why.h"
 
 #define GUESTS_ARE_NICE 5
+#define READS_MAX	256 /* GETs of those who may write: no change waits for a place behind them */
 
 static void *serve_guests(void *context)
 {
@@ -39,13 +40,15 @@ static void *serve_guests(void *context)
 static int open_lanes(struct kf_api *api)
 {
 	unsigned int places = api->daemon->settings.admin_max_connections;
+	const struct kf_api_lane_limits guests = { .places = places / 2,
+						   .places_each = (places + 3) / 4 };
+	const struct kf_api_lane_limits writers = { .places = places, .reads_max = READS_MAX };
 	int err = sd_event_new(&api->guests_event);
 
 	if (err >= 0)
-		err = kf_api_lane_open(&api->guests, api, api->guests_event, places / 2,
-				       (places + 3) / 4);
+		err = kf_api_lane_open(&api->guests, api, api->guests_event, &guests);
 	if (err >= 0)
-		err = kf_api_lane_open(&api->writers, api, api->daemon->event, places, 0);
+		err = kf_api_lane_open(&api->writers, api, api->daemon->event, &writers);
 	if (err >= 0)
 		err = kf_ask_open(&api->ask, api->daemon, api->daemon->event);
 	return err < 0 ? err : 0;

@@ -35,7 +35,8 @@ struct kf_api_connection {
 	int fd; /* libmicrohttpd's; only looked at and shut down here */
 	enum kf_api_access access;
 	uid_t uid;
-	bool busy; /* a whole request head is here, and its answer is not out yet */
+	bool busy;  /* a whole request head is here, and its answer is not out yet */
+	bool reads; /* what is carried out is a GET that takes none of the lane's places */
 	/*
 	 * By then the request must be read, or its answer written. KF_API_NO_DEADLINE for
 	 * followers, and while a reading thread carries out the request.
@@ -88,9 +89,11 @@ struct kf_api_lane {
 	sd_event_source *on_second;
 	unsigned int places;	  /* connections at a time */
 	unsigned int places_each; /* of one user; 0: all */
+	unsigned int reads_max;	  /* GETs at a time that take no place; 0: each takes one */
 
 	LIST_HEAD(, kf_api_connection) connections;
-	unsigned int count;
+	unsigned int count;		       /* of connections, */
+	unsigned int reads;		       /* and of those whose GET takes no place */
 	struct kf_api_arrivals waiting;	       /* the longest first */
 	const struct kf_api_arrival *incoming; /* while MHD_add_connection() runs */
 
@@ -154,6 +157,12 @@ void kf_api_connection_notify(void *context, struct MHD_Connection *connection,
 
 /* Is there a place for @uid, at the cost of an idle connection if need be? */
 bool kf_api_connection_make_room(struct kf_api_lane *lane, uid_t uid);
+/*
+ * A GET of @connection (NULL is fine) is handed to the reading threads, and gives its place up
+ * until its answer is out. False: too many do already.
+ */
+bool kf_api_connection_begin_read(struct kf_api_connection *connection);
+void kf_api_connection_end_read(struct kf_api_connection *connection);
 void kf_api_connection_admit(struct kf_api_lane *lane, const struct kf_api_arrival *arrival);
 /*
  * Answers 503 without reading; the descriptor stays the caller's, to be closed a moment later. Any
@@ -168,8 +177,12 @@ void kf_api_accept_close(struct kf_api_accept *accept); /* no connection is acce
 
 /* ---- lane.c ---------------------------------------------------------------------------------- */
 
+struct kf_api_lane_limits {
+	unsigned int places, places_each, reads_max; /* as in struct kf_api_lane */
+};
+
 int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *event,
-		     unsigned int places, unsigned int places_each);
+		     const struct kf_api_lane_limits *limits);
 /* In the lane's thread, when no job of its own is left in the reading. */
 void kf_api_lane_close(struct kf_api_lane *lane);
 
