@@ -9,10 +9,13 @@ start_backend
 start_daemon
 make_key KEY good
 
-for MODE in native tc; do
+# beside: another interface is being attached meanwhile.
+make_link "$SERVER_NS" d0 "$CLIENT_NS" e0
+for round in native tc beside; do
+	MODE=${round/beside/native}
 	attach "$MODE"
 	client_start late < <(cat <<-END; cat <<-'END'
-	how = "$MODE-"
+	how = "$round-"
 	END
 	fresh, used, good, halves = (Connection() for _ in range(4))
 	for c in used, good, halves:
@@ -36,10 +39,18 @@ for MODE in native tc; do
 	ok("served: the next requests with a key")
 	END
 	)
-	met "$MODE-connected"
+	met "$round-connected"
+	attaching=
+	if [ "$round" = beside ]; then
+		ctl iface attach d0 --mode generic > "$WORK/beside" 2>&1 &
+		attaching=$!
+		sleep 0.1
+	fi
 	REFUSE=reply add_service
-	tell "$MODE-added"
+	[ -z "$attaching" ] || kill -0 $attaching || fail "d0 was attached before the service was there"
+	tell "$round-added"
 	client_done late
+	[ -z "$attaching" ] || wait $attaching || fail "iface attach d0: $(cat "$WORK/beside")"
 	must "service remove" ctl service remove api
 	must "iface detach" ctl iface detach s0
 done
