@@ -10,8 +10,13 @@ make_key KEY good
 view() { ctl --json iface list | json "[i for i in d['ifaces'] if i['dev'] == 's0'][0]$1"; }
 restored() { ctl --json events | json "sum(e['event'] == 'filter_restored' for e in d['events'])"; }
 was_restored() { [ "$(restored)" -gt 0 ]; }
+# The kernel tells of a carrier once a second at most, and until then both ends drop what they send.
+both_up() { # DEV
+	[[ $(ip -n "$SERVER_NS" link show "$1") == *"state UP"* && $(ip -n "$CLIENT_NS" link show c0) == *"state UP"* ]]
+}
 rename_link() { # FROM TO
 	must "rename $1 to $2" server sh -c "ip link set $1 down && ip link set $1 name $2 && ip link set $2 up"
+	await 5 both_up "$2" || fail "renamed to $2, and it has no carrier: $(server ip link show "$2")"
 }
 says_renamed() { [[ $(view "['error']") == *"called s9 now"* ]]; }
 
