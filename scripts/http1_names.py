@@ -9,7 +9,7 @@ NAMES = {
     "x-goog-api-key": "X_GOOG", "sec-websocket-protocol": "WEBSOCKET_PROTOCOL", "host": "HOST",
     "content-length": "CONTENT_LENGTH", "transfer-encoding": "TRANSFER_ENCODING",
     "connection": "CONNECTION", "expect": "EXPECT", "upgrade": "UPGRADE",
-    "content-encoding": "CONTENT_ENCODING",
+    "content-encoding": "CONTENT_ENCODING", "content-type": "CONTENT_TYPE",
 }
 MASK = (1 << 64) - 1
 

@@ -55,6 +55,10 @@ static const struct kf_http1_name kf_http1_names[16] = {
 		    KF_T('o', 'c', 'k', 'e', 't', '-', 'p', 'r'),
 		    KF_T('o', 't', 'o', 'c', 'o', 'l', 0, 0) },
 		KF_FIELD_WEBSOCKET_PROTOCOL },
+	/* content-type */
+	[11] = { { KF_T('c', 'o', 'n', 't', 'e', 'n', 't', '-'),
+		    KF_T('t', 'y', 'p', 'e', 0, 0, 0, 0) },
+		KF_FIELD_CONTENT_TYPE },
 	/* connection */
 	[13] = { { KF_T('c', 'o', 'n', 'n', 'e', 'c', 't', 'i'),
 		    KF_T('o', 'n', 0, 0, 0, 0, 0, 0) },

@@ -8,6 +8,7 @@
 #define KEYFILTER_HTTP1_ONCE_H
 
 #include "http1_connection.h"
+#include "http1_media.h"
 #include "http1_state.h"
 #include "http1_value.h"
 
@@ -75,6 +76,8 @@ KF_INLINE long kf_http1_value(struct kf_http1 *h, const __u8 *buf, __u32 field,
 		return kf_http1_value_expect(h, buf, t);
 	case KF_FIELD_UPGRADE:
 		return kf_http1_value_upgrade(h, buf, t);
+	case KF_FIELD_CONTENT_TYPE:
+		return kf_http1_value_type(h, buf, t);
 	default:
 		return kf_http1_value_encoding(h, buf, t);
 	}

@@ -106,6 +106,14 @@ enum kf_http1_field {
 	KF_FIELD_UPGRADE,
 	KF_FIELD_CONNECTION,
 	KF_FIELD_CONTENT_ENCODING,
+	KF_FIELD_CONTENT_TYPE,
+};
+
+/* What Content-Type says that the content is (RFC 9110 section 8.3). */
+enum kf_media {
+	KF_MEDIA_NONE,	/* nothing: the field is not there */
+	KF_MEDIA_JSON,	/* application/json, in UTF-8 as far as it says */
+	KF_MEDIA_OTHER, /* anything else, and a field that stands twice */
 };
 
 struct kf_http1 {
@@ -132,6 +140,7 @@ struct kf_http1 {
 	__u8 connection_keep_alive;
 	__u8 connection_upgrade;
 	__u8 content_encoded; /* Content-Encoding is there and not empty or `identity` */
+	__u8 media;	      /* enum kf_media */
 	__u8 detail;	      /* enum kf_detail */
 	__u8 method_off;      /* bytes of the empty lines before it */
 	__u8 method_len;
