@@ -63,11 +63,13 @@ struct kf_frame_spec kf_spec_in(const struct kf_case *c, const uint8_t *data, si
 void kf_in(struct kf_case *c, const uint8_t *data, size_t len, const char *fields)
 {
 	struct kf_frame_spec spec = kf_spec_in(c, data, len);
+	uint32_t end;
 
 	kf_fields_read(c, fields, &spec);
 	kf_send(c, &spec);
-	if (spec.seq + len - KF_CLIENT_ISN > c->next)
-		c->next = spec.seq + len - KF_CLIENT_ISN;
+	end = spec.seq + (uint32_t)len - KF_CLIENT_ISN;
+	if (end > c->next)
+		c->next = end;
 }
 
 static void kf_out(struct kf_case *c, const uint8_t *data, size_t len, const char *fields)
