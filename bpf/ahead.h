@@ -97,7 +97,7 @@ __noinline int kf_ahead_copy(KF_CTX *ctx, struct kf_packet *p, struct kf_head *h
 	if (head->ahead_to) {
 		if (from > head->ahead_to || to < head->ahead_from)
 			return KF_REASON_OUT_OF_ORDER;
-		if (kf_kept_differs(ctx, p, head, head->ahead_from, head->ahead_to)) {
+		if (kf_pages_differ(ctx, p, head, head->ahead_from, head->ahead_to)) {
 			p->detail = KF_DETAIL_OVERLAP_DIFFERS;
 			return KF_REASON_MALFORMED;
 		}
@@ -179,7 +179,7 @@ __noinline int kf_ahead_load(KF_CTX *ctx, struct kf_packet *p, struct kf_walk *w
 		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TRUNCATED);
 		return 0;
 	}
-	if (head->ahead_to && kf_kept_differs(ctx, p, head, head->ahead_from, head->ahead_to)) {
+	if (head->ahead_to && kf_pages_differ(ctx, p, head, head->ahead_from, head->ahead_to)) {
 		kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_OVERLAP_DIFFERS);
 		return 0;
 	}

@@ -78,7 +78,7 @@ __noinline int kf_ahead_chunks_meet(KF_CTX *ctx, struct kf_packet *p, struct kf_
 	if ((p->tcp_flags & KF_TCP_FIN) &&
 	    kf_seq_before(p->seq + p->payload_len, head->seq + head->ahead_to))
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_TRUNCATED);
-	if (kf_kept_differs(ctx, p, head, head->ahead_from, head->ahead_to))
+	if (kf_pages_differ(ctx, p, head, head->ahead_from, head->ahead_to))
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_OVERLAP_DIFFERS);
 	w->at = w->from;
 	return 0;

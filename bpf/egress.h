@@ -120,6 +120,7 @@ static __always_inline void kf_egress_release(struct kf_flow *flow)
 		return;
 	taken = __sync_fetch_and_add(&flow->head, 0);
 	if (*(volatile __u8 *)&flow->state != KF_FLOW_CHUNKS &&
+	    *(volatile __u8 *)&flow->state != KF_FLOW_CONTENT &&
 	    !(*(volatile __u8 *)&flow->flags & KF_FLOW_IN_HEAD) &&
 	    !kf_seq_before(flow->in.acked_seq, *(volatile __u32 *)&flow->judged.seq))
 		kf_place_give_back(flow, taken);

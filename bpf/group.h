@@ -26,14 +26,32 @@ static __always_inline int kf_group_judge(const struct kf_slot *slot, __u32 prot
 	return KF_REASON_ADMITTED;
 }
 
-/* May the key of @slot call the model that the request in @head asks for? */
-static __always_inline int kf_group_judge_model(const struct kf_slot *slot, struct kf_head *head)
+/* The set of models of the group that the key of @slot is in; 0: all. */
+static __always_inline __u32 kf_group_models(const struct kf_slot *slot)
 {
-	__u32 index = *(volatile __u32 *)&slot->group, own = *(volatile __u32 *)&slot->models;
+	__u32 index = *(volatile __u32 *)&slot->group;
 	struct kf_group *group = bpf_map_lookup_elem(&kf_groups, &index);
-	__u32 of_group = index && group ? *(volatile __u32 *)&group->models : 0;
 
-	return own | of_group ? kf_model_judge(head, own, of_group) : KF_REASON_ADMITTED;
+	return index && group ? *(volatile __u32 *)&group->models : 0;
+}
+
+/*
+ * May the key of @slot call the model that the request in @head asks for? With w->content where its
+ * content has to tell.
+ */
+static __always_inline int kf_group_judge_model(const struct kf_slot *slot, struct kf_head *head,
+						struct kf_walk *w)
+{
+	__u32 own = *(volatile __u32 *)&slot->models, of_group = kf_group_models(slot);
+
+	return own | of_group ? kf_model_judge(head, own, of_group, w) : KF_REASON_ADMITTED;
+}
+
+/* May it call the model of @tag? */
+static __always_inline bool kf_group_has_model(const struct kf_slot *slot, const __u64 tag[2])
+{
+	return kf_model_is_in(*(volatile __u32 *)&slot->models, tag) &&
+	       kf_model_is_in(kf_group_models(slot), tag);
 }
 
 #endif /* KEYFILTER_GROUP_H */

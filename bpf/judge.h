@@ -75,7 +75,7 @@ static __always_inline void kf_judge_note(const struct kf_packet *p, struct kf_f
 					  const struct kf_walk *w, struct kf_outcome *out)
 {
 	/* a request whose head was admitted, and whose body then was not sound */
-	bool own = flow->state == KF_FLOW_CHUNKS;
+	bool own = flow->state == KF_FLOW_CHUNKS || flow->state == KF_FLOW_CONTENT;
 	bool head = own ? flow->response.head_asked >> ((flow->response.requests - 1) & 31) & 1
 			: w->method == KF_METHOD_HEAD;
 
@@ -115,11 +115,9 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 		kf_judge_lose(flow, p->seq + p->payload_len);
 		return reason;
 	}
-	if (reason == KF_REASON_HEADS_FULL)
-		return reason; /* nothing wrong with it: it comes again, there may be a place then
-				*/
-	if (reason == KF_REASON_FLOW_BUSY || reason == KF_REASON_OUT_OF_ORDER) {
-		/* it waits for its turn; TCP brings it again */
+	if (reason == KF_REASON_FLOW_BUSY || reason == KF_REASON_OUT_OF_ORDER ||
+	    reason == KF_REASON_HEADS_FULL) {
+		/* it waits for its turn, or for a place; TCP brings it again */
 		if (reason == KF_REASON_FLOW_BUSY)
 			flow->flags |= KF_FLOW_HELD;
 		return w->at ? kf_judge_keep(w, out) : reason;
@@ -150,14 +148,16 @@ __noinline int kf_judge_refused(struct kf_packet *p, struct kf_flow *flow, struc
 }
 
 /*
- * The client ends its stream at @end of it, in the middle of a head or of chunk framing. Some
- * servers take the end of the stream for the end of the head, so the FIN must not come to them.
+ * The client ends its stream at @end of it, in the middle of a head, of chunk framing, or of
+ * content that is read. Some servers take the end of the stream for the end of what they read, so
+ * the FIN must not come to them.
  */
 static __always_inline bool kf_judge_is_truncated(const struct kf_packet *p,
 						  const struct kf_flow *flow, __u32 end)
 {
 	return (p->tcp_flags & KF_TCP_FIN) && !kf_seq_before(flow->in.resume_seq, end) &&
-	       ((flow->flags & KF_FLOW_IN_HEAD) || flow->state == KF_FLOW_CHUNKS);
+	       ((flow->flags & KF_FLOW_IN_HEAD) || flow->state == KF_FLOW_CHUNKS ||
+		flow->state == KF_FLOW_CONTENT);
 }
 
 static __always_inline struct kf_walk *kf_judge_walk_begin(const struct kf_packet *p,
@@ -192,6 +192,8 @@ static __always_inline int kf_judge_walk(KF_CTX *ctx, struct kf_packet *p, struc
 		kf_walk_run(ctx, p, flow, w);
 	if (flow->in.ahead)
 		kf_ahead_chunks_read(p, flow, w);
+	else if (flow->state == KF_FLOW_CONTENT && !w->reason)
+		kf_content_read_ahead(p, flow, w);
 	/* its steps are used up: TCP brings the rest again */
 	if (!w->reason && w->at < p->payload_len)
 		out->keep = w->at;
@@ -338,6 +340,8 @@ static __always_inline int kf_judge_ahead(KF_CTX *ctx, struct kf_packet *p, stru
 	}
 	if (flow->state == KF_FLOW_CHUNKS)
 		reason = kf_ahead_chunks_keep(ctx, p, flow);
+	else if (flow->state == KF_FLOW_CONTENT)
+		reason = kf_content_keep_ahead(ctx, p, flow);
 	else
 		reason = kf_ahead_keep(ctx, p, flow, kf_service_key_sources(service));
 	if (reason == KF_REASON_MALFORMED)

@@ -82,9 +82,21 @@ static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct k
 	return KF_REASON_RATE_LIMITED;
 }
 
+/* The request of the key of @slot was judged at @now. */
+static __always_inline void kf_key_count(struct kf_slot *slot, int reason, __u64 now)
+{
+	if (reason == KF_REASON_ADMITTED) {
+		__sync_fetch_and_add(&slot->requests_admitted, 1);
+		slot->last_used_ns = now;
+	} else {
+		__sync_fetch_and_add(&slot->requests_refused, 1);
+	}
+}
+
 /*
  * Judges the request whose head is in @head; leaves the key's slot, where there is one, and when to
- * come again, where that helps, in @w.
+ * come again, where that helps, in @w; and whether the content has to be judged, too: it is counted
+ * then.
  */
 static __always_inline int kf_key_judge(struct kf_head *head, const __u8 *client, struct kf_walk *w)
 {
@@ -118,15 +130,13 @@ static __always_inline int kf_key_judge(struct kf_head *head, const __u8 *client
 	if (reason == KF_REASON_ADMITTED)
 		reason = kf_group_judge(slot, kf_http1_protocols(http1));
 	if (reason == KF_REASON_ADMITTED)
-		reason = kf_group_judge_model(slot, head);
+		reason = kf_group_judge_model(slot, head, w);
 	if (reason == KF_REASON_ADMITTED)
 		reason = kf_key_rate(slot, now, w);
-	if (reason == KF_REASON_ADMITTED) {
-		__sync_fetch_and_add(&slot->requests_admitted, 1);
-		slot->last_used_ns = now;
-	} else {
-		__sync_fetch_and_add(&slot->requests_refused, 1);
-	}
+	if (reason != KF_REASON_ADMITTED)
+		w->content = 0;
+	if (!w->content)
+		kf_key_count(slot, reason, now);
 	return reason;
 }
 

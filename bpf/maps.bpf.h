@@ -13,7 +13,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <keyfilter/abi.h>
+#include <keyfilter/body.h>
 #include <keyfilter/http1.h>
+
+#define KF_PAGES 256 /* of 16 KiB, of one request: more is not in flight; a power of two */
 
 /*
  * kf_heads: ARRAY. The first config.cpus places are scratch, one a CPU; those behind hold the bytes
@@ -23,7 +26,7 @@
 struct kf_head {
 	__u64 owner;	   /* cookie of the flow; of a scratch place enum kf_scratch_use */
 	__u64 deadline_ns; /* CLOCK_MONOTONIC_COARSE; 0: free; KF_HEAD_MOVING: changing hands */
-	__u32 len;	   /* bytes of a head in buf, */
+	__u32 len;	   /* bytes of a head in buf, and of the content behind it, see pages.h; */
 	__u32 seq;	   /* the first of which has this number */
 	__u32 segments;
 	__u32 frames_first; /* chunk framing, see kept.h */
@@ -32,6 +35,12 @@ struct kf_head {
 	__u32 ahead_from; /* bytes from here in buf */
 	__u32 ahead_to;	  /* to here came before a gap in front of them, see ahead.h; 0: none */
 	struct kf_http1 http1;
+	struct kf_body body;   /* of content that is read, see content.h */
+	__u64 content;	       /* bytes that follow of it, or of its chunk */
+	__u32 content_state;   /* KF_CONTENT_* */
+	__u32 pages_first;     /* the first page that may be in pages[] */
+	__u32 pages_end;       /* behind the last one */
+	__u32 pages[KF_PAGES]; /* places of kf_heads, by number of the page; 0: none */
 	__u8 buf[KF_HTTP1_BUFFER];
 };
 

@@ -4,6 +4,8 @@
  *
  * A key may be held to a set of models, and so may its group: the model must be in both. The sets
  * are resolved by the controller; here a name is its tag. A key without a set is asked nothing.
+ * Where the head names no model, or one that the server does not go by, the content does
+ * (content.h).
  */
 #ifndef KEYFILTER_BPF_MODEL_H
 #define KEYFILTER_BPF_MODEL_H
@@ -12,6 +14,7 @@
 
 #include "maps.bpf.h"
 #include "packet.h"
+#include "scratch.h"
 
 /* Private to each loaded object, as kf_scratch is. */
 struct {
@@ -33,26 +36,43 @@ static __always_inline bool kf_model_is_in(__u32 set, const __u64 tag[2])
 }
 
 /*
+ * The content of the request of @http1 decides: KF_REASON_ADMITTED, with w->content, where it can
+ * be read, or why not.
+ */
+static __always_inline int kf_model_in_content(const struct kf_http1 *http1, struct kf_walk *w)
+{
+	if (!http1->chunked && !http1->content_length)
+		w->detail = KF_DETAIL_BODY_EMPTY;
+	else if (http1->content_encoded)
+		w->detail = KF_DETAIL_BODY_ENCODED;
+	else if (http1->media == KF_MEDIA_OTHER || http1->upgrade == KF_UPGRADE_WEBSOCKET)
+		w->detail = KF_DETAIL_BODY_MEDIA;
+	else
+		w->content = 1;
+	return w->content ? KF_REASON_ADMITTED : KF_REASON_BODY_NOT_READABLE;
+}
+
+/*
  * KF_REASON_ADMITTED, or why the request in @head may not pass: one of the sets does not have its
  * model, or it cannot be seen which one it asks for. Global, so that the verifier reads it once.
  */
-__noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group)
+__noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, struct kf_walk *w)
 {
 	struct kf_config *config = kf_config_get();
 	struct kf_model *m;
 	__u32 zero = 0;
 
 	m = bpf_map_lookup_elem(&kf_model_scratch, &zero);
-	if (!head || !config || !m)
+	if (!head || !config || !m || !w)
 		return KF_REASON_MODEL_NOT_ALLOWED;
 	switch (kf_model_find(m, &head->http1, head->buf, config->secret)) {
 	case KF_MODEL_NAMED:
 		if (!kf_model_is_in(own, m->name.tag) || !kf_model_is_in(group, m->name.tag))
 			return KF_REASON_MODEL_NOT_ALLOWED;
 		return kf_model_is_sure(m, &head->http1) ? KF_REASON_ADMITTED
-							 : KF_REASON_BODY_NOT_READABLE;
+							 : kf_model_in_content(&head->http1, w);
 	case KF_MODEL_NONE:
-		return kf_model_is_called(&head->http1) ? KF_REASON_BODY_NOT_READABLE
+		return kf_model_is_called(&head->http1) ? kf_model_in_content(&head->http1, w)
 							: KF_REASON_ADMITTED;
 	default:
 		return KF_REASON_MODEL_NOT_ALLOWED;

@@ -84,10 +84,14 @@ struct kf_walk {
 	__u8 protocol; /* of the refused one, enum kf_protocol */
 	__u8 method;   /* enum kf_method */
 	__u8 kept;     /* the judged bytes are in the flow's place */
-	__u8 pad;
+	__u8 content;  /* the request's content is to be read, and judged then */
+	__u8 detail;   /* enum kf_detail, of what the policy refuses */
+	__u8 placed;   /* the head that was read stands in the flow's place */
+	__u8 pad[2];
 	__u32 retry_after; /* seconds */
 	__u32 came_seq;	   /* what came ahead of this segment: from this number */
 	__u32 came_end;	   /* up to this one; the same: nothing did */
+	__u32 ahead_to;	   /* so far reached what came ahead of the head that was read */
 };
 
 struct kf_scratch {

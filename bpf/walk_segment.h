@@ -4,8 +4,8 @@
  * turns.
  *
  * The walk goes from one byte that matters to the next. Each step reads a head, or a stretch of
- * chunk framing, and leaves resume_seq at the next one; bodies are stepped over unread. It runs
- * under the flow's lock.
+ * chunk framing, and leaves resume_seq at the next one. Content is stepped over unread, except
+ * where the key is judged by it (content.h). It runs under the flow's lock.
  *
  * A request waits for the end of the response before it: the segment is cut in front of it, and TCP
  * brings the rest again. So one request of a flow runs at a time, and a backend that takes bytes of
@@ -17,6 +17,7 @@
 #include <keyfilter/chunk.h>
 
 #include "ahead.h"
+#include "content.h"
 #include "count.h"
 #include "digest.h"
 #include "flow.h"
@@ -81,10 +82,14 @@ static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
 
 	if (!kf_walk_upgrade(w, p, flow, head, p->seq + w->at - prior))
 		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
+	if (w->content && kf_content_begin(p, flow, w, head))
+		return 1;
 	if (http1->upgrade == KF_UPGRADE_WEBSOCKET && w->websocket)
 		flow->state = KF_FLOW_UPGRADING;
 	kf_walk_read(w, p, flow, http1->head_len - prior);
 	w->head = prior ? 0 : http1->head_len;
+	if (w->content)
+		return 0;
 	if (http1->chunked) {
 		flow->state = KF_FLOW_CHUNKS;
 		kf_chunk_begin((struct kf_chunk *)flow->in.chunk);
@@ -111,6 +116,8 @@ static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
 static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct kf_flow *flow,
 					 struct kf_walk *w, struct kf_head *head, __u8 *detail)
 {
+	int reason;
+
 	*detail = 0;
 	if (flow->in.empty_lines + head->http1.method_off / 2 > KF_HTTP1_EMPTY_MAX) {
 		*detail = KF_DETAIL_EMPTY_LINES;
@@ -121,7 +128,10 @@ static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct
 		*detail = KF_DETAIL_METHOD;
 		return KF_REASON_MALFORMED;
 	}
-	return kf_key_judge(head, p->key.client, w);
+	w->detail = 0;
+	reason = kf_key_judge(head, p->key.client, w);
+	*detail = w->detail;
+	return reason;
 }
 
 /* The head in @head is complete. Apart from the reading of it: the stack cannot hold both. */
@@ -134,6 +144,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	if (!p || !flow || !w || !head)
 		return 1;
 	w->slot = KF_SLOT_NONE;
+	w->content = 0;
 	reason = kf_walk_judge(p, flow, w, head, &detail);
 	if (reason != KF_REASON_ADMITTED) {
 		kf_walk_refuse(w, p, reason, detail);
@@ -150,7 +161,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	flow->in.empty_lines = 0;
 	flow->flags &= ~KF_FLOW_HELD;
 	flow->answer.seq = p->ack;
-	w->admitted += reason == KF_REASON_ADMITTED;
+	w->admitted += reason == KF_REASON_ADMITTED && !w->content;
 	return 0;
 }
 
@@ -256,6 +267,7 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 	offset = p->payload_offset + w->at;
 	avail = kf_walk_left(w, p);
 	kf_http1_begin(&head->http1, w->key_sources);
+	w->placed = 0;
 	len = kf_head_load(ctx, offset, head, 0, avail, KF_HEAD_FIRST);
 	w->loaded = w->at == w->from ? len : 0;
 	result = kf_head_parse(head, len);
@@ -274,7 +286,9 @@ __noinline int kf_walk_head_new(KF_CTX *ctx, struct kf_packet *p, struct kf_flow
 		return kf_walk_stop(w, KF_REASON_FLOW_BUSY);
 	if (result == KF_HTTP1_INCOMPLETE)
 		return kf_walk_keep(ctx, p, flow, w, len);
-	return kf_walk_result(w, p, flow, head, result, 0);
+	if (kf_walk_result(w, p, flow, head, result, 0))
+		return 1;
+	return flow->state == KF_FLOW_CONTENT ? kf_content_keep_head(ctx, p, flow, w) : 0;
 }
 
 /* A head goes on. 1: the walk ends here. */
@@ -306,6 +320,8 @@ __noinline int kf_walk_head_more(KF_CTX *ctx, struct kf_packet *p, struct kf_flo
 		return kf_walk_partial(p, flow, w, head, len);
 	}
 	w->kept = 1;
+	w->placed = 1;
+	w->ahead_to = head->ahead_to;
 	if (result == KF_HTTP1_REQUEST) {
 		if (kf_ahead_settle(p, flow, w, head))
 			return 1;
@@ -391,6 +407,8 @@ static __always_inline int kf_walk_step(KF_CTX *ctx, struct kf_packet *p, struct
 		return kf_walk_head_new(ctx, p, flow, w);
 	case KF_FLOW_CHUNKS:
 		return kf_walk_chunks(ctx, p, flow, w);
+	case KF_FLOW_CONTENT:
+		return kf_content_step(ctx, p, flow, w);
 	default:
 		/* behind a request to upgrade: the response tells what it is (RFC 9110 section 7.8)
 		 */

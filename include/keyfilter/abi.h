@@ -19,6 +19,7 @@
  *   4  kf_groups is new; kf_slot.group; struct kf_http1 tells requests that list models
  *   5  kf_models is new; kf_slot.models, kf_group.models
  *   6  kf_flow in named parts
+ *   7  content is read: kf_flow.state, struct kf_head in kf_heads, details of body_not_readable
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -27,7 +28,7 @@
 
 #include "detail.h"
 
-#define KF_ABI_VERSION 6u
+#define KF_ABI_VERSION 7u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -225,13 +226,21 @@ KF_ABI_SIZE(struct kf_answer, 1024);
 #define KF_DETAIL_MAX 96 /* room in the answers; a new detail does not move a map */
 KF_STATIC_ASSERT(KF_DETAIL_COUNT <= KF_DETAIL_MAX, "too many details");
 
-/* A row for each reason, and behind them one for each detail of malformed. */
+/* A row for each reason, and behind them one for each detail of the two that have some. */
 #define KF_ANSWER_ROWS (KF_REASON_MAX + KF_DETAIL_MAX)
 #define KF_ANSWERS_MAX (KF_ANSWER_ROWS * KF_ANSWER_PROTOCOLS)
 
+/* The reason that @detail is one of. */
+static __inline__ __u32 kf_detail_reason(__u32 detail)
+{
+	return detail >= KF_DETAIL_BODY_EMPTY && detail <= KF_DETAIL_BODY_COUNT
+		       ? KF_REASON_BODY_NOT_READABLE
+		       : KF_REASON_MALFORMED;
+}
+
 static __inline__ __u32 kf_answer_index(__u32 reason, __u32 detail, __u32 protocol)
 {
-	__u32 row = reason == KF_REASON_MALFORMED && detail ? KF_REASON_MAX + detail : reason;
+	__u32 row = detail && reason == kf_detail_reason(detail) ? KF_REASON_MAX + detail : reason;
 
 	return row * KF_ANSWER_PROTOCOLS + (protocol & (KF_ANSWER_PROTOCOLS - 1));
 }

@@ -24,6 +24,7 @@ enum kf_flow_state {
 	KF_FLOW_TUNNEL,	   /* belongs to its key, nothing more is read */
 	KF_FLOW_CLOSED,	   /* given up by the controller, about to be deleted */
 	KF_FLOW_ANSWERED,  /* the client was told why; it is listened to until it has read that */
+	KF_FLOW_CONTENT,   /* content is read, and goes on at in.resume_seq */
 };
 
 /* How far the backend's responses are followed. */

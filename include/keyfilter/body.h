@@ -90,21 +90,21 @@ static long kf_body_step(unsigned int index, void *context)
 }
 
 /*
- * Reads on in the @len bytes at @buf, at most KF_BODY_PARSE_MAX: more is KF_BODY_REFUSED. @buf has
- * room for KF_BODY_BUFFER bytes; @secret is that of the models' tags. Every step reads a byte or
- * ends a number before one. Once it has returned KF_BODY_REFUSED, it returns that again until
- * kf_body_begin().
+ * Reads on in the bytes from @from to @to, at most KF_BODY_PAGE, of @buf: more is KF_BODY_REFUSED.
+ * @buf has room for KF_BODY_BUFFER bytes; @secret is that of the models' tags. Every step reads a
+ * byte or ends a number before one. Once it has returned KF_BODY_REFUSED, it returns that again
+ * until kf_body_begin().
  */
 KF_INLINE enum kf_body_result kf_body_parse(struct kf_body *b, const __u64 secret[2],
-					    const __u8 *buf, __u32 len)
+					    const __u8 *buf, __u32 from, __u32 to)
 {
-	struct kf_body_run run = { .b = b, .secret = secret, .buf = buf, .len = len };
+	struct kf_body_run run = { .b = b, .secret = secret, .buf = buf, .len = to };
 
-	b->used = 0;
-	if (len > KF_BODY_PARSE_MAX)
+	b->used = (__u16)from;
+	if (from > to || to > KF_BODY_PAGE)
 		kf_body_fault(b, KF_BODY_FAULT_TRUNCATED);
 	if (b->state != KF_BODY_AT_FAULT)
-		kf_loop(2 * len + 1, kf_body_step, &run);
+		kf_loop(2 * (to - from) + 1, kf_body_step, &run);
 	if (b->state == KF_BODY_AT_FAULT)
 		return KF_BODY_REFUSED;
 	return b->state == KF_BODY_AT_END ? KF_BODY_WHOLE : KF_BODY_MORE;

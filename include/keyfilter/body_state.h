@@ -12,9 +12,9 @@
 #include "loop.h"
 #include "swar.h"
 
-#define KF_BODY_PARSE_MAX   16384u		      /* bytes in one call */
-#define KF_BODY_BUFFER	    (KF_BODY_PARSE_MAX + 192) /* the buffer always has this capacity */
-#define KF_BODY_DEPTH_MAX   128			      /* objects and arrays in one another */
+#define KF_BODY_PAGE	    16384u		 /* bytes in one buffer */
+#define KF_BODY_BUFFER	    (KF_BODY_PAGE + 192) /* the buffer always has this capacity */
+#define KF_BODY_DEPTH_MAX   128			 /* objects and arrays in one another */
 #define KF_BODY_MODEL_MAX   255		/* bytes of the model's name, without its escapes */
 #define KF_BODY_COUNT_MAX   0x7fffffffu /* tokens: some servers keep 32 bits, -1 for no limit */
 #define KF_BODY_CHOICES_MAX 0xffffu	/* of n, best_of and the prompts in one request */
@@ -118,7 +118,7 @@ struct kf_body {
 	__u16 n;
 	__u16 best_of;
 	__u16 prompts; /* in the array `prompt` */
-	__u16 used;    /* bytes read in this call */
+	__u16 used;    /* the next byte to read in this call's buffer */
 	__u16 code;    /* of an escape, so far; of a literal its first letter */
 	__u8 depth;
 	__u8 state;  /* enum kf_body_at */
@@ -138,7 +138,7 @@ struct kf_body_run {
 	struct kf_body *b;
 	const __u64 *secret;
 	const __u8 *buf;
-	__u32 len;
+	__u32 len; /* of the buffer, up to the end of what is read in this call */
 	__u32 pad;
 };
 
@@ -171,7 +171,7 @@ KF_INLINE long kf_body_pass(struct kf_body *b, enum kf_body_at state)
  */
 KF_INLINE const __u8 *kf_body_at(const struct kf_body_run *run, __u64 offset)
 {
-	offset &= KF_BODY_PARSE_MAX - 1;
+	offset &= KF_BODY_PAGE - 1;
 	KF_LAUNDER(offset);
 	return run->buf + offset;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * detail.h - why a request was called malformed, one name for each cause.
+ * detail.h - why a request was called malformed, or its body not readable: a name for each cause.
  *
- * The reason a client sees is `malformed` (design, section 6); the detail is what operators see in
- * events and counters. Written by the readers (http1.h, chunk.h) and by the transport stages of the
- * BPF pipeline, read by userspace. The numbers travel in events: append, never renumber.
+ * The reason a client sees is `malformed` or `unsupported_body` (design, section 6); the detail is
+ * what operators see in events and counters. Written by the readers (http1.h, chunk.h) and by the
+ * transport stages of the BPF pipeline, read by userspace. The numbers travel in events: append,
+ * never renumber.
  */
 #ifndef KEYFILTER_DETAIL_H
 #define KEYFILTER_DETAIL_H
@@ -73,7 +74,29 @@
 	X(CONTENT, "content")                                                                      \
 	X(EMPTY_LINES, "empty_lines")                                                              \
 	X(TARGET_EMPTY_SEGMENT, "target_empty_segment")                                            \
-	X(HOST_DISAGREES, "host_disagrees")
+	X(HOST_DISAGREES, "host_disagrees")                                                        \
+	/* of body_not_readable: written by the pipeline */                                        \
+	X(BODY_EMPTY, "body_empty")                                                                \
+	X(BODY_ENCODED, "body_encoded")                                                            \
+	X(BODY_MEDIA, "body_media")                                                                \
+	X(BODY_TOO_LARGE, "body_too_large")                                                        \
+	X(BODY_CHOOSER, "body_chooser")                                                            \
+	/* ... and by the reader of body.h, in the order of its faults */                          \
+	X(BODY_NOT_OBJECT, "body_not_object")                                                      \
+	X(BODY_SYNTAX, "body_syntax")                                                              \
+	X(BODY_CONTROL, "body_control")                                                            \
+	X(BODY_ESCAPE, "body_escape")                                                              \
+	X(BODY_DEPTH, "body_depth")                                                                \
+	X(BODY_TRAILING, "body_trailing")                                                          \
+	X(BODY_TRUNCATED, "body_truncated")                                                        \
+	X(BODY_NAME, "body_name")                                                                  \
+	X(BODY_NAME_CASE, "body_name_case")                                                        \
+	X(BODY_MODEL_TWICE, "body_model_twice")                                                    \
+	X(BODY_MODEL_VALUE, "body_model_value")                                                    \
+	X(BODY_MODEL_MISSING, "body_model_missing")                                                \
+	X(BODY_MEMBER_TWICE, "body_member_twice")                                                  \
+	X(BODY_TYPE, "body_type")                                                                  \
+	X(BODY_COUNT, "body_count")
 
 /* clang-format off */
 enum kf_detail {

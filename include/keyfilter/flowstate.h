@@ -38,7 +38,7 @@ KF_INLINE _Bool kf_flow_is_answering(const struct kf_flow *flow)
 KF_INLINE _Bool kf_flow_is_running(const struct kf_flow *flow)
 {
 	return kf_flow_is_answering(flow) || flow->state == KF_FLOW_TUNNEL ||
-	       flow->state == KF_FLOW_CHUNKS || flow->in.skip ||
+	       flow->state == KF_FLOW_CHUNKS || flow->state == KF_FLOW_CONTENT || flow->in.skip ||
 	       (!(flow->flags & KF_FLOW_IN_HEAD) &&
 		(__s32)(flow->in.acked_seq - flow->in.resume_seq) < 0);
 }

@@ -88,7 +88,7 @@ void kf_bench_body(const char *path)
 	place->first = 1;
 	for (int round = 0; round < KF_BODY_ROUNDS_RUN; round++) {
 		for (size_t i = 0; i <= SHAPES; i++) { /* the last one: no byte */
-			len[i] = place->len = i < SHAPES ? kf_bench_body_make(i, place->buf) : 0;
+			len[i] = place->to = i < SHAPES ? kf_bench_body_make(i, place->buf) : 0;
 			rounds[i][round] = kf_bench_body_run(program, i < SHAPES ? KF_BODY_WHOLE
 										 : KF_BODY_MORE);
 		}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Models: keys and groups that are held to some, named or by pattern, where the path or the query names them.
+# Models: keys and groups that are held to some, named or by pattern, where the path, the query or the body names them.
 . "$(dirname "$0")/lib.sh"
 
 export REFUSE=reply
@@ -40,14 +40,23 @@ in_kernel 2 # equal sets are one
 
 served "a name of the list, in the path" -H "$auth" "${post[@]}" "$(azure gpt-4o)"
 served "a model of the pattern" -H "$auth" "${post[@]}" "$(gemini qwen-small)"
-refused_with 415 unsupported_body "in the query, and a body may name another" -H "$auth" "${post[@]}" "$base/v1/chat/completions?model=gpt-4o"
+refused_with 415 unsupported_body "in the query, and not in the body" -H "$auth" "${post[@]}" "$base/v1/chat/completions?model=gpt-4o"
 served "in the query" -H "$auth" -X POST "$base/v1/x?model=gpt-4o"
 served "the other key of the list" -H "$(bearer "$SAME")" "${post[@]}" "$(gemini qwen-small)"
 refused_with 403 model_not_allowed "another model" -H "$auth" "${post[@]}" "$(azure gpt-4)"
 refused_with 403 PERMISSION_DENIED "another one, of Gemini" -H "$auth" "${post[@]}" "$(gemini gpt-4)"
 refused_with 403 model_not_allowed "a model of the pattern that is not known" -H "$auth" "${post[@]}" "$(azure qwen-large)"
 refused_with 403 model_not_allowed "two names" -H "$auth" "${post[@]}" "$(azure gpt-4o)?model=gpt-4o"
-refused_with 415 unsupported_body "a model in the body" -H "$auth" -d '{"model":"gpt-4o"}' "$base/v1/chat/completions"
+json_type='Content-Type: application/json'
+chat=$base/v1/chat/completions
+served "a model in the body" -H "$auth" -H "$json_type" -d '{"messages":[{"model":"x"}],"model":"gpt-4o"}' "$chat"
+served "..., in chunks" -H "$auth" -H "$json_type" -H 'Transfer-Encoding: chunked' -d '{"model":"qwen-small"}' "$chat"
+served "..., of which the client asks first" -H "$auth" -H "$json_type" -H 'Expect: 100-continue' -d '{"model":"qwen-small"}' "$chat"
+refused_with 403 model_not_allowed "another one in the body" -H "$auth" -H "$json_type" -d '{"messages":[{"model":"gpt-4o"}],"model":"gpt-4"}' "$chat"
+refused_with 403 model_not_allowed "..., in chunks" -H "$auth" -H "$json_type" -H 'Transfer-Encoding: chunked' -d '{"model":"gpt-4"}' "$chat"
+refused_with 415 unsupported_body "two in the body" -H "$auth" -H "$json_type" -d '{"model":"gpt-4o","model":"gpt-4"}' "$chat"
+refused_with 415 unsupported_body "none in the body" -H "$auth" -H "$json_type" -d '{}' "$chat"
+refused_with 415 application/json "a body that is a form" -H "$auth" -d '{"model":"gpt-4o"}' "$chat"
 served "the list of models" -H "$auth" "$base/v1/models"
 served "what there is to tell of one" -H "$auth" "$base/v1/models/gpt-4"
 served "a key that may call every model" -H "$(bearer "$FREE")" -d '{"model":"x"}' "$base/v1/chat/completions"

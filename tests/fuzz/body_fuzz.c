@@ -40,7 +40,7 @@ static void fuzz_parse(struct kf_body *b, const uint8_t *body, size_t len, size_
 
 		memcpy(buffer, body + at, n);
 		memset(buffer + n, '"', 160);
-		kf_body_parse(b, (const __u64 *)fuzz_secret, buffer, (uint32_t)n);
+		kf_body_parse(b, (const __u64 *)fuzz_secret, buffer, 0, (uint32_t)n);
 	}
 	kf_body_end(b, 0);
 }
@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	json_error_t error;
 	json_t *root;
 
-	if (size < 2 || size > KF_BODY_PARSE_MAX)
+	if (size < 2 || size > KF_BODY_PAGE)
 		return 0;
 	fuzz_parse(&whole, data + 1, size - 1, size);
 	fuzz_parse(&other, data + 1, size - 1, data[0] + 1u);

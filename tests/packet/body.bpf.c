@@ -19,7 +19,7 @@ __noinline int kf_body_read(struct kf_body_place *place)
 {
 	if (!place)
 		return -1;
-	return kf_body_parse(&place->body, place->secret, place->buf, place->len);
+	return kf_body_parse(&place->body, place->secret, place->buf, place->from, place->to);
 }
 
 SEC("xdp")

@@ -8,8 +8,10 @@
 struct kf_body_place {
 	struct kf_body body;
 	__u64 secret[2];
-	__u32 len;
+	__u32 from;  /* of buf, what is read: from here */
+	__u32 to;    /* to here */
 	__u32 first; /* begin anew in each run */
+	__u32 pad;
 	__u8 buf[KF_BODY_BUFFER];
 };
 

@@ -34,18 +34,19 @@ static const char *const seeds[] = {
 static struct kf_body_place *place;
 static int program;
 
-/* Reads the @len bytes at @text in the kernel and here, and compares. */
-static void check(struct kf_body *b, const char *text, __u32 len)
+/* Reads the @len bytes at @text, put to @from of the buffer, in the kernel and here; compares. */
+static void check(struct kf_body *b, const char *text, __u32 len, __u32 from)
 {
 	static __u8 frame[64], buf[KF_BODY_BUFFER];
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame,
 			    .data_size_in = sizeof(frame));
 	enum kf_body_result result;
 
-	memcpy(buf, text, len);
-	result = kf_body_parse(b, place->secret, buf, len);
-	memcpy(place->buf, text, len);
-	place->len = len;
+	memcpy(buf + from, text, len);
+	result = kf_body_parse(b, place->secret, buf, from, from + len);
+	memcpy(place->buf + from, text, len);
+	place->from = from;
+	place->to = from + len;
 	if (bpf_prog_test_run_opts(program, &opts))
 		err(1, "body_run");
 	if (opts.retval != (__u32)result || memcmp(b, &place->body, sizeof(*b)) != 0)
@@ -65,6 +66,14 @@ static size_t body(char *out, unsigned int *seed)
 	for (int i = rand_r(seed) % 4; i > 1; i--)
 		out[(size_t)rand_r(seed) % len] = bytes[rand_r(seed) % (sizeof(bytes) - 1)];
 	return len;
+}
+
+/* Where in the buffer @len bytes may stand: often at its end. */
+static __u32 room(size_t len, unsigned int *seed)
+{
+	__u32 most = KF_BODY_PAGE - (__u32)len;
+
+	return rand_r(seed) % 2 ? most : (__u32)rand_r(seed) % (most + 1);
 }
 
 int main(int argc, char **argv)
@@ -96,7 +105,7 @@ int main(int argc, char **argv)
 			size_t n = 1 + (size_t)rand_r(&seed) % (rand_r(&seed) % 2 ? 12 : 400);
 
 			n = n < len - at ? n : len - at;
-			check(&b, text + at, (__u32)n);
+			check(&b, text + at, (__u32)n, room(n, &seed));
 			at += n;
 		}
 		whole += !b.fault && !kf_body_end(&b, 0);

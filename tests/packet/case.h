@@ -47,7 +47,7 @@ struct kf_case {
 	struct kf_frame_spec last; /* what was sent last; its data is gone */
 	bool same;		   /* ... and left untouched */
 	uint64_t request_id;	   /* of the last refusal */
-	int detail;		   /* and of it, if it was malformed */
+	int detail;		   /* and of it, 0 where it has none */
 	uint32_t end;		   /* what acknowledges the last answer */
 	struct kf_sent pending[KF_PENDING];
 	size_t pendings;

@@ -73,7 +73,10 @@ void kf_told_after(struct kf_case *c)
 
 	if (c->ran.request_id) {
 		c->request_id = c->ran.request_id;
-		c->detail = c->ran.event == KF_REASON_MALFORMED ? c->ran.detail : 0;
+		c->detail = c->ran.event == KF_REASON_MALFORMED ||
+					    c->ran.event == KF_REASON_BODY_NOT_READABLE
+				    ? c->ran.detail
+				    : 0;
 	}
 	if (!c->ran.redirected || c->ran.len > sizeof(sent->frame))
 		return;

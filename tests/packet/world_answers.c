@@ -43,7 +43,7 @@ void kf_world_fill_answers(struct kf_world *world)
 {
 	for (uint32_t i = 0; i < KF_ANSWERS_MAX; i++) {
 		int row = i / KF_ANSWER_PROTOCOLS, detail = row - KF_REASON_MAX;
-		int reason = detail < 0 ? row : KF_REASON_MALFORMED;
+		int reason = detail < 0 ? row : (int)kf_detail_reason(detail);
 		struct kf_answer answer = {
 			.head_len = kf_world_text_head(reason),
 			.id_off = 18,

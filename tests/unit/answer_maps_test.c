@@ -29,7 +29,7 @@ static void assert_answers_are_right(struct fixture *f)
 	for (unsigned int row = 0; row < KF_ANSWER_ROWS; row++)
 		for (unsigned int p = 0; p < KF_ANSWER_PROTOCOLS; p++) {
 			unsigned int detail = row < KF_REASON_MAX ? 0 : row - KF_REASON_MAX;
-			unsigned int reason = row < KF_REASON_MAX ? row : KF_REASON_MALFORMED;
+			unsigned int reason = row < KF_REASON_MAX ? row : kf_detail_reason(detail);
 			struct kf_answer want = { 0 }, have = answer_in_map(f, reason, detail, p);
 			int err = kf_policy_answer_make(reason, detail, p, &want);
 

@@ -310,15 +310,15 @@ static void test_details(void **state)
 	struct response response;
 	struct told told = { 0 };
 
-	for (size_t i = 0; i < COUNT(table); i++)
-		if (table[i].reason == KF_REASON_MALFORMED)
-			told = table[i];
 	for (unsigned int detail = 0; detail < KF_DETAIL_MAX; detail++)
 		for (unsigned int p = 0; p <= KF_PROTOCOL_GEMINI; p++) {
 			bool told_more = kf_policy_answer_detail(detail);
 
 			if (detail == KF_DETAIL_HTTP2_PREFACE)
 				continue;
+			for (size_t i = 0; i < COUNT(table); i++)
+				if (table[i].reason == kf_detail_reason(detail))
+					told = table[i];
 			assert_int_equal(kf_policy_answer_make(told.reason, 0, p, &general), 0);
 			assert_int_equal(kf_policy_answer_make(told.reason, detail, p, &answer), 0);
 			assert_in_range(answer.len, 200, KF_ANSWER_TEXT_MAX - 100);
@@ -333,6 +333,8 @@ static void test_details(void **state)
 			fail_msg("%s has no words", kf_detail_name(detail));
 	for (size_t i = 0; i < COUNT(later); i++)
 		assert_non_null(kf_policy_answer_detail(later[i]));
+	for (unsigned int detail = KF_DETAIL_BODY_EMPTY; detail <= KF_DETAIL_BODY_COUNT; detail++)
+		assert_non_null(kf_policy_answer_detail(detail));
 }
 
 /* What a client of HTTP/2 with prior knowledge understands, byte by byte (RFC 9113 section 4.1). */

@@ -49,7 +49,7 @@ static enum kf_body_result piece(struct kf_body *b, const char *text, size_t len
 	memcpy(buf, text, len);
 	for (size_t i = len; i < len + 160; i++)
 		buf[i] = (__u8)noise[i % 2];
-	return kf_body_parse(b, secret, buf, (__u32)len);
+	return kf_body_parse(b, secret, buf, 0, (__u32)len);
 }
 
 /* Reads @text in pieces: @first bytes, then as many of @each as it takes. */
@@ -455,13 +455,13 @@ static void reads_much(void **state)
 	for (size_t i = 0; i < fill; i++)
 		body[sizeof(begin) - 1 + i] = "QUJDREVGR0g+/\xc3\xa9="[i % 16];
 	memcpy(body + len - (sizeof(end) - 1), end, sizeof(end) - 1);
-	for (size_t each = 1448; each <= KF_BODY_PARSE_MAX; each += 2489) {
+	for (size_t each = 1448; each <= KF_BODY_PAGE; each += 2489) {
 		pieces(&b, body, len, each, each);
 		assert_int_equal(kf_body_end(&b, 1), 0);
 		assert_model(&b, "m");
 	}
 	kf_body_begin(&b);
-	assert_int_equal(kf_body_parse(&b, secret, room(), KF_BODY_PARSE_MAX + 1), KF_BODY_REFUSED);
+	assert_int_equal(kf_body_parse(&b, secret, room(), 0, KF_BODY_PAGE + 1), KF_BODY_REFUSED);
 	free(body);
 }
 

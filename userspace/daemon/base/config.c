@@ -25,7 +25,7 @@ const struct kf_config_setting kf_config_table[] = {
 	SETTING(sources_max, COUNT, 1, 1u << 24, 1u << 20, "places for allowed and denied sources"),
 	SETTING(flows_max, COUNT, 64, 1u << 24, 1u << 18, "connections followed at a time"),
 	SETTING(heads_max, COUNT, 1, 1u << 16, 1024,
-		"request heads collected at a time, 32 KiB each"),
+		"request heads collected at a time, 34 KiB each"),
 	SETTING(embryos, POWER, 1u << 10, 1u << 24, 1u << 18, "handshakes remembered at a time"),
 	SETTING(penalties, POWER, 1u << 6, 1u << 20, 1u << 16,
 		"places for sources whose requests failed"),

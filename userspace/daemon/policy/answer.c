@@ -65,8 +65,9 @@ static const struct words words[KF_REASON_COUNT] = {
 				     "This request came in pieces that could not be kept until "
 				     "all of them had arrived; send it again." },
 	[KF_REASON_BODY_NOT_READABLE] = { "unsupported_body",
-					  "The model cannot be read from the body of this request; "
-					  "send plain JSON with a 'model' in it, not compressed." },
+					  "This API key may use some models only, and the body of "
+					  "this request does not tell which one it asks for; send "
+					  "plain JSON with a 'model' in it, not compressed." },
 };
 KF_STATIC_ASSERT(KF_HEAD_MAX == 16384 && KF_HTTP1_FIELDS_MAX == 100 && KF_HTTP1_LINE_MAX == 8190,
 		 "the words of head_too_large name the limits");
@@ -183,7 +184,7 @@ static char *make_body(unsigned int reason, unsigned int detail, unsigned int pr
 	const char *message = words[reason].message;
 	char no_key[128];
 
-	if (reason == KF_REASON_MALFORMED)
+	if (reason == kf_detail_reason(detail))
 		message = kf_policy_answer_detail(detail) ?: message;
 
 	if (reason == KF_REASON_NO_KEY) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Why a request is called malformed, in words for the developer of its client: the cause, then the
- * mend. None of them repeats anything of the request, and several causes that have one mend share a
- * sentence.
+ * Why a request is called malformed, or its body not readable, in words for the developer of its
+ * client: the cause, then the mend. None of them repeats anything of the request, and several
+ * causes that have one mend share a sentence.
  */
 #include "policy/answer.h"
 
@@ -27,6 +27,16 @@
 	"Transfer-Encoding of this request is not 'chunked' alone, once, in HTTP/1.1; send "       \
 	"'chunked', "                                                                              \
 	"or Content-Length in its place."
+
+#define SOME_MODELS "This API key may use some models only, and "
+#define NO_MODEL                                                                                   \
+	SOME_MODELS                                                                                \
+	"this request names none; send JSON with a 'model' in it."
+#define JSON                                                                                       \
+	SOME_MODELS                                                                                \
+	"the body of this request is not one plain JSON object (RFC 8259), sent whole; let a "     \
+	"JSON "                                                                                    \
+	"library make it."
 
 static const char *const messages[KF_DETAIL_COUNT] = {
 	[KF_DETAIL_BARE_LF] = LINE_ENDS,
@@ -127,6 +137,47 @@ static const char *const messages[KF_DETAIL_COUNT] = {
 			      "has one; send it "
 			      "without, or with POST.",
 	[KF_DETAIL_EMPTY_LINES] = "More than one empty line stands before this request; send none.",
+	[KF_DETAIL_BODY_EMPTY] = NO_MODEL,
+	[KF_DETAIL_BODY_MODEL_MISSING] = NO_MODEL,
+	[KF_DETAIL_BODY_ENCODED] =
+		SOME_MODELS "the body of this request is compressed; send it without "
+			    "Content-Encoding.",
+	[KF_DETAIL_BODY_MEDIA] = SOME_MODELS
+	"Content-Type of this request is not 'application/json' in UTF-8; send JSON, and that "
+	"field once.",
+	[KF_DETAIL_BODY_TOO_LARGE] =
+		SOME_MODELS "the body of this request is over 1 GiB; send a smaller one.",
+	[KF_DETAIL_BODY_CHOOSER] =
+		SOME_MODELS "the body of this request chooses models or adapters by another member "
+			    "beside 'model'; send 'model' alone.",
+	[KF_DETAIL_BODY_NOT_OBJECT] = JSON,
+	[KF_DETAIL_BODY_SYNTAX] = JSON,
+	[KF_DETAIL_BODY_CONTROL] = JSON,
+	[KF_DETAIL_BODY_ESCAPE] = JSON,
+	[KF_DETAIL_BODY_TRAILING] = JSON,
+	[KF_DETAIL_BODY_TRUNCATED] = JSON,
+	[KF_DETAIL_BODY_DEPTH] =
+		SOME_MODELS "the JSON of this request is nested over 128 deep; send it flatter.",
+	[KF_DETAIL_BODY_NAME] = SOME_MODELS
+	"the name of a member of this request's JSON object has an escape, or is not plain ASCII; "
+	"send names as they are.",
+	[KF_DETAIL_BODY_NAME_CASE] =
+		SOME_MODELS "a member of this request's JSON object differs from one that matters "
+			    "by capitals; send it in lower case.",
+	[KF_DETAIL_BODY_MODEL_TWICE] =
+		SOME_MODELS "the JSON of this request has two 'model'; send one.",
+	[KF_DETAIL_BODY_MODEL_VALUE] = SOME_MODELS
+	"'model' in this request's JSON is empty, over 255 bytes, or no plain text; send the name "
+	"of a model.",
+	[KF_DETAIL_BODY_MEMBER_TWICE] =
+		SOME_MODELS "a member of this request's JSON object that matters stands there "
+			    "twice; send it once.",
+	[KF_DETAIL_BODY_TYPE] =
+		SOME_MODELS "a member of this request's JSON object has a value of the wrong type, "
+			    "such as a 'model' that is no string; send it as the API has it.",
+	[KF_DETAIL_BODY_COUNT] = SOME_MODELS "a count in this request's JSON, such as "
+					     "'max_tokens', is negative, no whole number, or too "
+					     "large; send a plain one.",
 };
 
 const char *kf_policy_answer_detail(unsigned int detail)

@@ -206,7 +206,7 @@ int kf_policy_reconcile_sources(struct kf_policy *policy)
 static int put_answer(struct kf_maps *maps, uint32_t row, uint32_t protocol)
 {
 	uint32_t detail = row < KF_REASON_MAX ? 0 : row - KF_REASON_MAX;
-	uint32_t reason = row < KF_REASON_MAX ? row : KF_REASON_MALFORMED;
+	uint32_t reason = row < KF_REASON_MAX ? row : kf_detail_reason(row - KF_REASON_MAX);
 	uint32_t index = row * KF_ANSWER_PROTOCOLS + protocol;
 	struct kf_answer want = { 0 }, have;
 	int err = kf_policy_answer_make(reason, detail, protocol, &want);
