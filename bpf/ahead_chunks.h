@@ -3,10 +3,10 @@
  * ahead_chunks.h - pieces of a chunked body that come before what is missing in front of them.
  *
  * As ahead.h does for a head: they pass unread, since the backend's stack keeps them, and a copy
- * stands in the flow's place, which kf_flow.ahead tells. The framing among them is read once all
- * in front of it is there, and only then is it known where the body ends. The segment that
- * makes it known does not pass where the framing is not sound, or where a further request came
- * ahead: the backend had that already, while it would have to wait for the response to this one.
+ * stands in the flow's place, which kf_flow.in.ahead tells. The framing among them is read once all
+ * in front of it is there, and only then is it known where the body ends. The segment that makes it
+ * known does not pass where the framing is not sound, or where a further request came ahead: the
+ * backend had that already, while it would have to wait for the response to this one.
  *
  * resume_seq runs ahead of a chunk's data. So the gap counts only where framing is missing: what is
  * missing of data passes unread when it comes.

@@ -24,7 +24,7 @@
 
 #define KF_LINGER_TICKS	 28	     /* of kf_flow.seen: 30 seconds */
 #define KF_LINGER_BYTES	 (64u << 20) /* discarded behind the refused request's first byte */
-#define KF_ANSWER_REPEAT 190	     /* of answer_ms: 200 milliseconds */
+#define KF_ANSWER_REPEAT 190	     /* of kf_flow.answer.ms: 200 milliseconds */
 
 /* ---- what is sent ---------------------------------------------------------------------------- */
 
@@ -176,7 +176,7 @@ static __always_inline int kf_answer_again(struct __sk_buff *skb, struct kf_pack
 
 	if (now - flow->answer.ms < KF_ANSWER_REPEAT)
 		return TC_ACT_SHOT;
-	/* by another text meanwhile? then it is not the one that was begun */
+	/* the texts may have been made anew meanwhile: another length is not the answer begun */
 	if (kf_reply_compose(flow) != flow->answer.len || !kf_reply_fits(skb, p, flow->answer.len))
 		return TC_ACT_SHOT;
 	flow->answer.ms = now;
@@ -329,7 +329,10 @@ static __always_inline long kf_answer_ethertype(struct __sk_buff *skb, __u32 l3_
 	return bpf_skb_store_bytes(skb, l3_offset - 2, &proto, sizeof(proto), 0);
 }
 
-/* Behind @skb's tags, if that is the EtherType of XDP's; 0 otherwise. */
+/*
+ * Where the IP header stands in a frame that XDP has handed over, and in @proto what its EtherType
+ * was; 0 for any other frame.
+ */
 static __always_inline __u32 kf_answer_l3(struct __sk_buff *skb, __be16 *proto)
 {
 	void *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;

@@ -76,8 +76,7 @@ static __always_inline int kf_control(KF_CTX *ctx, struct kf_packet *p, struct k
 			return refused;
 		kf_flow_follow_in(flow, p);
 	} else if (!flow && (p->tcp_flags & (KF_TCP_RST | KF_TCP_ACK)) == KF_TCP_ACK) {
-		/* without its last ACK the backend repeats the SYN-ACK, and there may be room then
-		 */
+		/* dropped, so that the backend repeats its SYN-ACK: there may be room by then */
 		if (kf_handshake_complete(ctx) == KF_REASON_FLOWS_FULL)
 			return KF_REASON_FLOWS_FULL;
 	}

@@ -223,9 +223,10 @@ static __noinline int kf_cut_begin(struct __sk_buff *skb, struct kf_scratch *scr
 	}
 	if (flow->cookie != kf_flow_hash(config->flow_secret, &p->key))
 		reset = false; /* another flow's by now */
-	else if (kf_cut_decide(skb, scratch, flow, reason))
-		reset = false, verdict = KF_VERDICT_PASS;
-	else if (!reset)
+	else if (kf_cut_decide(skb, scratch, flow, reason)) {
+		reset = false;
+		verdict = KF_VERDICT_PASS;
+	} else if (!reset)
 		verdict = kf_cut_reset_both(skb, p, flow);
 	kf_flow_unlock(flow);
 	return reset ? kf_cut_pass_reset(p, flow) : verdict;

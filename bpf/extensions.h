@@ -61,9 +61,9 @@ struct kf_extensions {
 };
 
 /*
- * Does something follow this header that a stack would go on to? Those of RFC 7045 section 4, but
- * ESP, which nobody can read, and the experimental ones, whose shape nobody knows: what the stack
- * does not know either it does not walk past.
+ * Does something follow this header that a stack would go on to? Behind those of RFC 7045 section
+ * 4, but for ESP, which cannot be read, and the experimental ones, whose shape is not known: a
+ * stack does not walk past what it does not know.
  */
 static __always_inline bool kf_extensions_is_one(__u8 next)
 {
@@ -126,8 +126,7 @@ static long kf_extensions_step(__u32 index, void *context)
 	struct kf_ipv6_extension header;
 	__u32 len = 8;
 
-	/* until its end is seen: the stack may know more of the chain than is in reach (RFC 7112)
-	 */
+	/* until its end is seen: the stack may read more of the chain than this does (RFC 7112) */
 	e->result = KF_L3_DROP;
 	if (e->last == IPPROTO_ROUTING && (e->next == IPPROTO_IPV6 || e->next == IPPROTO_IPIP))
 		return kf_extensions_inner(e);
@@ -161,7 +160,7 @@ static long kf_extensions_step(__u32 index, void *context)
 
 /*
  * Returns the offset of the TCP header, from bit 16 on the result, from bit 24 on what was met.
- * @met is 0, in a way that the verifier does not know (see kf_loop()).
+ * Give 0 for @met: as an argument it is no constant to the verifier, which kf_loop() asks for.
  */
 __noinline __u32 kf_extensions_walk(KF_CTX *ctx, __u32 offset, __u32 next, __u32 end, __u32 met)
 {

@@ -61,10 +61,10 @@ static __always_inline void kf_flow_touch(struct kf_flow *flow)
 
 /*
  * Does @p belong to the connection that @flow is of? It must acknowledge something that the backend
- * has sent, and its data must not begin before the stream (RFC 5961 section 5): with SYN cookies a
+ * has sent, and its data must not begin before the stream (RFC 5961 section 5). With SYN cookies a
  * backend may have other handshakes open for the same addresses, whose numbers this flow does not
- * follow, and a cookie leaves the client's first number open by three; a sender that
- * does not see the backend's segments knows neither.
+ * follow, and a cookie leaves the client's first number open by three. A sender that does not see
+ * the backend's segments knows neither.
  */
 static __always_inline bool kf_flow_owns(const struct kf_flow *flow, const struct kf_packet *p)
 {

@@ -38,12 +38,12 @@ static __always_inline struct kf_frame *kf_frames_at(struct kf_head *head, __u32
 struct kf_frames_walk {
 	KF_CTX *ctx;
 	struct kf_head *head;
-	struct kf_head *scratch; /* or where the bytes to keep are, */
+	struct kf_head *scratch; /* bytes of the segment; or where those to keep are, */
 	__u32 at;		 /* from here on */
 	__u32 acked;
 	__u32 seq;    /* of the segment, or of the bytes to keep */
 	__u32 offset; /* of the payload in the frame */
-	__u32 len;    /* of these */
+	__u32 len;    /* of the payload, or of the bytes to keep */
 	__u32 differs;
 };
 

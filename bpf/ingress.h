@@ -8,7 +8,7 @@
  *   flow     which connection is it of, and where does the next request begin? (flow.h, judge.h)
  *   head     the request's head, from as many segments as it comes in (walk_segment.h, head.h)
  *   tag      the hash of its key, and the key's slot (key.h)
- *   policy   may this key be used now, from here? (key.h)
+ *   policy   may this key be used now, from here, for this? (key.h, group.h, model.h)
  *   act      pass, drop, or hand over for an answer; count, and tell (answer.h)
  *
  * A segment may hold any number of heads, so head, tag and policy are done for each of them: flow
@@ -98,7 +98,7 @@ static __always_inline struct kf_service *kf_ingress_service(KF_CTX *ctx, struct
 	return service;
 }
 
-/* What kf_answer() asks of a packet that ingress has handed over. */
+/* Reads a packet again that ingress on XDP has handed over, as kf_ingress_fill(). */
 static __always_inline bool kf_ingress_read(KF_CTX *ctx, struct kf_packet *p, int *verdict)
 {
 	struct kf_l3 l3 = {};

@@ -2,9 +2,9 @@
 /*
  * key.h - stages 6 and 7: from a request's key to a verdict.
  *
- * The key's tag leads to its slot; the slot says the rest. One load of status is the revocation.
- * The slot's tag is compared, so that a slot given to another key meanwhile is not mistaken for
- * this one.
+ * The key's tag leads to its slot; the slot says the rest. A revocation is one store into the
+ * slot's status, which each request loads. The slot's tag is compared, so that a slot given to
+ * another key meanwhile is not mistaken for this one.
  */
 #ifndef KEYFILTER_KEY_H
 #define KEYFILTER_KEY_H
@@ -48,9 +48,9 @@ static __always_inline int kf_key_policy(const struct kf_slot *slot, __u32 index
 
 /*
  * The generic cell rate algorithm (ITU-T I.371): a request conforms unless it comes earlier than
- * its theoretical arrival time by more than the burst. One compare-and-swap takes it, so that no
- * number of CPUs admits one too many; a CPU that
- * loses the race until its tries are used up refuses the request.
+ * its theoretical arrival time by more than the burst. It takes its place by one compare-and-swap,
+ * so that no number of CPUs admits one too many; a CPU that loses the race until its tries are used
+ * up refuses the request.
  */
 static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct kf_walk *w)
 {
@@ -76,8 +76,7 @@ static __always_inline int kf_key_rate(struct kf_slot *slot, __u64 now, struct k
 		if (__sync_val_compare_and_swap(&home->rate_tat_ns, tat, start + interval) == tat)
 			return KF_REASON_ADMITTED;
 	}
-	/* whole seconds, rounded up: the request is admitted then, unless others of the key came
-	 * first */
+	/* rounded up: the request is admitted then, unless others of the key came first */
 	w->retry_after = early / KF_NSEC_PER_SEC + 1;
 	return KF_REASON_RATE_LIMITED;
 }
@@ -156,7 +155,10 @@ static __always_inline struct kf_slot *kf_key_slot(__u32 index, __u16 check)
 	return slot && kf_keystate_is(slot, check) ? slot : NULL;
 }
 
-/* The same for a stream of @protocol that runs already: by its slot. */
+/*
+ * May the key go on with a stream of @protocol that it was admitted to? KF_REASON_ADMITTED or why
+ * not. @index, @check: as for kf_key_slot().
+ */
 static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *client, __u8 protocol)
 {
 	struct kf_slot *slot = kf_key_slot(index, check);
@@ -168,7 +170,7 @@ static __always_inline int kf_key_still(__u32 index, __u16 check, const __u8 *cl
 	return reason == KF_REASON_ADMITTED ? kf_group_judge(slot, 1u << (protocol & 31)) : reason;
 }
 
-/* The same for each packet of a running response: without the allow list, and mostly no clock. */
+/* The same for each packet of a running response: by status and end alone. */
 static __always_inline int kf_key_live(__u32 index, __u16 check)
 {
 	struct kf_slot *slot = kf_key_slot(index, check);

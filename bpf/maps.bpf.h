@@ -29,7 +29,7 @@ struct kf_head {
 	__u32 len;	   /* bytes of a head in buf, and of the content behind it, see pages.h; */
 	__u32 seq;	   /* the first of which has this number */
 	__u32 segments;
-	__u32 frames_first; /* chunk framing, see kept.h */
+	__u32 frames_first; /* chunk framing, see frames.h */
 	__u32 frames_next;
 	__u32 neutral;	  /* 1: its `Upgrade` was neutralised in an earlier segment */
 	__u32 ahead_from; /* bytes from here in buf */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* options.h - a walk over the options of an IPv4 or a TCP header (RFC 791, RFC 9293 section 3.2).
+/*
+ * options.h - a walk over the options of a header: IPv4's (RFC 791) or TCP's (RFC 9293
+ * section 3.2).
  */
 #ifndef KEYFILTER_OPTIONS_H
 #define KEYFILTER_OPTIONS_H
@@ -11,6 +13,7 @@
 /* An option is a kind, a length and its data; these two are a kind alone. */
 #define KF_OPTION_EOL 0
 #define KF_OPTION_NOP 1
+
 struct kf_options {
 	__u8 bytes[64];
 	__u32 at;

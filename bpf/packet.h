@@ -2,10 +2,10 @@
 /*
  * packet.h - stage 1: from a frame to a TCP segment.
  *
- * Ethernet with VLAN tags (two of them, and priority tags), IPv4 with options and AH, IPv6 with
- * extension headers, TCP. A cursor walks the linear part of the frame; each parser checks its
- * bounds, advances and returns what comes next. Nothing is copied until the ports say that the
- * segment is for a service.
+ * Ethernet with up to KF_VLAN_TAGS tags (those of two VLANs, and priority tags), IPv4 with options
+ * and AH, IPv6 with extension headers, TCP. A cursor walks the linear part of the frame; each
+ * parser checks its bounds, advances and returns what comes next. Nothing is copied until the ports
+ * say that the segment is for a service.
  */
 #ifndef KEYFILTER_PACKET_H
 #define KEYFILTER_PACKET_H

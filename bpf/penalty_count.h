@@ -25,9 +25,8 @@
 #include "event.h"
 #include "penalty.h"
 
-#define KF_PENALTY_TRIES                                                                           \
-	4000 /* some 40 microseconds: an interrupt of the CPU that is in the way                   \
-	      */
+/* Some 40 microseconds: an interrupt of the CPU that is in the way. */
+#define KF_PENALTY_TRIES 4000
 
 /* @counts: kf_penalty_counts() */
 static __always_inline bool kf_penalty_is_counted(__u64 counts, const struct kf_service *service,
@@ -72,7 +71,7 @@ static __always_inline bool kf_penalty_is_over(const struct kf_penalty *penalty,
 	return (failed || !successes) && !kf_penalty_is_counted(counts, service, now);
 }
 
-/* What is done again where another CPU was faster. */
+/* What a step works on; it is done again where another CPU was faster. */
 struct kf_penalty_try {
 	struct kf_penalty_set *set;
 	struct kf_penalty *penalty;
@@ -156,9 +155,9 @@ static long kf_penalty_make_step(__u32 index, void *context)
 
 /*
  * Finds the place of a source or makes one; NULL where there is none. The place is marked first:
- * nobody finds it then, and nobody makes another one in this set. The CPU that marked it
- * looks again before it clears it: its old owner may just have failed once more, or the source got
- * a place from another CPU. So no source has two places, and none inherits what another one did.
+ * no CPU finds it then, and none makes another one in this set. The CPU that marked it looks again
+ * before it clears it: its old owner may just have failed once more, or the source got a place from
+ * another CPU. So no source has two places, and none inherits what another one did.
  */
 static __always_inline struct kf_penalty *kf_penalty_make(struct kf_penalty_try *t)
 {
@@ -200,8 +199,8 @@ static long kf_penalty_count_step(__u32 index, void *context)
 
 /*
  * Counts a failure. True where it is one too many: the counts begin anew with it, in the same
- * compare-and-swap, so that one CPU alone is told so. Who loses the race for it so often that the
- * tries are used up does not count.
+ * compare-and-swap, so that one CPU alone is told so. A CPU that loses the race for it until its
+ * tries are used up does not count its failure.
  */
 static __always_inline bool kf_penalty_count(struct kf_penalty_try *t)
 {
@@ -231,8 +230,8 @@ static __always_inline __u32 kf_penalty_raise(struct kf_penalty *penalty, __u64 
 }
 
 /*
- * One failure of @p's source, on a connection of its own. Noinline and global: it is seldom that
- * somebody fails.
+ * One failure of @p's source, on a connection of its own. Noinline and global, as few packets come
+ * here.
  */
 __noinline int kf_penalty_fail(const struct kf_packet *p, const struct kf_config *config,
 			       const struct kf_service *service, __u32 ifindex)

@@ -145,7 +145,10 @@ static long kf_place_try(__u32 index, void *context)
 	return 1;
 }
 
-/* The same for all of an IPv4 address or an IPv6 /48, which is what one customer gets. */
+/*
+ * Where the places of a source begin: of an IPv4 address or an IPv6 /48, which is what one customer
+ * gets.
+ */
 static __always_inline __u64 kf_place_start(const struct kf_config *config,
 					    const struct kf_packet *p)
 {

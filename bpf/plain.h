@@ -22,8 +22,8 @@
 #define KF_TCPOPT_EXPERIMENT 253
 
 /*
- * Experiments (kinds 253 and 254, RFC 6994) all: the older Fast Open is one of them, and the SMC-R
- * of Linux, which moves the stream to another network.
+ * All experiments (kinds 253 and 254, RFC 6994) are: the older Fast Open is one of them, and the
+ * SMC-R of Linux, which moves the stream to another network.
  */
 static __always_inline bool kf_plain_is_foreign(__u8 kind)
 {
@@ -40,11 +40,11 @@ static long kf_plain_find_step(__u32 index, void *context)
 	return kind == KF_OPTION_EOL || options->found;
 }
 
-/* A byte at a time: where the option ends that it is in, and whether that one goes. */
+/* The walk that erases the foreign options, a byte at a time. */
 struct kf_plain_erase {
 	struct kf_options options;
-	__u32 next;
-	__u32 foreign;
+	__u32 next;    /* where the option ends that the byte is in, */
+	__u32 foreign; /* 1: and that one goes */
 };
 
 static long kf_plain_erase_step(__u32 index, void *context)

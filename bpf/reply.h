@@ -13,7 +13,7 @@
 
 #define KF_REPLY_TEXT_MASK 1023
 
-/* The clock of kf_flow.answer_ms: about milliseconds. */
+/* The clock of kf_flow.answer.ms: about milliseconds. */
 static __always_inline __u32 kf_reply_ms(void)
 {
 	return bpf_ktime_get_coarse_ns() >> 20;

@@ -31,15 +31,14 @@
 
 #define KF_RESPONSE_GAP_TICKS	8 /* of kf_flow.seen: about seconds; TCP repeats sooner than that */
 
-/* Bits of kf_flow.response.state while it is locked, and of the word that it is the first byte of.
- */
+/* Or-ed into kf_flow.response.state while a CPU has it locked, as the first byte of a word. */
 #define KF_RESPONSE_BUSY  0x80u
-#define KF_RESPONSE_TRIES 64
+#define KF_RESPONSE_TRIES 64 /* to lock it: about as long as reading a segment takes */
 
 KF_STATIC_ASSERT(__builtin_offsetof(struct kf_flow, response.state) % 4 == 0,
 		 "response.state is not the first byte of a word");
 
-/* False where another CPU keeps the responses of @flow; otherwise @state is what they are. */
+/* False where another CPU has the responses of @flow locked; otherwise @state is their state. */
 static __always_inline bool kf_response_lock(struct kf_flow *flow, __u32 *state)
 {
 #pragma clang loop unroll(disable)
@@ -149,9 +148,7 @@ static __always_inline bool kf_response_awaits(struct kf_flow *flow)
 	return now - flow->since <= KF_RESPONSE_GAP_TICKS;
 }
 
-/*
- * What matters in a segment that may cover it. 1: the segment has to come again.
- */
+/* Reads what matters in @p, which may hold some of it. 1: @p has to come again. */
 __noinline int kf_response_walk(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
 	struct kf_response_walk walk = { .ctx = ctx, .p = p, .flow = flow };

@@ -9,8 +9,7 @@
 #include "packet.h"
 #include "service.h"
 
-/* The ports of the TCP segment in the frame. NULL, for the reason in @result, where there are none.
- */
+/* The ports of the TCP segment in the frame. NULL where there are none; @result says why. */
 static __always_inline __be16 *kf_segment_ports(KF_CTX *ctx, struct kf_l3 *l3,
 						enum kf_l3_result *result)
 {
@@ -21,7 +20,7 @@ static __always_inline __be16 *kf_segment_ports(KF_CTX *ctx, struct kf_l3 *l3,
 	return *result == KF_L3_TCP ? kf_packet_ports(data, data_end, l3) : NULL;
 }
 
-/* Fills @p in from the segment with these @ports. False where that is not for, or from, a service.
+/* Fills @p in from the segment with these @ports. False where it is for no service, nor from one.
  */
 static __always_inline bool kf_segment_read(KF_CTX *ctx, enum kf_direction direction,
 					    const struct kf_l3 *l3, __be16 *ports,

@@ -36,8 +36,7 @@ struct kf_socket {
 	__u32 snd_nxt;	/* what it sends next */
 	__u8 untouched; /* 1: it holds no byte of its client */
 	__u8 has_later; /* 1: it holds bytes behind some that it misses */
-	__u16 state; /* KF_TCP_ESTABLISHED or another one of Linux' net/tcp_states.h; 0: no socket
-		      */
+	__u16 state;	/* of net/tcp_states.h in Linux, as KF_TCP_ESTABLISHED; 0: no socket */
 };
 
 /*

@@ -12,8 +12,8 @@
  *
  * What forged SYNs can do: they use up the share of the source that they name, and while they go on
  * it opens no new connection here. It keeps those that it has, and is not penalised. That is why
- * this is off by default: it helps against real sources that open too many
- * connections; against forged ones the backend's SYN cookies do.
+ * this is off by default: it helps against real sources that open too many connections; against
+ * forged ones the backend's SYN cookies do.
  */
 #ifndef KEYFILTER_SYNRATE_H
 #define KEYFILTER_SYNRATE_H
@@ -67,7 +67,7 @@ static __always_inline __u64 kf_synrate_due(const __u64 *first, const __u64 *sec
 
 /*
  * Both cells at once, so that no number of CPUs lets one SYN too many through; locked in the order
- * of their places. Who finds one of them locked so often that the tries are used up does not
+ * of their places. Where one of them stays locked until the tries are used up the SYN does not
  * conform.
  */
 static __always_inline bool kf_synrate_take(__u64 *first, __u64 *second,

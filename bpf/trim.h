@@ -18,8 +18,7 @@
 #define KF_TRIM_BLOCK  512 /* bpf_csum_diff() takes no more */
 #define KF_TRIM_BLOCKS 1025
 
-/* Where what changes stands in its header; data offset and flags of TCP have no name of one word.
- */
+/* Where the fields that change stand in their headers; FLAGS: of data offset and flags, a word. */
 #define KF_TRIM_TCP_CHECK  offsetof(struct tcphdr, check)
 #define KF_TRIM_TCP_FLAGS  (offsetof(struct tcphdr, ack_seq) + sizeof(__be32))
 #define KF_TRIM_IPV4_LEN   offsetof(struct iphdr, tot_len)

@@ -11,11 +11,11 @@
 #include "flow.h"
 
 #define KF_UNSYNCED_MAX 56 /* of kf_flow.seen: a minute */
-#define KF_LOOK_NEW	16 /* bytes of it that are looked at */
+#define KF_LOOK_NEW	16 /* bytes of a segment that are looked at */
 
 /*
- * Empty lines, capital letters and a space; or nothing but these, where the segment ends, or the
- * letters go on.
+ * Does @text look like the start of a request: empty lines, three capital letters or more, and a
+ * space? Or does it end among the letters?
  */
 static __always_inline bool kf_unsynced_is_request(const __u8 *text, __u32 len)
 {
@@ -128,10 +128,10 @@ static __always_inline int kf_unsynced_locked(KF_CTX *ctx, struct kf_packet *p,
 }
 
 /*
- * A connection from before the attach, or one that monitor mode has lost. Its position in the
- * stream is unknown until the backend has answered all it was sent: what the client sends next is a
- * head, and judged; so is what looks like the beginning of a request before, once the backend has
- * acknowledged all that passed. A client that never lets it come to that has a minute.
+ * A connection from before the attach, or one that monitor mode has lost. Once the backend has
+ * answered all it was sent, what the client sends next is a head, and judged. So is, before that,
+ * what looks like the beginning of a request, once the backend has acknowledged all that passed. A
+ * client that lets neither happen has a minute.
  */
 static __noinline int kf_unsynced_judge(KF_CTX *ctx, struct kf_packet *p, struct kf_flow *flow)
 {
