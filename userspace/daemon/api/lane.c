@@ -25,7 +25,7 @@
 
 #define CONNECTION_MEMORY (32 * 1024) /* room for the head of a request */
 #define SECOND_US	  1000000ull
-#define PAUSE_NS	  50000000ull	/* between two requests: not idle yet */
+
 #define PATIENCE_NS	  1000000000ull /* how long a client waits for a place before it is refused */
 #define BEFORE_OTHERS	  (SD_EVENT_PRIORITY_NORMAL - 10) /* in the loop, changes come first */
 

@@ -116,22 +116,6 @@ json_t *kf_api_model_json(struct kf_store *store, uint32_t set)
 	return names_json(row->names);
 }
 
-static int append_name(void *context, const char *name)
-{
-	return json_array_append_new(context, json_string(name)) ? -ENOMEM : 0;
-}
-
-json_t *kf_api_model_now_json(struct kf_store *store, uint32_t set)
-{
-	_cleanup_free_ struct kf_model_set_row *row = malloc(sizeof(*row));
-	_cleanup_json_ json_t *list = json_array();
-
-	if (!row || kf_store_model_set_get(store, set, row) ||
-	    kf_policy_model_resolve(store, row->names, append_name, list))
-		return NULL;
-	return TAKE_PTR(list);
-}
-
 /* ---- handlers -------------------------------------------------------------------------------- */
 
 static const char *const price_names[KF_PRICES] = {
@@ -244,8 +228,7 @@ static int append_model(void *context, const struct kf_model_row *row)
 	return json_array_append_new(context, model_json(row)) ? -ENOMEM : 0;
 }
 
-/* What a group may call, known or not, and at which price: the model's by the group's multiplier.
- */
+/* What a group may call, known or not, and at which price, its multiplier counted in. */
 struct market {
 	struct kf_store *store;
 	json_t *list;

@@ -21,7 +21,5 @@ int kf_api_model_take_set(struct kf_api_request *request, const char *names, uin
 
 /* The names and patterns of a set, [] of 0. New reference; NULL: out of memory, or not readable. */
 json_t *kf_api_model_json(struct kf_store *store, uint32_t set);
-/* The names alone that it stands for now, sorted. */
-json_t *kf_api_model_now_json(struct kf_store *store, uint32_t set);
 
 #endif

@@ -46,8 +46,7 @@ int kf_policy_key_change_explain_store(struct kf_policy *policy, int err, struct
 			  kf_store_mend(err));
 }
 
-int kf_policy_key_change_explain_closed(struct kf_policy *policy, int err, const char *id,
-					struct kf_why *why)
+static int explain_closed(struct kf_policy *policy, int err, const char *id, struct kf_why *why)
 {
 	bool unsure = kf_store_is_unsure(policy->store);
 
@@ -71,7 +70,7 @@ int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf
 		kf_log_error(
 			"no memory to remember that key %s is to stay closed; disable it again",
 			more->id);
-	return kf_policy_key_change_explain_closed(policy, err, more->id, why);
+	return explain_closed(policy, err, more->id, why);
 }
 
 int kf_policy_key_change_explain_loading(struct kf_why *why)

@@ -30,7 +30,10 @@ int kf_policy_key_change_fail(struct kf_policy *policy, enum kf_key_action actio
 void kf_policy_key_change_end(struct kf_policy *policy, enum kf_key_action action,
 			      const struct kf_key_state *state);
 
-/* -ENOSPC: kf_key_allow has no room for @allow in @slots more slots, @fewer entries being gone. */
+/*
+ * -ENOSPC: kf_key_allow has no room for @allow in @slots more slots, @fewer entries being gone;
+ * -EAGAIN: as kf_policy_key_change_explain_loading().
+ */
 int kf_policy_key_change_check_room(const struct kf_policy *policy,
 				    const struct kf_key_state *state, uint32_t slots,
 				    const struct kf_cidr *allow, uint32_t allow_count,
@@ -51,16 +54,12 @@ int kf_policy_key_change_labels(struct kf_policy *policy, const struct kf_key_ro
 void kf_policy_key_change_expires(struct kf_policy *policy, const struct kf_key_state *state,
 				  const struct kf_key_row *row);
 
-/*
- * These return @err: nothing has changed, or it is not known; the kernel refuses, but that is not
- * durable, or it is not known (and the kernel is held to *more, hold.h); the kernel did not take
- * it.
- */
+/* These return @err. @why says: nothing has changed, or it is not known whether anything has. */
 int kf_policy_key_change_explain_store(struct kf_policy *policy, int err, struct kf_why *why);
-int kf_policy_key_change_explain_closed(struct kf_policy *policy, int err, const char *id,
-					struct kf_why *why);
+/* The kernel refuses, and is held to *more (hold.h); that is not durable, or it is not known. */
 int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf_hold *more,
 			      struct kf_why *why);
+/* The kernel did not take it; @stored: the store has it. */
 int kf_policy_key_change_explain_maps(int err, bool stored, struct kf_why *why);
 /* -EAGAIN: it needs to know all places, see kf_policy_load(). */
 int kf_policy_key_change_explain_loading(struct kf_why *why);

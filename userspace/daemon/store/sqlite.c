@@ -213,22 +213,8 @@ int64_t kf_sql_int(struct kf_sql *q)
 	return sqlite3_column_int64(q->statement, q->column++);
 }
 
-int64_t kf_sql_time(struct kf_sql *q)
-{
-	if (sqlite3_column_type(q->statement, q->column) != SQLITE_NULL)
-		return kf_sql_int(q);
-	q->column++;
-	return KF_WALL_NEVER;
-}
-
-void kf_sql_text(struct kf_sql *q, char *out, size_t size)
-{
-	const unsigned char *text = sqlite3_column_text(q->statement, q->column++);
-
-	snprintf(out, size, "%s", text ? (const char *)text : "");
-}
-
-bool kf_sql_blob(struct kf_sql *q, void *out, size_t size)
+/* False where it is NULL or of another size; @out is zeroed then. */
+static bool read_blob(struct kf_sql *q, void *out, size_t size)
 {
 	const void *blob = sqlite3_column_blob(q->statement, q->column);
 	int bytes = sqlite3_column_bytes(q->statement, q->column++);
@@ -328,7 +314,7 @@ void kf_sql_blob_in(struct kf_sql *q, const char *column, void *out, size_t size
 {
 	int bytes = sqlite3_column_bytes(q->statement, q->column);
 
-	if (!kf_sql_blob(q, out, size))
+	if (!read_blob(q, out, size))
 		kf_sql_refuse(q, "%s has %d bytes instead of %zu", column, bytes, size);
 }
 

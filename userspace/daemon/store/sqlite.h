@@ -54,10 +54,10 @@ struct kf_store {
 	struct kf_store_time time;		    /* to be durable with the next commit */
 	struct kf_store_time noted;		    /* that is durable */
 	int failing;	      /* -errno of the writes that fail, 0: the last one succeeded */
+	char trouble[256];    /* SQLite's words for it */
 	bool unsure;	      /* a commit failed, and it is not known whether it is stored */
+	bool landed;	      /* and it was found to be stored */
 	unsigned int cramped; /* so many transactions to come begin with an empty log */
-	bool landed;	      /* and it was found to be */
-	char trouble[256];    /* SQLite's words for failing */
 
 	bool interrupted;	/* a reader's: it must end; set by another thread */
 	uint64_t read_until_ns; /* CLOCK_MONOTONIC; 0: no limit */
@@ -67,14 +67,16 @@ struct kf_store {
 struct kf_sql {
 	struct kf_store *store;
 	sqlite3_stmt *statement;
-	int bound;     /* parameters bound so far */
-	int column;    /* the next one to read */
-	int changes;   /* rows that the statement changed */
-	bool once;     /* the statement goes with it */
-	int err;       /* 0 or -errno; later calls do nothing */
-	char name[80]; /* of the row that is read, for kf_sql_refuse(); or, where it is one of a */
-	const char *noun; /* million and must not cost more than two stores, what it is, and */
-	int64_t number;	  /* which one */
+	int bound;   /* parameters bound so far */
+	int column;  /* the next one to read */
+	int changes; /* rows that the statement changed */
+	bool once;   /* the statement goes with it */
+	int err;     /* 0 or -errno; later calls do nothing */
+	/* The row that is read, for kf_sql_refuse(): by its name, */
+	char name[80];
+	/* or, as it is cheaper where there may be a million, by what it is and its number. */
+	const char *noun;
+	int64_t number;
 };
 
 struct kf_sql kf_sql_begin(struct kf_store *store, const char *text);
@@ -93,18 +95,17 @@ int kf_sql_run(struct kf_sql *q);
 /* The same, and -ENOENT when it changed nothing. */
 int kf_sql_run_on_row(struct kf_sql *q);
 
+/* Not checked; what becomes an index, or is shown, is read by the functions below. */
 int64_t kf_sql_int(struct kf_sql *q);
-int64_t kf_sql_time(struct kf_sql *q);
-void kf_sql_text(struct kf_sql *q, char *out, size_t size);
-bool kf_sql_blob(struct kf_sql *q, void *out, size_t size); /* false: NULL, and out is zeroed */
 
 /* A number for a row that was changed, from SQLite's generator, which getrandom() seeds; not 0. */
 uint64_t kf_sql_revision(void);
 
 /*
- * The door: what is in the file may be what no CHECK would have let in, and becomes an index and a
- * pointer's offset elsewhere. A value that cannot be ends the query with -EUCLEAN, and the store's
- * error names row and column; what is read from then on is 0 or empty. Name the row first.
+ * What is in the file is checked here once: it may be what no CHECK would have let in, and becomes
+ * an index and a pointer's offset elsewhere. A value that cannot be ends the query with -EUCLEAN,
+ * and the store's error names row and column; what is read from then on is 0 or empty. Name the row
+ * first.
  */
 void kf_sql_number(struct kf_sql *q, const char *noun, int64_t number); /* noun: a literal */
 void kf_sql_name(struct kf_sql *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
