@@ -188,7 +188,7 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c
 	$(call say,FUZZ,$@)$(CLANG) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=undefined -Iinclude -MMD -MP $< -ljansson -o $@
 
-lint: ## clang-format and clang-tidy
+lint: ## check the rules of the house, clang-format and clang-tidy among them (scripts/lint.sh)
 	@scripts/lint.sh $(O)
 
 include scripts/install.mk

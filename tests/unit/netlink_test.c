@@ -26,6 +26,7 @@
 
 #include "attach/adopt.h"
 #include "net/netlink.h"
+#include "why.h"
 
 static const __u64 secret[8] = { 1, 2, 3, 5, 8, 13, 21, 34 };
 static bool have_namespace;

@@ -18,8 +18,8 @@
  *     to the store (WAL: readers and the writer do not wait for each other) and one snapshot of it
  *     for each request. Requests of peers that may write come first, and have all threads but
  *     one while others wait; of the others one request a user is carried out at a time, and they
- *     never have the last thread. What has not begun
- *     within admin_timeout is refused (503), what takes too long is ended;
+ *     never have the last thread. What has not begun within admin_timeout is refused (503), what
+ *     takes too long is ended;
  *   - interfaces are attached and detached beside the loop (attach/queue.h), and the request is
  *     answered when that is done;
  *   - what only the loop knows, a reading thread asks it for (ask.h); the maps may be read by any
@@ -35,7 +35,8 @@
 struct kf_daemon;
 
 /*
- * Opens @daemon->run_dir/admin.sock (or takes it from systemd) and serves it from @daemon->loop.
+ * Opens @daemon->run_dir/admin.sock (or takes it from systemd) and serves it, from @daemon->event
+ * and the threads above.
  * Mode 0660 root:keyfilter where that group exists, else 0600. 0 or -errno, logged.
  */
 int kf_api_open(struct kf_daemon *daemon);

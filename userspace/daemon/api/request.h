@@ -69,9 +69,7 @@ int kf_api_reply(struct kf_api_request *request, int status, json_t *body);
 /* A revision as JSON and ETag have it. Returns @text. */
 const char *kf_api_revision(uint64_t revision, char text[static KF_API_REVISION_SIZE]);
 
-/*
- * kf_api_reply() of an object of this revision: it goes with it as a strong ETag (RFC 9110 8.8.3).
- */
+/* kf_api_reply() of an object, with its @revision as a strong ETag (RFC 9110 section 8.8.3). */
 int kf_api_reply_revision(struct kf_api_request *request, int status, json_t *body,
 			  uint64_t revision);
 
@@ -95,15 +93,13 @@ int kf_api_refuse_why(struct kf_api_request *request, int status, const char *co
 		      const struct kf_why *why);
 
 /*
- * The same for what failed with @err (-errno): chooses status and code. -EAGAIN is
- * returned without an answer, and the request carried out once more when kf_policy_load() or the
- * removal of what a batch of keys has left has come to its end.
+ * The same for what failed with @err (-errno): chooses status and code. -EAGAIN is returned without
+ * an answer, and the request carried out once more when kf_policy_load() or the removal of what a
+ * batch of keys has left has come to its end.
  */
 int kf_api_refuse_error(struct kf_api_request *request, int err, const struct kf_why *why);
 
-/*
- * 404 not_found: there is no @noun called request->name; the mend names `keyfilterctl @noun list`.
- */
+/* 404 not_found: there is no @noun called request->name; the mend names the noun's list. */
 int kf_api_refuse_missing(struct kf_api_request *request, const char *noun);
 
 /* 500 internal: @doing failed with @err (-errno). Logged too, since the fault is ours. */

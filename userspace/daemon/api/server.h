@@ -127,9 +127,7 @@ struct kf_api {
 int kf_api_thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void *context);
 void kf_api_thread_be_nice(int more); /* the calling thread gets less of a busy CPU */
 
-/* ---- mailbox.c: from any thread, unless said
- * -----------------------------------------------------
- */
+/* ---- mailbox.c: from any thread, unless said ------------------------------------------------- */
 
 /* -EAGAIN when too many wait already, and @arrival stays the caller's. */
 int kf_api_mailbox_arrive(struct kf_api_lane *lane, struct kf_api_arrival *arrival);
@@ -186,9 +184,7 @@ int kf_api_lane_open(struct kf_api_lane **out, struct kf_api *api, sd_event *eve
 /* In the lane's thread, when no job of its own is left in the reading. */
 void kf_api_lane_close(struct kf_api_lane *lane);
 
-/* ---- reading.c
- * ------------------------------------------------------------------------------------
- */
+/* ---- reading.c ------------------------------------------------------------------------------- */
 
 int kf_api_reading_open(struct kf_api_reading **out, struct kf_api *api, struct kf_why *why);
 /* What waits is given back undone, what runs is interrupted; returns when all threads are gone. */
@@ -204,9 +200,7 @@ enum MHD_Result kf_api_http_request(void *context, struct MHD_Connection *connec
 void kf_api_http_completed(void *context, struct MHD_Connection *connection, void **exchange,
 			   enum MHD_RequestTerminationCode code);
 
-/* ---- events_follow.c: in the lane's thread
- * -----------------------------------------------------------
- */
+/* ---- events_follow.c: in the lane's thread --------------------------------------------------- */
 
 /* Answers @request with the stream. */
 int kf_api_events_follow_begin(struct kf_api_request *request, struct kf_api_lane *lane);

@@ -9,9 +9,9 @@
  * so that none of the pieces can be judged. Connections of a container behind a published port have
  * no socket here and are not seen.
  *
- * Run it right after kf_attach_add(), in the daemon's one thread: what the peers sent in between
- * was dropped, and TCP sends it again. It may be repeated at any time: both adopt and reset leave
- * alone the connections that have a flow already.
+ * Run it right after kf_attach_add(), in the loop: what the peers sent in between was dropped, and
+ * TCP sends it again. It may be repeated at any time: both adopt and reset leave alone the
+ * connections that have a flow already.
  */
 #ifndef KEYFILTER_DAEMON_ADOPT_H
 #define KEYFILTER_DAEMON_ADOPT_H
@@ -20,7 +20,7 @@
 
 #include <keyfilter/abi.h>
 
-#include "attach/attach.h" /* struct kf_why */
+struct kf_why;
 
 enum kf_existing { KF_EXISTING_ADOPT, KF_EXISTING_RESET };
 

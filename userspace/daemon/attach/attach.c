@@ -154,7 +154,7 @@ static int note_namespace(const char *pin_dir, struct kf_why *why)
 	char path[PATH_MAX], own[64] = "";
 
 	if (readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0)
-		return 0; /* no /proc: an unload asks no better */
+		return 0; /* without /proc an unload cannot ask, either */
 	snprintf(path, sizeof(path), "%s/%s", pin_dir, KF_ATTACH_NETNS);
 	if ((unlink(path) && errno != ENOENT) || symlink(own, path))
 		return kf_why_set(why, -errno, "cannot write %s: %s; %s", path, strerror(errno),
@@ -270,7 +270,7 @@ static int look_at_ingress(const struct kf_attach *attach, int ifindex, struct i
 	return 0;
 }
 
-/* Which programs of a mode; those that it has not are always there. */
+/* Which programs are on an interface; those that its mode does not have count as there. */
 struct parts {
 	bool egress;
 	bool answer;

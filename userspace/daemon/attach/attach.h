@@ -36,7 +36,7 @@ struct kf_attach; /* the pin directory and what the programs need; owned by the 
  * @secret: of the installation, whose programs are its own also where they run over other maps than
  * the pinned ones; NULL: not known, and the maps alone tell.
  * @pin_dir: maps are pinned at @pin_dir/maps/NAME, links below @pin_dir/links. The maps must be
- * there already (maps.c makes them), and stay the same while this is open.
+ * there already (kf_maps_open()), and stay the same while this is open.
  */
 int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_secret *secret,
 		   struct kf_why *why);

@@ -19,6 +19,7 @@
 #include "attach/attach.h"
 #include "base/daemon.h"
 #include "store/store.h"
+#include "why.h"
 
 enum kf_iface_state {
 	KF_IFACE_ATTACHED,

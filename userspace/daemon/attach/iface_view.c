@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* How an interface stands, for those who ask. */
+/* How an interface stands, as the API shows it. */
 #include "attach/iface_impl.h"
 
 #include <net/if.h>

@@ -130,7 +130,7 @@ struct kf_attach_search {
 /* Calls search->fn for program @id, if its name is one of ours. */
 int kf_attach_object_tell(const struct kf_attach_search *search, __u32 id);
 
-/* ---- running.c ---------------------------------------------------------------------- */
+/* ---- xdp.c, tcx.c, clsact.c, for running.c ------------------------------------------------- */
 
 int kf_attach_xdp_running(const struct kf_attach_search *search);
 int kf_attach_tcx_running(const struct kf_attach_search *search);
@@ -174,7 +174,7 @@ int kf_attach_tc_remove(const struct kf_attach *attach, int ifindex, const char 
 			enum kf_attach_part part, struct kf_why *why);
 const void *kf_attach_tc_object(size_t *size);
 
-/* ---- tcx.c, clsact.c: without words ------------------------------------------- */
+/* ---- tcx.c, clsact.c: 0 or -errno, which tc.c explains --------------------------------------- */
 
 bool kf_attach_tcx_is_supported(void);
 bool kf_attach_tcx_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);

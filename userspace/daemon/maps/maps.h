@@ -122,12 +122,14 @@ void kf_maps_slot_status(struct kf_maps *maps, uint32_t slot, enum kf_key_status
 void kf_maps_slot_expires(struct kf_maps *maps, uint32_t slot, uint64_t expires_ns);
 void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
 void kf_maps_slot_group(struct kf_maps *maps, uint32_t slot, uint32_t group);
-const struct kf_group *kf_maps_group(const struct kf_maps *maps, uint32_t group);
 void kf_maps_slot_models(struct kf_maps *maps, uint32_t slot, uint32_t models);
+
+const struct kf_group *kf_maps_group(const struct kf_maps *maps, uint32_t group);
 /* What the keys of @group, 1 to KF_GROUPS_MAX - 1, may use from here on: 1 << enum kf_protocol. */
 void kf_maps_group_protocols(struct kf_maps *maps, uint32_t group, uint32_t protocols);
 /* And which models they may call: the set of this number, 0: all. */
 void kf_maps_group_models(struct kf_maps *maps, uint32_t group, uint32_t models);
+
 /*
  * The members of the same name. What the key has used up, in requests, stays used up, but never so
  * much that at the new rate it would have to wait for longer than one interval. Of a key's slots
@@ -166,8 +168,8 @@ void kf_maps_penalty_forgive(struct kf_maps *maps, uint32_t place);
 
 /*
  * One entry. Keys and values have the types of abi.h (values of per-CPU maps are not for these).
- * put: -E2BIG or -ENOMEM: the map is full. delete: -ENOENT. A busy map (-EBUSY, -EAGAIN) is tried
- * again and read back.
+ * put: -E2BIG (a hash map) or -ENOSPC (a trie): the map is full; -ENOMEM. get, delete: -ENOENT. A
+ * busy map (-EBUSY, -EAGAIN) is tried again and read back.
  */
 int kf_maps_put(struct kf_maps *maps, enum kf_map map, const void *key, const void *value);
 int kf_maps_get(struct kf_maps *maps, enum kf_map map, const void *key, void *value);

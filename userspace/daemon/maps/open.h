@@ -2,9 +2,11 @@
 /*
  * open.h - what the files of maps/ share among themselves.
  *
- * pin.c knows where the pins are, open.c makes, opens and checks them, maps.c reads and
- * writes what is in them, slot.c, group.c and penalty.c what is memory-mapped of keys, groups and
- * sources.
+ *	pin.c		where the pins are
+ *	open.c		makes, opens and checks the maps
+ *	running.c	which maps the programs use, and their pins made again
+ *	maps.c		what is in them
+ *	slot.c, group.c, penalty.c	what is memory-mapped of keys, groups and sources
  */
 #ifndef KEYFILTER_DAEMON_MAPS_OPEN_H
 #define KEYFILTER_DAEMON_MAPS_OPEN_H

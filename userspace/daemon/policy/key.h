@@ -2,12 +2,13 @@
 /*
  * key.h - what can be done with a key, in store and kernel together.
  *
- * A grant is made durable first and then given to the kernel; a revocation is
- * given to the kernel first, then made durable, and both are done when the function returns.
- * Whatever instant the process dies at, the kernel admits nothing that the store forbids for longer
- * than it takes to acknowledge, and kf_policy_open() makes the two agree again. Wall-clock times
- * are nanoseconds since the epoch, KF_WALL_NEVER where there is none. 0 or -errno with @why filled:
- * -ENOENT no such key, -ENOSPC no free slot, -EINVAL. Key texts are the caller's to wipe.
+ * A grant is made durable first and then given to the kernel; a revocation is given to the kernel
+ * first, then made durable, and both are done when the function returns. Whatever instant the
+ * process dies at, the kernel admits nothing that the store forbids for longer than it takes to
+ * acknowledge, and kf_policy_open() makes the two agree again. Wall-clock times are nanoseconds
+ * since the epoch, KF_WALL_NEVER where there is none. 0 or -errno, with @why filled where there is
+ * one: -ENOENT no such key, -ENOSPC no room for a secret or an allow list, -EINVAL, -EAGAIN while
+ * the keys are loaded (kf_policy_load()). Key texts are the caller's to wipe.
  */
 #ifndef KEYFILTER_DAEMON_KEY_H
 #define KEYFILTER_DAEMON_KEY_H
@@ -90,7 +91,7 @@ int kf_policy_key_find(struct kf_policy *policy, const char *text, struct kf_key
 		       int64_t *until);
 /* Completes a listed row with allow list, counters and times. */
 int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, struct kf_key *key);
-/* The id of the key that a slot belongs to; -ENOENT (also for KF_SLOT_NONE). For events. */
+/* The id of the key that a slot belongs to; -ENOENT (also for KF_SLOT_NONE). */
 int kf_policy_key_id_of_slot(struct kf_policy *policy, uint32_t slot,
 			     char id[static KF_KEY_ID_SIZE]);
 void kf_policy_key_masked(const struct kf_key_mask *mask,
@@ -110,8 +111,8 @@ struct kf_key_times {
 };
 
 /*
- * Also fill *times when making it durable fails (-EIO): the kernel refuses the key, but a restart
- * would admit it again; @why says so. Doing it again is fine.
+ * Also fill *times when making it durable fails: the kernel refuses the key, but a restart would
+ * admit it again; @why says so. Doing it again is fine.
  */
 int kf_policy_key_disable(struct kf_policy *policy, const char *id, struct kf_key_times *times,
 			  struct kf_why *why);

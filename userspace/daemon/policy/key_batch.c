@@ -307,7 +307,7 @@ static int remove_stored(struct kf_key_batch *batch)
 	return err ? err : kf_store_commit(open);
 }
 
-/* So that they are gone for everybody at once; the removal follows in slices. */
+/* Hides them all at once; they are removed in slices after that. */
 static void note_again(struct kf_key_batch *batch)
 {
 	_cleanup_(kf_store_rollbackp) struct kf_store *open = batch->policy->store;

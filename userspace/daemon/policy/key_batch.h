@@ -18,8 +18,9 @@
 struct kf_key_batch;
 
 /*
- * @wish is copied. -ENOSPC; -EBUSY: many keys are being made already; -EAGAIN: what was left of
- * some is being removed, or kf_policy_load() has not come to its end.
+ * @wish is copied. -ENOSPC: no room for so many keys, or for their allow lists; -EBUSY: many keys
+ * are being made already; -EAGAIN: what was left of some is being removed, or kf_policy_load() has
+ * not come to its end; -ENOMEM.
  */
 int kf_policy_key_batch_open(struct kf_key_batch **out, struct kf_policy *policy,
 			     const struct kf_key_wish *wish, uint32_t quantity, struct kf_why *why);

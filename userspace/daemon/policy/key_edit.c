@@ -41,7 +41,7 @@ static void set_slot_row(struct kf_slot_row *out, const struct kf_key_row *row,
 	kf_policy_hold_narrow(hold, out);
 }
 
-/* The current credential, at whose slot all count, is the last, and the first to be written. */
+/* The current credential is the last; its slot, where the rates of all count, is written first. */
 static void write_rate(struct kf_policy *policy, const struct kf_key_state *state, uint32_t rpm,
 		       uint32_t rpm_burst)
 {
@@ -60,7 +60,7 @@ static void narrow_rate(struct change *change, struct kf_hold *hold)
 	uint32_t burst = kf_policy_compile_burst(row->rpm, row->rpm_burst), rpm = row->rpm;
 
 	if (!row->rpm)
-		return; /* it was limited, or not: that stays until none is durable */
+		return; /* a limit that there was stays until its end is durable */
 	if (old->rpm) {
 		rpm = row->rpm < old->rpm ? row->rpm : old->rpm;
 		burst = burst < old_burst ? burst : old_burst;

@@ -125,7 +125,7 @@ static int delete_block(struct kf_policy *policy, uint32_t slot, const struct kf
 	return kf_policy_key_list_delete(policy, slot, cidr, keep->blocks, keep->count);
 }
 
-/* What is apart from all that stays or comes goes first: it makes room, and harms nobody. */
+/* Blocks that overlap none of @to go first: that makes room, and they have to go in any case. */
 static int delete_apart(struct kf_policy *policy, uint32_t slot, const struct kf_key_list *from,
 			const struct kf_key_list *to)
 {

@@ -32,8 +32,7 @@ int kf_policy_key_many_step(struct kf_key_many *many, struct kf_why *why);
 void kf_policy_key_many_counts(const struct kf_key_many *many, uint64_t *found, uint64_t *changed);
 void kf_policy_key_many_close(struct kf_key_many *many); /* NULL is fine */
 
-/* Does it (NULL: none) put keys into the group with this index, or hold them to this set of models?
- */
+/* Does it (NULL: none) put keys into the group with this index, or hold them to this set? */
 bool kf_policy_key_many_is_for(const struct kf_key_many *many, uint32_t group);
 bool kf_policy_key_many_has_models(const struct kf_key_many *many, uint32_t models);
 

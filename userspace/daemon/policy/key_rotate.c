@@ -118,7 +118,7 @@ static void open_fresh(struct rotation *r)
 
 /*
  * Where there was no room beside the older ones, it is in the places that they leave. Their rate is
- * read in their slots still: nobody has those before this is over.
+ * still read from their slots, which no other key gets before this is over.
  */
 static int load_late(struct rotation *r)
 {

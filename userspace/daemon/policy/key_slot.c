@@ -61,7 +61,7 @@ void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row
 	kf_policy_compile_slot(&now, &wanted, slot);
 }
 
-/* The current credential, at whose slot all count, is the last, and the first to be written. */
+/* The current credential is the last; its slot, where the rates of all count, is written first. */
 void kf_policy_key_slot_write_all(struct kf_policy *policy, const struct kf_key_row *row,
 				  bool allowlist, const struct kf_key_state *state)
 {

@@ -2,8 +2,8 @@
 /*
  * key_slot.h - the kernel's side of one key: its credentials' slots, tags and allow-list entries.
  *
- * A slot is filled
- * whole before its tag is added, and is free again only when its tag is gone. 0 or -errno.
+ * A slot is filled whole before its tag is added, and is free again only when its tag is gone. 0 or
+ * -errno.
  */
 #ifndef KEYFILTER_DAEMON_KEY_SLOT_H
 #define KEYFILTER_DAEMON_KEY_SLOT_H
@@ -19,7 +19,7 @@
 /* As the store has it, but for hold and list. */
 struct kf_key_state {
 	struct kf_key_row row;
-	struct kf_hold hold;	 /* what 0: nothing; allow is not to be used: */
+	struct kf_hold hold;	 /* hold.what 0: nothing; its allow list is in `list`: */
 	struct kf_key_list list; /* the allow list as it is in force */
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
 	uint32_t allow_count;

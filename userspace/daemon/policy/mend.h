@@ -41,8 +41,10 @@ void kf_policy_mend_note(struct kf_policy *policy, unsigned int part, int err);
  * operation that would build on it. Cheap where nothing is the matter.
  */
 void kf_policy_mend_tick(struct kf_policy *policy);
-/* Goes on for about a millisecond with what kf_policy_mend_tick() began. 1: call again; 0: nothing
- * to do. */
+/*
+ * Goes on for about a millisecond with what kf_policy_mend_tick() began. 1: call again; 0: nothing
+ * to do.
+ */
 int kf_policy_mend_step(struct kf_policy *policy);
 
 /* One line for each thing in which store and kernel differ, with its mend. */

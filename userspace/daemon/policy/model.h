@@ -4,8 +4,9 @@
  *
  * A set is names and patterns; a pattern ends with '*' and stands for every known model whose name
  * begins with what is before it, from the moment on that such a one becomes known. In the kernel a
- * set is the names alone, each by its tag. Equal sets are one, which goes when nobody is held to it
- * any more. 0 or -errno with @why filled: -EEXIST, -ENOENT, -E2BIG the kernel has no room.
+ * set is the names alone, each by its tag. Equal sets are one, which goes when no group and no key
+ * is held to it any more. 0 or -errno with @why filled: -EEXIST, -ENOENT, -E2BIG the kernel has no
+ * room.
  */
 #ifndef KEYFILTER_DAEMON_MODEL_H
 #define KEYFILTER_DAEMON_MODEL_H
@@ -26,14 +27,14 @@ int kf_policy_model_edit(struct kf_policy *policy, const struct kf_model_row *ro
 
 /*
  * The set of @names, as struct kf_model_set_row has them ("": 0, which is all): durable, and in the
- * kernel. Whoever has taken one and holds nobody to it in the end, releases it.
+ * kernel. A caller that has taken a set, and in the end holds no group and no key to it, releases
+ * it.
  */
 int kf_policy_model_take(struct kf_policy *policy, const char *names, uint32_t *set,
 			 struct kf_why *why);
 void kf_policy_model_release(struct kf_policy *policy, uint32_t set);
 
-/* The names that a set stands for now, each once, in no order; may be called in a reading thread.
- */
+/* The names that a set stands for now, each once, in no order. In a reading thread, too. */
 int kf_policy_model_resolve(struct kf_store *store, const char *names, kf_model_fn fn,
 			    void *context);
 

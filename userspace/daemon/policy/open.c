@@ -95,7 +95,7 @@ static int look_for_leftover(struct kf_policy *policy)
 	return err;
 }
 
-/* Sets that a crash has left to nobody go. */
+/* Sets go to which a crash has left no group and no key. */
 static int open_models(struct kf_policy *policy)
 {
 	int err = kf_store_model_set_collect(policy->store);

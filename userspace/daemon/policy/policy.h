@@ -46,9 +46,9 @@ struct kf_policy {
 	 */
 	uint64_t allow_entries;
 	uint64_t allow_uncounted; /* while they are counted anew: at most so many more */
-	struct kf_policy_reconcile_keys
-		*keys; /* the comparison of all keys under way; NULL: none */
-	bool loading;  /* since the start not all keys have been compared: see kf_policy_load() */
+	/* the comparison of all keys under way; NULL: none */
+	struct kf_policy_reconcile_keys *keys;
+	bool loading; /* since the start not all keys have been compared: see kf_policy_load() */
 	struct kf_walltime walltime;
 	struct kf_clock clock;	      /* that the deadlines of keys were made with */
 	struct kf_clock source_clock; /* and those of sources */
@@ -72,15 +72,16 @@ struct kf_policy {
 	uint32_t keys_at_once;	  /* places, see reconcile_keys.h; few: no more in a slice */
 	uint32_t sources_at_once; /* rows of a slice of source_refresh.h; 3 or more */
 	LIST_HEAD(, kf_source_change) source_changes; /* under way; each is its owner's */
-	struct kf_policy_source_refresh
-		expired[KF_RECONCILE_EXPIRED]; /* blocks of rows that are gone */
+	/* blocks of rows that are gone */
+	struct kf_policy_source_refresh expired[KF_RECONCILE_EXPIRED];
 	uint32_t expired_count;
 };
 
 /*
  * Makes the maps agree with the store, but for the keys, which may be very many: these are compared
  * by kf_policy_load(), and changed meanwhile as ever. -EPROTO: the maps were made under another
- * secret, or @store is not the one they were made from; -ENOSPC: more keys or sources than places.
+ * secret, or @store is not the one they were made from; -ENOSPC: more keys than places; -ENOSPC or
+ * -E2BIG: more sources than places; -EUCLEAN: the store has a row that cannot be.
  */
 int kf_policy_open(struct kf_policy **out, struct kf_store *store, struct kf_maps *maps,
 		   const struct kf_secret *secret, struct kf_why *why);
@@ -94,9 +95,7 @@ void kf_policy_close(struct kf_policy *policy); /* NULL is fine; touches no map 
  */
 int kf_policy_load(struct kf_policy *policy, struct kf_why *why);
 
-/*
- * Both clocks now, as they are to be gone by, see walltime.h: whatever ends is compared with this.
- */
+/* Both clocks now, as walltime.h believes them: whatever ends is compared with this. */
 struct kf_clock kf_policy_time(const struct kf_policy *policy);
 
 /* What may have been revoked, so that requests which run must end; or-ed. */

@@ -22,7 +22,6 @@
 
 #include "cleanup.h"
 #include "policy/policy.h"
-#include "policy/policy.h"
 #include "policy/reconcile.h"
 #include "why.h"
 #include "base/work.h"
@@ -84,7 +83,7 @@ int kf_policy_reconcile_keys_evict(struct kf_policy_reconcile_keys *keys, uint32
 	return err == -ENOENT ? 0 : err;
 }
 
-/* Who found one of the tags before has let go of its place. */
+/* After it no program uses a place that one of the deleted tags led it to. */
 void kf_policy_reconcile_keys_quiesce(struct kf_policy_reconcile_keys *keys)
 {
 	if (keys->dirty)

@@ -38,7 +38,7 @@ enum kf_reconcile_phase {
 #define KF_RECONCILE_KEPT    0x4u /* of a batch that is not whole: not wanted, but not free */
 #define KF_RECONCILE_COUNTED 0x8u /* its allow list is in policy->allow_entries */
 
-/* Owned by struct kf_policy while it is under way; for the three reconcile_*.c. */
+/* A comparison under way; owned by struct kf_policy. */
 struct kf_policy_reconcile_keys {
 	struct kf_policy *policy;
 	struct kf_maps *maps;

@@ -2,10 +2,9 @@
 /*
  * service.h - services, changed in store and kernel together.
  *
- * A service is filtered from the moment its port is in kf_ports: that is
- * written last when one is added, and first when one is removed. Rows are those of store.h. 0 or
- * -errno with @why filled: -EEXIST the name or the address and port are taken, -ENOENT, -E2BIG 256
- * are there.
+ * A service is filtered from the moment its port is in kf_ports: that is written last when one is
+ * added, and first when one is removed. Rows are those of store.h. 0 or -errno with @why filled:
+ * -EEXIST the name or the address and port are taken, -ENOENT, -E2BIG KF_SERVICES_MAX are there.
  */
 #ifndef KEYFILTER_DAEMON_SERVICE_H
 #define KEYFILTER_DAEMON_SERVICE_H

@@ -42,7 +42,7 @@ void kf_policy_source_change_close(struct kf_source_change *change); /* NULL is 
 /* Is something of this block being closed just now, which is not durable yet? */
 bool kf_policy_source_is_changing(const struct kf_policy *policy, const struct kf_cidr *cidr);
 
-/* All steps at once; only where no other change is under way. */
+/* All steps at once; only where no other change is under way. -ENOMEM leaves @why as it is. */
 int kf_policy_source_put(struct kf_policy *policy, const struct kf_source_row *row, bool *replaced,
 			 struct kf_why *why);
 int kf_policy_source_remove(struct kf_policy *policy, const struct kf_cidr *cidr,

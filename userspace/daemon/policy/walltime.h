@@ -23,14 +23,14 @@
 #define KF_WALLTIME_STEP   500000000ll	  /* what is less is followed: a clock that is slewed */
 
 struct kf_walltime {
-	int64_t seen;	    /* the newest wall-clock time that was believed; 0: none yet */
-	int64_t ahead;	    /* of the wall clock before CLOCK_BOOTTIME, as it is believed */
-	int64_t latest;	    /* and as it was at the last look */
-	uint64_t since_ns;  /* CLOCK_BOOTTIME: latest is so since; */
-	bool settled;	    /* and it is believed */
-	bool is_new;	    /* nothing was believed in this boot yet */
-	uint64_t behind_ns; /* CLOCK_BOOTTIME: since when the wall clock is behind seen; 0: it is
-			       not */
+	int64_t seen;	   /* the newest wall-clock time that was believed; 0: none yet */
+	int64_t ahead;	   /* of the wall clock before CLOCK_BOOTTIME, as it is believed */
+	int64_t latest;	   /* and as it was at the last look */
+	uint64_t since_ns; /* CLOCK_BOOTTIME: since then `latest` is what it is */
+	bool settled;	   /* `latest` is believed */
+	bool is_new;	   /* nothing was believed in this boot yet */
+	/* CLOCK_BOOTTIME: since then the wall clock is behind `seen`; 0: it is not */
+	uint64_t behind_ns;
 };
 
 /* @stored: what the store knows; @boot: the id of this boot; @raw: both clocks now. */

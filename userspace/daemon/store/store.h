@@ -137,8 +137,10 @@ struct kf_service_row {
 };
 typedef int (*kf_service_fn)(void *context, const struct kf_service_row *row);
 
-/* Sets row->index and revision. -EEXIST: the name, or the address and port, are taken; -E2BIG: 256
- * there. */
+/*
+ * Sets row->index and revision. -EEXIST: the name, or the address and port, are taken; -E2BIG:
+ * KF_SERVICES_MAX are there.
+ */
 int kf_store_service_add(struct kf_store *store, struct kf_service_row *row);
 int kf_store_service_update(struct kf_store *store, const struct kf_service_row *row); /* by name */
 int kf_store_service_remove(struct kf_store *store, const char *name);
@@ -157,8 +159,8 @@ struct kf_iface_row {
 };
 typedef int (*kf_iface_fn)(void *context, const struct kf_iface_row *row);
 
-int kf_store_iface_put(struct kf_store *store,
-		       const struct kf_iface_row *row); /* adds or replaces */
+/* Adds or replaces. */
+int kf_store_iface_put(struct kf_store *store, const struct kf_iface_row *row);
 int kf_store_iface_remove(struct kf_store *store, const char *dev);
 int kf_store_iface_get(struct kf_store *store, const char *dev, struct kf_iface_row *row);
 int kf_store_iface_each(struct kf_store *store, kf_iface_fn fn, void *context); /* by dev */
@@ -362,9 +364,9 @@ struct kf_key_counts {
 	uint64_t expired; /* not disabled, but past its time */
 };
 
-int kf_store_key_add(struct kf_store *store,
-		     struct kf_key_row *row); /* sets row->seq and revision */
-int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row); /* with the seq it has */
+/* Sets row->seq and revision; add_at keeps the seq. */
+int kf_store_key_add(struct kf_store *store, struct kf_key_row *row);
+int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row);
 /* By seq; the revision becomes another. counts: past_* alone, and the revision stays. */
 int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row);
 int kf_store_key_counts(struct kf_store *store, const struct kf_key_row *row);
@@ -383,9 +385,9 @@ int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts
 int kf_store_key_lapsed(struct kf_store *store, int64_t since, int64_t now, bool *any);
 
 /*
- * Many keys, all or none, in several transactions: batch.c. begin, inside one, reserves as
- * many numbers (seq) as @quantity and notes them: keys with these are hidden from listing, counting
- * and slots until end, and are added by kf_store_key_add_at(). At most one at a time (-EEXIST).
+ * Many keys, all or none, in several transactions: batch.c. begin, inside one, reserves as many
+ * numbers (seq) as @quantity and notes them: keys with these are hidden from listing, counting and
+ * slots until end, and are added by kf_store_key_add_at(). At most one at a time (-EEXIST).
  */
 struct kf_key_batch_range {
 	int64_t first, last; /* last < first: there is none */
