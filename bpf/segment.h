@@ -20,7 +20,8 @@ static __always_inline __be16 *kf_segment_ports(KF_CTX *ctx, struct kf_l3 *l3,
 	return *result == KF_L3_TCP ? kf_packet_ports(data, data_end, l3) : NULL;
 }
 
-/* Fills @p in from the segment with these @ports. False where it is for no service, nor from one.
+/*
+ * Fills @p in from the segment with these @ports. False where it is for no service, nor from one.
  */
 static __always_inline bool kf_segment_read(KF_CTX *ctx, enum kf_direction direction,
 					    const struct kf_l3 *l3, __be16 *ports,

@@ -104,7 +104,7 @@ KF_INLINE long kf_chunk_go(struct kf_chunk *c, enum kf_chunk_at state)
 	return KF_CHUNK_ON;
 }
 
-/* ---- the size line -------------------------------------------------------------------------- */
+/* ---- the size line --------------------------------------------------------------------------- */
 
 /* What may stand behind a complete size, name or value: another extension, or the line's end. */
 KF_INLINE long kf_chunk_item_end(struct kf_chunk *c, __u8 byte, enum kf_detail otherwise)
@@ -206,7 +206,7 @@ KF_INLINE long kf_chunk_size_line(struct kf_chunk *c, __u8 byte)
 	}
 }
 
-/* ---- behind the data ------------------------------------------------------------------------ */
+/* ---- behind the data ------------------------------------------------------------------------- */
 
 KF_INLINE long kf_chunk_data_end(struct kf_chunk *c, __u8 byte)
 {
@@ -222,7 +222,7 @@ KF_INLINE long kf_chunk_data_end(struct kf_chunk *c, __u8 byte)
 	return kf_chunk_go(c, KF_CHUNK_AT_SIZE);
 }
 
-/* ---- trailer fields (RFC 9112 section 7.1.2) ------------------------------------------------ */
+/* ---- trailer fields (RFC 9112 section 7.1.2) ------------------------------------------------- */
 
 /* FNV-1a over the folded name: http1_char.h. */
 #define KF_CHUNK_HASH_BEGIN 0x811c9dc5u
@@ -348,7 +348,7 @@ KF_INLINE long kf_chunk_trailer(struct kf_chunk *c, __u8 byte)
 	return kf_chunk_trailer_value(c, byte);
 }
 
-/* ---- all of it ------------------------------------------------------------------------------ */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 struct kf_chunk_run {
 	struct kf_chunk *c;

@@ -71,7 +71,8 @@ KF_INLINE __u32 kf_http1_char_hex(__u8 c)
 	return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* The cause to name for a byte that may not stand where it stands; @otherwise if it is printable.
+/*
+ * The cause to name for a byte that may not stand where it stands; @otherwise if it is printable.
  */
 KF_INLINE enum kf_detail kf_http1_char_detail(__u8 c, enum kf_detail otherwise)
 {

@@ -25,7 +25,7 @@ KF_INLINE __u32 kf_http1_lookup(__u64 first, __u64 second, __u64 third)
 	return (__u32)name->field;
 }
 
-/* ---- names byte by byte, for Connection's tokens and odd field names ------------------------ */
+/* ---- names byte by byte, for Connection's tokens and odd field names ------------------------- */
 
 KF_INLINE void kf_http1_name_begin(struct kf_http1 *h)
 {
@@ -51,7 +51,7 @@ KF_INLINE __u32 kf_http1_name_field(const struct kf_http1 *h)
 	return h->name[3] ? KF_FIELD_NONE : kf_http1_lookup(h->name[0], h->name[1], h->name[2]);
 }
 
-/* ---- Connection (RFC 9110 section 7.6.1) ---------------------------------------------------- */
+/* ---- Connection (RFC 9110 section 7.6.1) ----------------------------------------------------- */
 
 /*
  * A field named here is removed by the next hop, after we have judged the request by it: naming one

@@ -15,7 +15,7 @@
 #include "http1_subprotocol.h"
 #include "swar.h"
 
-/* ---- lines ---------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* The next control byte at or behind @off, or 64 bytes on if none comes before that. */
 KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 offset)
@@ -32,7 +32,7 @@ KF_INLINE __u32 kf_http1_skip_text(const __u8 *buf, __u32 offset)
 	return (__u32)off + 64;
 }
 
-/* ---- long lines ----------------------------------------------------------------------------- */
+/* ---- long lines ------------------------------------------------------------------------------ */
 
 /* In the value of h->field. */
 KF_INLINE long kf_http1_value_more(struct kf_http1 *h, const __u8 *buf, __u32 len)

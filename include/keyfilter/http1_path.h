@@ -13,7 +13,7 @@
 #include "http1_value.h"
 #include "swar.h"
 
-/* ---- protocol ------------------------------------------------------------------------------- */
+/* ---- protocol -------------------------------------------------------------------------------- */
 
 /* The path is of @protocol, if it is spelled as all servers know it; @same tells. */
 KF_INLINE _Bool kf_http1_is_of(struct kf_http1 *h, enum kf_protocol protocol, _Bool same)
@@ -124,7 +124,7 @@ KF_INLINE __u32 kf_http1_protocols(const struct kf_http1 *h)
 	return 1u << (h->protocol & 31);
 }
 
-/* ---- path ----------------------------------------------------------------------------------- */
+/* ---- path ------------------------------------------------------------------------------------ */
 
 /* The target ends before @off, the path before it or, with a query, earlier. */
 KF_INLINE long kf_http1_target_end(struct kf_http1 *h, const __u8 *buf, __u32 off)

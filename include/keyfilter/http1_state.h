@@ -174,7 +174,8 @@ struct kf_http1_run {
 	__u32 pad;
 };
 
-/* Offsets are masked before use, so that the verifier sees 128 readable bytes behind each of them.
+/*
+ * Offsets are masked before use, so that the verifier sees 128 readable bytes behind each of them.
  */
 #define KF_HTTP1_MASK (2 * KF_HEAD_MAX - 1)
 

@@ -11,7 +11,7 @@
 #include "http1_state.h"
 #include "swar.h"
 
-/* ---- Host and absolute-form ----------------------------------------------------------------- */
+/* ---- Host and absolute-form ------------------------------------------------------------------ */
 
 /*
  * One word of the comparison. RFC 9112 section 3.2.2: a server goes by the target's authority, or
@@ -32,7 +32,7 @@ KF_INLINE long kf_http1_agree(struct kf_http1 *h, const __u8 *buf)
 	return KF_HTTP1_ON;
 }
 
-/* ---- Sec-WebSocket-Protocol ----------------------------------------------------------------- */
+/* ---- Sec-WebSocket-Protocol ------------------------------------------------------------------ */
 
 /*
  * RFC 6455 section 11.3.4: a list of tokens, on one line or on several. A browser cannot set other

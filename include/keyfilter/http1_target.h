@@ -20,7 +20,7 @@
 #include "http1_value.h"
 #include "swar.h"
 
-/* ---- query ---------------------------------------------------------------------------------- */
+/* ---- query ----------------------------------------------------------------------------------- */
 
 /* At a parameter's name: is it `key`? Waits only while what is there could become that. */
 KF_INLINE long kf_http1_parameter(struct kf_http1 *h, const __u8 *buf, __u32 len)
@@ -167,7 +167,7 @@ KF_INLINE long kf_http1_query(struct kf_http1 *h, const __u8 *buf, __u32 len)
 	return KF_HTTP1_STOP;
 }
 
-/* ---- the line ------------------------------------------------------------------------------- */
+/* ---- the line -------------------------------------------------------------------------------- */
 
 /* `http://` or `https://` at @off: the authority begins behind it. */
 KF_INLINE long kf_http1_scheme(struct kf_http1 *h, const __u8 *buf, __u32 len, __u32 off)

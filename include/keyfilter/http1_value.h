@@ -18,7 +18,7 @@
 /* Or it on: letters become lower case, digits and the hyphen stay. */
 #define KF_HTTP1_LOWER KF_SWAR(0x20)
 
-/* ---- optional white space around a value (RFC 9110 section 5.6.3) --------------------------- */
+/* ---- optional white space around a value (RFC 9110 section 5.6.3) ---------------------------- */
 
 /* The bytes from @off up to @end. */
 struct kf_http1_text {
@@ -71,9 +71,10 @@ KF_INLINE void kf_http1_trim(struct kf_http1 *h, const __u8 *buf, struct kf_http
 	t->end = h->value_end;
 }
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
-/* The next byte at or behind @offset that is not VCHAR, or 64 bytes on if none comes before that.
+/*
+ * The next byte at or behind @offset that is not VCHAR, or 64 bytes on if none comes before that.
  */
 KF_INLINE __u32 kf_http1_skip_vchar(const __u8 *buf, __u32 offset)
 {
@@ -183,7 +184,8 @@ KF_INLINE _Bool kf_http1_bearer(struct kf_http1 *h, const __u8 *buf, struct kf_h
 
 	if (t->end - t->off <= 6 || scheme != KF_SWAR_TEXT('b', 'e', 'a', 'r', 'e', 'r', 0, 0))
 		return 0;
-	/* a scheme set off by HTAB is one to some servers: leave it there, where no key may have it
+	/*
+	 * a scheme set off by HTAB is one to some servers: leave it there, where no key may have it
 	 */
 	if (next != ' ') {
 		t->off += 6;
@@ -198,7 +200,7 @@ KF_INLINE _Bool kf_http1_bearer(struct kf_http1 *h, const __u8 *buf, struct kf_h
 	return 1;
 }
 
-/* ---- framing (RFC 9112 section 6) ----------------------------------------------------------- */
+/* ---- framing (RFC 9112 section 6) ------------------------------------------------------------ */
 
 /*
  * A body of more bytes can be sent in chunks. Servers that keep a length in 31 or 32 bits would
@@ -261,7 +263,7 @@ KF_INLINE long kf_http1_value_transfer(struct kf_http1 *h, const __u8 *buf, stru
 				     : KF_HTTP1_ON;
 }
 
-/* ---- the others ----------------------------------------------------------------------------- */
+/* ---- the others ------------------------------------------------------------------------------ */
 
 /* The next byte at or behind @offset that cannot stand in a host, or 32 bytes on. */
 KF_INLINE __u32 kf_http1_skip_host(const __u8 *buf, __u32 offset)

@@ -37,7 +37,7 @@ KF_STATIC_ASSERT(sizeof(struct kf_response) <= sizeof(((struct kf_flow *)0)->res
 KF_STATIC_ASSERT(sizeof(struct kf_chunk) <= sizeof(((struct kf_flow *)0)->response.chunk),
 		 "struct kf_chunk outgrew its place in struct kf_flow");
 
-/* ---- the flow ------------------------------------------------------------------------------- */
+/* ---- the flow -------------------------------------------------------------------------------- */
 
 KF_INLINE struct kf_response *kf_response_of(struct kf_flow *flow)
 {
@@ -152,7 +152,7 @@ KF_INLINE enum kf_response_state kf_response_head(struct kf_flow *flow, const __
 	return r->state == KF_RESPONSE_AT_FAULT ? KF_RESPONSE_LOST : KF_RESPONSE_HEAD;
 }
 
-/* ---- chunks --------------------------------------------------------------------------------- */
+/* ---- chunks ---------------------------------------------------------------------------------- */
 
 /* The value of the number in the @len hexadecimal digits of @word, 1 to 7; -1: they are not all. */
 KF_INLINE long kf_response_hex(__u64 word, __u32 len)

@@ -66,7 +66,7 @@ KF_INLINE long kf_response_fault(struct kf_response *r)
 	return KF_RESPONSE_STOP;
 }
 
-/* ---- byte by byte: pieces of lines, and all that is not common ------------------------------ */
+/* ---- byte by byte: pieces of lines, and all that is not common ------------------------------- */
 
 /* Byte @index, 0 to 23, of a word of up to 24 characters. */
 KF_INLINE __u8 kf_response_letter(__u64 first, __u64 second, __u64 third, __u32 index)
@@ -223,7 +223,7 @@ KF_INLINE long kf_response_byte(struct kf_response *r, __u8 byte)
 	}
 }
 
-/* ---- eight bytes at a time ------------------------------------------------------------------ */
+/* ---- eight bytes at a time ------------------------------------------------------------------- */
 
 /*
  * Each of these takes what is common and lies in the buffer whole. False: nothing was changed, it
@@ -333,7 +333,7 @@ KF_INLINE _Bool kf_response_line(struct kf_response *r, const __u8 *buf, __u32 l
 	return 1;
 }
 
-/* ---- a head --------------------------------------------------------------------------------- */
+/* ---- a head ---------------------------------------------------------------------------------- */
 
 struct kf_response_run {
 	struct kf_response *r;
@@ -395,7 +395,8 @@ enum kf_response_body {
 	KF_RESPONSE_BODY_UNKNOWN,
 };
 
-/* RFC 9112 section 6.3. A length of 0 with 204 is against RFC 9110 section 8.6, and harms nobody.
+/*
+ * RFC 9112 section 6.3. A length of 0 with 204 is against RFC 9110 section 8.6, and harms nobody.
  */
 KF_INLINE enum kf_response_body kf_response_body(const struct kf_response *r, _Bool head_asked)
 {

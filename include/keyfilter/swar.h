@@ -69,7 +69,7 @@ KF_INLINE __u64 kf_swar_first(__u64 mask)
 	return (((mask & -mask) >> 7) * 0x0001020304050607ull >> 56) & 7;
 }
 
-/* ---- classes: exact in every byte, no carry from one byte into the next --------------------- */
+/* ---- classes: exact in every byte, no carry from one byte into the next ---------------------- */
 
 /* Helpers on words whose bytes are all below 0x80; they leave the answer in bit 7. */
 #define KF_SWAR_FROM(word, byte) ((word) + KF_SWAR(0x80 - (byte)))	   /* byte or above */

@@ -24,7 +24,7 @@
 		}                                                                                  \
 	} while (0)
 
-/* ---- the second reader: the length of the body, 0 if it is not complete, -1 if malformed ---- */
+/* ---- the second reader: the length of the body, 0 if it is not complete, -1 if malformed ----- */
 
 static int o_token(int c)
 {
@@ -179,7 +179,7 @@ static long o_read(const uint8_t *body, size_t len)
 	}
 }
 
-/* ---- the comparison ------------------------------------------------------------------------- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 /* Reads in pieces of @piece bytes. Returns as o_read() does. */
 static long parse(const uint8_t *body, size_t len, size_t piece, uint8_t *detail)

@@ -21,7 +21,7 @@
 
 #include <keyfilter/http1.h>
 
-/* ---- the second reader ---------------------------------------------------------------------- */
+/* ---- the second reader ----------------------------------------------------------------------- */
 
 struct oracle {
 	int complete, faulty, large;
@@ -94,7 +94,8 @@ static int o_escape(const uint8_t *text, size_t len)
 	return (int)strtol((char[]){ (char)text[1], (char)text[2], 0 }, NULL, 16);
 }
 
-/* 0: no version segment; else a letter for the protocol. Only what ends before @len is looked at.
+/*
+ * 0: no version segment; else a letter for the protocol. Only what ends before @len is looked at.
  */
 static int o_version(const char *path, size_t len, int *other_letters)
 {
@@ -483,7 +484,7 @@ static void o_read(struct oracle *o, const uint8_t *head, size_t len, unsigned i
 	o->large |= !o->faulty && len - start > 8190;
 }
 
-/* ---- the comparison ------------------------------------------------------------------------- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 static uint8_t buffer[KF_HTTP1_BUFFER];
 
@@ -569,7 +570,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		compare(&h, &o, data);
 	} else if (result == KF_HTTP1_MALFORMED) {
 		CHECK(h.detail != KF_DETAIL_NONE && h.detail < KF_DETAIL_COUNT);
-		/* an encoded slash or a ';' where they could hide a version is refused unseen, too
+		/*
+		 * an encoded slash or a ';' where they could hide a version is refused unseen, too
 		 */
 		CHECK(!o.complete || o.faulty || h.detail == KF_DETAIL_TARGET_ENCODING ||
 		      h.detail == KF_DETAIL_QUERY);

@@ -243,7 +243,8 @@ static void kf_test_places(struct kf_test *test)
 	kf_expect(test, "too many failures not counted", missing > failures / 1000, false);
 }
 
-/* More sources than places, and penalties that are over at once: places change hands all the time.
+/*
+ * More sources than places, and penalties that are over at once: places change hands all the time.
  */
 static void kf_test_crowd(struct kf_test *test)
 {

@@ -58,7 +58,8 @@ void kf_world_no_answers(struct kf_world *world); /* kf_answers is empty */
 void kf_world_answer_age(struct kf_world *world, uint32_t ms, uint32_t seconds, uint32_t bytes);
 /* Where TC sends frames to; without, in this network namespace's loopback. */
 void kf_world_interface(struct kf_world *world, unsigned int ifindex);
-/* The text of the answer for @reason and @protocol, of which kf_world_text_head() bytes are head.
+/*
+ * The text of the answer for @reason and @protocol, of which kf_world_text_head() bytes are head.
  */
 size_t kf_world_text(int reason, int detail, int protocol, uint64_t id, uint32_t retry,
 		     char text[static 1024]);

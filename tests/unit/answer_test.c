@@ -296,7 +296,8 @@ static void test_other_protocol(void **state)
 	assert_memory_equal(&answer, &openai, sizeof(answer));
 }
 
-/* What the readers find is told in words of its own; transport's faults are not the client's doing.
+/*
+ * What the readers find is told in words of its own; transport's faults are not the client's doing.
  */
 static void test_details(void **state)
 {

@@ -157,7 +157,8 @@ static void test_attach_queue_added_inside(void **state)
 	assert_string_equal(order, "aAcCbB");
 }
 
-/* The one that runs is done to its end, those that wait have never begun, and later ones neither.
+/*
+ * The one that runs is done to its end, those that wait have never begun, and later ones neither.
  */
 static void test_attach_queue_end(void **state)
 {

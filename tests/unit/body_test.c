@@ -109,7 +109,7 @@ static void assert_model(const struct kf_body *b, const char *model)
 		fail_msg("the model is not %s", model);
 }
 
-/* ---- what is read --------------------------------------------------------------------------- */
+/* ---- what is read ---------------------------------------------------------------------------- */
 
 static const struct {
 	const char *body, *model;
@@ -237,7 +237,7 @@ static void knows_choosers(void **state)
 	assert_false(kf_body_has(&b, KF_BODY_CHOOSER));
 }
 
-/* ---- what is refused ------------------------------------------------------------------------ */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 #define NO(fault_, body_)                                                                          \
 	{                                                                                          \

@@ -40,7 +40,8 @@ static const __u8 *at_the_edge(const void *bytes, size_t len)
 	return edge - len;
 }
 
-/* Reads @body from @from to @to, with as many calls as it takes; @skip is data still to pass over.
+/*
+ * Reads @body from @from to @to, with as many calls as it takes; @skip is data still to pass over.
  */
 static struct outcome feed(struct kf_chunk *c, const __u8 *body, size_t from, size_t to,
 			   __u64 *skip)

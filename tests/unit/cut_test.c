@@ -75,7 +75,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* ---- what the tests stand on -------------------------------------------------------------- */
+/* ---- what the tests stand on ----------------------------------------------------------------- */
 
 /* A listener for IPv6 and IPv4, and one accepted connection to it; no byte was sent. */
 struct pair {
@@ -193,7 +193,7 @@ static uint64_t boot_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
-/* ---- tests -------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static uint64_t counted(void)
 {

@@ -124,8 +124,7 @@ static void make_services(struct fixture *f)
 	OK(f, kf_policy_service_add(f->policy, &service, &f->why));
 }
 
-/* ---- the operations ---------------------------------------------------------------------------
- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static int disable_key(struct world *w)
 {

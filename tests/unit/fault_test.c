@@ -30,8 +30,7 @@ static void all_is_well(void)
 	failing_kernel.at = 0;
 }
 
-/* ---- what must be true ------------------------------------------------------------------------
- */
+/* ---- what must be true ----------------------------------------------------------------------- */
 
 static bool is_admitted(struct world *w, int key)
 {
@@ -152,8 +151,7 @@ static void disturb(struct world *w)
 	OK(f, set_clock(f));
 }
 
-/* ---- the iteration ----------------------------------------------------------------------------
- */
+/* ---- the iteration --------------------------------------------------------------------------- */
 
 struct fault {
 	bool kernel, goes_on, done_all_the_same;
@@ -350,7 +348,8 @@ static void run_until_killed(struct fixture *f, unsigned int seed)
 	}
 }
 
-/* SIGKILL at any instant, with whatever a failing disk has of it: the next start makes them agree.
+/*
+ * SIGKILL at any instant, with whatever a failing disk has of it: the next start makes them agree.
  */
 static void killed_while_failing_is_mended(void **state)
 {

@@ -50,7 +50,7 @@ static int enter_namespace(void **state)
 	return 0;
 }
 
-/* ---- link watch --------------------------------------------------------------------------- */
+/* ---- link watch ------------------------------------------------------------------------------ */
 
 struct told {
 	int up;
@@ -146,7 +146,7 @@ static void test_linkwatch_lost_messages(void **state)
 	kf_net_linkwatch_close(watch);
 }
 
-/* ---- connections -------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 struct pair {
 	int listener;
@@ -287,7 +287,7 @@ static void test_sockdiag_destroy(void **state)
 	check_destroy("::ffff:127.0.0.1");
 }
 
-/* ---- adoption ----------------------------------------------------------------------------- */
+/* ---- adoption -------------------------------------------------------------------------------- */
 
 static int make_flows(unsigned int entries)
 {

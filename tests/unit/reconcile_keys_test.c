@@ -25,8 +25,7 @@ static uint32_t roll(uint32_t sides)
 	return (uint32_t)random() % sides;
 }
 
-/* ---- any key, any change ----------------------------------------------------------------------
- */
+/* ---- any key, any change --------------------------------------------------------------------- */
 
 struct pick {
 	char id[KF_KEY_ID_SIZE];
@@ -216,8 +215,7 @@ static void change_keys(struct fixture *f, int count)
 		change_a_key(f);
 }
 
-/* ---- a start, a few places at a time ----------------------------------------------------------
- */
+/* ---- a start, a few places at a time --------------------------------------------------------- */
 
 static void copy_store(struct fixture *f, const char *from, const char *to)
 {

@@ -23,8 +23,7 @@
 #include "store/store.h"
 #include "why.h"
 
-/* ---- who syncs what ---------------------------------------------------------------------------
- */
+/* ---- who syncs what -------------------------------------------------------------------------- */
 
 static struct {
 	pid_t committer; /* 0: nobody looks */
@@ -58,8 +57,7 @@ int fdatasync(int fd)
 	return note_sync(SYS_fdatasync, fd);
 }
 
-/* ---- fixture ----------------------------------------------------------------------------------
- */
+/* ---- fixture --------------------------------------------------------------------------------- */
 
 struct fixture {
 	char dir[64];
@@ -119,8 +117,7 @@ static off_t log_bytes(const struct fixture *f)
 	return stat(path, &st) ? -1 : st.st_size;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------
- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 #define ROUNDS 300
 #define EACH   100 /* keys in a transaction: some ten pages of the log */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The store: files, versions, and the migrations from one to the next. Links the daemon's objects.
+/*
+ * The store: files, versions, and the migrations from one to the next. Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>

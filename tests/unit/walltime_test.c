@@ -148,7 +148,8 @@ static void clock_behind_at_the_start_is_not_believed(void **state)
 	assert_true(later(&next) == next.raw.wall_ns);
 }
 
-/* A new boot has a clock that may be wrong: gone by, but nothing is deleted, and nothing held to.
+/*
+ * A new boot has a clock that may be wrong: gone by, but nothing is deleted, and nothing held to.
  */
 static void clock_of_a_new_boot_has_to_last(void **state)
 {

@@ -35,7 +35,8 @@ enum kf_option_type {
 struct kf_option {
 	const char *name;	 /* without its dashes */
 	const char *placeholder; /* "ADDR:PORT", "enforce|monitor"; NULL when it takes no value */
-	/* of the body, or of the query in a GET; "A.B": B in the object A; NULL: the command's own
+	/*
+	 * of the body, or of the query in a GET; "A.B": B in the object A; NULL: the command's own
 	 */
 	const char *member;
 	enum kf_option_type type;

@@ -22,7 +22,7 @@
 
 #define TEXT_MAX 1024
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 int kf_api_answer(struct kf_api_request *request, int status, struct MHD_Response *response)
 {
@@ -205,7 +205,7 @@ int kf_api_refuse_value(struct kf_api_request *request, const char *member, cons
 			     text);
 }
 
-/* ---- members of the body -------------------------------------------------------------------- */
+/* ---- members of the body --------------------------------------------------------------------- */
 
 static unsigned int type_of(const json_t *value)
 {

@@ -25,7 +25,7 @@ struct kf_api_uri;
 struct kf_cidr;
 struct kf_why;
 
-/* ---- one request ---------------------------------------------------------------------------- */
+/* ---- one request ----------------------------------------------------------------------------- */
 
 struct kf_api_request;
 
@@ -59,7 +59,7 @@ struct kf_api_request {
 	void *work;  /* what a handler keeps of a change that takes long; the handler owns it */
 };
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* Answers @status with @body, whose reference is taken. 0, or -ENOMEM where @body is NULL. */
 int kf_api_reply(struct kf_api_request *request, int status, json_t *body);
@@ -120,7 +120,7 @@ void kf_api_done_by(struct kf_api_request *request, kf_api_fn fn);
 /* Answers with the events from now on, without an end. */
 int kf_api_follow(struct kf_api_request *request);
 
-/* ---- members of the body -------------------------------------------------------------------- */
+/* ---- members of the body --------------------------------------------------------------------- */
 
 enum kf_api_type {
 	KF_API_STRING = 0x01,

@@ -43,7 +43,7 @@ int kf_attach_mode_parse(const char *text, enum kf_attach_mode *out)
 	return -EINVAL;
 }
 
-/* ---- the build ------------------------------------------------------------------------------ */
+/* ---- the build ------------------------------------------------------------------------------- */
 
 /* FNV-1a: tells builds apart, no more. */
 static uint64_t hash(uint64_t sum, const unsigned char *bytes, size_t size)
@@ -91,7 +91,7 @@ static int note_build(const struct kf_attach *attach, int ifindex)
 	return symlinkat(attach->build, attach->links_fd, name) ? -errno : 0;
 }
 
-/* ---- open, close ---------------------------------------------------------------------------- */
+/* ---- open, close ----------------------------------------------------------------------------- */
 
 void kf_attach_close(struct kf_attach *attach)
 {
@@ -224,7 +224,7 @@ int kf_attach_open(struct kf_attach **out, const char *pin_dir, const struct kf_
 	return 0;
 }
 
-/* ---- vanished interfaces -------------------------------------------------------------------- */
+/* ---- vanished interfaces --------------------------------------------------------------------- */
 
 /* A tcx link is dead without its interface; its pin, and what stands beside it, are not. */
 static void sweep(struct kf_attach *attach)
@@ -249,7 +249,7 @@ static void sweep(struct kf_attach *attach)
 	kf_attach_xdp_sweep(attach);
 }
 
-/* ---- attach, detach ------------------------------------------------------------------------- */
+/* ---- attach, detach -------------------------------------------------------------------------- */
 
 /* The filter of ours on the ingress side; what answers for XDP is none. */
 struct ingress {

@@ -61,7 +61,7 @@ struct kf_attach_known {
 	unsigned int next;
 };
 
-/* ---- capture.c ---------------------------------------------------------------------- */
+/* ---- capture.c ------------------------------------------------------------------------------- */
 
 /* What libbpf and libxdp print between begin and end: the last of it, warnings only. */
 struct kf_attach_capture {
@@ -86,7 +86,7 @@ int kf_attach_capture_explain(const struct kf_attach_capture *capture, int err, 
 void kf_attach_capture_say(const char *text);
 #define KF_ATTACH_INGRESS_QDISC "an ingress qdisc has the place that a clsact one needs"
 
-/* ---- xdp_stray.c ------------------------------------------------------------------------ */
+/* ---- xdp_stray.c ----------------------------------------------------------------------------- */
 
 #define KF_ATTACH_STRAYS_MAX 64
 
@@ -100,7 +100,7 @@ struct kf_attach_xdp_strays {
 void kf_attach_xdp_strays_begin(struct kf_attach_xdp_strays *strays);
 void kf_attach_xdp_strays_end(const struct kf_attach_xdp_strays *strays);
 
-/* ---- object.c ----------------------------------------------------------------------- */
+/* ---- object.c -------------------------------------------------------------------------------- */
 
 /* KF_PROGRAM_* of what runs on TC. */
 const char *kf_attach_object_program(enum kf_attach_part part);
@@ -130,13 +130,13 @@ struct kf_attach_search {
 /* Calls search->fn for program @id, if its name is one of ours. */
 int kf_attach_object_tell(const struct kf_attach_search *search, __u32 id);
 
-/* ---- xdp.c, tcx.c, clsact.c, for running.c ------------------------------------------------- */
+/* ---- xdp.c, tcx.c, clsact.c, for running.c --------------------------------------------------- */
 
 int kf_attach_xdp_running(const struct kf_attach_search *search);
 int kf_attach_tcx_running(const struct kf_attach_search *search);
 int kf_attach_clsact_running(const struct kf_attach_search *search);
 
-/* ---- xdp.c -------------------------------------------------------------------------- */
+/* ---- xdp.c ----------------------------------------------------------------------------------- */
 
 /* What is on, and unless that is KF_ATTACH_OTHER, in which mode (native or generic). -errno. */
 int kf_attach_xdp_find(const struct kf_attach *attach, int ifindex, enum kf_attach_mode *mode);
@@ -163,7 +163,7 @@ bool kf_attach_xdp_held_put_back(const struct kf_attach *attach, int ifindex,
 				 enum kf_attach_mode mode);
 void kf_attach_xdp_held_drop(struct kf_attach *attach, int ifindex); /* 0: of all interfaces */
 
-/* ---- tc.c --------------------------------------------------------------------------- */
+/* ---- tc.c ------------------------------------------------------------------------------------ */
 
 bool kf_attach_tc_is_on(const struct kf_attach *attach, int ifindex, enum kf_attach_part part);
 /* Adds this build's program, or puts it in the place of one of ours on the same hook at once. */

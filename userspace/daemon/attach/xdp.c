@@ -421,7 +421,7 @@ int kf_attach_xdp_remove(const struct kf_attach *attach, int ifindex, const char
 	return err;
 }
 
-/* ---- what runs ------------------------------------------------------------------------------ */
+/* ---- what runs ------------------------------------------------------------------------------- */
 
 int kf_attach_xdp_running(const struct kf_attach_search *search)
 {
@@ -450,7 +450,7 @@ int kf_attach_xdp_running(const struct kf_attach_search *search)
 	return err;
 }
 
-/* ---- what vanished interfaces leave behind -------------------------------------------------- */
+/* ---- what vanished interfaces leave behind --------------------------------------------------- */
 
 static void remove_pins(const char *dispatcher)
 {

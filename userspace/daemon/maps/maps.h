@@ -63,7 +63,7 @@ void kf_maps_seal(struct kf_maps *maps);
  */
 int kf_maps_unload(const char *pin_dir, struct kf_why *why);
 
-/* ---- what runs already (running.c) ------------------------------------------------------ */
+/* ---- what runs already (running.c) ----------------------------------------------------------- */
 
 /* The maps that programs of one installation use; id 0: none of them uses it. */
 struct kf_maps_running {
@@ -104,7 +104,7 @@ int kf_maps_fd(const struct kf_maps *maps, enum kf_map map); /* borrowed; for ri
 uint32_t kf_maps_entries(const struct kf_maps *maps, enum kf_map map); /* max_entries */
 const char *kf_maps_name(enum kf_map map);
 
-/* ---- memory-mapped -------------------------------------------------------------------------- */
+/* ---- memory-mapped --------------------------------------------------------------------------- */
 
 struct kf_config *kf_maps_config(struct kf_maps *maps);
 /* Sets and clears KF_CONFIG_* in one store. */
@@ -164,7 +164,7 @@ bool kf_maps_penalty(const struct kf_maps *maps, uint32_t place, struct kf_penal
 /* Nothing is held against the source at @place any more; the place stays its own. */
 void kf_maps_penalty_forgive(struct kf_maps *maps, uint32_t place);
 
-/* ---- entries -------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 /*
  * One entry. Keys and values have the types of abi.h (values of per-CPU maps are not for these).
@@ -199,7 +199,7 @@ struct kf_maps_cursor {
 int kf_maps_slice(struct kf_maps *maps, enum kf_map map, struct kf_maps_cursor *cursor,
 		  uint32_t want, kf_maps_fn fn, void *context);
 
-/* ---- counters ------------------------------------------------------------------------------- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 /* Summed over the CPUs. */
 int kf_maps_counters(struct kf_maps *maps, uint32_t service, struct kf_counters *out);

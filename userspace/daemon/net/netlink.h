@@ -17,7 +17,7 @@
 
 #include <keyfilter/abi.h>
 
-/* ---- one question ------------------------------------------------------------------------- */
+/* ---- one question ---------------------------------------------------------------------------- */
 
 struct nlmsghdr;
 
@@ -33,7 +33,7 @@ typedef int (*kf_netlink_fn)(void *context, const struct nlmsghdr *message);
  */
 int kf_net_netlink_ask(int bus, struct nlmsghdr *request, kf_netlink_fn fn, void *context);
 
-/* ---- link watch --------------------------------------------------------------------------- */
+/* ---- link watch ------------------------------------------------------------------------------ */
 
 struct kf_linkwatch;
 
@@ -52,7 +52,7 @@ int kf_net_linkwatch_fd(const struct kf_linkwatch *watch); /* for the loop: read
 /* Reads what there is and calls back. After a lost message (ENOBUFS) it dumps all links afresh. */
 int kf_net_linkwatch_dispatch(struct kf_linkwatch *watch);
 
-/* ---- sock_diag ---------------------------------------------------------------------------- */
+/* ---- sock_diag ------------------------------------------------------------------------------- */
 
 /* One established (or half-closed) TCP connection of a local socket. */
 struct kf_connection {

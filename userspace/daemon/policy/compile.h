@@ -14,7 +14,7 @@
 #include "clock.h"
 #include "store/store.h"
 
-/* ---- time ----------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 /*
  * The kernel's time for a wall-clock time: never later than asked. KF_NEVER for KF_WALL_NEVER only;
@@ -24,7 +24,7 @@ uint64_t kf_policy_compile_deadline(const struct kf_clock *clock, int64_t wall_n
 /* The wall-clock time of a kernel time. KF_WALL_NEVER for KF_NEVER; 0 for 0 ("never yet"). */
 int64_t kf_policy_compile_wall(const struct kf_clock *clock, uint64_t boot_ns);
 
-/* ---- services ------------------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 struct kf_policy_services {
 	struct kf_service services[KF_SERVICES_MAX];
@@ -37,7 +37,7 @@ struct kf_policy_services {
 /* Adds one service to what is there; begin with zeroes. */
 void kf_policy_compile_service(struct kf_policy_services *out, const struct kf_service_row *row);
 
-/* ---- sources -------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 struct kf_policy_source {
 	struct kf_cidr cidr;	 /* prefix_len 128: belongs into kf_hosts, else into kf_prefixes */
@@ -77,7 +77,7 @@ void kf_policy_compile_walk_from(struct kf_policy_walk *walk, const struct kf_ci
 int kf_policy_compile_walk_next(struct kf_policy_walk *walk, const struct kf_source_row *row);
 int kf_policy_compile_walk_finish(struct kf_policy_walk *walk);
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* The controller's half of the slot; the kernel's half is zero. */
 void kf_policy_compile_slot(const struct kf_clock *clock, const struct kf_slot_row *row,

@@ -44,7 +44,7 @@ struct kf_holds;
 int kf_policy_hold_open(struct kf_holds **out);
 void kf_policy_hold_close(struct kf_holds *holds); /* NULL is fine */
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 /* NULL: nothing is held of it; so it is for a reading thread, which has no @holds. */
 const struct kf_hold *kf_policy_hold_find(const struct kf_holds *holds, int64_t key);
@@ -63,7 +63,7 @@ bool kf_policy_hold_has_models(const struct kf_holds *holds, uint32_t models);
 uint32_t kf_policy_hold_count(const struct kf_holds *holds);
 const struct kf_hold *kf_policy_hold_at(const struct kf_holds *holds, uint32_t index);
 
-/* ---- sources -------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 /*
  * A denial that the store does not have holds until row->expires; an allowance that it still has

@@ -102,7 +102,7 @@ void kf_store_time_set(struct kf_store *store, const struct kf_store_time *time,
 
 /* A row callback returns 0 to go on; anything else ends the listing, which returns that value. */
 
-/* ---- services ------------------------------------------------------------------------------- */
+/* ---- services -------------------------------------------------------------------------------- */
 
 /* What a service has that is told nothing else. */
 #define KF_PENALTY_FAILURES 100
@@ -149,7 +149,7 @@ int kf_store_service_restore(struct kf_store *store, const struct kf_service_row
 int kf_store_service_get(struct kf_store *store, const char *name, struct kf_service_row *row);
 int kf_store_service_each(struct kf_store *store, kf_service_fn fn, void *context); /* by name */
 
-/* ---- interfaces ----------------------------------------------------------------------------- */
+/* ---- interfaces ------------------------------------------------------------------------------ */
 
 struct kf_iface_row {
 	char dev[IFNAMSIZ];
@@ -165,7 +165,7 @@ int kf_store_iface_remove(struct kf_store *store, const char *dev);
 int kf_store_iface_get(struct kf_store *store, const char *dev, struct kf_iface_row *row);
 int kf_store_iface_each(struct kf_store *store, kf_iface_fn fn, void *context); /* by dev */
 
-/* ---- sources -------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 enum kf_source_action { KF_SOURCE_DENY, KF_SOURCE_ALLOW };
 
@@ -203,7 +203,7 @@ int kf_store_source_expired(struct kf_store *store, int64_t now, uint32_t limit,
 int kf_store_source_timed(struct kf_store *store, bool *any);
 int kf_store_source_count(struct kf_store *store, uint64_t *count);
 
-/* ---- models --------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 #define KF_MODEL_NAME_SIZE 256 /* 255 bytes of UTF-8 + NUL */
 #define KF_MODELS_IN_SET   64
@@ -254,7 +254,7 @@ int kf_store_model_set_each(struct kf_store *store, kf_model_set_fn fn, void *co
 int kf_store_model_set_used(struct kf_store *store, uint32_t index, bool *used);
 int kf_store_model_set_collect(struct kf_store *store);
 
-/* ---- groups --------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 #define KF_GROUP_NAME_SIZE 64 /* 63 of KF_SQL_WORD + NUL */
 
@@ -282,7 +282,7 @@ int kf_store_group_each(struct kf_store *store, kf_group_fn fn, void *context); 
 /* How many keys are in it, those of a batch included; no more than @most are counted. */
 int kf_store_group_keys(struct kf_store *store, uint32_t index, uint32_t most, uint64_t *count);
 
-/* ---- keys ----------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 #define KF_KEY_ID_SIZE	  15  /* "k_" + 12 characters + NUL */
 #define KF_KEY_NAME_SIZE  129 /* 128 bytes of UTF-8 + NUL */

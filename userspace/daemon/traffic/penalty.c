@@ -283,7 +283,7 @@ void kf_traffic_penalty_watch_close(struct kf_penalty_watch *watch)
 	free(watch);
 }
 
-/* ---- forgiving ------------------------------------------------------------------------------ */
+/* ---- forgiving ------------------------------------------------------------------------------- */
 
 static bool is_meant(const struct kf_cidr *cidr, const struct kf_penalty *penalty)
 {

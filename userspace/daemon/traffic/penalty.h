@@ -22,7 +22,7 @@ struct kf_events;
 struct kf_maps;
 struct kf_policy;
 
-/* ---- the table ------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 enum kf_penalty_kind {
 	KF_PENALTY_IN_FORCE, /* penalised now */
@@ -49,7 +49,7 @@ bool kf_traffic_penalty_walk_next(struct kf_penalty_walk *walk, struct kf_penalt
 /* How many are penalised now. */
 uint64_t kf_traffic_penalty_count(struct kf_maps *maps);
 
-/* ---- the watch ------------------------------------------------------------------------------ */
+/* ---- the watch ------------------------------------------------------------------------------- */
 
 struct kf_penalty_watch;
 
@@ -65,7 +65,7 @@ void kf_traffic_penalty_watch_close(struct kf_penalty_watch *watch); /* NULL is 
  */
 int kf_traffic_penalty_watch_tick(struct kf_penalty_watch *watch);
 
-/* ---- forgiving ------------------------------------------------------------------------------ */
+/* ---- forgiving ------------------------------------------------------------------------------- */
 
 struct kf_penalty_forgiven {
 	uint64_t sources;   /* that anything was held against */
