@@ -4,8 +4,8 @@
  *
  * The counters are those of the maps, which outlive the daemon: a restart does not reset them.
  */
-#ifndef KEYFILTER_DAEMON_METRICS_H
-#define KEYFILTER_DAEMON_METRICS_H
+#ifndef KEYFILTER_DAEMON_API_METRICS_H
+#define KEYFILTER_DAEMON_API_METRICS_H
 
 #include <stdio.h>
 

@@ -13,8 +13,8 @@
  * TCP sends it again. It may be repeated at any time: both adopt and reset leave alone the
  * connections that have a flow already.
  */
-#ifndef KEYFILTER_DAEMON_ADOPT_H
-#define KEYFILTER_DAEMON_ADOPT_H
+#ifndef KEYFILTER_DAEMON_ATTACH_ADOPT_H
+#define KEYFILTER_DAEMON_ATTACH_ADOPT_H
 
 #include <stddef.h>
 

@@ -16,8 +16,8 @@
  * return 0 or -errno, and @why, which may be NULL only where a function says so, then holds cause
  * and mend, with the kernel's extack text where there is one. Nothing is left half attached.
  */
-#ifndef KEYFILTER_DAEMON_ATTACH_H
-#define KEYFILTER_DAEMON_ATTACH_H
+#ifndef KEYFILTER_DAEMON_ATTACH_ATTACH_H
+#define KEYFILTER_DAEMON_ATTACH_ATTACH_H
 
 #include <stdbool.h>
 #include <stddef.h>

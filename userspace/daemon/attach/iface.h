@@ -10,8 +10,8 @@
  * the loop, one after the other (queue.h). All functions are called in the loop, but for
  * kf_attach_iface_view().
  */
-#ifndef KEYFILTER_DAEMON_IFACE_H
-#define KEYFILTER_DAEMON_IFACE_H
+#ifndef KEYFILTER_DAEMON_ATTACH_IFACE_H
+#define KEYFILTER_DAEMON_ATTACH_IFACE_H
 
 #include <stdbool.h>
 

@@ -6,8 +6,8 @@
  * fight, each load of ours costing the kernel's verifier a while: so each further time waits for
  * longer. Times are CLOCK_BOOTTIME nanoseconds. Pure; iface.c owns one for each interface.
  */
-#ifndef KEYFILTER_DAEMON_IFACE_GUARD_H
-#define KEYFILTER_DAEMON_IFACE_GUARD_H
+#ifndef KEYFILTER_DAEMON_ATTACH_IFACE_GUARD_H
+#define KEYFILTER_DAEMON_ATTACH_IFACE_GUARD_H
 
 #include <stdbool.h>
 #include <stdint.h>

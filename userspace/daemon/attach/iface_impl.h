@@ -9,8 +9,8 @@
  *
  * All in the loop, unless said.
  */
-#ifndef KEYFILTER_DAEMON_IFACE_IMPL_H
-#define KEYFILTER_DAEMON_IFACE_IMPL_H
+#ifndef KEYFILTER_DAEMON_ATTACH_IFACE_IMPL_H
+#define KEYFILTER_DAEMON_ATTACH_IFACE_IMPL_H
 
 #include <net/if.h>
 

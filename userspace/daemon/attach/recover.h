@@ -6,8 +6,8 @@
  * programs go on with the maps that they have, and those are the maps that count. One thread,
  * before the maps are opened, in the network namespace that is filtered.
  */
-#ifndef KEYFILTER_DAEMON_RECOVER_H
-#define KEYFILTER_DAEMON_RECOVER_H
+#ifndef KEYFILTER_DAEMON_ATTACH_RECOVER_H
+#define KEYFILTER_DAEMON_ATTACH_RECOVER_H
 
 struct kf_secret;
 struct kf_why;

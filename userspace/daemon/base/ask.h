@@ -7,8 +7,8 @@
  * question at a time, after everything else it has to do but long work (work.h): changes never wait
  * for more than one. A question must be short, well under a millisecond.
  */
-#ifndef KEYFILTER_DAEMON_ASK_H
-#define KEYFILTER_DAEMON_ASK_H
+#ifndef KEYFILTER_DAEMON_BASE_ASK_H
+#define KEYFILTER_DAEMON_BASE_ASK_H
 
 #include <systemd/sd-event.h>
 

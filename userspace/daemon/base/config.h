@@ -7,8 +7,8 @@
  * manual are made. main.c owns the struct, everyone else reads it. Sizes of maps take effect when
  * the maps are made, not on pinned ones. Units are in the names or comments here.
  */
-#ifndef KEYFILTER_DAEMON_CONFIG_H
-#define KEYFILTER_DAEMON_CONFIG_H
+#ifndef KEYFILTER_DAEMON_BASE_CONFIG_H
+#define KEYFILTER_DAEMON_BASE_CONFIG_H
 
 #include <stddef.h>
 #include <stdint.h>

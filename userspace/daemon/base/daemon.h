@@ -9,8 +9,8 @@
  * whole struct (the API handlers, the timers) may use every member, and must not keep a copy of
  * one.
  */
-#ifndef KEYFILTER_DAEMON_DAEMON_H
-#define KEYFILTER_DAEMON_DAEMON_H
+#ifndef KEYFILTER_DAEMON_BASE_DAEMON_H
+#define KEYFILTER_DAEMON_BASE_DAEMON_H
 
 #include <stdbool.h>
 #include <stdint.h>

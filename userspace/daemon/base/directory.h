@@ -6,8 +6,8 @@
  * plant a file there, or put another directory in its place, could write the policy. Owns nothing.
  * Returns 0, or -errno with @why filled.
  */
-#ifndef KEYFILTER_DAEMON_DIRECTORY_H
-#define KEYFILTER_DAEMON_DIRECTORY_H
+#ifndef KEYFILTER_DAEMON_BASE_DIRECTORY_H
+#define KEYFILTER_DAEMON_BASE_DIRECTORY_H
 
 #include <limits.h>
 #include <sys/types.h>

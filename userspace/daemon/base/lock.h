@@ -7,8 +7,8 @@
  * people and for `keyfilterd --unload`; where the disk is full there is none. main.c takes a lock
  * in the state and one in the run directory; the pin directory is locked by maps.c. One thread.
  */
-#ifndef KEYFILTER_DAEMON_LOCK_H
-#define KEYFILTER_DAEMON_LOCK_H
+#ifndef KEYFILTER_DAEMON_BASE_LOCK_H
+#define KEYFILTER_DAEMON_BASE_LOCK_H
 
 #include <sys/types.h>
 

@@ -7,8 +7,8 @@
  * The loop takes a step whenever it has nothing else to do, of one item after the other. The loop's
  * thread only.
  */
-#ifndef KEYFILTER_DAEMON_WORK_H
-#define KEYFILTER_DAEMON_WORK_H
+#ifndef KEYFILTER_DAEMON_BASE_WORK_H
+#define KEYFILTER_DAEMON_BASE_WORK_H
 
 #include <stdbool.h>
 #include <stdint.h>

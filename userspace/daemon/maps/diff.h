@@ -14,8 +14,8 @@
  * Putting and deleting are separate, so that the caller may order them among other changes. A key
  * wanted twice must be wanted with the same value. 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_MAPDIFF_H
-#define KEYFILTER_DAEMON_MAPDIFF_H
+#ifndef KEYFILTER_DAEMON_MAPS_DIFF_H
+#define KEYFILTER_DAEMON_MAPS_DIFF_H
 
 #include <stddef.h>
 

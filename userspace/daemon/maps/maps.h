@@ -8,8 +8,8 @@
  * system call. Changed in the daemon's one thread; other threads may read. Times are CLOCK_BOOTTIME
  * nanoseconds. 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_MAPS_H
-#define KEYFILTER_DAEMON_MAPS_H
+#ifndef KEYFILTER_DAEMON_MAPS_MAPS_H
+#define KEYFILTER_DAEMON_MAPS_MAPS_H
 
 #include <stdbool.h>
 #include <stdint.h>

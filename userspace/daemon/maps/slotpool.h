@@ -6,8 +6,8 @@
  * given back rests: a program that found it just before its tag was deleted may still be looking
  * at it, so it is used again only after a grace period. Owned by struct kf_policy.
  */
-#ifndef KEYFILTER_DAEMON_SLOTPOOL_H
-#define KEYFILTER_DAEMON_SLOTPOOL_H
+#ifndef KEYFILTER_DAEMON_MAPS_SLOTPOOL_H
+#define KEYFILTER_DAEMON_MAPS_SLOTPOOL_H
 
 #include <stdbool.h>
 #include <stdint.h>

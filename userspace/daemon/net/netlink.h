@@ -9,8 +9,8 @@
  * In the daemon's one thread, and about the network namespace of the caller. Nothing here blocks
  * longer than the kernel needs to answer a dump. 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_NETLINK_H
-#define KEYFILTER_DAEMON_NETLINK_H
+#ifndef KEYFILTER_DAEMON_NET_NETLINK_H
+#define KEYFILTER_DAEMON_NET_NETLINK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  * have said: the exception it raises comes from the status, its code and type from the body, and
  * whether it repeats the request from x-should-retry and retry-after.
  */
-#ifndef KEYFILTER_DAEMON_ANSWER_H
-#define KEYFILTER_DAEMON_ANSWER_H
+#ifndef KEYFILTER_DAEMON_POLICY_ANSWER_H
+#define KEYFILTER_DAEMON_POLICY_ANSWER_H
 
 #include <keyfilter/abi.h>
 

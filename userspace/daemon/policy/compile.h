@@ -6,8 +6,8 @@
  * same maps, for the whole policy as for the part of it that changes. Wall-clock times are
  * nanoseconds since the epoch, kernel times CLOCK_BOOTTIME nanoseconds.
  */
-#ifndef KEYFILTER_DAEMON_POLICY_H
-#define KEYFILTER_DAEMON_POLICY_H
+#ifndef KEYFILTER_DAEMON_POLICY_COMPILE_H
+#define KEYFILTER_DAEMON_POLICY_COMPILE_H
 
 #include <keyfilter/abi.h>
 

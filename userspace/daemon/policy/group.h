@@ -8,8 +8,8 @@
  * it. Rows are those of store.h. 0 or -errno with @why filled: -EEXIST the name is taken, -ENOENT,
  * -ENOTEMPTY keys are in it, -E2BIG.
  */
-#ifndef KEYFILTER_DAEMON_GROUP_H
-#define KEYFILTER_DAEMON_GROUP_H
+#ifndef KEYFILTER_DAEMON_POLICY_GROUP_H
+#define KEYFILTER_DAEMON_POLICY_GROUP_H
 
 #include <stdbool.h>
 

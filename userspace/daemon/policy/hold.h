@@ -8,8 +8,8 @@
  * succeeds. It ends with the process, for a start knows only what is stored; the request for the
  * revocation was answered so. Times are wall-clock nanoseconds. One thread.
  */
-#ifndef KEYFILTER_DAEMON_HOLD_H
-#define KEYFILTER_DAEMON_HOLD_H
+#ifndef KEYFILTER_DAEMON_POLICY_HOLD_H
+#define KEYFILTER_DAEMON_POLICY_HOLD_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,8 +10,8 @@
  * one: -ENOENT no such key, -ENOSPC no room for a secret or an allow list, -EINVAL, -EAGAIN while
  * the keys are loaded (kf_policy_load()). Key texts are the caller's to wipe.
  */
-#ifndef KEYFILTER_DAEMON_KEY_H
-#define KEYFILTER_DAEMON_KEY_H
+#ifndef KEYFILTER_DAEMON_POLICY_KEY_H
+#define KEYFILTER_DAEMON_POLICY_KEY_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,8 +8,8 @@
  * The loop's thread; a finished batch is its owner's alone, and any thread may read and close it.
  * 0 or -errno with @why.
  */
-#ifndef KEYFILTER_DAEMON_KEY_BATCH_H
-#define KEYFILTER_DAEMON_KEY_BATCH_H
+#ifndef KEYFILTER_DAEMON_POLICY_KEY_BATCH_H
+#define KEYFILTER_DAEMON_POLICY_KEY_BATCH_H
 
 #include "policy/key.h"
 

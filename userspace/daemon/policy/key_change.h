@@ -4,8 +4,8 @@
  *
  * What a change begins with, and how it explains what stopped it. 0 or -errno with @why filled.
  */
-#ifndef KEYFILTER_DAEMON_KEY_CHANGE_H
-#define KEYFILTER_DAEMON_KEY_CHANGE_H
+#ifndef KEYFILTER_DAEMON_POLICY_KEY_CHANGE_H
+#define KEYFILTER_DAEMON_POLICY_KEY_CHANGE_H
 
 #include "policy/key_slot.h"
 

@@ -5,8 +5,8 @@
  * Pure functions but for kf_policy_key_list_apply(). A list is the union of its blocks; an IPv6
  * block does not speak about IPv4, even if it is around all of it. 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_KEY_LIST_H
-#define KEYFILTER_DAEMON_KEY_LIST_H
+#ifndef KEYFILTER_DAEMON_POLICY_KEY_LIST_H
+#define KEYFILTER_DAEMON_POLICY_KEY_LIST_H
 
 #include <stdbool.h>
 #include <stdint.h>

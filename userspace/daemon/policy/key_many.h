@@ -7,8 +7,8 @@
  * and those behind it are not; asking again does the rest. Keys that are made meanwhile are left
  * alone. What revokes is in the kernel before it is durable, as for one key. The loop's thread.
  */
-#ifndef KEYFILTER_DAEMON_KEY_MANY_H
-#define KEYFILTER_DAEMON_KEY_MANY_H
+#ifndef KEYFILTER_DAEMON_POLICY_KEY_MANY_H
+#define KEYFILTER_DAEMON_POLICY_KEY_MANY_H
 
 #include "policy/key.h"
 

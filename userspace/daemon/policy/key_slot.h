@@ -5,8 +5,8 @@
  * A slot is filled whole before its tag is added, and is free again only when its tag is gone. 0 or
  * -errno.
  */
-#ifndef KEYFILTER_DAEMON_KEY_SLOT_H
-#define KEYFILTER_DAEMON_KEY_SLOT_H
+#ifndef KEYFILTER_DAEMON_POLICY_KEY_SLOT_H
+#define KEYFILTER_DAEMON_POLICY_KEY_SLOT_H
 
 #include "policy/hold.h"
 #include "policy/key.h"

@@ -7,8 +7,8 @@
  * mended, at the latest after a minute, again and again until it succeeds; it is logged when it
  * begins and when it ends, and told in between. One thread.
  */
-#ifndef KEYFILTER_DAEMON_MEND_H
-#define KEYFILTER_DAEMON_MEND_H
+#ifndef KEYFILTER_DAEMON_POLICY_MEND_H
+#define KEYFILTER_DAEMON_POLICY_MEND_H
 
 #include <stdbool.h>
 #include <stddef.h>

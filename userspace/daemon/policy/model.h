@@ -8,8 +8,8 @@
  * is held to it any more. 0 or -errno with @why filled: -EEXIST, -ENOENT, -E2BIG the kernel has no
  * room.
  */
-#ifndef KEYFILTER_DAEMON_MODEL_H
-#define KEYFILTER_DAEMON_MODEL_H
+#ifndef KEYFILTER_DAEMON_POLICY_MODEL_H
+#define KEYFILTER_DAEMON_POLICY_MODEL_H
 
 #include "store/store.h"
 

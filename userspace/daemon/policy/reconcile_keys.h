@@ -8,8 +8,8 @@
  * first settles that key, wherever the comparison is, so that the change finds it as the comparison
  * would leave it. One comparison at a time; the loop's thread. 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_RECONCILE_KEYS_H
-#define KEYFILTER_DAEMON_RECONCILE_KEYS_H
+#ifndef KEYFILTER_DAEMON_POLICY_RECONCILE_KEYS_H
+#define KEYFILTER_DAEMON_POLICY_RECONCILE_KEYS_H
 
 #include <stdbool.h>
 #include <stddef.h>

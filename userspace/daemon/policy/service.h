@@ -6,8 +6,8 @@
  * added, and first when one is removed. Rows are those of store.h. 0 or -errno with @why filled:
  * -EEXIST the name or the address and port are taken, -ENOENT, -E2BIG KF_SERVICES_MAX are there.
  */
-#ifndef KEYFILTER_DAEMON_SERVICE_H
-#define KEYFILTER_DAEMON_SERVICE_H
+#ifndef KEYFILTER_DAEMON_POLICY_SERVICE_H
+#define KEYFILTER_DAEMON_POLICY_SERVICE_H
 
 #include "store/store.h"
 

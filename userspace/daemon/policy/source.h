@@ -6,8 +6,8 @@
  * is durable first. Times are wall-clock nanoseconds, KF_WALL_NEVER for good. 0 or -errno with @why
  * filled.
  */
-#ifndef KEYFILTER_DAEMON_SOURCE_H
-#define KEYFILTER_DAEMON_SOURCE_H
+#ifndef KEYFILTER_DAEMON_POLICY_SOURCE_H
+#define KEYFILTER_DAEMON_POLICY_SOURCE_H
 
 #include <stdbool.h>
 

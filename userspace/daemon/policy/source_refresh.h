@@ -8,8 +8,8 @@
  * them. So any other change may come between two slices, provided that it refreshes its own block,
  * and refreshes of several blocks may go on side by side. The loop's thread. 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_SOURCE_REFRESH_H
-#define KEYFILTER_DAEMON_SOURCE_REFRESH_H
+#ifndef KEYFILTER_DAEMON_POLICY_SOURCE_REFRESH_H
+#define KEYFILTER_DAEMON_POLICY_SOURCE_REFRESH_H
 
 #include "cidr.h"
 

@@ -10,8 +10,8 @@
  * same holds for what is deleted for good. Pure functions over the state and two clocks;
  * nanoseconds.
  */
-#ifndef KEYFILTER_DAEMON_WALLTIME_H
-#define KEYFILTER_DAEMON_WALLTIME_H
+#ifndef KEYFILTER_DAEMON_POLICY_WALLTIME_H
+#define KEYFILTER_DAEMON_POLICY_WALLTIME_H
 
 #include <stdbool.h>
 #include <stdint.h>

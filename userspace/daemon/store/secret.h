@@ -5,8 +5,8 @@
  * It keys the tags: without it a stolen store cannot be searched for keys. Read once, at the start.
  * The file has mode 0600, belongs to the user that runs the daemon, and is never rewritten.
  */
-#ifndef KEYFILTER_DAEMON_SECRET_H
-#define KEYFILTER_DAEMON_SECRET_H
+#ifndef KEYFILTER_DAEMON_STORE_SECRET_H
+#define KEYFILTER_DAEMON_STORE_SECRET_H
 
 #include <stdbool.h>
 

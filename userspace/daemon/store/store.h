@@ -12,8 +12,8 @@
  * written (kf_store_error() has SQLite's words), -EUCLEAN a row has a value that cannot be (and
  * they name it), -ESTALE the database is not where it was opened.
  */
-#ifndef KEYFILTER_DAEMON_STORE_H
-#define KEYFILTER_DAEMON_STORE_H
+#ifndef KEYFILTER_DAEMON_STORE_STORE_H
+#define KEYFILTER_DAEMON_STORE_STORE_H
 
 #include <net/if.h>
 #include <stdbool.h>

@@ -11,8 +11,8 @@
  * socket in this network namespace (a container behind a published port) are left to the programs.
  * A walk is begun when kf_policy_has_revoked(). 0 or -errno.
  */
-#ifndef KEYFILTER_DAEMON_CUT_H
-#define KEYFILTER_DAEMON_CUT_H
+#ifndef KEYFILTER_DAEMON_TRAFFIC_CUT_H
+#define KEYFILTER_DAEMON_TRAFFIC_CUT_H
 
 #include <stdbool.h>
 #include <stdint.h>

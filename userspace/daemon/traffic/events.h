@@ -8,8 +8,8 @@
  * comes by when time runs out. Filled from the loop; any thread may read next, oldest and copy.
  * Nothing here holds a secret: an event has the key's slot, never the key.
  */
-#ifndef KEYFILTER_DAEMON_EVENTS_H
-#define KEYFILTER_DAEMON_EVENTS_H
+#ifndef KEYFILTER_DAEMON_TRAFFIC_EVENTS_H
+#define KEYFILTER_DAEMON_TRAFFIC_EVENTS_H
 
 #include <net/if.h>
 #include <stdbool.h>

@@ -8,8 +8,8 @@
  * which have ended, so that there is an event for it. One
  * thread. Times are CLOCK_BOOTTIME nanoseconds.
  */
-#ifndef KEYFILTER_DAEMON_PENALTY_H
-#define KEYFILTER_DAEMON_PENALTY_H
+#ifndef KEYFILTER_DAEMON_TRAFFIC_PENALTY_H
+#define KEYFILTER_DAEMON_TRAFFIC_PENALTY_H
 
 #include <stdbool.h>
 #include <stdint.h>
