@@ -2,8 +2,7 @@
 /*
  * What the controller does with the table of penalties: what it lists, what it forgives, which ends
  * it tells, and for whom silent requests are cut. The table is the kernel's, filled here as the
- * programs would. Needs root (a bpffs of its own is mounted in a mount namespace); skipped
- * otherwise. Links the daemon's objects.
+ * programs would. Needs root (maps_fixture.h), skipped otherwise. Links the daemon's objects.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,30 +19,23 @@
 
 #define PLACES	  1024
 #define PENALTIES PLACES
-#include "bpffs.h"
-#include "clock.h"
-#include "policy/policy.h"
+#include "maps_fixture.h"
 #include "policy/service.h"
-#include "traffic/cut.h"
 #include "traffic/events.h"
 #include "traffic/penalty.h"
-#include "why.h"
 
 #define SECOND 1000000000ull
 
-struct fixture {
-	char dir[64];
-	char pins[96];
-	struct kf_store *store;
-	struct kf_secret *secret;
-	struct kf_maps *maps;
-	struct kf_policy *policy;
-	struct kf_events *events;
-	struct kf_penalty_watch *watch;
-	struct kf_why why;
-};
+static struct kf_events *events;
+static struct kf_penalty_watch *watch;
 
-static int start(struct fixture *f)
+static void close_watch(void)
+{
+	kf_traffic_penalty_watch_close(watch);
+	watch = NULL;
+}
+
+static int open_watch(void **state)
 {
 	struct kf_service_row row = {
 		.name = "api",
@@ -54,49 +46,24 @@ static int start(struct fixture *f)
 		.penalty_time = 60,
 		.penalty_time_max = 3600,
 	};
-	int err = kf_store_open(&f->store, f->dir, &f->why);
+	struct fixture *f;
 
-	err = err ?: kf_store_secret_open(&f->secret, f->dir, true, &f->why);
-	err = err ?: kf_maps_open(&f->maps, f->pins, &settings, &f->why);
-	err = err ?: kf_policy_open(&f->policy, f->store, f->maps, f->secret, &f->why);
-	while (!err && f->policy->loading)
-		err = kf_policy_load(f->policy, &f->why) < 0 ? -1 : 0;
-	err = err ?: kf_policy_service_add(f->policy, &row, &f->why);
-	err = err ?: kf_traffic_events_open(&f->events, f->policy, &f->why);
-	return err ?: kf_traffic_penalty_watch_open(&f->watch, f->policy, f->events);
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	*state = f;
+	if (setup(state))
+		return -1;
+	f = *state;
 	if (geteuid())
 		return 0;
-	if (bpffs_mount(f->dir, f->pins))
-		return -1;
-	if (!start(f))
-		return 0;
-	print_error("%s\n", f->why.text);
-	return -1;
+	OK(f, kf_policy_service_add(f->policy, &row, &f->why));
+	OK(f, kf_traffic_events_open(&events, f->policy, &f->why));
+	return kf_traffic_penalty_watch_open(&watch, f->policy, events);
 }
 
-static int teardown(void **state)
+static int end(void **state)
 {
-	struct fixture *f = *state;
-
-	if (!geteuid()) {
-		kf_traffic_penalty_watch_close(f->watch);
-		kf_traffic_events_close(f->events);
-		kf_policy_close(f->policy);
-		kf_maps_close(f->maps);
-		kf_store_secret_close(f->secret);
-		kf_store_close(f->store);
-		kf_maps_unload(f->pins, &f->why);
-		bpffs_unmount(f->dir);
-	}
-	free(f);
-	return 0;
+	close_watch();
+	kf_traffic_events_close(events);
+	events = NULL;
+	return teardown(state);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -197,7 +164,7 @@ static void forgive(struct fixture *f, const char *cidr, uint64_t sources, uint6
 	struct kf_cidr block;
 
 	assert_int_equal(kf_cidr_parse(cidr, &block), 0);
-	forgiven = kf_traffic_penalty_forgive(f->watch, &block);
+	forgiven = kf_traffic_penalty_forgive(watch, &block);
 	if (forgiven.sources != sources || forgiven.penalised != of_them)
 		fail_msg("%s: %d forgiven, %d penalised", cidr, (int)forgiven.sources,
 			 (int)forgiven.penalised);
@@ -236,7 +203,7 @@ static void whom_a_block_means_is_forgiven(void **state)
 
 static void assert_ended(struct fixture *f, uint64_t seq, const char *address)
 {
-	const struct kf_events_entry *entry = kf_traffic_events_get(f->events, seq);
+	const struct kf_events_entry *entry = kf_traffic_events_get(events, seq);
 	struct kf_cidr cidr;
 
 	assert_non_null(entry);
@@ -257,32 +224,31 @@ static void ends_are_told_once(void **state)
 	put(f, 2, "203.0.113.3", penalised(60));
 	put(f, 4, "2001:db8:1:2::", penalised(60));
 	put(f, 5, "203.0.113.4", failing(3, 0));
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 	put(f, 0, "203.0.113.1", penalised(0));	 /* it ran out */
 	put(f, 1, "203.0.113.9", penalised(60)); /* and its place was given away */
 	brief.until_ns = now_ns();		 /* came and went since the last look */
 	put(f, 6, "203.0.113.5", brief);
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 3);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 3);
 	assert_ended(f, 1, "203.0.113.1");
 	assert_ended(f, 2, "203.0.113.2");
 	assert_ended(f, 3, "203.0.113.5");
-	assert_true(llabs(kf_traffic_events_get(f->events, 1)->wall_ns - kf_clock_now().wall_ns) <
+	assert_true(llabs(kf_traffic_events_get(events, 1)->wall_ns - kf_clock_now().wall_ns) <
 		    (int64_t)SECOND);
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 	put(f, 2, "203.0.113.3", penalised(120)); /* a longer one instead: no end yet */
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 	put(f, 7, "2001:db8:1:3::", penalised(60)); /* not yet seen when it is forgiven */
 	forgive(f, "2001:db8:1::/48", 2, 2);
 	assert_ended(f, 4, "2001:db8:1:2::");
 	assert_ended(f, 5, "2001:db8:1:3::");
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 }
 
 static void restart_watch(struct fixture *f)
 {
-	kf_traffic_penalty_watch_close(f->watch);
-	f->watch = NULL;
-	assert_int_equal(kf_traffic_penalty_watch_open(&f->watch, f->policy, f->events), 0);
+	close_watch();
+	assert_int_equal(kf_traffic_penalty_watch_open(&watch, f->policy, events), 0);
 }
 
 static void those_of_a_former_daemon_are_told(void **state)
@@ -293,9 +259,9 @@ static void those_of_a_former_daemon_are_told(void **state)
 	put(f, 0, "203.0.113.1", penalised(60));
 	put(f, 1, "203.0.113.2", penalised(0)); /* over before this daemon began */
 	restart_watch(f);
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 	put(f, 0, "203.0.113.1", penalised(0));
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 1);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 1);
 	assert_ended(f, 1, "203.0.113.1");
 }
 
@@ -311,29 +277,29 @@ static void many_ends_are_summed_up(void **state)
 		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
 		put(f, i, address, penalised(60));
 	}
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 	for (uint32_t i = 0; i < 599; i++) {
 		snprintf(address, sizeof(address), "10.0.%u.%u", i / 256, i % 256);
 		put(f, i, address, penalised(0));
 	}
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 599);
-	assert_int_equal(kf_traffic_events_next_seq(f->events), 12);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 599);
+	assert_int_equal(kf_traffic_events_next_seq(events), 12);
 	assert_ended(f, 1, "10.0.0.0");
 	assert_ended(f, 10, "10.0.0.9");
-	entry = kf_traffic_events_get(f->events, 11);
+	entry = kf_traffic_events_get(events, 11);
 	assert_true(entry->penalty_ended);
 	assert_int_equal(entry->others, 589);
 	assert_string_equal(entry->service, "");
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 0);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 0);
 	forgive(f, "10.0.0.0/8", 600, 1);
-	assert_int_equal(kf_traffic_events_next_seq(f->events), 13);
+	assert_int_equal(kf_traffic_events_next_seq(events), 13);
 	assert_ended(f, 12, "10.0.2.87");
 	kf_maps_config(f->maps)->event_rate = 0;
 	put(f, 0, "203.0.113.1", penalised(60));
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	put(f, 0, "203.0.113.1", penalised(0));
-	assert_int_equal(kf_traffic_penalty_watch_tick(f->watch), 1);
-	assert_int_equal(kf_traffic_events_next_seq(f->events), 13);
+	assert_int_equal(kf_traffic_penalty_watch_tick(watch), 1);
+	assert_int_equal(kf_traffic_events_next_seq(events), 13);
 }
 
 /* ---- silent requests ------------------------------------------------------------------------- */
@@ -352,28 +318,28 @@ static void new_penalties_cut(void **state)
 	kf_maps_config(f->maps)->event_rate = 0;
 	kf_policy_take_revoked(f->policy);
 	put(f, 1, "203.0.113.2", failing(3, 0));
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	assert_cut(f, 0);
 	put(f, 0, "203.0.113.1", penalised(60));
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	assert_cut(f, KF_REVOKED_SOURCES);
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	assert_cut(f, 0); /* once */
 	put(f, 0, "203.0.113.1", penalised(120));
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	assert_cut(f, KF_REVOKED_SOURCES); /* a new one of the same source, */
 	put(f, 0, "203.0.113.3", penalised(120));
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	assert_cut(f, KF_REVOKED_SOURCES); /* and of another one */
 	put(f, 0, "203.0.113.3", penalised(0));
-	kf_traffic_penalty_watch_tick(f->watch);
+	kf_traffic_penalty_watch_tick(watch);
 	assert_cut(f, 0);
 	put(f, 0, "203.0.113.4", penalised(60));
 	forgive(f, "198.51.100.0/24", 0, 0);
 	assert_cut(f, KF_REVOKED_SOURCES); /* seen while others were forgiven */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_watch, end)
 
 int main(void)
 {
