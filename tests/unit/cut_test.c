@@ -23,6 +23,7 @@
 #include "bpffs.h"
 #include "maps/maps.h"
 #include "net/netlink.h"
+#include "pair.h"
 #include "policy/policy.h"
 #include "traffic/cut.h"
 #include "why.h"
@@ -77,49 +78,15 @@ static int teardown(void **state)
 
 /* ---- what the tests stand on ----------------------------------------------------------------- */
 
-/* A listener for IPv6 and IPv4, and one accepted connection to it; no byte was sent. */
-struct pair {
-	int listener;
-	int client;
-	int server;
-	struct kf_connection found;
-};
-
-static int take_one(void *context, const struct kf_connection *connection)
-{
-	*(struct kf_connection *)context = *connection;
-	return 1;
-}
-
-static struct pair connect_pair(const char *to)
-{
-	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
-	struct pair pair = { .listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0),
-			     .client = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-	socklen_t length = sizeof(addr);
-
-	assert_int_equal(bind(pair.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(pair.listener, 8), 0);
-	assert_int_equal(getsockname(pair.listener, (struct sockaddr *)&addr, &length), 0);
-	assert_int_equal(inet_pton(AF_INET6, to, &addr.sin6_addr), 1);
-	assert_int_equal(connect(pair.client, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	pair.server = accept(pair.listener, NULL, NULL);
-	assert_true(pair.server >= 0);
-	assert_int_equal(kf_net_sockdiag_each(ntohs(addr.sin6_port), take_one, &pair.found), 1);
-	return pair;
-}
-
 static void delete_flow(const struct kf_flow_key *key)
 {
 	kf_maps_delete(f.maps, KF_MAP_kf_flows, key);
 }
 
-static void close_pair(struct pair *pair)
+static void drop_pair(const struct pair *pair)
 {
 	delete_flow(&pair->found.key);
-	close(pair->client);
-	close(pair->server);
-	close(pair->listener);
+	close_pair(pair);
 }
 
 /* A request of the key in slot 1 runs on it. */
@@ -229,7 +196,7 @@ static void check_ended(const char *to, enum kf_key_status status, uint64_t expi
 	assert_int_equal(heard.last.slot, 1);
 	assert_int_equal(walk(KF_REVOKED_KEYS), 0); /* the flow is there, the socket is not */
 	assert_int_equal(counted() - counted_before, 1);
-	close_pair(&pair);
+	drop_pair(&pair);
 }
 
 static void test_cut_ends(void **state)
@@ -248,7 +215,7 @@ static void check_left(struct kf_flow flow)
 	put_flow(&pair, &flow);
 	assert_int_equal(walk(KF_REVOKED_KEYS | KF_REVOKED_SOURCES), 0);
 	assert_alive(&pair);
-	close_pair(&pair);
+	drop_pair(&pair);
 }
 
 /* What is not a running request of a dead key. */
@@ -283,7 +250,7 @@ static void check_kind(struct kf_flow flow)
 	put_flow(&pair, &flow);
 	assert_int_equal(walk(KF_REVOKED_KEYS), 1);
 	assert_ended(&pair);
-	close_pair(&pair);
+	drop_pair(&pair);
 }
 
 /* A request runs though as many responses as requests were seen. */
@@ -324,7 +291,7 @@ static void check_source(enum kf_map map, const void *key, const struct kf_sourc
 		assert_ended(&pair);
 	else
 		assert_alive(&pair);
-	close_pair(&pair);
+	drop_pair(&pair);
 }
 
 static void test_cut_sources(void **state)
@@ -411,7 +378,7 @@ static void test_cut_many(void **state)
 			assert_ended(&pairs[i]);
 		else
 			assert_alive(&pairs[i]);
-		close_pair(&pairs[i]);
+		drop_pair(&pairs[i]);
 	}
 	for (uint32_t i = 0; i < FLOWS - 20; i++) {
 		memcpy(key.client + 4, &i, sizeof(i));
