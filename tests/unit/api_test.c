@@ -23,6 +23,7 @@
 #include "api/route.h"
 #include "api/status.h"
 #include "api/uri.h"
+#include "api_fixture.h"
 #include "endpoint.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -227,28 +228,6 @@ static void test_auth_permits(void **state)
 }
 
 /* ---- members of the body --------------------------------------------------------------------- */
-
-/* A request with @body, and what it was answered. */
-struct fixture {
-	struct kf_api_request request;
-	struct kf_api_uri uri;
-};
-
-static void fixture_open(struct fixture *fixture, const char *body)
-{
-	memset(fixture, 0, sizeof(*fixture));
-	fixture->request.uri = &fixture->uri;
-	fixture->request.body = json_loads(body, 0, NULL);
-	assert_non_null(fixture->request.body);
-}
-
-static void fixture_close(struct fixture *fixture)
-{
-	json_decref(fixture->request.body);
-	if (fixture->request.response)
-		MHD_destroy_response(fixture->request.response);
-	kf_api_uri_free(&fixture->uri);
-}
 
 static void test_members(void **state)
 {

@@ -20,6 +20,7 @@
 #include "api/request.h"
 #include "api/key.h"
 #include "api/uri.h"
+#include "api_fixture.h"
 #include "../../userspace/lib/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -45,25 +46,10 @@ struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
 	return real(size, buffer, mode);
 }
 
-struct fixture {
-	struct kf_api_request request;
-	struct kf_api_uri uri;
-};
-
-static void fixture_open(struct fixture *fixture, const char *body)
+static void begin(struct fixture *fixture, const char *body)
 {
-	memset(fixture, 0, sizeof(*fixture));
-	fixture->request.uri = &fixture->uri;
-	fixture->request.body = json_loads(body, 0, NULL);
-	assert_non_null(fixture->request.body);
+	fixture_open(fixture, body);
 	*said = '\0';
-}
-
-static void fixture_close(struct fixture *fixture)
-{
-	json_decref(fixture->request.body);
-	if (fixture->request.response)
-		MHD_destroy_response(fixture->request.response);
 }
 
 /* NULL: taken; else the words of the refusal. */
@@ -138,7 +124,7 @@ static void test_expires(void **state)
 		struct fixture fixture;
 		int err;
 
-		fixture_open(&fixture, cases[i].body);
+		begin(&fixture, cases[i].body);
 		err = kf_api_key_read_expires(&fixture.request,
 					      json_object_get(fixture.request.body, "e"), &expires);
 		check(&fixture, cases[i].body, err, cases[i].words);
@@ -194,7 +180,7 @@ static void test_durations(void **state)
 		int64_t ns = 42;
 		int err;
 
-		fixture_open(&fixture, cases[i].body);
+		begin(&fixture, cases[i].body);
 		value = json_object_get(fixture.request.body, "t");
 		err = cases[i].seconds ? kf_api_seconds(&fixture.request, "t", value, &ns)
 				       : kf_api_duration(&fixture.request, "t", value, &ns);
@@ -260,7 +246,7 @@ static void test_addresses(void **state)
 		json_t *list;
 		int err;
 
-		fixture_open(&fixture, "{}");
+		begin(&fixture, "{}");
 		list = json_pack("[s]", cases[i].text);
 		err = kf_api_key_read_allow(&fixture.request, "allow_ips", list, cidrs, &count);
 		check(&fixture, cases[i].text, err, cases[i].words);
@@ -301,7 +287,7 @@ static void test_names(void **state)
 		struct fixture fixture;
 		json_t *value;
 
-		fixture_open(&fixture, "{}");
+		begin(&fixture, "{}");
 		value = json_string(cases[i].name);
 		check(&fixture, cases[i].name,
 		      kf_api_key_read_name(&fixture.request, value, cases[i].quantity, &name),
@@ -341,7 +327,7 @@ static void test_match(void **state)
 		struct fixture fixture;
 		int err;
 
-		fixture_open(&fixture, "{}");
+		begin(&fixture, "{}");
 		fixture.request.name = "k_1";
 		fixture.request.if_match = cases[i].field;
 		err = kf_api_match(&fixture.request, "key", 0xff);
