@@ -33,8 +33,7 @@ static void tell_ready(struct kf_daemon *daemon)
 
 	sd_notify(0, "READY=1\nSTATUS=filtering");
 	kf_log_notice("keyfilterd " KF_VERSION
-		      " runs; admin socket in %s, pins in %s; the keys took "
-		      "%llu ms",
+		      " runs; admin socket in %s, pins in %s; the keys took %llu ms",
 		      daemon->run_dir, daemon->pin_dir, (unsigned long long)took_ns / 1000000);
 }
 

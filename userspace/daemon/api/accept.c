@@ -120,9 +120,9 @@ static void *run(void *context)
 			return NULL;
 		err = accept_all(accept);
 		if (err && err != accept->last_err)
-			kf_log_warning("cannot take admin connections: %s; see the limit of open "
-				       "files",
-				       strerror(-err));
+			kf_log_warning(
+				"cannot take admin connections: %s; see the limit of open files",
+				strerror(-err));
 		accept->last_err = err;
 		if (err && must_stop(accept, PAUSE_MS))
 			return NULL;

@@ -94,17 +94,17 @@ static int read_protocols(struct kf_api_request *request, const json_t *list, ui
 /* No group may be named "none": the tool's --group none puts a key into no group. */
 static int read_name(struct kf_api_request *request, const json_t *value, struct kf_group_row *row)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789._-";
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	const char *name = json_string_value(value);
 	size_t len = strlen(name);
 
 	if (!len || len >= sizeof(row->name) || name[strspn(name, letters)] ||
 	    !strcmp(name, "none"))
-		return kf_api_refuse_value(request, "name",
-					   "give 1 to 63 of A-Z, a-z, 0-9, dot, underscore, dash, "
-					   "but not none",
-					   "'%.70s' is not a group's name", name);
+		return kf_api_refuse_value(
+			request, "name",
+			"give 1 to 63 of A-Z, a-z, 0-9, dot, underscore, dash, but not none",
+			"'%.70s' is not a group's name", name);
 	memcpy(row->name, name, len + 1);
 	return kf_api_no_secret(request, "name", name);
 }

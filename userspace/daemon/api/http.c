@@ -213,13 +213,12 @@ static int check_name(struct exchange *exchange)
 
 	if (!exchange->name || !kf_secrettext_has(exchange->name))
 		return 0;
-	return kf_api_refuse(
-		&exchange->request, MHD_HTTP_BAD_REQUEST, "secret",
-		key ? "`keyfilterctl key list` has the IDs (k_...), beside the first and last "
-		      "characters of each key"
-		    : "give the name",
-		"what stands in the place of %s looks like a secret (such as sk-...)",
-		key ? "a key's ID" : "a name");
+	return kf_api_refuse(&exchange->request, MHD_HTTP_BAD_REQUEST, "secret",
+			     key ? "`keyfilterctl key list` has the IDs (k_...), beside the first "
+				   "and last characters of each key"
+				 : "give the name",
+			     "what stands in the place of %s looks like a secret (such as sk-...)",
+			     key ? "a key's ID" : "a name");
 }
 
 static enum MHD_Result count_match(void *context, enum MHD_ValueKind kind, const char *name,

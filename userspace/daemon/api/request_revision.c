@@ -78,8 +78,7 @@ int kf_api_match(struct kf_api_request *request, const char *noun, uint64_t revi
 		return 0;
 	snprintf(mend, sizeof(mend),
 		 "look at it again with `keyfilterctl %s show`, and repeat what still fits with "
-		 "that "
-		 "revision",
+		 "that revision",
 		 noun);
 	return kf_api_refuse(request, MHD_HTTP_PRECONDITION_FAILED, "changed", mend,
 			     "somebody has changed %s '%.200s' meanwhile: it is at revision %s",

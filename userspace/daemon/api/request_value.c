@@ -26,13 +26,12 @@ int kf_api_no_secret(struct kf_api_request *request, const char *member, const c
 {
 	if (!kf_secrettext_has(text))
 		return 0;
-	return kf_api_refuse(
-		request, MHD_HTTP_BAD_REQUEST, "secret",
-		"give what people call it; and if that is a key in use, give out another "
-		"one, for it may be in your shell's history now",
-		"`%s`: it looks like a secret (such as sk-...), and would be stored, "
-		"listed and logged",
-		member);
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "secret",
+			     "give what people call it; and if that is a key in use, give out "
+			     "another one, for it may be in your shell's history now",
+			     "`%s`: it looks like a secret (such as sk-...), and would be stored, "
+			     "listed and logged",
+			     member);
 }
 
 int kf_api_number(struct kf_api_request *request, const char *member, const json_t *value,
@@ -168,9 +167,8 @@ static int refuse_bare(struct kf_api_request *request, const char *member, const
 			 time);
 	} else {
 		snprintf(mend, sizeof(mend),
-			 "give %" PRId64
-			 "d for days from now (or s, m, h), or a point in time such "
-			 "as 2030-01-01T00:00:00Z",
+			 "give %" PRId64 "d for days from now (or s, m, h), or a point in time "
+					 "such as 2030-01-01T00:00:00Z",
 			 number);
 	}
 	return kf_api_refuse_value(request, member, mend, "'%.40s' has no unit", text);

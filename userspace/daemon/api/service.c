@@ -221,8 +221,8 @@ static bool has_method(const char *methods, const char *name)
 static int read_methods(struct kf_api_request *request, const json_t *list,
 			struct kf_service_row *row)
 {
-	static const char mend[] = "give up to 4 methods as clients send them, such as QUERY or "
-				   "PROPFIND, or none";
+	static const char mend[] =
+		"give up to 4 methods as clients send them, such as QUERY or PROPFIND, or none";
 	char methods[KF_METHODS_TEXT] = "";
 	size_t i, len = 0;
 	const json_t *value;
@@ -341,8 +341,8 @@ static int read_wish(struct kf_api_request *request, const struct wish *wish,
 static int read_name(struct kf_api_request *request, const json_t *value,
 		     struct kf_service_row *row)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				      "0123456789._-";
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	const char *name = json_string_value(value);
 	size_t len = strlen(name);
 

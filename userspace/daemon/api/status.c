@@ -164,8 +164,8 @@ static void check_jit(json_t *list)
 	_cleanup_fclose_ FILE *file = fopen("/proc/sys/net/core/bpf_jit_enable", "re");
 
 	if (file && fgetc(file) == '0')
-		complain(list, "the kernel's BPF JIT is off, so every packet costs more; "
-			       "sysctl net.core.bpf_jit_enable=1");
+		complain(list, "the kernel's BPF JIT is off, so every packet costs more; sysctl "
+			       "net.core.bpf_jit_enable=1");
 }
 
 /*
@@ -215,8 +215,7 @@ static void check_loading(json_t *list, const struct numbers *numbers)
 		complain(list,
 			 "keyfilterd is starting: %u %% of the keys have been compared with the "
 			 "kernel, where the filter goes on as before, if it ran; what is revoked "
-			 "now "
-			 "is in force at once, new keys and interfaces wait until it is done",
+			 "now is in force at once, new keys and interfaces wait until it is done",
 			 numbers->loaded);
 }
 

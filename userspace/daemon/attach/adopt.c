@@ -175,11 +175,11 @@ static int explain(const struct run *run, int err, bool listing, struct kf_why *
 				  "this kernel cannot list TCP sockets; it needs CONFIG_INET_DIAG "
 				  "(modprobe tcp_diag)");
 	if (err == -EOPNOTSUPP)
-		return kf_why_set(why, err,
-				  "this kernel cannot end TCP sockets (CONFIG_INET_DIAG_DESTROY), "
-				  "as --existing reset asks for and Multipath TCP needs; attach "
-				  "with --existing adopt, and restart a backend that uses the "
-				  "latter");
+		return kf_why_set(
+			why, err,
+			"this kernel cannot end TCP sockets (CONFIG_INET_DIAG_DESTROY), as "
+			"--existing reset asks for and Multipath TCP needs; attach with --existing "
+			"adopt, and restart a backend that uses the latter");
 	return kf_why_set(why, err, "cannot %s existing connections: %s; try again",
 			  listing ? "take over" : "end", strerror(-err));
 }

@@ -119,11 +119,10 @@ static int open_links(const char *pin_dir, struct kf_why *why)
 			why, -ENAMETOOLONG,
 			"the pin directory's name is too long; choose a shorter --pin-dir");
 	if (statfs(pin_dir, &fs) || fs.f_type != BPF_FS_MAGIC)
-		return kf_why_set(
-			why, -ENOTSUP,
-			"%s is not on a BPF file system; mount -t bpf bpf /sys/fs/bpf, or "
-			"choose a --pin-dir below one",
-			pin_dir);
+		return kf_why_set(why, -ENOTSUP,
+				  "%s is not on a BPF file system; mount -t bpf bpf /sys/fs/bpf, "
+				  "or choose a --pin-dir below one",
+				  pin_dir);
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return kf_why_set(why, -errno, "cannot make %s: %s; %s", path, strerror(errno),
 				  kf_why_mend(-errno));
@@ -361,15 +360,15 @@ int kf_attach_add(struct kf_attach *attach, const char *dev, enum kf_attach_mode
 				  dev);
 	err = look_at_ingress(attach, ifindex, &ingress);
 	if (err)
-		return kf_why_set(why, err,
-				  "cannot see what runs on %s: %s; %s, and see `xdp-loader "
-				  "status %s`",
-				  dev, strerror(-err), kf_why_mend(err), dev);
+		return kf_why_set(
+			why, err,
+			"cannot see what runs on %s: %s; %s, and see `xdp-loader status %s`", dev,
+			strerror(-err), kf_why_mend(err), dev);
 	if (ingress.kind && ingress.mode != mode)
-		return kf_why_set(why, -EBUSY,
-				  "%s is attached in %s mode; detach it first (keyfilterctl iface "
-				  "detach %s)",
-				  dev, mode_names[ingress.mode], dev);
+		return kf_why_set(
+			why, -EBUSY,
+			"%s is attached in %s mode; detach it first (keyfilterctl iface detach %s)",
+			dev, mode_names[ingress.mode], dev);
 	return add_missing(attach, ifindex, dev, mode, ingress.kind == KF_ATTACH_OURS, why);
 }
 

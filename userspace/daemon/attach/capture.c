@@ -34,19 +34,18 @@ static const struct {
 	const char *mend;
 } mends[] = {
 	{ 0, "open BPF file",
-	  "install libxdp's dispatcher (Debian: libxdp1), or name its "
-	  "directory in LIBXDP_OBJECT_PATH" },
+	  "install libxdp's dispatcher (Debian: libxdp1), or name its directory in "
+	  "LIBXDP_OBJECT_PATH" },
 	{ 0, "bpffs", "mount -t bpf bpf /sys/fs/bpf" },
 	{ 0, "not using a dispatcher",
 	  "attach with --mode tc beside it; or take that program off (see `xdp-loader status "
 	  "%1$s`) and load it again with xdp-loader, where this kernel lets two run" },
 	{ 0, "dispatcher version",
-	  "take the other XDP programs off %1$s (xdp-loader unload %1$s "
-	  "--all) and load them again after keyfilter" },
+	  "take the other XDP programs off %1$s (xdp-loader unload %1$s --all) and load them again "
+	  "after keyfilter" },
 	{ 0, "vmlinux", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y" },
 	{ 0, "can't be active at the same time",
-	  "the interface carries XDP in another mode: see "
-	  "`xdp-loader status %1$s`" },
+	  "the interface carries XDP in another mode: see `xdp-loader status %1$s`" },
 	{ 0, "upper device",
 	  "a bridge, bond or VLAN above %1$s carries XDP as well, and one of the two is enough: "
 	  "detach that one first (keyfilterctl iface list, ip -d link show)" },
@@ -55,18 +54,18 @@ static const struct {
 	{ 0, "LRO", "ethtool -K %1$s lro off" },
 	{ 0, "CSUM", "ethtool -K %1$s rx off" },
 	{ 0, "MTU",
-	  "lower it (ip link set dev %1$s mtu 1500; on both ends of a veth), or attach with "
-	  "--mode generic or --mode tc" },
+	  "lower it (ip link set dev %1$s mtu 1500; on both ends of a veth), or attach with --mode "
+	  "generic or --mode tc" },
 	{ 0, "rx queues",
-	  "let it receive on as many queues as its peer sends on (ethtool -L %1$s rx "
-	  "N, or numrxqueues N when the veth is made)" },
+	  "let it receive on as many queues as its peer sends on (ethtool -L %1$s rx N, or "
+	  "numrxqueues N when the veth is made)" },
 	{ 0, "queue", "give XDP queues of its own: ethtool -L %1$s combined N with half as many" },
 	{ 0, "TX ring",
 	  "give XDP queues of its own: ethtool -L %1$s combined N with half as many" },
 	{ 0, "in native mode", "attach with --mode generic or --mode tc" },
 	{ 0, "kind does not match",
-	  "another classifier holds priority 1 of %1$s (tc filter show "
-	  "dev %1$s ingress, egress): give it another priority" },
+	  "another classifier holds priority 1 of %1$s (tc filter show dev %1$s ingress, egress): "
+	  "give it another priority" },
 	{ 0, KF_ATTACH_INGRESS_QDISC,
 	  "see what it does (tc filter show dev %1$s ingress), delete it (tc qdisc del dev %1$s "
 	  "ingress) and put its filters on a clsact one (tc qdisc add dev %1$s clsact), which "
@@ -79,8 +78,8 @@ static const struct {
 	  "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN" },
 	{ EACCES, NULL, "report it with the output of `keyfilterd --version` and `uname -r`" },
 	{ EOPNOTSUPP, NULL,
-	  "the driver or the kernel has no XDP of this kind: attach with --mode "
-	  "generic or --mode tc" },
+	  "the driver or the kernel has no XDP of this kind: attach with --mode generic or --mode "
+	  "tc" },
 	{ ENOMEM, NULL, "free some memory and try again" },
 	{ ENODEV, NULL, "the interface is gone: see `ip link`" },
 	{ ENOENT, NULL, "the kernel lacks a part that is needed: see `keyfilterctl status`" },

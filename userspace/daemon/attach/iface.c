@@ -227,8 +227,7 @@ const char *kf_attach_iface_effect(unsigned int lacks)
 		return "requests are refused, but nobody is told why: the answering program was";
 	case KF_ATTACH_LACKS_EGRESS:
 		return "the backend's side is not seen, so connections may be refused, and "
-		       "requests "
-		       "of dead keys go on: the egress program was";
+		       "requests of dead keys go on: the egress program was";
 	default:
 		return "connections may be refused, and nobody is told why: the egress and the "
 		       "answering program were";

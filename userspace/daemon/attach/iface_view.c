@@ -77,11 +77,10 @@ static void make_view(struct kf_daemon *daemon, const struct kf_iface_row *row,
 		look_at(daemon, row, iface, view);
 		return;
 	}
-	snprintf(
-		view->error, sizeof(view->error),
-		"it is called %s now, and filtered until keyfilterd is started anew; detach %s and "
-		"attach %s",
-		name, row->dev, name);
+	snprintf(view->error, sizeof(view->error),
+		 "it is called %s now, and filtered until keyfilterd is started anew; detach %s "
+		 "and attach %s",
+		 name, row->dev, name);
 }
 
 /* A view that a reading thread waits for; on its stack. */

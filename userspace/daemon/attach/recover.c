@@ -68,11 +68,10 @@ int kf_attach_recover_is_off(const char *pin_dir, const struct kf_secret *secret
 				  "run it again",
 				  left.dev);
 	if (found)
-		return kf_why_set(
-			why, -EBUSY,
-			"a program of keyfilter runs on %s whose pins are lost; name the "
-			"--state-dir of its installation, whose secret tells that it is its "
-			"own, or take it off by hand (ip link set dev %s xdp off)",
-			left.dev, left.dev);
+		return kf_why_set(why, -EBUSY,
+				  "a program of keyfilter runs on %s whose pins are lost; name the "
+				  "--state-dir of its installation, whose secret tells that it is "
+				  "its own, or take it off by hand (ip link set dev %s xdp off)",
+				  left.dev, left.dev);
 	return 0;
 }

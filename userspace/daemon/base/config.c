@@ -175,10 +175,10 @@ static int read_setting(struct reader *reader, const char *name, const char *val
 		return 0;
 	describe_range(setting, range, sizeof(range));
 	if (setting->type == KF_CONFIG_TIME && !value[strspn(value, "0123456789")])
-		return complain(reader,
-				"%s: '%.16s' has no unit; write %.16ss for seconds, or with m, h "
-				"or d: %s",
-				name, value, value, range);
+		return complain(
+			reader,
+			"%s: '%.16s' has no unit; write %.16ss for seconds, or with m, h or d: %s",
+			name, value, value, range);
 	return complain(reader, "%s cannot be '%.64s'; give %s", name, value, range);
 }
 

@@ -116,10 +116,10 @@ int kf_directory_make(const char *path, mode_t mode, const char *option, char re
 	int err;
 
 	if (!made && errno != EEXIST)
-		return kf_why_set(why, -errno,
-				  "cannot make %s: %s; make the directory above it, or name "
-				  "another %s",
-				  path, strerror(errno), option);
+		return kf_why_set(
+			why, -errno,
+			"cannot make %s: %s; make the directory above it, or name another %s", path,
+			strerror(errno), option);
 	if (made && chmod(path, mode)) /* the umask may have made it narrower */
 		return kf_why_set(why, -errno,
 				  "cannot change the mode of %s to %o: %s; do it by hand", path,

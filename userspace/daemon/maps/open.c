@@ -103,8 +103,7 @@ static int create_maps(struct kf_maps *maps, struct bpf_object *object, const ch
 			err = bpf_map__set_pin_path(map, path);
 		if (err)
 			return kf_why_set(why, err,
-					  "cannot name the pin of %s: %s; give another "
-					  "--pin-dir",
+					  "cannot name the pin of %s: %s; give another --pin-dir",
 					  kf_maps_name(i), strerror(-err));
 	}
 	/* libbpf would report on stderr what it then mends itself: keys without a BTF type. */
@@ -244,12 +243,12 @@ static int check_pin(const struct kf_maps *maps, enum kf_map map, const char *pi
 		return 0;
 	if (!setting_of(map))
 		return kf_why_set(why, -EPROTO,
-				  "%s/maps/%s has %u entries instead of %u; keyfilterd "
-				  "--unload, then start again",
+				  "%s/maps/%s has %u entries instead of %u; keyfilterd --unload, "
+				  "then start again",
 				  pin_dir, kf_maps_name(map), info.max_entries, spec->max_entries);
 	return kf_why_set(why, -EINVAL,
-			  "%s/maps/%s was made with %s %u, the setting is %u now; set it "
-			  "back, or keyfilterd --unload and start again",
+			  "%s/maps/%s was made with %s %u, the setting is %u now; set it back, or "
+			  "keyfilterd --unload and start again",
 			  pin_dir, kf_maps_name(map), setting_of(map),
 			  setting_value(maps, map, info.max_entries),
 			  setting_value(maps, map, spec->max_entries));
@@ -265,10 +264,10 @@ static int open_pins(struct kf_maps *maps, const char *pin_dir, struct kf_why *w
 		if (maps->fd[i] == -ENOENT)
 			continue;
 		if (maps->fd[i] < 0)
-			return kf_why_set(why, -EPROTO,
-					  "cannot open %s/maps/%s: %s; keyfilterd --unload, "
-					  "then start again",
-					  pin_dir, kf_maps_name(i), strerror(-maps->fd[i]));
+			return kf_why_set(
+				why, -EPROTO,
+				"cannot open %s/maps/%s: %s; keyfilterd --unload, then start again",
+				pin_dir, kf_maps_name(i), strerror(-maps->fd[i]));
 		err = check_pin(maps, i, pin_dir, why);
 		if (err)
 			return err;
@@ -303,8 +302,8 @@ static int look_for_pins(const char *pin_dir, struct kf_why *why)
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) || info.type != BPF_MAP_TYPE_ARRAY ||
 	    info.key_size != sizeof(zero) || info.value_size < 16)
 		return kf_why_set(why, -EPROTO,
-				  "%s/maps/kf_config is not a map of keyfilter; remove it, "
-				  "or give another --pin-dir",
+				  "%s/maps/kf_config is not a map of keyfilter; remove it, or give "
+				  "another --pin-dir",
 				  pin_dir);
 	value = calloc(1, info.value_size > sizeof(head) ? info.value_size : sizeof(head));
 	if (!value || bpf_map_lookup_elem(fd, &zero, value))

@@ -35,14 +35,14 @@ int kf_maps_pin_check_fs(const char *pin_dir, struct kf_why *why)
 		return kf_why_set(why, -ENOMEM, "out of memory; free some");
 	parent = dirname(copy);
 	if (statfs(pin_dir, &fs) && statfs(parent, &fs))
-		return kf_why_set(why, -errno,
-				  "there is no %s: %s; create it on a bpffs (mount -t bpf "
-				  "bpf /sys/fs/bpf)",
-				  parent, strerror(errno));
+		return kf_why_set(
+			why, -errno,
+			"there is no %s: %s; create it on a bpffs (mount -t bpf bpf /sys/fs/bpf)",
+			parent, strerror(errno));
 	if (fs.f_type != BPF_FS_MAGIC)
 		return kf_why_set(why, -ENOTSUP,
-				  "%s is not on a bpffs, and maps can be pinned nowhere "
-				  "else; mount -t bpf bpf /sys/fs/bpf, or give another --pin-dir",
+				  "%s is not on a bpffs, and maps can be pinned nowhere else; "
+				  "mount -t bpf bpf /sys/fs/bpf, or give another --pin-dir",
 				  pin_dir);
 	return 0;
 }
@@ -72,10 +72,10 @@ int kf_maps_pin_lock(const char *pin_dir, struct kf_why *why)
 	if (!flock(dir, LOCK_EX | LOCK_NB))
 		return TAKE_FD(dir);
 	if (errno == EWOULDBLOCK)
-		return kf_why_set(why, -EBUSY,
-				  "another keyfilterd holds %s; stop it, or give this one "
-				  "another --pin-dir",
-				  pin_dir);
+		return kf_why_set(
+			why, -EBUSY,
+			"another keyfilterd holds %s; stop it, or give this one another --pin-dir",
+			pin_dir);
 	return kf_why_set(why, -errno, "cannot lock %s: %s; see to the bpffs", pin_dir,
 			  strerror(errno));
 }

@@ -213,27 +213,25 @@ static int check_running(const struct kf_maps_running *running, const char *pin_
 	if (running->differ)
 		return kf_why_set(
 			why, -EPROTO,
-			"the programs of this installation on the interfaces (%s among "
-			"them) use different maps, so none of them can be taken over; run "
-			"`keyfilterd --unload`, which opens all services, and start again",
+			"the programs of this installation on the interfaces (%s among them) use "
+			"different maps, so none of them can be taken over; run `keyfilterd "
+			"--unload`, which opens all services, and start again",
 			running->dev);
 	if (is_pinned_elsewhere(pin_dir, running->id[KF_MAP_kf_config], elsewhere,
 				sizeof(elsewhere)))
-		return kf_why_set(
-			why, -EBUSY,
-			"what filters %s for this installation has its maps pinned in %s, "
-			"not in %s; name that one with --pin-dir, or end it with "
-			"`keyfilterd --pin-dir %s --unload`",
-			running->dev, elsewhere, pin_dir, elsewhere);
+		return kf_why_set(why, -EBUSY,
+				  "what filters %s for this installation has its maps pinned in "
+				  "%s, not in %s; name that one with --pin-dir, or end it with "
+				  "`keyfilterd --pin-dir %s --unload`",
+				  running->dev, elsewhere, pin_dir, elsewhere);
 	err = read_config(running->id[KF_MAP_kf_config], &config);
 	explicit_bzero(config.secret, sizeof(config.secret));
 	if (err || config.version != KF_ABI_VERSION)
-		return kf_why_set(
-			why, -EPROTO,
-			"what filters %s has layout %u, this keyfilterd knows %u; run "
-			"`keyfilterd --unload`, which opens all services, and start again, "
-			"or go back to the keyfilterd of before",
-			running->dev, config.version, KF_ABI_VERSION);
+		return kf_why_set(why, -EPROTO,
+				  "what filters %s has layout %u, this keyfilterd knows %u; run "
+				  "`keyfilterd --unload`, which opens all services, and start "
+				  "again, or go back to the keyfilterd of before",
+				  running->dev, config.version, KF_ABI_VERSION);
 	return 0;
 }
 
@@ -278,10 +276,9 @@ static int pin_all(const struct kf_maps_running *running, const char *pin_dir,
 		count += !err;
 	}
 	if (!err)
-		kf_log_warning(
-			"%d pins below %s/maps, the last of them %s, were missing or of other "
-			"maps than the program on %s uses; they are of those again",
-			count, pin_dir, strrchr(path, '/') + 1, running->dev);
+		kf_log_warning("%d pins below %s/maps, the last of them %s, were missing or of "
+			       "other maps than the program on %s uses; they are of those again",
+			       count, pin_dir, strrchr(path, '/') + 1, running->dev);
 	return err;
 }
 

@@ -32,9 +32,8 @@ static const struct words words[KF_REASON_COUNT] = {
 	[KF_REASON_KEY_DISABLED] = { "api_key_disabled",
 				     "This API key is disabled; ask whoever gave it to you to "
 				     "enable it, or use another one." },
-	[KF_REASON_KEY_EXPIRED] = { "api_key_expired",
-				    "This API key has expired; ask whoever gave it to you for a "
-				    "new one." },
+	[KF_REASON_KEY_EXPIRED] = { "api_key_expired", "This API key has expired; ask whoever gave "
+						       "it to you for a new one." },
 	[KF_REASON_IP_NOT_ALLOWED] = { "ip_not_allowed",
 				       "This API key may not be used from this address; use it "
 				       "from one that it allows, or ask for yours to be added." },
@@ -44,9 +43,8 @@ static const struct words words[KF_REASON_COUNT] = {
 	[KF_REASON_MODEL_NOT_ALLOWED] = { "model_not_allowed",
 					  "This API key may not use this model; choose one that it "
 					  "allows, or ask for this one to be added." },
-	[KF_REASON_KEY_EXHAUSTED] = { "insufficient_quota",
-				      "The quota of this API key is used up; ask for more, or use "
-				      "another key." },
+	[KF_REASON_KEY_EXHAUSTED] = { "insufficient_quota", "The quota of this API key is used up; "
+							    "ask for more, or use another key." },
 	[KF_REASON_ACCOUNT_EXHAUSTED] = { "insufficient_quota",
 					  "The balance of the account behind this API key is used "
 					  "up; top the account up." },
@@ -62,8 +60,8 @@ static const struct words words[KF_REASON_COUNT] = {
 				       "all, 100 fields, or 8190 bytes in a line; send fewer or "
 				       "shorter fields." },
 	[KF_REASON_HEAD_TIMEOUT] = { "request_timeout",
-				     "This request came in pieces that could not be kept until "
-				     "all of them had arrived; send it again." },
+				     "This request came in pieces that could not be kept until all "
+				     "of them had arrived; send it again." },
 	[KF_REASON_BODY_NOT_READABLE] = { "unsupported_body",
 					  "This API key may use some models only, and the body of "
 					  "this request does not tell which one it asks for; send "

@@ -60,14 +60,13 @@ static int explain(struct kf_policy *policy, int err, const char *name, struct k
 				  "there is no room for group %s, %d are there; delete one", name,
 				  KF_GROUPS_MAX - 1);
 	default:
-		return kf_why_set(
-			why, err, "cannot store group %s: %s; %s, %s", name,
-			kf_store_error(policy->store),
-			kf_store_is_unsure(policy->store)
-				? "it is not known whether the change is stored; until it is, the "
-				  "kernel goes by what refuses more"
-				: "it is as before",
-			kf_store_mend(err));
+		return kf_why_set(why, err, "cannot store group %s: %s; %s, %s", name,
+				  kf_store_error(policy->store),
+				  kf_store_is_unsure(policy->store)
+					  ? "it is not known whether the change is stored; until "
+					    "it is, the kernel goes by what refuses more"
+					  : "it is as before",
+				  kf_store_mend(err));
 	}
 }
 
@@ -146,9 +145,8 @@ static int check_empty(struct kf_policy *policy, const struct kf_group_row *row,
 	if (keys)
 		return kf_why_set(
 			why, -ENOTEMPTY,
-			"%s%llu key%s in group %s; put %s into another with `keyfilterctl "
-			"key edit ID --group`, or delete %s (`keyfilterctl key list --group %s` "
-			"names %s)",
+			"%s%llu key%s in group %s; put %s into another with `keyfilterctl key edit "
+			"ID --group`, or delete %s (`keyfilterctl key list --group %s` names %s)",
 			keys > COUNTED ? "more than " : "",
 			(unsigned long long)(keys > COUNTED ? COUNTED : keys),
 			keys == 1 ? " is" : "s are", row->name, keys == 1 ? "it" : "them",

@@ -29,14 +29,13 @@ static int check_removals(const struct kf_key_state *old, const struct kf_policy
 		if (has(edit->add, edit->add_count, &edit->remove[i]))
 			return kf_why_set(
 				why, -EINVAL,
-				"%s is to join the allow list and to leave it; give one of "
-				"the two",
+				"%s is to join the allow list and to leave it; give one of the two",
 				text);
 		if (!has(old->allow, old->allow_count, &edit->remove[i]))
 			return kf_why_set(
 				why, -EINVAL,
-				"%s is not in the allow list of %s; see `keyfilterctl key "
-				"show %s` for its blocks, and give one as it stands there",
+				"%s is not in the allow list of %s; see `keyfilterctl key show %s` "
+				"for its blocks, and give one as it stands there",
 				text, old->row.id, old->row.id);
 	}
 	return 0;
@@ -53,11 +52,10 @@ static int check_ends(const struct kf_key_state *old, const struct kf_policy_key
 			"`allow_ips`, if it is to be served from these addresses only",
 			old->row.id);
 	if (!count && old->allow_count)
-		return kf_why_set(
-			why, -EINVAL,
-			"without a block %s would be served from anywhere; disable it, add "
-			"another block, or empty the list with `allow_ips`",
-			old->row.id);
+		return kf_why_set(why, -EINVAL,
+				  "without a block %s would be served from anywhere; disable it, "
+				  "add another block, or empty the list with `allow_ips`",
+				  old->row.id);
 	if (count > KF_KEY_ALLOW_MAX)
 		return kf_why_set(why, -EINVAL,
 				  "the allow list of %s would have %u blocks, at most %d are "

@@ -60,11 +60,10 @@ static int check_room(const struct kf_policy *policy, const struct kf_key_wish *
 				  "and start again after `keyfilterd --unload`",
 				  kf_maps_slotpool_free(policy->slots));
 	if (kf_policy_key_slot_allow_room(policy, quantity * entries))
-		return kf_why_set(
-			why, -ENOSPC,
-			"there is no room for so many allow lists; give fewer "
-			"blocks (an IPv6 block around ::ffff:0:0/96 needs many), or raise "
-			"keys_max and start again after `keyfilterd --unload`");
+		return kf_why_set(why, -ENOSPC,
+				  "there is no room for so many allow lists; give fewer blocks (an "
+				  "IPv6 block around ::ffff:0:0/96 needs many), or raise keys_max "
+				  "and start again after `keyfilterd --unload`");
 	return 0;
 }
 
@@ -424,10 +423,10 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
 		return kf_why_set(why, err,
 				  "the name is empty or longer than 128 bytes; give another");
 	if (batch->phase != STORE)
-		return kf_why_set(why, err,
-				  "the kernel did not take the key: %s; if memory is short, "
-				  "free some",
-				  strerror(-err));
+		return kf_why_set(
+			why, err,
+			"the kernel did not take the key: %s; if memory is short, free some",
+			strerror(-err));
 	if (err == -ENOSPC && batch->taken < batch->quantity && batch->taken == batch->at)
 		return kf_why_set(why, err,
 				  "there is no place for so many keys any more; delete some, or "

@@ -27,8 +27,7 @@ int kf_policy_key_change_find(struct kf_policy *policy, const char *id, struct k
 		return kf_why_set(why, err, "there is no key %s; see keyfilterctl key list", id);
 	if (err)
 		return kf_why_set(why, err,
-				  "cannot read key %s: %s; see to the disk of the state "
-				  "directory",
+				  "cannot read key %s: %s; see to the disk of the state directory",
 				  id, kf_store_error(policy->store));
 	err = kf_policy_reconcile_settle(policy, state);
 	return err ? kf_policy_key_change_explain_maps(err, false, why) : 0;
@@ -50,13 +49,13 @@ static int explain_closed(struct kf_policy *policy, int err, const char *id, str
 {
 	bool unsure = kf_store_is_unsure(policy->store);
 
-	return kf_why_set(why, err,
-			  "the kernel refuses what was revoked of %s, but it is %s: %s; %s and do "
-			  "it again",
-			  id,
-			  unsure ? "not known whether that is stored"
-				 : "not durable and a restart would admit it again",
-			  kf_store_error(policy->store), kf_store_mend(err));
+	return kf_why_set(
+		why, err,
+		"the kernel refuses what was revoked of %s, but it is %s: %s; %s and do it again",
+		id,
+		unsure ? "not known whether that is stored"
+		       : "not durable and a restart would admit it again",
+		kf_store_error(policy->store), kf_store_mend(err));
 }
 
 /*
@@ -75,17 +74,15 @@ int kf_policy_key_change_hold(struct kf_policy *policy, int err, const struct kf
 
 int kf_policy_key_change_explain_loading(struct kf_why *why)
 {
-	return kf_why_set(
-		why, -EAGAIN,
-		"keyfilterd has just started and does not know yet which places are free; "
-		"try again in a moment");
+	return kf_why_set(why, -EAGAIN,
+			  "keyfilterd has just started and does not know yet which places are "
+			  "free; try again in a moment");
 }
 
 int kf_policy_key_change_explain_maps(int err, bool stored, struct kf_why *why)
 {
 	return kf_why_set(why, err,
-			  "the kernel did not take it: %s; %s; if memory is short, free "
-			  "some",
+			  "the kernel did not take it: %s; %s; if memory is short, free some",
 			  strerror(-err),
 			  stored ? "it is stored, and tried again until the kernel has it"
 				 : "it is as before");
@@ -108,10 +105,9 @@ int kf_policy_key_change_check_room(const struct kf_policy *policy,
 	if (!kf_policy_key_slot_allow_room(policy, entries - fewer))
 		return 0;
 	return kf_why_set(why, -ENOSPC,
-			  "there is no room for the allow list of %s; give fewer blocks (an "
-			  "IPv6 block around ::ffff:0:0/96 needs many), or raise keys_max and "
-			  "start again after "
-			  "`keyfilterd --unload`",
+			  "there is no room for the allow list of %s; give fewer blocks (an IPv6 "
+			  "block around ::ffff:0:0/96 needs many), or raise keys_max and start "
+			  "again after `keyfilterd --unload`",
 			  state->row.id);
 }
 

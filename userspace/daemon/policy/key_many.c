@@ -43,10 +43,10 @@ int kf_policy_key_many_open(struct kf_key_many **out, struct kf_policy *policy,
 	many->edit = edit;
 	err = kf_store_key_last(policy->store, &many->query.last);
 	if (err)
-		return kf_why_set(why, err,
-				  "cannot read the keys: %s; see to the disk of the state "
-				  "directory",
-				  kf_store_error(policy->store));
+		return kf_why_set(
+			why, err,
+			"cannot read the keys: %s; see to the disk of the state directory",
+			kf_store_error(policy->store));
 	many->query.after = 0;
 	policy->many = many;
 	*out = TAKE_PTR(many);
@@ -94,10 +94,10 @@ static int read_slice(struct kf_key_many *many, struct kf_why *why)
 	many->query.limit = many->action == KF_KEY_ACTION_EDIT ? 1 : AT_ONCE;
 	err = kf_store_key_list(many->policy->store, &many->query, append_row, many);
 	if (err)
-		return kf_why_set(why, err,
-				  "cannot read the keys: %s; see to the disk of the state "
-				  "directory",
-				  kf_store_error(many->policy->store));
+		return kf_why_set(
+			why, err,
+			"cannot read the keys: %s; see to the disk of the state directory",
+			kf_store_error(many->policy->store));
 	return 0;
 }
 

@@ -234,10 +234,10 @@ static int check_rotation(struct rotation *r)
 							   state->allow, state->allow_count);
 
 	if (r->until && state->credential_count == KF_KEY_CREDENTIALS_MAX)
-		return kf_why_set(r->why, -ENOSPC,
-				  "%s has %d secrets in their grace; give `grace` 0 to end them, "
-				  "or wait",
-				  state->row.id, KF_KEY_CREDENTIALS_MAX - 1);
+		return kf_why_set(
+			r->why, -ENOSPC,
+			"%s has %d secrets in their grace; give `grace` 0 to end them, or wait",
+			state->row.id, KF_KEY_CREDENTIALS_MAX - 1);
 	return kf_policy_key_change_check_room(r->policy, state, 1, state->allow,
 					       state->allow_count, r->until ? 0 : fewer, r->why);
 }

@@ -101,8 +101,8 @@ void kf_policy_mend_tick(struct kf_policy *policy)
 
 	kf_store_settle(policy->store);
 	if (kf_store_take_landed(policy->store)) {
-		kf_log_notice("a change that was not known to be stored is stored, and comes into "
-			      "force");
+		kf_log_notice(
+			"a change that was not known to be stored is stored, and comes into force");
 		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_MODELS | KF_MEND_GROUPS |
 			      KF_MEND_KEYS;
 		mend->next_ns = 0;
@@ -130,11 +130,10 @@ static void describe_keys(const struct kf_holds *holds, kf_mend_fn fn, void *con
 	for (uint32_t i = 0; i < count && i < NAMED; i++) {
 		const struct kf_hold *hold = kf_policy_hold_at(holds, i);
 
-		snprintf(
-			text, sizeof(text),
-			"key %s: the kernel refuses what was revoked, but that is not durable, and "
-			"a restart admits it again; %s again, or enable it to take it back",
-			hold->id, mend_of(hold->what));
+		snprintf(text, sizeof(text),
+			 "key %s: the kernel refuses what was revoked, but that is not durable, "
+			 "and a restart admits it again; %s again, or enable it to take it back",
+			 hold->id, mend_of(hold->what));
 		fn(context, text);
 	}
 	if (count <= NAMED)
@@ -169,11 +168,10 @@ static void describe_sources(const struct kf_policy *policy, kf_mend_fn fn, void
 	}
 	if (count <= NAMED)
 		return;
-	snprintf(
-		text, sizeof(text),
-		"%u more sources are denied, or no longer allowed, without being durable; do again "
-		"what was answered with an error",
-		count - NAMED);
+	snprintf(text, sizeof(text),
+		 "%u more sources are denied, or no longer allowed, without being durable; do "
+		 "again what was answered with an error",
+		 count - NAMED);
 	fn(context, text);
 }
 

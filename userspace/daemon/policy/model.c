@@ -192,8 +192,7 @@ static int explain(struct kf_policy *policy, int err, const char *name, struct k
 	switch (err) {
 	case -EEXIST:
 		return kf_why_set(why, err,
-				  "the model %s is known already; see keyfilterctl model "
-				  "list",
+				  "the model %s is known already; see keyfilterctl model list",
 				  name);
 	case -ENOENT:
 		return kf_why_set(why, err, "there is no model %s; see keyfilterctl model list",
@@ -281,9 +280,8 @@ int kf_policy_model_remove(struct kf_policy *policy, const char *name, struct kf
 	if (err)
 		kf_policy_mend_note(policy, KF_MEND_MODELS, err);
 	return err ? kf_why_set(why, err,
-				"the kernel did not let go of the model %s: %s; it is "
-				"stored, and tried again until that is done; if memory is "
-				"short, free some",
+				"the kernel did not let go of the model %s: %s; it is stored, and "
+				"tried again until that is done; if memory is short, free some",
 				name, strerror(-err))
 		   : 0;
 }

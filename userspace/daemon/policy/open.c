@@ -27,11 +27,10 @@ static int check_secret(struct kf_policy *policy, struct kf_why *why)
 	}
 	if (!memcmp(config->secret, secret->key, sizeof(config->secret)))
 		return 0;
-	return kf_why_set(
-		why, -EPROTO,
-		"the pinned maps were made under another secret than the one in "
-		"the state directory; give the --state-dir that belongs to this --pin-dir, or "
-		"keyfilterd --unload and start again");
+	return kf_why_set(why, -EPROTO,
+			  "the pinned maps were made under another secret than the one in the "
+			  "state directory; give the --state-dir that belongs to this --pin-dir, "
+			  "or keyfilterd --unload and start again");
 }
 
 /*
@@ -46,11 +45,10 @@ static int check_store(struct kf_policy *policy, struct kf_why *why)
 	if (!err && sealed)
 		return 0;
 	if (!err && !kf_maps_are_fresh(policy->maps))
-		return kf_why_set(
-			why, -EPROTO,
-			"the pinned maps hold a policy, and the store is a new one; "
-			"restore keyfilter.db from a backup, or keyfilterd --unload, which "
-			"opens all services, and start again");
+		return kf_why_set(why, -EPROTO,
+				  "the pinned maps hold a policy, and the store is a new one; "
+				  "restore keyfilter.db from a backup, or keyfilterd --unload, "
+				  "which opens all services, and start again");
 	if (!err)
 		err = kf_store_seal(policy->store);
 	return err ? kf_why_set(
@@ -124,8 +122,8 @@ static int start(struct kf_policy *policy, struct kf_why *why)
 		err = kf_policy_reconcile_keys_begin(policy, why);
 	if (!err)
 		err = explain(policy, kf_policy_reconcile_sources(policy), "sources",
-			      "if there are more than sources_max, raise it (keyfilterd "
-			      "--unload, then start again)",
+			      "if there are more than sources_max, raise it (keyfilterd --unload, "
+			      "then start again)",
 			      why);
 	if (!err)
 		err = explain(policy, kf_policy_reconcile_answers(policy), "answers", log, why);

@@ -238,11 +238,10 @@ void kf_policy_reconcile_keys_end(struct kf_policy *policy)
 
 static int explain_reading(struct kf_policy *policy, int err, struct kf_why *why)
 {
-	return kf_why_set(
-		why, err,
-		"cannot read the keys: %s; restore keyfilter.db from a backup, or correct "
-		"the row with sqlite3",
-		kf_store_error(policy->store));
+	return kf_why_set(why, err,
+			  "cannot read the keys: %s; restore keyfilter.db from a backup, or "
+			  "correct the row with sqlite3",
+			  kf_store_error(policy->store));
 }
 
 /* The store was read anew, and may hold what cannot be. */
@@ -280,10 +279,10 @@ static int look_ahead(struct kf_policy_reconcile_keys *keys, struct kf_why *why)
 		return explain_reading(policy, err, why);
 	if (last < (int64_t)keys->slots)
 		return 0;
-	return kf_why_set(why, -ENOSPC,
-			  "the store has a key in place %lld, keys_max is %u; raise keys_max to "
-			  "%lld or more",
-			  (long long)last, keys->slots, (long long)last + 1);
+	return kf_why_set(
+		why, -ENOSPC,
+		"the store has a key in place %lld, keys_max is %u; raise keys_max to %lld or more",
+		(long long)last, keys->slots, (long long)last + 1);
 }
 
 int kf_policy_reconcile_keys_begin(struct kf_policy *policy, struct kf_why *why)

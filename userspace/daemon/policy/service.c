@@ -34,14 +34,13 @@ static int explain(struct kf_policy *policy, int err, const char *name, bool nam
 				  "there is no room for service %s, %d are there; remove one", name,
 				  KF_SERVICES_MAX);
 	default:
-		return kf_why_set(
-			why, err, "cannot store service %s: %s; %s, %s", name,
-			kf_store_error(policy->store),
-			kf_store_is_unsure(policy->store)
-				? "it is not known whether the change is stored; until it is, the "
-				  "kernel goes by what was before"
-				: "it is as before",
-			kf_store_mend(err));
+		return kf_why_set(why, err, "cannot store service %s: %s; %s, %s", name,
+				  kf_store_error(policy->store),
+				  kf_store_is_unsure(policy->store)
+					  ? "it is not known whether the change is stored; until "
+					    "it is, the kernel goes by what was before"
+					  : "it is as before",
+				  kf_store_mend(err));
 	}
 }
 

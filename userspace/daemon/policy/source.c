@@ -42,10 +42,9 @@ static void bring_back(struct kf_policy *policy, const struct kf_cidr *cidr)
 static int explain_maps(int err, struct kf_why *why)
 {
 	if (err == -E2BIG || err == -ENOSPC)
-		return kf_why_set(
-			why, -ENOSPC,
-			"the kernel has no place for another source; remove some, "
-			"or raise sources_max and start again after `keyfilterd --unload`");
+		return kf_why_set(why, -ENOSPC,
+				  "the kernel has no place for another source; remove some, or "
+				  "raise sources_max and start again after `keyfilterd --unload`");
 	return kf_why_set(why, err,
 			  "the kernel did not take the source: %s; it is as before; if memory is "
 			  "short, free some",
@@ -54,13 +53,13 @@ static int explain_maps(int err, struct kf_why *why)
 
 static int explain_store(struct kf_policy *policy, int err, struct kf_why *why)
 {
-	return kf_why_set(
-		why, err, "cannot store the source: %s; %s, %s", kf_store_error(policy->store),
-		kf_store_is_unsure(policy->store)
-			? "it is not known whether the change is stored; until it is, the "
-			  "kernel goes by what was before"
-			: "it is as before",
-		kf_store_mend(err));
+	return kf_why_set(why, err, "cannot store the source: %s; %s, %s",
+			  kf_store_error(policy->store),
+			  kf_store_is_unsure(policy->store)
+				  ? "it is not known whether the change is stored; until it is, "
+				    "the kernel goes by what was before"
+				  : "it is as before",
+			  kf_store_mend(err));
 }
 
 /* ---- what closes ----------------------------------------------------------------------------- */
@@ -211,11 +210,10 @@ static int take_back(struct kf_source_change *change, int err, struct kf_why *wh
 	if (undone)
 		kf_policy_mend_note(policy, KF_MEND_SOURCES, err);
 	bring_back(policy, &change->row.cidr);
-	return undone ? kf_why_set(
-				why, err,
-				"the kernel did not take the source: %s; it is stored, and tried "
-				"again until the kernel has it",
-				strerror(-err))
+	return undone ? kf_why_set(why, err,
+				   "the kernel did not take the source: %s; it is stored, and "
+				   "tried again until the kernel has it",
+				   strerror(-err))
 		      : explain_maps(err, why);
 }
 
