@@ -168,7 +168,7 @@ static int refuse_bare(struct kf_api_request *request, const char *member, const
 	} else {
 		snprintf(mend, sizeof(mend),
 			 "give %" PRId64 "d for days from now (or s, m, h), or a point in time "
-					 "such as 2030-01-01T00:00:00Z",
+			 "such as 2030-01-01T00:00:00Z",
 			 number);
 	}
 	return kf_api_refuse_value(request, member, mend, "'%.40s' has no unit", text);
