@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* lib/log.c: prefixes, levels, and that no text writes a line of its own. Links
- * userspace/lib/log.o. */
+/*
+ * lib/log.c: prefixes, levels, and that no text writes a line of its own. Links
+ * userspace/lib/log.o.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -82,8 +82,10 @@ struct kf_command {
 	bool many;    /* options that set KF_FILTERS_MEMBER may stand for the operand */
 
 	const char *method, *path; /* "{}" in the path stands for the operand */
-	/* The answer as text: one object, or those of its array @member, or what @render prints;
-	 * none of these: nothing to say but @done. */
+	/*
+	 * The answer as text: one object, or those of its array @member, or what @render prints;
+	 * none of these: nothing to say but @done.
+	 */
 	const struct kf_output_column *record;
 	const struct kf_output_column *rows;
 	const char *member;

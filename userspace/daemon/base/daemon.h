@@ -41,7 +41,7 @@ struct kf_daemon {
 	struct kf_config_settings settings; /* defaults filled in; read only after the start */
 	const char *state_dir;		    /* 0700: store and secret */
 	const char *run_dir;		    /* 0755: socket, and the lock with our pid in it */
-	const char *pin_dir;		    /* on bpffs; maps.c locks it */
+	const char *pin_dir;		    /* on bpffs; kf_maps_open() locks it */
 	uint64_t started_ns;		    /* CLOCK_BOOTTIME */
 
 	struct kf_lock state_lock; /* one daemon per state directory, */
@@ -64,9 +64,9 @@ struct kf_daemon {
 	struct kf_loop *loop;
 	struct kf_api *api; /* last to open, first to close */
 	/*
-	 * NULL in the one struct that all this is about. A reading thread of the admin server gets
-	 * a copy in which store, policy and maps are for reading, what belongs to the loop is
-	 * NULL, and this is the way to ask for it (ask.h).
+	 * NULL in main.c's struct. A reading thread of the admin server gets a copy of it in which
+	 * store, policy and maps are for reading, what belongs to the loop is NULL, and this is the
+	 * way to ask for it (ask.h).
 	 */
 	struct kf_ask *ask;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * cut.h - ends the running requests of revoked keys and banned sources where nobody says a word.
+ * cut.h - ends the running requests of revoked keys and banned sources where both ends are silent.
  *
  * The programs cut such a flow at its next packet, in either direction, without us. What is silent
  * in both, a backend that computes for a minute before its first byte, is found here: one walk over
@@ -22,9 +22,9 @@ struct kf_event;
 struct kf_maps;
 
 /*
- * Whoever cuts, a cut is counted once (flows_cut) and told once (KF_EVENT_CUT): by the programs,
- * which see the RST of a socket that is ended here leave; where they did not see it, for it left by
- * an interface without them, by kf_maps_count_cut() and @tell.
+ * A cut is counted once (flows_cut) and told once (KF_EVENT_CUT): by the programs, which see the
+ * RST of a socket that is ended here leave; where they did not see it, as it left by an interface
+ * without them, by kf_maps_count_cut() and @tell.
  */
 typedef void (*kf_cut_tell_fn)(void *context, const struct kf_event *event);
 

@@ -71,8 +71,7 @@ void kf_traffic_events_reload(struct kf_events *events);
 
 /* The seq that the next event will have. */
 uint64_t kf_traffic_events_next_seq(struct kf_events *events);
-/* The seq of the oldest event that is still there; kf_traffic_events_next_seq() where there is
- * none. */
+/* The seq of the oldest event that is still there; where there is none, that of the next one. */
 uint64_t kf_traffic_events_oldest_seq(struct kf_events *events);
 /* False where it is gone, or not yet there. */
 bool kf_traffic_events_copy(struct kf_events *events, uint64_t seq, struct kf_events_entry *out);

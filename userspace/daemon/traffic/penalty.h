@@ -5,8 +5,8 @@
  * The kernel alone counts failures, raises penalties and lets them run out; all of it stands in
  * kf_penalties, which is memory-mapped. What is here reads that table, forgives in it, and notices
  * once a second which penalties are new, so that silent requests of these sources are cut, and
- * which have ended, so that there is an event for it. One
- * thread. Times are CLOCK_BOOTTIME nanoseconds.
+ * which have ended, so that there is an event for it. One thread. Times are CLOCK_BOOTTIME
+ * nanoseconds.
  */
 #ifndef KEYFILTER_DAEMON_TRAFFIC_PENALTY_H
 #define KEYFILTER_DAEMON_TRAFFIC_PENALTY_H
