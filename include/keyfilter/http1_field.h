@@ -2,9 +2,9 @@
 /*
  * http1_field.h - field lines: where a name and a value begin and end, and which field it is.
  *
- * A step at a time. The common line, a name of A-Za-z0-9- up to 32 bytes and a
- * value up to 70, takes one step; http1_once.h is asked only for the fields that decide. Sources:
- * RFC 9112 section 5, RFC 9110 section 5.
+ * A step at a time. The common line, a name of A-Za-z0-9- up to 32 bytes and a value up to 70,
+ * takes one step; http1_once.h is asked only for the fields that decide. Sources: RFC 9112 section
+ * 5, RFC 9110 section 5.
  */
 #ifndef KEYFILTER_HTTP1_FIELD_H
 #define KEYFILTER_HTTP1_FIELD_H

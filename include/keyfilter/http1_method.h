@@ -3,8 +3,8 @@
  * http1_method.h - what stands before a request's target: an empty line, the method, a space.
  *
  * A part of the request line (http1_target.h), a step at a time. Which methods are known is decided
- * here; what becomes of another word, by the caller. Sources: RFC 9112 section 2.2
- * and 3.1, RFC 9110 section 9.
+ * here; what becomes of another word, by the caller. Sources: RFC 9112 section 2.2 and 3.1, RFC
+ * 9110 section 9.
  */
 #ifndef KEYFILTER_HTTP1_METHOD_H
 #define KEYFILTER_HTTP1_METHOD_H

@@ -2,9 +2,9 @@
 /*
  * args.h - reads the command line against the command table.
  *
- * Names are exact, never abbreviated: a new command must not change what an old
- * script means. Options may stand before or after the operand, as --option VALUE or --option=VALUE;
- * "--" ends them. Strings are argv's and live as long.
+ * Names are exact, never abbreviated: a new command must not change what an old script means.
+ * Options may stand before or after the operand, as --option VALUE or --option=VALUE; "--" ends
+ * them. Strings are argv's and live as long.
  */
 #ifndef KEYFILTER_CTL_ARGS_H
 #define KEYFILTER_CTL_ARGS_H

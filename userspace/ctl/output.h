@@ -2,10 +2,10 @@
 /*
  * output.h - the one renderer: an answer becomes a table, a record or a line of text.
  *
- * A noun says which members are shown and under which heading. Everything
- * goes to stdout through stdio, and main.c checks once, at the end, that it has arrived. The
- * daemon's strings hold any UTF-8: what a terminal could take for a command, and what reorders or
- * hides text, is printed as an escape (\x1b, \u202e; a backslash as \\). No colours.
+ * A noun says which members are shown and under which heading. Everything goes to stdout through
+ * stdio, and main.c checks once, at the end, that it has arrived. The daemon's strings hold any
+ * UTF-8: what a terminal could take for a command, and what reorders or hides text, is printed as
+ * an escape (\x1b, \u202e; a backslash as \\). No colours.
  */
 #ifndef KEYFILTER_CTL_OUTPUT_H
 #define KEYFILTER_CTL_OUTPUT_H

@@ -2,8 +2,8 @@
 /*
  * when.h - the daemon's times, as the operator's clock would tell them.
  *
- * In: RFC 3339 in UTC ("Z"), as the admin socket writes it. Out:
- * RFC 3339 in the local zone, and how long from now. Pure but for the zone, which TZ sets.
+ * In: RFC 3339 in UTC ("Z"), as the admin socket writes it. Out: RFC 3339 in the local zone, and
+ * how long from now. Pure but for the zone, which TZ sets.
  */
 #ifndef KEYFILTER_CTL_WHEN_H
 #define KEYFILTER_CTL_WHEN_H

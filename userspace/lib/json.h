@@ -3,8 +3,8 @@
  * json.h - the manners of JSON that daemon and tool share: reading strictly, and how an error
  * looks.
  *
- * Values are jansson's; "borrowed" pointers live as long as the
- * object they came from. No state, any thread.
+ * Values are jansson's; "borrowed" pointers live as long as the object they came from. No state,
+ * any thread.
  */
 #ifndef KEYFILTER_LIB_JSON_H
 #define KEYFILTER_LIB_JSON_H

@@ -36,8 +36,8 @@ struct kf_daemon;
 
 /*
  * Opens @daemon->run_dir/admin.sock (or takes it from systemd) and serves it, from @daemon->event
- * and the threads above.
- * Mode 0660 root:keyfilter where that group exists, else 0600. 0 or -errno, logged.
+ * and the threads above. Mode 0660 root:keyfilter where that group exists, else 0600. 0 or -errno,
+ * logged.
  */
 int kf_api_open(struct kf_daemon *daemon);
 void kf_api_close(struct kf_daemon *daemon);
