@@ -243,7 +243,7 @@ static __always_inline void kf_packet_tcp(KF_CTX *ctx, struct tcphdr *tcp, const
 	p->payload_len = end - p->payload_offset;
 	p->seq = bpf_ntohl(tcp->seq);
 	p->ack = bpf_ntohl(tcp->ack_seq);
-	p->tcp_flags = ((__u8 *)tcp)[13];
+	p->tcp_flags = ((__u8 *)&tcp_flag_word(tcp))[1]; /* behind the data offset */
 	p->detail = p->tcp_flags & KF_TCP_URG ? KF_DETAIL_URGENT : 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * reply.h - the answer of our own in the place of a response: its text, its numbers, its segment.
  *
- * Used on ingress (answer.h), where the client's segment becomes the answer, and on egress (cut.h),
- * where the backend's does. Under the flow's lock. An answer is one segment, with a FIN.
+ * On ingress the client's segment becomes the answer, on egress the backend's does. Under the
+ * flow's lock. An answer is one segment, with a FIN.
  */
 #ifndef KEYFILTER_REPLY_H
 #define KEYFILTER_REPLY_H

@@ -228,10 +228,11 @@ static __always_inline __u32 kf_turn_tcp(struct kf_turn_image *image, const stru
 	tcp->tcp.dest = t->to_client ? client : server;
 	tcp->tcp.seq = bpf_htonl(t->seq);
 	tcp->tcp.ack_seq = bpf_htonl(t->ack);
-	((__be32 *)tcp)[3] = bpf_htonl(len / 4 << 28 | (__u32)t->flags << 16 | window);
-	((__be32 *)tcp)[4] = 0;
-	((__be32 *)tcp)[5] = bpf_htonl(KF_OPTION_NOP << 24 | KF_OPTION_NOP << 16 |
-				       KF_TCPOPT_TIMESTAMP << 8 | KF_TCPOPT_TS_LEN);
+	tcp_flag_word(tcp) = bpf_htonl(len / 4 << 28 | (__u32)t->flags << 16 | window);
+	tcp->tcp.check = 0;
+	tcp->tcp.urg_ptr = 0;
+	*(__be32 *)tcp->nops = bpf_htonl(KF_OPTION_NOP << 24 | KF_OPTION_NOP << 16 |
+					 KF_TCPOPT_TIMESTAMP << 8 | KF_TCPOPT_TS_LEN);
 	tcp->ts_value = t->ts_value;
 	tcp->ts_echo = t->ts_echo;
 	sum = kf_csum_pseudo(p, len + t->payload_len);

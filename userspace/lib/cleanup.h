@@ -2,7 +2,7 @@
 /*
  * cleanup.h - variables that let go of what they own when they leave scope.
  *
- * Used by every file of daemon and tool; owns nothing itself. Declare with the value that means
+ * Owns nothing itself. Declare with the value that means
  * "nothing" (-1 for a descriptor, NULL for a pointer); hand the thing on with TAKE_PTR or TAKE_FD,
  * which leave "nothing" behind. The cleanups keep errno. json_t is only named here, so that a file
  * that never sees JSON does not include jansson.

@@ -2,8 +2,8 @@
 /*
  * endpoint.h - an address and a port as operators write them, and addresses alone.
  *
- * Pure functions, used by the API handlers and the events. Addresses are 16 bytes in network order,
- * IPv4 mapped (abi.h); all zero stands for any address. Ports are in host order.
+ * Pure functions. Addresses are 16 bytes in network order, IPv4 mapped (abi.h); all zero stands for
+ * any address. Ports are in host order.
  */
 #ifndef KEYFILTER_DAEMON_ENDPOINT_H
 #define KEYFILTER_DAEMON_ENDPOINT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * model.h - what requests say of models: for the files of groups, keys and models themselves.
+ * model.h - what requests say of models, and what they are told of sets of them.
  *
  * 0 or -EBADMSG, answered, unless said.
  */

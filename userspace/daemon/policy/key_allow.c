@@ -41,7 +41,10 @@ static int check_removals(const struct kf_key_state *old, const struct kf_policy
 	return 0;
 }
 
-/* From anywhere to one block, and from one block to anywhere: not by the way. */
+/*
+ * No list begins by a block that joins it, or ends by one that leaves it: the key would be served
+ * from that block alone, or from anywhere, and nobody has asked for that.
+ */
 static int check_ends(const struct kf_key_state *old, const struct kf_policy_key_edit *edit,
 		      uint32_t count, struct kf_why *why)
 {

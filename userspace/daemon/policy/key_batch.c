@@ -37,7 +37,7 @@ struct kf_key_batch {
 	uint32_t at;	 /* of the phase: the next key */
 	uint32_t taken;	 /* the first so many have a slot; */
 	uint32_t filled; /* and of those the first so many are in the kernel */
-	bool noted;	 /* in key_batch: they are not there for anybody */
+	bool noted;	 /* in the table key_batch, which hides them */
 	bool stored;	 /* all are durable */
 	struct kf_key_batch_range range;
 	struct fresh *keys;
@@ -335,7 +335,7 @@ static void take_back(struct kf_key_batch *batch)
 		stored = 0;
 	else if (batch->stored)
 		kf_policy_mend_note(policy, KF_MEND_KEYS,
-				    -EIO); /* they stay, and nobody has them */
+				    -EIO); /* they stay, and nobody knows their texts */
 	for (uint32_t i = 0; i < batch->taken; i++) {
 		const struct kf_credential_row *credential = &batch->keys[i].credential;
 		bool clean = i >= batch->filled ||
@@ -440,8 +440,8 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
 }
 
 /*
- * A crash before all are stored leaves none, a crash after it leaves keys that nobody was told:
- * both are no one's loss. In the kernel they begin to count only then.
+ * A crash before all are stored leaves none; a crash after it leaves keys whose texts nobody was
+ * told, to be deleted. The kernel gets them only once all are stored.
  */
 int kf_policy_key_batch_step(struct kf_key_batch *batch, struct kf_why *why)
 {

@@ -194,7 +194,7 @@ static int clear_way(struct stretch *stretch)
 	return err;
 }
 
-/* Of no key any more: free, at once where it has been so since before the comparison. */
+/* The place is no key's any more: free, and at once where it was so before the comparison. */
 static void release(struct kf_policy_reconcile_keys *keys, uint32_t i)
 {
 	struct kf_slotpool *pool = keys->policy->slots;
@@ -218,7 +218,7 @@ static void write_slot(struct kf_policy_reconcile_keys *keys, const struct wante
 	kf_maps_slot_write(keys->maps, wanted->row.slot, &want);
 }
 
-/* Does what the place admits count at its own time, and shall it? */
+/* Does what the place admits count at its own rate_tat_ns, in the map and as it is wanted? */
 static bool counts_at_home(const struct kf_policy_reconcile_keys *keys, const struct wanted *wanted)
 {
 	return is_home(wanted) &&
@@ -271,8 +271,8 @@ static void begin_blocks(struct stretch *stretch)
 }
 
 /*
- * What is not wanted of all stretches to come, at once: a table that is full of the blocks of
- * another store would have no room for those of this one.
+ * Deletes the blocks that are not wanted of all stretches to come, at once: a table that is full of
+ * the blocks of another store would have no room for those of this one.
  */
 static int make_room(struct stretch *now)
 {

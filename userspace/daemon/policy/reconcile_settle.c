@@ -97,7 +97,7 @@ static int settle(struct kf_policy_reconcile_keys *keys, const struct kf_key_sta
 	return 0;
 }
 
-/* The current credential, at whose place all count, is the last, and the first to be written. */
+/* The current credential is the last; its place, where the rates of all count, is written first. */
 int kf_policy_reconcile_settle(struct kf_policy *policy, const struct kf_key_state *state)
 {
 	struct kf_policy_reconcile_keys *keys = policy->keys;

@@ -55,7 +55,7 @@ void kf_policy_walltime_look(struct kf_walltime *w, const struct kf_clock *raw)
 	if (w->is_new)
 		w->ahead = ahead;
 	if (!w->is_new && !is_step(w->ahead, ahead))
-		believe(w, raw); /* as ever, slewed perhaps, or a step that was taken back */
+		believe(w, raw); /* not set, at most slewed, or a step that was taken back */
 	else if (raw->boot_ns - w->since_ns >= (uint64_t)KF_WALLTIME_SETTLE)
 		believe(w, raw);
 	else

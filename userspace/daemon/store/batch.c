@@ -2,8 +2,7 @@
 /*
  * Many keys that come all or none, in more transactions than one. The numbers (seq) that they are
  * to have are reserved first, and noted in key_batch: while it is noted, the keys with these
- * numbers are neither listed nor counted. That the note goes is what makes them all there at
- * once.
+ * numbers are neither listed nor counted. When the note goes, all of them are there at once.
  */
 #include "store/sqlite.h"
 

@@ -234,7 +234,7 @@ uint64_t kf_sql_revision(void)
 	return revision ? revision : 1;
 }
 
-/* ---- the door -------------------------------------------------------------------------------- */
+/* ---- values that are checked ----------------------------------------------------------------- */
 
 void kf_sql_name(struct kf_sql *q, const char *format, ...)
 {
