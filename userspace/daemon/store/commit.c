@@ -265,6 +265,15 @@ int kf_store_begin(struct kf_store *store)
 	return err;
 }
 
+int kf_store_begin_own(struct kf_store *store, struct kf_store **own)
+{
+	bool open = !sqlite3_get_autocommit(store->db);
+	int err = open ? 0 : kf_store_begin(store);
+
+	*own = open || err ? NULL : store;
+	return err;
+}
+
 /*
  * A disk that failed for a moment is asked at once: mostly it is known then what is stored, and
  * nobody has to be told that it is not.

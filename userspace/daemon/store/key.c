@@ -180,23 +180,14 @@ static int add_allow(struct kf_store *store, int64_t seq, const struct kf_cidr *
 int kf_store_key_allow_set(struct kf_store *store, int64_t seq, const struct kf_cidr *cidrs,
 			   uint32_t count)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = NULL;
-	int err = 0;
+	_cleanup_(kf_store_rollbackp) struct kf_store *own = NULL;
+	int err = count > KF_KEY_ALLOW_MAX ? -EINVAL : kf_store_begin_own(store, &own);
 
-	if (count > KF_KEY_ALLOW_MAX)
-		return -EINVAL;
-	if (sqlite3_get_autocommit(store->db)) {
-		err = kf_store_begin(store);
-		if (err)
-			return err;
-		open = store;
-	}
-	err = remove_allow(store, seq);
+	if (!err)
+		err = remove_allow(store, seq);
 	for (uint32_t i = 0; !err && i < count; i++)
 		err = add_allow(store, seq, &cidrs[i]);
-	if (!err && open)
-		err = kf_store_commit(store);
-	return err;
+	return err || !own ? err : kf_store_commit(own);
 }
 
 int kf_store_key_allow_get(struct kf_store *store, int64_t seq,

@@ -27,23 +27,14 @@ static int add_label(struct kf_store *store, int64_t seq, const struct kf_label 
 int kf_store_key_labels_set(struct kf_store *store, int64_t seq, const struct kf_label *labels,
 			    uint32_t count)
 {
-	_cleanup_(kf_store_rollbackp) struct kf_store *open = NULL;
-	int err = 0;
+	_cleanup_(kf_store_rollbackp) struct kf_store *own = NULL;
+	int err = count > KF_KEY_LABELS_MAX ? -EINVAL : kf_store_begin_own(store, &own);
 
-	if (count > KF_KEY_LABELS_MAX)
-		return -EINVAL;
-	if (sqlite3_get_autocommit(store->db)) {
-		err = kf_store_begin(store);
-		if (err)
-			return err;
-		open = store;
-	}
-	err = remove_labels(store, seq);
+	if (!err)
+		err = remove_labels(store, seq);
 	for (uint32_t i = 0; !err && i < count; i++)
 		err = add_label(store, seq, &labels[i]);
-	if (!err && open)
-		err = kf_store_commit(open);
-	return err;
+	return err || !own ? err : kf_store_commit(own);
 }
 
 int kf_store_key_labels_get(struct kf_store *store, int64_t seq,

@@ -138,6 +138,8 @@ int kf_sql_failed(struct kf_store *store, int code);
 
 /* commit.c: what is there when the store is opened; what fails; the path of a file. */
 int kf_store_commit_open(struct kf_store *store);
+/* Begins a transaction where none is open: then *own is the store, to be committed; else NULL. */
+int kf_store_begin_own(struct kf_store *store, struct kf_store **own);
 void kf_store_checkpoint_close(struct kf_store *store); /* checkpoint.c; may be called always */
 void kf_store_note_failure(struct kf_store *store, int err); /* with the store's error as words */
 int kf_store_path(const struct kf_store *store, const char *suffix, char path[static PATH_MAX]);
