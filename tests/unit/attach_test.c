@@ -190,7 +190,7 @@ static void test_attach_stale(void **state)
 static void test_attach_probe(void **state)
 {
 	NEEDS_NAMESPACE();
-	assert_done(kf_attach_probe(NULL, &why));
+	assert_done(kf_attach_probe(&why));
 	assert_false(kf_attach_clsact_is_missing());
 }
 

@@ -323,7 +323,7 @@ static int look_ahead(const struct kf_daemon *daemon)
 	int err = kf_maps_check(daemon->pin_dir, &maps, &why);
 
 	if (!err)
-		err = kf_attach_probe(NULL, &why);
+		err = kf_attach_probe(&why);
 	return err ? give_up(err, &why) : 0;
 }
 

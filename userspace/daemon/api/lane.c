@@ -59,7 +59,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- clients that wait for a place ----------------------------------------------------------- */
 
-static void refuse(struct kf_api_lane *lane, int accepted)
+static void refuse(int accepted)
 {
 	_cleanup_close_ int fd = accepted;
 
@@ -101,7 +101,7 @@ static void refuse_waiting(struct kf_api_lane *lane)
 	struct kf_api_arrival *arrival;
 
 	while ((arrival = STAILQ_FIRST(&lane->waiting)) && arrival->since_ns + PATIENCE_NS <= now) {
-		refuse(lane, arrival->fd);
+		refuse(arrival->fd);
 		kf_api_mailbox_end_waiting(lane, arrival);
 	}
 }

@@ -44,8 +44,8 @@ struct kf_adopt_result {
  *
  * 0, and @out says how many. Else -errno, @why holds cause and mend, and @out is untouched,
  * although a part may have been done: -E2BIG: kf_flows is full; -EOPNOTSUPP: the kernel cannot end
- * sockets (CONFIG_INET_DIAG_DESTROY) or list them (CONFIG_INET_DIAG); -EPERM: CAP_NET_ADMIN is
- * missing.
+ * sockets (CONFIG_INET_DIAG_DESTROY); that or -ENOENT: it cannot list them (CONFIG_INET_DIAG);
+ * -EPERM: CAP_NET_ADMIN is missing; -ENOMEM.
  */
 int kf_attach_adopt_run(const char *dev, int flows_fd, const struct kf_adopt_service *services,
 			size_t n, enum kf_existing existing, const __u64 flow_secret[8],

@@ -93,10 +93,10 @@ bool kf_attach_is_on(struct kf_attach *attach, const char *dev, enum kf_attach_m
 bool kf_attach_is_alone(struct kf_attach *attach, const char *dev);
 
 /*
- * Names what this kernel lacks of what the programs need; 0 when nothing. Attaches nothing. @attach
- * may be NULL: before there are maps. -EPERM: not permitted to ask.
+ * Names what this kernel lacks of what the programs need: -EOPNOTSUPP; 0 when nothing. Attaches
+ * nothing, and needs no maps. -EPERM: not permitted to ask.
  */
-int kf_attach_probe(struct kf_attach *attach, struct kf_why *why);
+int kf_attach_probe(struct kf_why *why);
 
 /* "native", "generic", "tc"; parse: -EINVAL for any other word. */
 const char *kf_attach_mode_name(enum kf_attach_mode mode);

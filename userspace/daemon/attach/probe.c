@@ -124,7 +124,7 @@ static size_t list_missing(char *out, size_t size)
 	return length;
 }
 
-int kf_attach_probe(struct kf_attach *attach, struct kf_why *why)
+int kf_attach_probe(struct kf_why *why)
 {
 	struct kf_attach_capture capture; /* only to keep libbpf quiet */
 	struct utsname kernel;
