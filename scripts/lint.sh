@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # lint.sh [BUILD_DIR] - the floors of userspace (floors.sh), the files that comments name (named.sh),
-# the names of functions (prefixes.sh), how errors go on, the list of tests/vm, clang-format over all of
-# the C, clang-tidy over userspace (.clang-tidy says what it looks for). Changes nothing; exits 1 if there
-# is something to mend.
+# the names of functions (prefixes.sh), how long files and functions are (lengths.sh), how errors go on,
+# the list of tests/vm, clang-format over all of the C, clang-tidy over userspace (.clang-tidy says what it
+# looks for). Changes nothing; exits 1 if there is something to mend.
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1
@@ -14,6 +14,7 @@ status=0
 scripts/floors.sh || status=1
 scripts/named.sh || status=1
 scripts/prefixes.sh || status=1
+scripts/lengths.sh || status=1
 if git grep -nE '\<(err|more|q\.err)[[:space:]]*\?:' -- 'userspace/*.c'; then
 	echo "lint: these go on after an error by ?:, which clang-format tears apart; write if (!err)"
 	status=1
