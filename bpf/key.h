@@ -15,6 +15,7 @@
 #include "group.h"
 #include "maps.bpf.h"
 #include "packet.h"
+#include "wallet.h"
 
 static __always_inline bool kf_key_tag_equal(const __u8 *a, const __u8 *b)
 {
@@ -126,6 +127,8 @@ static __always_inline int kf_key_judge(struct kf_head *head, const __u8 *client
 	w->slot = *found;
 	now = bpf_ktime_get_boot_ns();
 	reason = kf_key_policy(slot, w->slot, client, now);
+	if (reason == KF_REASON_ADMITTED)
+		reason = kf_wallet_judge(slot);
 	if (reason == KF_REASON_ADMITTED)
 		reason = kf_group_judge(slot, kf_http1_protocols(http1));
 	if (reason == KF_REASON_ADMITTED)

@@ -143,6 +143,14 @@ struct {
 } kf_groups SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct kf_wallet);
+} kf_wallets SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, KF_MODELS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -20,6 +20,7 @@
  *   5  kf_models is new; kf_slot.models, kf_group.models
  *   6  kf_flow in named parts
  *   7  content is read: kf_flow.state, struct kf_head in kf_heads, details of body_not_readable
+ *   8  kf_wallets is new; kf_slot.wallet
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -28,7 +29,7 @@
 
 #include "detail.h"
 
-#define KF_ABI_VERSION 7u
+#define KF_ABI_VERSION 8u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -333,7 +334,7 @@ struct kf_slot {
 	__u32 rate_slot;	/* whose rate_tat_ns counts: a rotated key's secrets share one */
 	__u32 group;		/* its record in kf_groups; 0: it is in none */
 	__u32 models;		/* it may call those of this set; 0: all */
-	__u32 reserved;
+	__u32 wallet;		/* it draws on this one of kf_wallets; 0: on none */
 	__u64 requests_admitted;
 	__u64 requests_refused;
 	__u64 last_used_ns; /* of the last admitted request; 0: never */
@@ -368,6 +369,23 @@ struct kf_set_model {
 	__u8 tag[16]; /* kf_keyhash() of the model's name */
 };
 KF_ABI_SIZE(struct kf_set_model, 24);
+
+/*
+ * kf_wallets: ARRAY, memory-mapped, by kf_slot.wallet: what may be spent. A key with a quota has
+ * one, and so has an account with a balance. Amounts are micro-units. The controller writes limit,
+ * parent and reason; limit is whole whenever it is written, so that writing it twice does no harm.
+ */
+#define KF_UNLIMITED	 0x7fffffffffffffffll
+#define KF_WALLETS_CHAIN 4 /* wallets in a row: more are taken for used up */
+
+struct kf_wallet {
+	__s64 limit;  /* may be taken in all; KF_UNLIMITED */
+	__u64 taken;  /* by admitted requests, ever; the kernel's, and only grows */
+	__u32 parent; /* is drawn on, too; 0: none */
+	__u32 reason; /* enum kf_reason: what a request is refused for when it is used up */
+	__u64 reserved[5];
+};
+KF_ABI_SIZE(struct kf_wallet, 64);
 
 /* kf_key_allow: LPM_TRIE to __u8 1; prefix_len is 32 (the slot) + the bits of addr. */
 struct kf_key_prefix {
@@ -433,6 +451,7 @@ KF_ABI_SIZE(struct kf_event_rate, 32);
 	X(kf_slots)                                                                                \
 	X(kf_key_allow)                                                                            \
 	X(kf_groups)                                                                               \
+	X(kf_wallets)                                                                              \
 	X(kf_models)                                                                               \
 	X(kf_flows)                                                                                \
 	X(kf_embryos)                                                                              \

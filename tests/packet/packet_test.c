@@ -32,6 +32,7 @@
  *   key STATE | key allow ADDR/BITS | key expires-in MS | key rate MS,BURST
  *   key group N | group N PROTOCOL...   the key is in that group; its keys may use these
  *   key models SET | group-models N SET | models SET NAME   it may call those of the set; NAME is
+ *   key wallet N | wallet N LIMIT TAKEN PARENT key|account   it draws on that one
  *   source deny|allow ADDR/BITS [MS]
  *   sleep MS | state NAME | flows N
  *   penalty FAILURES,WINDOW,TIME,MAX (s) | syn-rate MS,BURST
@@ -97,6 +98,7 @@ static const struct {
 	{ "group", kf_step_group },
 	{ "group-models", kf_step_group_models },
 	{ "models", kf_step_models },
+	{ "wallet", kf_step_wallet },
 	{ "source", kf_step_source },
 	{ "sleep", kf_step_sleep },
 	{ "state", kf_step_state },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Steps that say what is allowed: the service, keys, groups, models, sources. */
+/* Steps that say what is allowed: the service, keys, groups, models, wallets, sources. */
 
 #include <arpa/inet.h>
 #include <err.h>
@@ -62,6 +62,8 @@ void kf_step_key(struct kf_case *c, const char *at)
 		slot->group = strtoul(rest, NULL, 0);
 	} else if (strcmp(word, "models") == 0) {
 		slot->models = strtoul(rest, NULL, 0);
+	} else if (strcmp(word, "wallet") == 0) {
+		slot->wallet = strtoul(rest, NULL, 0);
 	} else if (strcmp(word, "other-owner") == 0) {
 		slot->tag[3] ^= 1;
 	} else {
@@ -90,6 +92,23 @@ void kf_step_models(struct kf_case *c, const char *at)
 	if (sscanf(at, "%u %255s", &set, name) != 2)
 		errx(1, "%s:%d: models SET NAME?", c->file, c->line);
 	kf_world_model(c->world, set, name);
+}
+
+/* "wallet N LIMIT TAKEN PARENT key|account" */
+void kf_step_wallet(struct kf_case *c, const char *at)
+{
+	struct kf_wallet wallet = {};
+	char whose[16] = "";
+	long long limit;
+	uint32_t index;
+
+	if (sscanf(at, "%u %lld %llu %u %15s", &index, &limit, &wallet.taken, &wallet.parent,
+		   whose) != 5)
+		errx(1, "%s:%d: wallet N LIMIT TAKEN PARENT WHOSE?", c->file, c->line);
+	wallet.limit = limit;
+	wallet.reason =
+		strcmp(whose, "key") == 0 ? KF_REASON_KEY_EXHAUSTED : KF_REASON_ACCOUNT_EXHAUSTED;
+	kf_world_wallet(c->world, index, &wallet);
 }
 
 void kf_step_group_models(struct kf_case *c, const char *at)

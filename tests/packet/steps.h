@@ -36,6 +36,7 @@ void kf_step_to(struct kf_case *c, const char *at);
 /* step_policy.c */
 void kf_step_key(struct kf_case *c, const char *at);
 void kf_step_group(struct kf_case *c, const char *at);
+void kf_step_wallet(struct kf_case *c, const char *at);
 void kf_step_models(struct kf_case *c, const char *at);
 void kf_step_group_models(struct kf_case *c, const char *at);
 void kf_step_source(struct kf_case *c, const char *at);

@@ -120,6 +120,7 @@ struct kf_world *kf_world_new(const char *dir)
 	world->config = kf_world_mmap(world, "kf_config", sizeof(struct kf_config));
 	world->slots = kf_world_mmap(world, "kf_slots", 4096 * sizeof(struct kf_slot));
 	world->groups = kf_world_mmap(world, "kf_groups", KF_GROUPS_MAX * sizeof(struct kf_group));
+	world->wallets = kf_world_mmap(world, "kf_wallets", 4096 * sizeof(struct kf_wallet));
 	world->penalties = kf_world_mmap(world, "kf_penalties",
 					 KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
 	world->ring =
@@ -211,6 +212,7 @@ void kf_world_reset(struct kf_world *world, enum kf_mode mode, uint8_t flags, ui
 	kf_world_empty(world, "kf_models");
 	kf_world_empty(world, "kf_listeners");
 	memset(world->groups, 0, KF_GROUPS_MAX * sizeof(struct kf_group));
+	memset(world->wallets, 0, 4096 * sizeof(struct kf_wallet));
 	memset(world->penalties, 0, KF_WORLD_PENALTIES * sizeof(struct kf_penalty_set));
 	kf_world_zero_counters(world);
 	kf_world_fill_config(world);
@@ -361,6 +363,11 @@ const char *kf_world_key(const struct kf_world *world)
 void kf_world_group(struct kf_world *world, uint32_t group, uint32_t protocols)
 {
 	world->groups[group].protocols = protocols;
+}
+
+void kf_world_wallet(struct kf_world *world, uint32_t wallet, const struct kf_wallet *value)
+{
+	world->wallets[wallet] = *value;
 }
 
 void kf_world_group_models(struct kf_world *world, uint32_t group, uint32_t set)

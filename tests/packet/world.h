@@ -69,6 +69,7 @@ const char *kf_world_key(const struct kf_world *world); /* 51 characters */
 struct kf_slot *kf_world_slot(struct kf_world *world);	/* memory-mapped */
 void kf_world_allow(struct kf_world *world, const uint8_t addr[16], unsigned int bits);
 void kf_world_group(struct kf_world *world, uint32_t group, uint32_t protocols);
+void kf_world_wallet(struct kf_world *world, uint32_t wallet, const struct kf_wallet *value);
 void kf_world_group_models(struct kf_world *world, uint32_t group, uint32_t set);
 void kf_world_model(struct kf_world *world, uint32_t set, const char *name); /* is in the set */
 void kf_world_source(struct kf_world *world, const uint8_t addr[16], unsigned int bits,

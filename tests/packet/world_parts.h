@@ -14,6 +14,7 @@ struct kf_world {
 	struct kf_config *config;
 	struct kf_slot *slots;
 	struct kf_group *groups;
+	struct kf_wallet *wallets;
 	struct kf_penalty_set *penalties;
 	struct ring_buffer *ring;
 	struct kf_ran *ran; /* where events go */

@@ -4,7 +4,7 @@
  *
  * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
  * no controller runs. One controller per pin directory, by a lock on the directory. kf_config,
- * kf_slots, kf_groups and kf_penalties are memory-mapped, so that a write there is a store and no
+ * kf_slots, kf_groups, kf_wallets and kf_penalties are memory-mapped, so that a write there is a store and no
  * system call. Changed in the daemon's one thread; other threads may read. Times are CLOCK_BOOTTIME
  * nanoseconds. 0 or -errno.
  */
@@ -122,6 +122,7 @@ void kf_maps_slot_status(struct kf_maps *maps, uint32_t slot, enum kf_key_status
 void kf_maps_slot_expires(struct kf_maps *maps, uint32_t slot, uint64_t expires_ns);
 void kf_maps_slot_flags(struct kf_maps *maps, uint32_t slot, uint32_t flags);
 void kf_maps_slot_group(struct kf_maps *maps, uint32_t slot, uint32_t group);
+void kf_maps_slot_wallet(struct kf_maps *maps, uint32_t slot, uint32_t wallet);
 void kf_maps_slot_models(struct kf_maps *maps, uint32_t slot, uint32_t models);
 
 const struct kf_group *kf_maps_group(const struct kf_maps *maps, uint32_t group);
@@ -129,6 +130,16 @@ const struct kf_group *kf_maps_group(const struct kf_maps *maps, uint32_t group)
 void kf_maps_group_protocols(struct kf_maps *maps, uint32_t group, uint32_t protocols);
 /* And which models they may call: the set of this number, 0: all. */
 void kf_maps_group_models(struct kf_maps *maps, uint32_t group, uint32_t models);
+
+/* NULL for 0 and beyond the end. */
+const struct kf_wallet *kf_maps_wallet(const struct kf_maps *maps, uint32_t wallet);
+/*
+ * Makes the wallet say @want, whose part of the kernel stays as it is; what refuses more is stored
+ * first. Nothing is done with 0 and beyond the end.
+ */
+void kf_maps_wallet_write(struct kf_maps *maps, uint32_t wallet, const struct kf_wallet *want);
+/* The wallet is nobody's: used up, and nothing is taken of it. No slot names it any more. */
+void kf_maps_wallet_clear(struct kf_maps *maps, uint32_t wallet);
 
 /*
  * The members of the same name. What the key has used up, in requests, stays used up, but never so

@@ -28,6 +28,7 @@ static uint32_t wanted_entries(const struct kf_maps *maps, const struct kf_maps_
 	case KF_MAP_kf_tags:
 	case KF_MAP_kf_slots:
 	case KF_MAP_kf_key_allow:
+	case KF_MAP_kf_wallets:
 		return settings->keys_max;
 	case KF_MAP_kf_flows:
 		return settings->flows_max;
@@ -189,6 +190,7 @@ static const char *setting_of(enum kf_map map)
 	case KF_MAP_kf_tags:
 	case KF_MAP_kf_slots:
 	case KF_MAP_kf_key_allow:
+	case KF_MAP_kf_wallets:
 		return "keys_max";
 	case KF_MAP_kf_flows:
 		return "flows_max";
@@ -346,7 +348,7 @@ static int map_one(const struct kf_maps *maps, enum kf_map map, const char *mend
 
 static int map_memory(struct kf_maps *maps, struct kf_why *why)
 {
-	void *config = NULL, *slots = NULL, *groups = NULL, *penalties = NULL;
+	void *config = NULL, *slots = NULL, *groups = NULL, *wallets = NULL, *penalties = NULL;
 	int err = map_one(maps, KF_MAP_kf_config, "free memory, or raise vm.max_map_count",
 			  &maps->config_bytes, &config, why);
 
@@ -359,6 +361,10 @@ static int map_memory(struct kf_maps *maps, struct kf_why *why)
 		err = map_one(maps, KF_MAP_kf_groups, "free memory", &maps->groups_bytes, &groups,
 			      why);
 	maps->groups = groups;
+	if (!err)
+		err = map_one(maps, KF_MAP_kf_wallets, "lower keys_max or free memory",
+			      &maps->wallets_bytes, &wallets, why);
+	maps->wallets = wallets;
 	if (!err)
 		err = map_one(maps, KF_MAP_kf_penalties, "lower penalties or free memory",
 			      &maps->penalties_bytes, &penalties, why);
@@ -524,6 +530,8 @@ void kf_maps_close(struct kf_maps *maps)
 		return;
 	if (maps->penalties)
 		munmap(maps->penalties, maps->penalties_bytes);
+	if (maps->wallets)
+		munmap(maps->wallets, maps->wallets_bytes);
 	if (maps->groups)
 		munmap(maps->groups, maps->groups_bytes);
 	if (maps->slots)

@@ -6,7 +6,8 @@
  *	open.c		makes, opens and checks the maps
  *	running.c	which maps the programs use, and their pins made again
  *	maps.c		what is in them
- *	slot.c, group.c, penalty.c	what is memory-mapped of keys, groups and sources
+ *	slot.c, group.c, wallet.c, penalty.c	what is memory-mapped of keys, groups,
+ *			money and sources
  */
 #ifndef KEYFILTER_DAEMON_MAPS_OPEN_H
 #define KEYFILTER_DAEMON_MAPS_OPEN_H
@@ -36,6 +37,8 @@ struct kf_maps {
 	size_t slots_bytes;
 	struct kf_group *groups;
 	size_t groups_bytes;
+	struct kf_wallet *wallets;
+	size_t wallets_bytes;
 	struct kf_penalty_set *penalties;
 	size_t penalties_bytes;
 	uint64_t cuts[KF_SERVICES_MAX]; /* by the controller, unseen by the programs; atomic */

@@ -36,6 +36,11 @@ void kf_maps_slot_models(struct kf_maps *maps, uint32_t slot, uint32_t models)
 	__atomic_store_n(&maps->slots[slot].models, models, __ATOMIC_RELEASE);
 }
 
+void kf_maps_slot_wallet(struct kf_maps *maps, uint32_t slot, uint32_t wallet)
+{
+	__atomic_store_n(&maps->slots[slot].wallet, wallet, __ATOMIC_RELEASE);
+}
+
 /* The slot at whose time the requests of @slot count. */
 static struct kf_slot *rate_home(struct kf_maps *maps, const struct kf_slot *slot)
 {
@@ -131,6 +136,8 @@ static void adjust_slot(struct kf_maps *maps, uint32_t index, const struct kf_sl
 		kf_maps_slot_group(maps, index, want->group);
 	if (slot->models != want->models)
 		kf_maps_slot_models(maps, index, want->models);
+	if (slot->wallet != want->wallet)
+		kf_maps_slot_wallet(maps, index, want->wallet);
 	kf_maps_slot_rate(maps, index, want->rate_interval_ns, want->rate_burst_ns);
 	if (slot->status != want->status)
 		kf_maps_slot_status(maps, index, want->status);
@@ -155,7 +162,7 @@ void kf_maps_slot_write(struct kf_maps *maps, uint32_t slot, const struct kf_slo
 	to->rate_slot = want->rate_slot;
 	to->group = want->group;
 	to->models = want->models;
-	to->reserved = want->reserved;
+	to->wallet = want->wallet;
 	memset(&to->requests_admitted, 0,
 	       sizeof(*to) - offsetof(struct kf_slot, requests_admitted));
 	kf_maps_slot_status(maps, slot, want->status);
