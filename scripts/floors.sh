@@ -13,8 +13,8 @@ floors='
 lib
 daemon/base ctl
 daemon/store
-daemon/maps daemon/net
-daemon/policy daemon/attach daemon/ledger
+daemon/maps daemon/net daemon/ledger
+daemon/policy daemon/attach
 daemon/traffic
 daemon/api daemon/fleet
 daemon

@@ -26,16 +26,25 @@ group show NAME
 model set NAME [--input PRICE|none] [--cached PRICE|none] [--cache-write PRICE|none] [--output PRICE|none] [--request PRICE|none] [--context N|none] [--max-output N|none]
 model delete NAME
 model list [--group G]
-key create --name NAME [--owner OWNER] [--label NAME=VALUE]... [--quantity N] [--group G] [--model M]... [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
-key list [--status enabled|disabled|expired] [--group G] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--limit N] [--after CURSOR]
+account create NAME [--balance AMOUNT|unlimited] [--currency CODE] [--note TEXT]
+account topup NAME AMOUNT [--note TEXT] [--if-match REVISION]
+account withdraw NAME AMOUNT [--note TEXT] [--if-match REVISION]
+account edit NAME [--unlimited yes|no] [--if-match REVISION]
+account list
+account show NAME
+key create --name NAME [--owner OWNER] [--label NAME=VALUE]... [--quantity N] [--group G] [--model M]... [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
+key list [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
-key export [--status enabled|disabled|expired] [--group G] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--csv]
+key export [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--csv]
 key find
-key edit [ID] [--all] [--where-group G] [--where-label NAME=VALUE]... [--where-owner OWNER] [--where-status enabled|disabled|expired] [--where-search TEXT] [--dry-run] [--name NAME] [--owner OWNER|none] [--label NAME=VALUE]... [--remove-label NAME]... [--group G|none] [--model M]... [--any-model] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
-key enable [ID] [--all] [--group G] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired] [--search TEXT] [--dry-run] [--if-match REVISION]
-key disable [ID] [--all] [--group G] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired] [--search TEXT] [--dry-run] [--if-match REVISION]
-key delete [ID] [--all] [--group G] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired] [--search TEXT] [--dry-run] [--if-match REVISION]
+key edit [ID] [--all] [--where-group G] [--where-account A] [--where-label NAME=VALUE]... [--where-owner OWNER] [--where-status enabled|disabled|expired|exhausted] [--where-search TEXT] [--dry-run] [--name NAME] [--owner OWNER|none] [--label NAME=VALUE]... [--remove-label NAME]... [--group G|none] [--model M]... [--any-model] [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
+key enable [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired|exhausted] [--search TEXT] [--dry-run] [--if-match REVISION]
+key disable [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired|exhausted] [--search TEXT] [--dry-run] [--if-match REVISION]
+key delete [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired|exhausted] [--search TEXT] [--dry-run] [--if-match REVISION]
+key topup ID AMOUNT [--if-match REVISION]
 key rotate ID [--grace T] [--if-match REVISION]
+ledger list [--account A] [--key ID] [--since 30d|RFC3339] [--limit N] [--after CURSOR]
+ledger verify
 stats
 events [--follow]
 status
@@ -68,10 +77,11 @@ _keyfilterctl_values()
 		[[ $what == G ]] || echo none
 		;;
 	*'|'*) tr '|' '\n' <<<"$what" | grep -v '[A-Z]' ;;
-	NAME) [[ $noun == service || $noun == group || $noun == model ]] && "$@" "$noun" list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
+	NAME) [[ $noun == service || $noun == group || $noun == model || $noun == account ]] && "$@" "$noun" list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	ID) "$@" key list --search "$cur" --limit 100 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	DEV) ls /sys/class/net ;;
 	PLACE) printf '%s\n' bearer x-api-key api-key x-goog-api-key query sec-websocket-protocol ;;
+	A) "$@" account list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	M) "$@" model list 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
 	PATH) compgen -f -- "$cur" ;;
 	esac

@@ -56,7 +56,7 @@ static void test_status_degraded(void **state)
 		outcome.out,
 		"keyfilterd 0.1.0 (layout 1), process 42, up for 2 h\n"
 		"state     /s\nrun       /r\npins      /p\nservices  2\n"
-		"keys      3 of 7: 2 enabled, 1 disabled, 0 expired\n"
+		"keys      3 of 7: 2 enabled, 1 disabled, 0 expired, 0 exhausted\n"
 		"sources   4 of 8, 9 penalised\nflows     about 5 of 6\n"
 		"iface     none: nothing is filtered until keyfilterctl iface attach DEV\n"
 		"degraded  the disk is full; make room\n");

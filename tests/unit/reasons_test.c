@@ -72,6 +72,18 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
+/* A detail of a body has the name of the fault that body.h gives (kf_content_detail()). */
+static bool is_fault(const char *readers, const char *detail)
+{
+	static const char body[] = "KF_DETAIL_BODY_";
+	char fault[64];
+
+	if (strncmp(detail, body, sizeof(body) - 1) != 0)
+		return false;
+	snprintf(fault, sizeof(fault), "KF_BODY_FAULT_%s", detail + sizeof(body) - 1);
+	return has_word(readers, fault);
+}
+
 static void reasons_are_those_that_programs_give(void **state)
 {
 	char *programs = read_repository("bpf/*.[ch]");
@@ -92,7 +104,8 @@ static void details_are_those_that_programs_give(void **state)
 
 	assert_true(sizeof(details) > sizeof(details[0]));
 	for (size_t i = 1; i < sizeof(details) / sizeof(details[0]); i++) /* the first is none */
-		if (!has_word(programs, details[i]) && !has_word(readers, details[i]))
+		if (!has_word(programs, details[i]) && !has_word(readers, details[i]) &&
+		    !is_fault(readers, details[i]))
 			fail_msg("%s: no program gives it", details[i]);
 	free(readers);
 	free(programs);

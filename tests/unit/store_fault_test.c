@@ -353,10 +353,21 @@ static int ignore_credential(void *context, const struct kf_credential_row *row)
 	return 0;
 }
 
+static int ignore_account(void *context, const struct kf_account_row *row)
+{
+	return 0;
+}
+
+static int ignore_entry(void *context, const struct kf_ledger_row *row)
+{
+	return 0;
+}
+
 /* All that is read at a start, and what a list reads. */
 static int read_all(struct kf_store *store)
 {
 	const struct kf_key_query query = { .limit = 100 };
+	const struct kf_ledger_query entries = { .account = -1, .limit = 100 };
 	struct kf_label labels[KF_KEY_LABELS_MAX];
 	uint32_t label_count;
 	int count = 0, err;
@@ -365,6 +376,8 @@ static int read_all(struct kf_store *store)
 	err = err ?: kf_store_iface_each(store, ignore_iface, NULL);
 	err = err ?: kf_store_source_each(store, ignore_source, NULL);
 	err = err ?: kf_store_group_each(store, ignore_group, NULL);
+	err = err ?: kf_store_account_each(store, ignore_account, NULL);
+	err = err ?: kf_store_ledger_list(store, &entries, ignore_entry, NULL);
 	err = err ?: kf_store_model_each(store, "", ignore_model, NULL);
 	err = err ?: kf_store_model_rows(store, ignore_model_row, NULL);
 	err = err ?: kf_store_model_set_each(store, ignore_set, NULL);
@@ -434,6 +447,21 @@ static const struct {
 	{ "UPDATE api_key SET owner = printf('%.129c', 'a')", "owner has 129 bytes" },
 	{ "UPDATE key_label SET name = 'a b'", "a label of key number 5: name is empty, or has" },
 	{ "UPDATE key_label SET value = printf('%.129c', 'a')", "value has 129 bytes" },
+	{ "UPDATE api_key SET account = -1", "its account's wallet is not a number" },
+	{ "UPDATE api_key SET account = 7", "its account's wallet" }, /* which is none */
+	{ "UPDATE api_key SET wallet = 1 << 32", "wallet is 4294967296" },
+	{ "UPDATE api_key SET quota = -1", "quota is -1" },
+	{ "UPDATE api_key SET spent = -1", "spent is -1" },
+	{ "UPDATE account SET name = 'a b'", "account number 6: name is empty, or has" },
+	{ "UPDATE account SET currency = ''", "account team: currency is empty" },
+	{ "UPDATE account SET wallet = 0", "account team: wallet is 0" },
+	{ "UPDATE account SET unlimited = 2", "account team: unlimited is 2" },
+	{ "UPDATE account SET granted = -1", "account team: granted is -1" },
+	{ "UPDATE account SET spent = -1", "account team: spent is -1" },
+	{ "UPDATE ledger SET kind = 3", "the ledger's entry 1: kind is 3" },
+	{ "UPDATE ledger SET total = -2", "the ledger's entry 1: total is -2" },
+	{ "UPDATE ledger SET key = printf('%.16c', 'a')",
+	  "the ledger's entry 1: key has 16 bytes" },
 };
 
 static void fill(const struct fixture *f)
@@ -453,8 +481,11 @@ static void fill(const struct fixture *f)
 			     "INSERT INTO model (name) VALUES ('m');"
 			     "INSERT INTO model_set VALUES (4, 'm');"
 			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7, 4, 1000000);"
+			     "INSERT INTO wallet VALUES (1), (2);"
+			     "INSERT INTO account VALUES (6, 'team', 'USD', 1, 0, 100, 10, 1, 7);"
+			     "INSERT INTO ledger VALUES (1, 1, 1, 6, 'k_one', 50, 50, '');"
 			     "INSERT INTO api_key VALUES (5, 'k_one', 'one', 'ab', 'wxyz', 0, 1, "
-			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4, 'me');"
+			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4, 'me', 6, 2, 50, 10);"
 			     "INSERT INTO key_label VALUES (5, 'team', 'blue');"
 			     "INSERT INTO credential VALUES (9, 5, zeroblob(16), NULL);"
 			     "INSERT INTO key_allow VALUES "
@@ -490,6 +521,7 @@ static void bad_rows_are_named(void **state)
 		spoil(f, "DELETE FROM service; DELETE FROM iface; DELETE FROM source;"
 			 "DELETE FROM key_label; DELETE FROM key_allow; DELETE FROM credential; "
 			 "DELETE FROM api_key;"
+			 "DELETE FROM account; DELETE FROM wallet; DELETE FROM ledger; "
 			 "DELETE FROM key_group; DELETE FROM model_set; DELETE FROM model;");
 		fill(f);
 		spoil(f, bad_rows[i].sql);

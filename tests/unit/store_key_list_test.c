@@ -52,8 +52,11 @@ static void put_labels(struct fixture *f, const struct kf_key_row *row)
 static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
 {
 	bool expired = row->expires <= NOW;
+	bool exhausted = row->account || (row->wallet && row->spent >= row->quota);
 
-	if ((q->filter == KF_KEYS_ENABLED && (row->disabled || expired)) ||
+	if ((q->filter == KF_KEYS_ENABLED && (row->disabled || expired || exhausted)) ||
+	    (q->filter == KF_KEYS_EXHAUSTED && (row->disabled || expired || !exhausted)) ||
+	    (q->account && row->account != q->account) ||
 	    (q->filter == KF_KEYS_DISABLED && !row->disabled) ||
 	    (q->filter == KF_KEYS_EXPIRED && (row->disabled || !expired)))
 		return false;
@@ -85,16 +88,29 @@ static void compare_pages(struct fixture *f, struct kf_key_query *q, const struc
 	assert_int_equal(total, expected);
 }
 
+/* It has spent 7. */
+static void give_quota(struct fixture *f, struct kf_key_row *row, int64_t quota)
+{
+	assert_int_equal(kf_store_wallet_take(f->store, 1000, &row->wallet), 0);
+	row->quota = quota;
+	row->spent = 7;
+	assert_int_equal(kf_store_key_spend(f->store, &(struct kf_key_row){ .seq = row->seq }, 7),
+			 0);
+}
+
 /* All pages of all filters against a plain loop over all rows. */
 static void pages_are_what_matches(void **state)
 {
 	static const char *const searches[] = { NULL, "a%", "_x", "zz", "k_0", "\\", "even-1" };
 	static struct kf_key_row rows[300];
+	struct kf_account_row account = { .name = "empty", .currency = "USD" };
 	struct fixture *f = *state;
 
 	add_group(f, "one", 1);
 	add_group(f, "two", 2);
 	kf_store_begin(f->store);
+	assert_int_equal(kf_store_wallet_take(f->store, 1000, &account.wallet), 0);
+	assert_int_equal(kf_store_account_add(f->store, &account), 0);
 	for (int i = 0; i < 300; i++) {
 		char name[64];
 
@@ -107,6 +123,9 @@ static void pages_are_what_matches(void **state)
 				  : i % 4 == 1 ? NOW
 					       : NOW + i - 100);
 		rows[i].group = (uint32_t)i % 3; /* 0: none */
+		rows[i].account = i % 11 == 0 ? account.id : KF_ACCOUNT_DEFAULT;
+		if (i % 5 == 1)
+			give_quota(f, &rows[i], i % 10 == 1 ? 7 : 8);
 		snprintf(rows[i].owner, sizeof(rows[i].owner), "%s", i % 5 ? "us" : "");
 		assert_int_equal(kf_store_key_update(f->store, &rows[i]), 0);
 		put_labels(f, &rows[i]);
@@ -123,6 +142,9 @@ static void pages_are_what_matches(void **state)
 							  .now = NOW };
 
 				compare_pages(f, &q, rows, 300);
+				q.account = account.id;
+				compare_pages(f, &q, rows, 300);
+				q.account = KF_ACCOUNT_DEFAULT;
 				q.owner = "us";
 				compare_pages(f, &q, rows, 300);
 				q.labels[q.label_count++] = (struct kf_label){ "n", "2" };

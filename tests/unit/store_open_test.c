@@ -71,6 +71,7 @@ static void version_0_is_migrated(void **state)
 		   "source;"
 		   "DROP TABLE iface; DROP TABLE service; DROP TABLE state; DROP TABLE key_batch;"
 		   "DROP TABLE key_group; DROP TABLE model; DROP TABLE model_set;"
+		   "DROP TABLE account; DROP TABLE wallet; DROP TABLE ledger;"
 		   "PRAGMA user_version = 0");
 	reopen(f);
 	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
@@ -91,7 +92,8 @@ static void failing_migration_changes_nothing(void **state)
 		   "DROP TABLE key_allow;"
 		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state;"
 		   "DROP TABLE key_batch; DROP TABLE key_group;"
-		   "DROP TABLE model; DROP TABLE model_set");
+		   "DROP TABLE model; DROP TABLE model_set; DROP TABLE account;"
+		   "DROP TABLE wallet; DROP TABLE ledger");
 	reopen(f);
 }
 
@@ -149,6 +151,11 @@ static void version_1_is_migrated(void **state)
 	assert_int_equal(slots[9].group, 0);
 	assert_int_equal(key.models, 0);
 	assert_int_equal(slots[9].models, 0);
+	assert_int_equal(key.account, KF_ACCOUNT_DEFAULT);
+	assert_int_equal(key.wallet, 0);
+	assert_int_equal(key.spent, 0);
+	assert_int_equal(slots[9].wallet, 0);
+	assert_int_equal(slots[9].account_wallet, 0);
 	assert_int_equal(kf_store_is_sealed(f->store, &sealed), 0);
 	assert_true(sealed);
 	reopen(f); /* and once only */

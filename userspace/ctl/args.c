@@ -107,11 +107,12 @@ static int parse_word(struct parser *parser, const char *word)
 	}
 	if (!args->command)
 		return parse_verb(parser, word);
-	if (!args->command->operand || args->operand)
+	if (!args->command->operand || args->second || (args->operand && !args->command->second))
 		return wrong(parser, "\"%.64s\" is one word too many", word);
 	if (!*word)
-		return wrong(parser, "%s is empty", args->command->operand);
-	args->operand = word;
+		return wrong(parser, "%s is empty",
+			     args->operand ? args->command->second : args->command->operand);
+	*(args->operand ? &args->second : &args->operand) = word;
 	return 0;
 }
 
@@ -271,6 +272,8 @@ static int check_complete(struct parser *parser)
 		return wrong(parser, "%s needs a verb", args->noun->name);
 	if (command->operand && !args->operand && !command->many)
 		return wrong(parser, "%s is missing", command->operand);
+	if (command->second && !args->second)
+		return wrong(parser, "%s is missing", command->second);
 	if (command->many && check_many(parser))
 		return -EINVAL;
 	if (command->required && !kf_args_value(args, command->required))

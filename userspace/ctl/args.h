@@ -27,7 +27,7 @@ struct kf_args {
 	bool json, help, version;
 	const struct kf_noun *noun;	  /* NULL: none was named (help, --version) */
 	const struct kf_command *command; /* NULL: no verb was named (help) */
-	const char *operand;
+	const char *operand, *second;
 	struct kf_given *given; /* in the order of the command line; owned */
 	size_t given_count;
 };

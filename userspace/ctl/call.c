@@ -133,24 +133,24 @@ static bool has_control(const char *text)
 	return *text;
 }
 
-static int add_operand(struct kf_call *call)
+/* @member NULL: it stands in the path. */
+static int add_operand(struct kf_call *call, const char *name, const char *member,
+		       const char *operand)
 {
-	const struct kf_command *command = call->args->command;
-	const char *operand = call->args->operand;
 	json_t *value;
 
 	if (!operand)
 		return KF_EXIT_DONE;
 	value = json_string(operand);
 	if (!value)
-		return kf_call_fail("%s is not UTF-8; type it in UTF-8", command->operand);
-	if (command->operand_member)
-		json_object_set_new(call->body, command->operand_member, value);
+		return kf_call_fail("%s is not UTF-8; type it in UTF-8", name);
+	if (member)
+		json_object_set_new(call->body, member, value);
 	else
 		json_decref(value);
-	return has_control(operand) ? kf_call_fail("%s has control characters; type it without",
-						   command->operand)
-				    : KF_EXIT_DONE;
+	return has_control(operand)
+		       ? kf_call_fail("%s has control characters; type it without", name)
+		       : KF_EXIT_DONE;
 }
 
 static int make_body(struct kf_call *call)
@@ -159,7 +159,11 @@ static int make_body(struct kf_call *call)
 	int ret;
 
 	call->body = json_object();
-	ret = add_operand(call);
+	ret = add_operand(call, args->command->operand, args->command->operand_member,
+			  args->operand);
+	if (ret == KF_EXIT_DONE)
+		ret = add_operand(call, args->command->second, args->command->second_member,
+				  args->second);
 	for (size_t i = 0; ret == KF_EXIT_DONE && i < args->given_count; i++) {
 		const struct kf_given *given = &args->given[i];
 		int added = add_member(call->body, given);

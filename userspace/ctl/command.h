@@ -74,6 +74,8 @@ struct kf_command {
 	const char *verb;		 /* NULL in a noun that does one thing */
 	const char *operand;		 /* "NAME", always required; NULL: none */
 	const char *operand_member;	 /* of the body; NULL: it stands in the path */
+	const char *second;		 /* "AMOUNT", required behind the operand; NULL: none */
+	const char *second_member;	 /* of the body */
 	const struct kf_option *options; /* ends with a NULL name; NULL: none */
 	const char *required;		 /* the option that must be given; NULL: none must */
 	bool changes;			 /* at least one option that sets a member must be given */
@@ -106,7 +108,8 @@ struct kf_noun {
 	const struct kf_command *commands; /* ends with a NULL help */
 };
 
-extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_group,
-	kf_noun_model, kf_noun_key, kf_noun_stats, kf_noun_events, kf_noun_status, kf_noun_version;
+extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_account,
+	kf_noun_ledger, kf_noun_group, kf_noun_model, kf_noun_key, kf_noun_stats, kf_noun_events,
+	kf_noun_status, kf_noun_version;
 
 #endif

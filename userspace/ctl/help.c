@@ -52,6 +52,8 @@ void kf_help_synopsis(FILE *out, const struct kf_noun *noun, const struct kf_com
 		put_word(&line, "[ID]");
 	else if (command->operand)
 		put_word(&line, command->operand);
+	if (command->second)
+		put_word(&line, command->second);
 	for (const struct kf_option *o = command->options; o && o->name; o++) {
 		describe(o, command->required && strcmp(o->name, command->required) == 0, text);
 		put_word(&line, text);

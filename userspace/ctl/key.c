@@ -17,6 +17,10 @@ static const struct kf_output_column record[] = {
 	{ "Labels", .member = "labels", .format = KF_OUTPUT_PLAIN, .absent = "none" },
 	{ "Group", .member = "group", .absent = "none" },
 	{ "Models", .member = "models", .format = KF_OUTPUT_PLAIN, .absent = "all" },
+	{ "Account", .member = "account" },
+	{ "Quota", .member = "quota", .absent = "unlimited" },
+	{ "Spent", .member = "spent" },
+	{ "Left", .member = "left", .absent = "" },
 	{ "Created", .member = "created_at", .format = KF_OUTPUT_SINCE },
 	{ "Expires", .member = "expires_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
 	{ "Allowed from", .member = "allow_ips", .format = KF_OUTPUT_PLAIN, .absent = "anywhere" },
@@ -237,6 +241,16 @@ static int find(struct kf_call *call)
 		.type = KF_OPTION_NUMBER, .help = (words)                                          \
 	}
 
+#define ACCOUNT(words)                                                                             \
+	{                                                                                          \
+		.name = "account", .placeholder = "A", .member = "account", .help = (words)        \
+	}
+#define QUOTA(words)                                                                               \
+	{                                                                                          \
+		.name = "quota", .placeholder = "AMOUNT|unlimited", .member = "quota",             \
+		.help = (words)                                                                    \
+	}
+
 #define OWNER(values, kind)                                                                        \
 	{                                                                                          \
 		.name = "owner", .placeholder = (values), .member = "owner", .type = (kind),       \
@@ -247,7 +261,7 @@ static int find(struct kf_call *call)
 		.name = "label", .placeholder = "NAME=VALUE", .member = "labels",                  \
 		.type = KF_OPTION_PAIR, .help = (words)                                            \
 	}
-#define STATUS "enabled|disabled|expired"
+#define STATUS "enabled|disabled|expired|exhausted"
 /* What finds the keys of one request; @prefix keeps them apart from what an edit sets. */
 #define FILTERS(prefix)                                                                            \
 	{ .name = "all",                                                                           \
@@ -258,6 +272,10 @@ static int find(struct kf_call *call)
 		  .placeholder = "G",                                                              \
 		  .member = KF_FILTERS_MEMBER ".group",                                            \
 		  .help = "in the place of ID: every key in this group" },                         \
+		{ .name = prefix "account",                                                        \
+		  .placeholder = "A",                                                              \
+		  .member = KF_FILTERS_MEMBER ".account",                                          \
+		  .help = "... that draws on this account" },                                      \
 		{ .name = prefix "label",                                                          \
 		  .placeholder = "NAME=VALUE",                                                     \
 		  .member = KF_FILTERS_MEMBER ".labels",                                           \
@@ -287,6 +305,8 @@ static const struct kf_option create_options[] = {
 	NUMBER("quantity", "so many keys, named NAME-1 to NAME-N"),
 	GROUP("G", KF_OPTION_TEXT, "uses what this group may; everything unless given"),
 	KF_OPTION_MODEL("may call only those given, names or patterns such as qwen*"),
+	ACCOUNT("draws on this account; on default, which has no limit, unless given"),
+	QUOTA("may spend so much in all; what its account has unless given"),
 	EXPIRES,
 	ADDRESSES("allow-ip", "allow_ips",
 		  "served from these addresses only; anywhere unless given"),
@@ -310,6 +330,8 @@ static const struct kf_option edit_options[] = {
 	GROUP("G|none", KF_OPTION_WORD, "uses what this group may; none: everything"),
 	KF_OPTION_MODEL("may call only those given; replaces the whole list"),
 	KF_OPTION_ANY_MODEL,
+	ACCOUNT("draws on this account from now on"),
+	QUOTA("may spend so much in all, what it has spent included"),
 	EXPIRES,
 	ADDRESSES("allow-ip", "allow_ips",
 		  "served from these addresses only; replaces the whole list"),
@@ -333,6 +355,7 @@ static const struct kf_option edit_options[] = {
 	  .member = "status",                                                                      \
 	  .help = "only those that are" },                                                         \
 		GROUP("G", KF_OPTION_TEXT, "only those in this group"),                            \
+		ACCOUNT("only those that draw on this account"),                                   \
 		{ .name = "owner",                                                                 \
 		  .placeholder = "OWNER",                                                          \
 		  .member = "owner",                                                               \
@@ -439,6 +462,15 @@ static const struct kf_command commands[] = {
 	  .path = "/v1/keys/{}",
 	  .render = render_revoked,
 	  .help = "Refuses it for good; says how soon the kernel did." },
+	{ .verb = "topup",
+	  .operand = "ID",
+	  .second = "AMOUNT",
+	  .second_member = "amount",
+	  .matches = true,
+	  .method = "POST",
+	  .path = "/v1/keys/{}/topup",
+	  .record = record,
+	  .help = "Raises its quota; it is served again with the answer." },
 	{ .verb = "rotate",
 	  .operand = "ID",
 	  .options = rotate_options,

@@ -36,9 +36,11 @@ static void print_load(const json_t *answer)
 	const json_t *flows = json_object_get(answer, "flows");
 
 	kf_output_line(stdout, "services  %lld", number(answer, "services"));
-	kf_output_line(stdout, "keys      %lld of %lld: %lld enabled, %lld disabled, %lld expired",
-		       number(keys, "total"), number(answer, "keys_max"), number(keys, "enabled"),
-		       number(keys, "disabled"), number(keys, "expired"));
+	kf_output_line(
+		stdout,
+		"keys      %lld of %lld: %lld enabled, %lld disabled, %lld expired, %lld exhausted",
+		number(keys, "total"), number(answer, "keys_max"), number(keys, "enabled"),
+		number(keys, "disabled"), number(keys, "expired"), number(keys, "exhausted"));
 	kf_output_line(stdout, "sources   %lld of %lld, %lld penalised", number(answer, "sources"),
 		       number(answer, "sources_max"), number(answer, "penalised"));
 	kf_output_line(stdout, "flows     about %lld of %lld", number(flows, "live"),

@@ -8,6 +8,7 @@
 
 #include <microhttpd.h>
 
+#include "api/account.h"
 #include "api/key.h"
 #include "api/model.h"
 #include "api/route.h"
@@ -152,7 +153,8 @@ static int read_quantity(struct kf_api_request *request, const json_t *value, ui
 
 static int handle_create(struct kf_api_request *request)
 {
-	json_t *name, *quantity, *owner, *labels, *group, *models, *expires, *allow, *rpm, *burst;
+	json_t *name, *quantity, *owner, *labels, *group, *models, *account, *quota, *expires,
+		*allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
 		{ "quantity", KF_API_INTEGER, &quantity },
@@ -160,6 +162,8 @@ static int handle_create(struct kf_api_request *request)
 		{ "labels", KF_API_OBJECT, &labels },
 		{ "group", KF_API_STRING | KF_API_NULL, &group },
 		{ "models", KF_API_ARRAY, &models },
+		{ "account", KF_API_STRING, &account },
+		{ "quota", KF_API_STRING | KF_API_INTEGER, &quota },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "rpm", KF_API_INTEGER | KF_API_NULL, &rpm },
@@ -167,7 +171,12 @@ static int handle_create(struct kf_api_request *request)
 	};
 	struct kf_cidr cidrs[KF_KEY_ALLOW_MAX];
 	struct kf_key_labels marks = { 0 };
-	struct kf_key_wish wish = { .expires = KF_WALL_NEVER, .allow = cidrs, .labels = &marks };
+	struct kf_account_row draws_on = { 0 };
+	struct kf_key_wish wish = { .expires = KF_WALL_NEVER,
+				    .allow = cidrs,
+				    .labels = &marks,
+				    .account = &draws_on,
+				    .quota = KF_NO_QUOTA };
 	char names[KF_MODEL_SET_SIZE];
 	struct kf_group_row in;
 	uint32_t count = 1;
@@ -191,11 +200,16 @@ static int handle_create(struct kf_api_request *request)
 	if (!err)
 		err = kf_api_key_read_group(request, group, &in);
 	if (!err)
+		err = kf_api_account_read(request, account, &draws_on);
+	if (!err)
+		err = kf_api_account_read_limit(request, "quota", quota, &wish.quota);
+	if (!err)
 		err = kf_api_model_read(request, models, names);
 	if (!err)
 		err = kf_api_model_take_set(request, names, &wish.models);
 	if (err)
 		return err;
+	wish.set_quota = wish.quota != KF_NO_QUOTA;
 	wish.group = in.index;
 	wish.group_name = in.name;
 	return begin_creation(request, &wish, count);
@@ -253,8 +267,8 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 
 static int handle_list(struct kf_api_request *request)
 {
-	static const char *const known[] = { "status", "group", "owner", "label*",
-					     "search", "after", "limit", NULL };
+	static const char *const known[] = { "status", "group", "account", "owner", "label*",
+					     "search", "after", "limit",   NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .policy = request->daemon->policy,
 			     .store = request->daemon->store,
@@ -391,6 +405,7 @@ const struct kf_api_route kf_api_key_routes[] = {
 	{ "POST", "/v1/keys/{}/enable", handle_enable, true },
 	{ "POST", "/v1/keys/{}/disable", handle_disable, true },
 	{ "POST", "/v1/keys/{}/rotate", handle_rotate, true },
+	{ "POST", "/v1/keys/{}/topup", kf_api_key_topup, true },
 	{ "POST", "/v1/keys/bulk", kf_api_key_many, false },
 	{ "POST", "/v1/keys/find", handle_find, false },
 	{ 0 },

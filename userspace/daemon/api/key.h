@@ -55,7 +55,7 @@ int kf_api_key_read_rate(struct kf_api_request *request, const json_t *rpm, cons
 /* The group of that name; a row of index 0 where it is absent or null. */
 int kf_api_key_read_group(struct kf_api_request *request, const json_t *value,
 			  struct kf_group_row *row);
-/* ?status= &group= &owner= &label= &search= &after= &limit= */
+/* ?status= &group= &account= &owner= &label= &search= &after= &limit= */
 int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *query);
 /* The same but for after and limit, as members of @object. "all" alone, true, finds all keys. */
 int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
@@ -68,6 +68,7 @@ struct kf_api_key_edit {
 	struct kf_policy_key_edit edit;
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX], add[KF_KEY_ALLOW_MAX], remove[KF_KEY_ALLOW_MAX];
 	struct kf_label_edit labels[KF_API_LABEL_EDITS];
+	struct kf_account_row account;
 };
 /*
  * The members of an edit. edit.models is taken: where the edit is not carried out, it is to be
@@ -75,7 +76,8 @@ struct kf_api_key_edit {
  */
 int kf_api_key_read_edit(struct kf_api_request *request, const json_t *object,
 			 struct kf_api_key_edit *out);
-int kf_api_key_edit(struct kf_api_request *request); /* PATCH /v1/keys/{} */
-int kf_api_key_many(struct kf_api_request *request); /* POST /v1/keys/bulk */
+int kf_api_key_edit(struct kf_api_request *request);  /* PATCH /v1/keys/{} */
+int kf_api_key_topup(struct kf_api_request *request); /* POST /v1/keys/{}/topup */
+int kf_api_key_many(struct kf_api_request *request);  /* POST /v1/keys/bulk */
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What an edit may change: of one key, or of all that a query finds. */
+#include "api/account.h"
 #include "api/key.h"
 
 #include <errno.h>
@@ -41,14 +42,16 @@ static int read_lists(struct kf_api_request *request, const json_t *allow, const
 int kf_api_key_read_edit(struct kf_api_request *request, const json_t *object,
 			 struct kf_api_key_edit *out)
 {
-	json_t *name, *owner, *labels, *group, *models, *expires, *allow, *add, *removed, *rpm,
-		*burst;
+	json_t *name, *owner, *labels, *group, *models, *account, *quota, *expires, *allow, *add,
+		*removed, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING, &name },
 		{ "owner", KF_API_STRING | KF_API_NULL, &owner },
 		{ "labels", KF_API_OBJECT, &labels },
 		{ "group", KF_API_STRING | KF_API_NULL, &group },
 		{ "models", KF_API_ARRAY, &models },
+		{ "account", KF_API_STRING, &account },
+		{ "quota", KF_API_STRING | KF_API_INTEGER, &quota },
 		{ "expires", KF_API_STRING | KF_API_INTEGER, &expires },
 		{ "allow_ips", KF_API_ARRAY, &allow },
 		{ "allow_ips_add", KF_API_ARRAY, &add },
@@ -77,11 +80,18 @@ int kf_api_key_read_edit(struct kf_api_request *request, const json_t *object,
 	if (!err)
 		err = kf_api_key_read_group(request, group, &in);
 	if (!err)
+		err = kf_api_account_read(request, account, &out->account);
+	if (!err)
+		err = kf_api_account_read_limit(request, "quota", quota, &edit->quota);
+	if (!err)
 		err = kf_api_model_read(request, models, names);
 	if (!err)
 		err = kf_api_model_take_set(request, names, &edit->models);
 	if (err)
 		return err;
+	edit->set_account = account;
+	edit->account = &out->account;
+	edit->set_quota = quota;
 	edit->labels = out->labels;
 	edit->set_models = models;
 	edit->set_group = group;
@@ -107,4 +117,25 @@ int kf_api_key_edit(struct kf_api_request *request)
 		return kf_api_key_answer(request, MHD_HTTP_OK, NULL);
 	kf_policy_model_release(request->daemon->policy, asked.edit.models);
 	return kf_api_key_refuse(request, err, &why);
+}
+
+int kf_api_key_topup(struct kf_api_request *request)
+{
+	struct kf_policy_key_edit edit = { .add_quota = true };
+	json_t *amount;
+	const struct kf_api_member members[] = {
+		{ "amount", KF_API_STRING | KF_API_INTEGER | KF_API_REQUIRED, &amount },
+	};
+	struct kf_why why = { 0 };
+	int err = kf_api_members(request, members, KF_API_COUNT(members));
+
+	if (!err)
+		err = kf_api_amount(request, "amount", amount, KF_AMOUNT_TOP, &edit.quota);
+	if (!err)
+		err = kf_api_key_match(request);
+	if (err)
+		return err;
+	err = kf_policy_key_edit(request->daemon->policy, request->name, &edit, &why);
+	return err ? kf_api_key_refuse(request, err, &why)
+		   : kf_api_key_answer(request, MHD_HTTP_OK, NULL);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A key as JSON, and the answers that requests about one key share. */
+#include "api/account.h"
 #include "api/key.h"
 
 #include <errno.h>
@@ -14,7 +15,13 @@
 
 static const char *status_of(const struct kf_key *key)
 {
-	return key->row.disabled ? "disabled" : key->expired ? "expired" : "enabled";
+	const struct kf_key_row *row = &key->row;
+
+	if (row->disabled || key->expired)
+		return row->disabled ? "disabled" : "expired";
+	if (row->account_exhausted || (row->wallet && row->spent >= row->quota))
+		return "exhausted";
+	return "enabled";
 }
 
 static json_t *allow_json(const struct kf_key *key)
@@ -72,6 +79,18 @@ static json_t *limits_json(const struct kf_key *key, json_t *models)
 			 limit_json(kf_policy_compile_burst(row->rpm, row->rpm_burst)));
 }
 
+/* What it may spend, and has spent. */
+static json_t *money_json(const struct kf_key *key)
+{
+	const struct kf_key_row *row = &key->row;
+
+	return json_pack("{s:s, s:o, s:o, s:o}", "account",
+			 row->account ? row->account_name : KF_API_ACCOUNT_DEFAULT, "quota",
+			 row->wallet ? kf_api_money(row->quota) : json_null(), "spent",
+			 kf_api_money(row->spent), "left",
+			 kf_api_account_left(row->wallet, row->quota, row->spent));
+}
+
 json_t *kf_api_key_json(const struct kf_key *key, json_t *models)
 {
 	char masked[16], revision[KF_API_REVISION_SIZE];
@@ -82,7 +101,7 @@ json_t *kf_api_key_json(const struct kf_key *key, json_t *models)
 			 "masked", masked, "status", status_of(key), "created_at",
 			 kf_api_time(key->row.created));
 	json = kf_api_join(kf_api_join(json, about_json(key)), limits_json(key, models));
-	json = kf_api_join(json, use_json(key));
+	json = kf_api_join(kf_api_join(json, money_json(key)), use_json(key));
 	return kf_api_join(
 		json, json_pack("{s:s}", "revision", kf_api_revision(key->row.revision, revision)));
 }

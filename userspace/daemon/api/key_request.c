@@ -219,6 +219,7 @@ static const struct {
 	{ "enabled", KF_KEYS_ENABLED },
 	{ "disabled", KF_KEYS_DISABLED },
 	{ "expired", KF_KEYS_EXPIRED },
+	{ "exhausted", KF_KEYS_EXHAUSTED },
 };
 
 static int set_status(struct kf_api_request *request, const char *text, struct kf_key_query *query)
@@ -232,8 +233,8 @@ static int set_status(struct kf_api_request *request, const char *text, struct k
 	if (!text)
 		return 0;
 	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-			     "give enabled, disabled or expired", "`status` cannot be '%.40s'",
-			     text);
+			     "give enabled, disabled, expired or exhausted",
+			     "`status` cannot be '%.40s'", text);
 }
 
 /* A cursor is the number of the last key. */
@@ -264,6 +265,23 @@ static int set_group(struct kf_api_request *request, const char *name, struct kf
 				     name);
 	if (!err)
 		query->group = row.index;
+	return err;
+}
+
+static int set_account(struct kf_api_request *request, const char *name, struct kf_key_query *query)
+{
+	struct kf_account_row row;
+	int err;
+
+	if (!name)
+		return 0;
+	err = kf_store_account_get(request->daemon->store, name, &row);
+	if (err == -ENOENT)
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+				     "see `keyfilterctl account list`",
+				     "there is no account '%.63s'", name);
+	if (!err)
+		query->account = row.id;
 	return err;
 }
 
@@ -311,6 +329,8 @@ int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *q
 	if (!err)
 		err = set_group(request, kf_api_parameter(request, "group"), query);
 	if (!err)
+		err = set_account(request, kf_api_parameter(request, "account"), query);
+	if (!err)
 		err = set_owner(request, kf_api_parameter(request, "owner"), query);
 	if (!err)
 		err = read_labels(request, query);
@@ -324,11 +344,12 @@ int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *q
 int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
 			  struct kf_key_query *query)
 {
-	json_t *all, *status, *group, *owner, *labels, *search;
+	json_t *all, *status, *group, *account, *owner, *labels, *search;
 	const struct kf_api_member members[] = {
-		{ "all", KF_API_BOOLEAN, &all },      { "status", KF_API_STRING, &status },
-		{ "group", KF_API_STRING, &group },   { "owner", KF_API_STRING, &owner },
-		{ "labels", KF_API_OBJECT, &labels }, { "search", KF_API_STRING, &search },
+		{ "all", KF_API_BOOLEAN, &all },	{ "status", KF_API_STRING, &status },
+		{ "group", KF_API_STRING, &group },	{ "owner", KF_API_STRING, &owner },
+		{ "labels", KF_API_OBJECT, &labels },	{ "search", KF_API_STRING, &search },
+		{ "account", KF_API_STRING, &account },
 	};
 	struct kf_key_labels marks = { 0 };
 	int err = kf_api_members_of(request, object, members, KF_API_COUNT(members));
@@ -336,13 +357,15 @@ int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
 	if (!err &&
 	    (json_is_true(all) ? json_object_size(object) != 1 : !json_object_size(object) || all))
 		err = kf_api_refuse_value(request, "where",
-					  "name some of `status`, `group`, `owner`, `labels`, "
-					  "`search`, or `all` alone for every key",
+					  "name some of `status`, `group`, `account`, `owner`, "
+					  "`labels`, `search`, or `all` alone for every key",
 					  "which keys is not clear");
 	if (!err)
 		err = set_status(request, json_string_value(status), query);
 	if (!err)
 		err = set_group(request, json_string_value(group), query);
+	if (!err)
+		err = set_account(request, json_string_value(account), query);
 	if (!err)
 		err = set_owner(request, json_string_value(owner), query);
 	if (!err)

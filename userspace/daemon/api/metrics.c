@@ -184,8 +184,9 @@ static int write_keys(struct writer *writer)
 	fprintf(writer->out,
 		"keyfilter_keys{status=\"enabled\"} %" PRIu64 "\n"
 		"keyfilter_keys{status=\"disabled\"} %" PRIu64 "\n"
-		"keyfilter_keys{status=\"expired\"} %" PRIu64 "\n",
-		counts.enabled, counts.disabled, counts.expired);
+		"keyfilter_keys{status=\"expired\"} %" PRIu64 "\n"
+		"keyfilter_keys{status=\"exhausted\"} %" PRIu64 "\n",
+		counts.enabled, counts.disabled, counts.expired, counts.exhausted);
 	return 0;
 }
 

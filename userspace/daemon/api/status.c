@@ -268,10 +268,10 @@ static json_t *process_json(const struct kf_daemon *daemon, const struct numbers
 
 static json_t *numbers_json(const struct numbers *n)
 {
-	json_t *keys =
-		json_pack("{s:I, s:I, s:I, s:I}", "total", (json_int_t)n->keys.total, "enabled",
-			  (json_int_t)n->keys.enabled, "disabled", (json_int_t)n->keys.disabled,
-			  "expired", (json_int_t)n->keys.expired);
+	json_t *keys = json_pack(
+		"{s:I, s:I, s:I, s:I, s:I}", "total", (json_int_t)n->keys.total, "enabled",
+		(json_int_t)n->keys.enabled, "disabled", (json_int_t)n->keys.disabled, "expired",
+		(json_int_t)n->keys.expired, "exhausted", (json_int_t)n->keys.exhausted);
 	json_t *flows = json_pack("{s:I, s:I}", "live", (json_int_t)n->flows_live, "max",
 				  (json_int_t)n->flows_max);
 

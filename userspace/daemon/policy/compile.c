@@ -241,6 +241,7 @@ void kf_policy_compile_slot(const struct kf_clock *clock, const struct kf_slot_r
 	out->rate_slot = row->rate_slot;
 	out->group = row->group;
 	out->models = row->models;
+	out->wallet = row->wallet ? row->wallet : row->account_wallet;
 	kf_policy_compile_rate(row->rpm, row->rpm_burst, &out->rate_interval_ns,
 			       &out->rate_burst_ns);
 }

@@ -65,9 +65,12 @@ struct kf_key_wish {
 	uint32_t rpm_burst;
 	uint32_t group; /* its index; 0: none */
 	const char *group_name;
-	uint32_t models;		    /* a set of model.h; 0: all */
-	const char *owner;		    /* NULL: not said */
-	const struct kf_key_labels *labels; /* NULL: none */
+	uint32_t models;		      /* a set of model.h; 0: all */
+	const char *owner;		      /* NULL: not said */
+	const struct kf_key_labels *labels;   /* NULL: none */
+	const struct kf_account_row *account; /* NULL: default */
+	bool set_quota;
+	int64_t quota;
 };
 
 /*
@@ -145,6 +148,10 @@ struct kf_policy_key_edit {
 	bool set_models;
 	uint32_t models;   /* a set of model.h; 0: all */
 	const char *owner; /* NULL: stays; "": not said */
+	bool set_account;
+	const struct kf_account_row *account; /* NULL: default */
+	bool set_quota, add_quota;	      /* to this; or by so much more */
+	int64_t quota;			      /* KF_NO_QUOTA */
 	/* labels that are set, whatever the key has under these names; the other ones stay */
 	const struct kf_label_edit *labels;
 	uint32_t label_count;

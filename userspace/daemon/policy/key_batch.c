@@ -7,6 +7,8 @@
 
 #include "base/work.h"
 #include "cleanup.h"
+#include "ledger/ledger.h"
+#include "policy/account.h"
 #include "policy/key_slot.h"
 #include "policy/mend.h"
 #include "policy/key_change.h"
@@ -31,6 +33,7 @@ struct kf_key_batch {
 	char owner[KF_KEY_OWNER_SIZE];
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
 	struct kf_key_labels labels;
+	struct kf_account_row account;
 	int64_t now;
 	uint32_t quantity;
 	enum phase phase;
@@ -90,6 +93,9 @@ static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf
 	snprintf(batch->owner, sizeof(batch->owner), "%s", wish->owner ?: "");
 	if (wish->labels)
 		batch->labels = *wish->labels;
+	if (wish->account)
+		batch->account = *wish->account;
+	batch->wish.account = &batch->account;
 	batch->wish.labels = &batch->labels;
 	batch->wish.owner = batch->owner;
 	batch->wish.name = batch->name;
@@ -163,6 +169,9 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	fresh->row.models = wish->models;
 	memcpy(fresh->row.group_name, batch->group_name, sizeof(fresh->row.group_name));
 	memcpy(fresh->row.owner, batch->owner, sizeof(fresh->row.owner));
+	fresh->row.account = batch->account.id;
+	fresh->row.account_wallet = batch->account.wallet;
+	memcpy(fresh->row.account_name, batch->account.name, sizeof(fresh->row.account_name));
 	kf_policy_key_mask_of(fresh->text, &fresh->row.mask);
 	kf_policy_key_tag(batch->policy->secret, fresh->text, fresh->credential.tag);
 	fresh->credential.until = KF_WALL_NEVER;
@@ -173,11 +182,18 @@ static int store_one(struct kf_key_batch *batch, uint32_t index)
 {
 	struct kf_store *store = batch->policy->store;
 	struct fresh *fresh = &batch->keys[index];
-	int err;
+	int err = 0;
 
 	fresh->row.seq = batch->noted ? batch->range.first + index : 0;
-	err = batch->noted ? kf_store_key_add_at(store, &fresh->row)
-			   : kf_store_key_add(store, &fresh->row);
+	if (batch->wish.set_quota)
+		err = kf_ledger_quota_before(store, &fresh->row, batch->wish.quota,
+					     kf_policy_account_places(batch->policy));
+	if (!err)
+		err = batch->noted ? kf_store_key_add_at(store, &fresh->row)
+				   : kf_store_key_add(store, &fresh->row);
+	if (!err && batch->wish.set_quota)
+		err = kf_ledger_quota_after(store, &(struct kf_key_row){ 0 }, &fresh->row,
+					    batch->now, "");
 	if (err)
 		return err;
 	fresh->credential.key = fresh->row.seq;
@@ -254,6 +270,7 @@ static int fill_some(struct kf_key_batch *batch)
 		struct fresh *fresh = &batch->keys[batch->at++];
 
 		batch->filled++;
+		kf_policy_key_slot_wallet(batch->policy, &fresh->row, true);
 		err = kf_policy_key_slot_fill(batch->policy, &fresh->row, batch->allow,
 					      batch->wish.allow_count, &fresh->credential);
 	}
@@ -427,6 +444,13 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
 			why, err,
 			"the kernel did not take the key: %s; if memory is short, free some",
 			strerror(-err));
+	if (err == -E2BIG)
+		return kf_why_set(
+			why, err,
+			"there is no place for so many keys with a quota, %u of these and "
+			"accounts are possible; delete some, or raise keys_max and start "
+			"again after `keyfilterd --unload`",
+			kf_policy_account_places(batch->policy));
 	if (err == -ENOSPC && batch->taken < batch->quantity && batch->taken == batch->at)
 		return kf_why_set(why, err,
 				  "there is no place for so many keys any more; delete some, or "

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "ledger/ledger.h"
+#include "policy/account.h"
 #include "policy/group.h"
 #include "policy/mend.h"
 #include "policy/model.h"
@@ -171,13 +173,16 @@ static void restore(struct change *change)
 }
 
 /* The key, and of its lists those that the edit speaks about. */
-static int store_key(struct change *change, const struct kf_key_row *row,
-		     const struct kf_cidr *allow, uint32_t allow_count,
-		     const struct kf_key_labels *labels)
+static int store_key(struct change *change, const struct kf_key_row *before,
+		     const struct kf_key_row *row, const struct kf_cidr *allow,
+		     uint32_t allow_count, const struct kf_key_labels *labels)
 {
 	struct kf_store *store = change->policy->store;
 	int err = kf_store_key_update(store, row);
 
+	if (!err && (change->edit->set_quota || change->edit->add_quota))
+		err = kf_ledger_quota_after(store, before, row,
+					    kf_policy_time(change->policy).wall_ns, "");
 	if (!err && change->edit->set_allow)
 		err = kf_store_key_allow_set(store, row->seq, allow, allow_count);
 	if (!err && change->edit->label_count)
@@ -193,9 +198,38 @@ static int store_back(struct change *change)
 	int err = kf_store_begin(open);
 
 	if (!err)
-		err = store_key(change, &old->row, old->allow, old->allow_count,
+		err = store_key(change, &change->row, &old->row, old->allow, old->allow_count,
 				&change->old_labels);
 	return err ? err : kf_store_commit(open);
+}
+
+static void edit_account(const struct kf_policy_key_edit *edit, struct kf_key_row *row)
+{
+	row->account = edit->account ? edit->account->id : KF_ACCOUNT_DEFAULT;
+	row->account_wallet = edit->account ? edit->account->wallet : 0;
+	snprintf(row->account_name, sizeof(row->account_name), "%s",
+		 edit->account ? edit->account->name : "");
+}
+
+static int edit_quota(const struct kf_policy_key_edit *edit, const struct kf_key_row *old,
+		      struct kf_key_row *row, struct kf_why *why)
+{
+	if (edit->set_quota)
+		row->quota = edit->quota;
+	if (!edit->add_quota)
+		return 0;
+	if (!old->wallet)
+		return kf_why_set(why, -EINVAL,
+				  "%s has no quota that could grow; give it one with `keyfilterctl "
+				  "key edit %s --quota AMOUNT`",
+				  old->id, old->id);
+	row->quota = old->quota + edit->quota;
+	if (row->quota < 0 || row->quota > KF_AMOUNT_TOP)
+		return kf_why_set(why, -EINVAL,
+				  "the quota of %s would be less than nothing, or over 1000000000; "
+				  "give another amount",
+				  old->id);
+	return 0;
 }
 
 static int edit_row(const struct kf_policy_key_edit *edit, const struct kf_key_row *old,
@@ -218,6 +252,10 @@ static int edit_row(const struct kf_policy_key_edit *edit, const struct kf_key_r
 		row->models = edit->models;
 	if (edit->owner)
 		snprintf(row->owner, sizeof(row->owner), "%s", edit->owner);
+	if (edit->set_account)
+		edit_account(edit, row);
+	if (edit_quota(edit, old, row, why))
+		return -EINVAL;
 	if (row->rpm_burst && !row->rpm)
 		return kf_why_set(why, -EINVAL,
 				  "a burst needs a rate, and %s has none; give the rate, too",
@@ -264,6 +302,24 @@ static void plan(struct change *change)
 	kf_policy_key_list_meet(&change->old.list, &change->list, &change->meet);
 }
 
+/* Of a key that gets its first quota, or loses it. */
+static int take_wallet(struct change *change)
+{
+	if (!change->edit->set_quota)
+		return 0;
+	return kf_ledger_quota_before(change->policy->store, &change->row, change->row.quota,
+				      kf_policy_account_places(change->policy));
+}
+
+static int explain_places(struct change *change, int err, struct kf_why *why)
+{
+	return kf_why_set(why, err,
+			  "there is no place for another quota, %u of these and accounts are "
+			  "there; delete some, or raise keys_max and start again after "
+			  "`keyfilterd --unload`",
+			  kf_policy_account_places(change->policy));
+}
+
 /*
  * In three steps: the kernel narrows (an earlier end, addresses that go, a lower rate), the store
  * has it all, the kernel widens. A crash after the first leaves the kernel narrower than both the
@@ -278,7 +334,11 @@ static int carry_out(struct change *change, struct kf_why *why)
 
 	hold.what = 0;
 	if (!err)
-		err = store_key(change, &change->row, change->edit->allow,
+		err = take_wallet(change);
+	if (err == -E2BIG)
+		return explain_places(change, err, why);
+	if (!err)
+		err = store_key(change, &change->old.row, &change->row, change->edit->allow,
 				change->edit->allow_count, &change->labels);
 	if (err)
 		return kf_policy_key_change_explain_store(change->policy, err, why);
@@ -305,6 +365,8 @@ static int edit_key(struct change *change, struct kf_why *why)
 	err = widen(change);
 	if (!err) {
 		kf_policy_hold_drop(policy->holds, change->row.seq, spoken_of(change->edit));
+		if (change->row.wallet && !change->old.row.wallet)
+			kf_policy_key_slot_wallet(policy, &change->row, true);
 		kf_policy_key_slot_write_all(policy, &change->row, !change->list.any, &change->old);
 		count_entries(change);
 		if (change->row.models != change->old.row.models)

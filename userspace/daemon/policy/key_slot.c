@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/account.h"
 #include "policy/reconcile_keys.h"
 #include "why.h"
 
@@ -54,11 +55,27 @@ void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row
 		.rate_slot = credential->slot,
 		.group = row->group,
 		.models = row->models,
+		.wallet = row->wallet,
+		.account_wallet = row->account_wallet,
+		.quota = row->quota,
+		.spent = row->spent,
 	};
 
 	memcpy(wanted.tag, credential->tag, sizeof(wanted.tag));
 	kf_policy_hold_narrow(hold, &wanted);
 	kf_policy_compile_slot(&now, &wanted, slot);
+}
+
+void kf_policy_key_slot_wallet(struct kf_policy *policy, const struct kf_key_row *row, bool fresh)
+{
+	const struct kf_slot_row wanted = {
+		.wallet = row->wallet,
+		.account_wallet = row->account_wallet,
+		.quota = row->quota,
+		.spent = row->spent,
+	};
+
+	kf_policy_account_key(policy, &wanted, fresh);
 }
 
 /* The current credential is the last; its slot, where the rates of all count, is written first. */
@@ -68,6 +85,7 @@ void kf_policy_key_slot_write_all(struct kf_policy *policy, const struct kf_key_
 	const struct kf_hold *hold = kf_policy_hold_find(policy->holds, row->seq);
 	struct kf_slot slot;
 
+	kf_policy_key_slot_wallet(policy, row, false);
 	for (uint32_t i = state->credential_count; i-- > 0;) {
 		kf_policy_key_slot_wanted(policy, row, hold, allowlist, &state->credentials[i],
 					  &slot);

@@ -38,7 +38,12 @@ int kf_policy_key_slot_state(struct kf_policy *policy, const struct kf_key_row *
 void kf_policy_key_slot_wanted(struct kf_policy *policy, const struct kf_key_row *row,
 			       const struct kf_hold *hold, bool allowlist,
 			       const struct kf_credential_row *credential, struct kf_slot *slot);
-/* All of the key's slots say so, with what is held of it; its allow list is another matter. */
+/* The key's own wallet says what the row says, if it has one; @fresh: it was another's before. */
+void kf_policy_key_slot_wallet(struct kf_policy *policy, const struct kf_key_row *row, bool fresh);
+/*
+ * All of the key's slots say so, and its wallet, with what is held of it; its allow list is another
+ * matter.
+ */
 void kf_policy_key_slot_write_all(struct kf_policy *policy, const struct kf_key_row *row,
 				  bool allowlist, const struct kf_key_state *state);
 

@@ -8,6 +8,7 @@
 #include "cidr.h"
 #include "clock.h"
 #include "log.h"
+#include "policy/account.h"
 #include "policy/group.h"
 #include "policy/hold.h"
 #include "policy/model.h"
@@ -35,6 +36,8 @@ static int mend_part(struct kf_policy *policy, unsigned int part)
 		return kf_policy_model_reconcile(policy);
 	case KF_MEND_GROUPS:
 		return kf_policy_group_reconcile(policy);
+	case KF_MEND_ACCOUNTS:
+		return kf_policy_account_reconcile(policy);
 	default:
 		return kf_policy_reconcile_keys_begin(policy, &why);
 	}
@@ -104,7 +107,7 @@ void kf_policy_mend_tick(struct kf_policy *policy)
 		kf_log_notice(
 			"a change that was not known to be stored is stored, and comes into force");
 		mend->parts = KF_MEND_SERVICES | KF_MEND_SOURCES | KF_MEND_MODELS | KF_MEND_GROUPS |
-			      KF_MEND_KEYS;
+			      KF_MEND_ACCOUNTS | KF_MEND_KEYS;
 		mend->next_ns = 0;
 	}
 	if (mend->parts && !policy->keys && kf_clock_boot() >= mend->next_ns &&

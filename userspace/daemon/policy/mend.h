@@ -21,7 +21,8 @@ struct kf_policy;
 #define KF_MEND_SOURCES	 0x2u
 #define KF_MEND_MODELS	 0x4u
 #define KF_MEND_GROUPS	 0x8u
-#define KF_MEND_KEYS	 0x10u
+#define KF_MEND_ACCOUNTS 0x10u
+#define KF_MEND_KEYS	 0x20u
 
 struct kf_mend {
 	unsigned int parts; /* that may differ */

@@ -20,6 +20,8 @@ const char *kf_policy_mend_name(unsigned int part)
 		return "models";
 	case KF_MEND_GROUPS:
 		return "groups";
+	case KF_MEND_ACCOUNTS:
+		return "accounts";
 	default:
 		return "keys";
 	}

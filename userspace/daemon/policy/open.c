@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "policy/account.h"
 #include "policy/group.h"
 #include "policy/key_batch.h"
 #include "policy/model.h"
@@ -117,6 +118,8 @@ static int start(struct kf_policy *policy, struct kf_why *why)
 		err = explain(policy, open_models(policy), "models", log, why);
 	if (!err)
 		err = explain(policy, kf_policy_group_reconcile(policy), "groups", log, why);
+	if (!err)
+		err = explain(policy, kf_policy_account_reconcile(policy), "accounts", log, why);
 	policy->loading = true;
 	if (!err)
 		err = kf_policy_reconcile_keys_begin(policy, why);

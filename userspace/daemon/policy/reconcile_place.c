@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "maps/diff.h"
+#include "policy/account.h"
 #include "policy/policy.h"
 #include "policy/reconcile_keys.h"
 
@@ -214,6 +215,7 @@ static void write_slot(struct kf_policy_reconcile_keys *keys, const struct wante
 {
 	struct kf_slot want;
 
+	kf_policy_account_key(keys->policy, &wanted->row, false);
 	kf_policy_compile_slot(&keys->policy->clock, &wanted->row, &want);
 	kf_maps_slot_write(keys->maps, wanted->row.slot, &want);
 }

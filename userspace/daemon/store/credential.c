@@ -130,7 +130,10 @@ int kf_store_credential_any(struct kf_store *store, bool *any)
 	"WHERE h.key = c.key AND h.until IS NULL), c.slot) END, "
 #define SLOTS(allow)                                                                               \
 	"SELECT c.slot, c.key, c.tag, c.until, k.disabled, k.expires, k.rpm, "                     \
-	"k.rpm_burst, coalesce(k.in_group, 0), coalesce(k.models, 0), " CURRENT allow              \
+	"k.rpm_burst, coalesce(k.in_group, 0), coalesce(k.models, 0), coalesce(k.wallet, 0), "     \
+	"CASE WHEN k.account IS NULL THEN 0 ELSE "                                                 \
+	"(SELECT a.wallet FROM account a WHERE a.id = k.account) END, "                            \
+	"coalesce(k.quota, 0), k.spent, " CURRENT allow                                            \
 	" FROM credential c CROSS JOIN api_key k ON k.seq = c.key WHERE "                          \
 	"c.slot BETWEEN ?1 AND ?2 AND " KF_SQL_THERE("k.seq") " ORDER BY c.slot"
 #define HAS_ALLOW "EXISTS (SELECT 1 FROM key_allow a WHERE a.key = c.key)"
@@ -152,6 +155,10 @@ static int read_slot(struct kf_sql *q, struct kf_slot_row *row)
 	row->rpm_burst = (uint32_t)kf_sql_int_in(q, "rpm_burst", 0, KF_RPM_TOP);
 	row->group = (uint32_t)kf_sql_int_in(q, "in_group", 0, KF_GROUPS_MAX - 1);
 	row->models = (uint32_t)kf_sql_int_in(q, "models", 0, UINT32_MAX);
+	row->wallet = (uint32_t)kf_sql_int_in(q, "wallet", 0, UINT32_MAX);
+	row->account_wallet = (uint32_t)kf_sql_int_in(q, "its account's wallet", 0, UINT32_MAX);
+	row->quota = kf_sql_int_in(q, "quota", 0, KF_AMOUNT_TOP);
+	row->spent = kf_sql_int_in(q, "spent", 0, INT64_MAX);
 	row->rate_slot = (uint32_t)kf_sql_int_in(q, "rate slot", 0, KF_SLOT_NONE - 1);
 	row->allowlist = kf_sql_int_in(q, "allow list", 0, 1);
 	row->expires = until < expires ? until : expires;

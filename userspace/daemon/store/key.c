@@ -4,6 +4,21 @@
 
 #include "store/sqlite.h"
 
+static void read_money(struct kf_sql *q, struct kf_key_row *row)
+{
+	row->account = kf_sql_int_in(q, "account", 0, INT64_MAX);
+	row->wallet = (uint32_t)kf_sql_int_in(q, "wallet", 0, UINT32_MAX);
+	row->quota = kf_sql_int_in(q, "quota", 0, KF_AMOUNT_TOP);
+	row->spent = kf_sql_int_in(q, "spent", 0, INT64_MAX);
+	if (row->account)
+		kf_sql_text_in(q, "its account's name", row->account_name,
+			       sizeof(row->account_name), KF_SQL_WORD);
+	else
+		q->column++;
+	row->account_wallet = (uint32_t)kf_sql_int_in(q, "its account's wallet", 0, UINT32_MAX);
+	row->account_exhausted = kf_sql_int_in(q, "its account's balance", 0, 1);
+}
+
 int kf_sql_key(struct kf_sql *q, struct kf_key_row *row)
 {
 	memset(row, 0, sizeof(*row));
@@ -32,6 +47,7 @@ int kf_sql_key(struct kf_sql *q, struct kf_key_row *row)
 		q->column++;
 	row->models = (uint32_t)kf_sql_int_in(q, "models", 0, UINT32_MAX);
 	kf_sql_text_in(q, "owner", row->owner, sizeof(row->owner), NULL);
+	read_money(q, row);
 	return q->err;
 }
 
@@ -54,6 +70,9 @@ static void bind_key(struct kf_sql *q, const struct kf_key_row *row, uint64_t re
 	kf_sql_bind_time(q, row->group ? row->group : KF_WALL_NEVER);
 	kf_sql_bind_time(q, row->models ? row->models : KF_WALL_NEVER);
 	kf_sql_bind_text(q, row->owner);
+	kf_sql_bind_time(q, row->account ? row->account : KF_WALL_NEVER);
+	kf_sql_bind_time(q, row->wallet ? row->wallet : KF_WALL_NEVER);
+	kf_sql_bind_time(q, row->wallet ? row->quota : KF_WALL_NEVER);
 }
 
 int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
@@ -61,8 +80,8 @@ int kf_store_key_add(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, "
 		       "created, expires, past_admitted, past_refused, past_used, rpm, "
-		       "rpm_burst, revision, in_group, models, owner) "
-		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "rpm_burst, revision, in_group, models, owner, account, wallet, quota) "
+		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint64_t revision = kf_sql_revision();
 
 	bind_key(&q, row, revision);
@@ -78,8 +97,8 @@ int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row)
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO api_key (id, name, mask_head, mask_tail, disabled, created, "
 		       "expires, past_admitted, past_refused, past_used, rpm, rpm_burst, revision, "
-		       "in_group, models, owner, seq) "
-		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "in_group, models, owner, account, wallet, quota, seq) "
+		       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	uint64_t revision = kf_sql_revision();
 
 	bind_key(&q, row, revision);
@@ -96,7 +115,8 @@ int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row)
 		store, "UPDATE api_key SET id = ?, name = ?, mask_head = ?, mask_tail = ?, "
 		       "disabled = ?, created = ?, expires = ?, past_admitted = ?, "
 		       "past_refused = ?, past_used = ?, rpm = ?, rpm_burst = ?, revision = ?, "
-		       "in_group = ?, models = ?, owner = ? WHERE seq = ?");
+		       "in_group = ?, models = ?, owner = ?, account = ?, wallet = ?, quota = ? "
+		       "WHERE seq = ?");
 
 	bind_key(&q, row, kf_sql_revision());
 	kf_sql_bind_int(&q, row->seq);
@@ -114,6 +134,28 @@ int kf_store_key_counts(struct kf_store *store, const struct kf_key_row *row)
 	kf_sql_bind_int(&q, row->past_used);
 	kf_sql_bind_int(&q, row->seq);
 	return kf_sql_run_on_row(&q);
+}
+
+static int spend_account(struct kf_store *store, int64_t id, int64_t amount)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "UPDATE account SET spent = spent + ? WHERE id = ?");
+
+	kf_sql_bind_int(&q, amount);
+	kf_sql_bind_int(&q, id);
+	return kf_sql_run_on_row(&q);
+}
+
+int kf_store_key_spend(struct kf_store *store, const struct kf_key_row *row, int64_t amount)
+{
+	_cleanup_(kf_sql_end) struct kf_sql q =
+		kf_sql_begin(store, "UPDATE api_key SET spent = spent + ? WHERE seq = ?");
+
+	kf_sql_bind_int(&q, amount);
+	kf_sql_bind_int(&q, row->seq);
+	if (kf_sql_run_on_row(&q))
+		return q.err;
+	return row->account ? spend_account(store, row->account, amount) : 0;
 }
 
 int kf_store_key_remove(struct kf_store *store, int64_t seq)

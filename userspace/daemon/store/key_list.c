@@ -61,11 +61,24 @@ static void add_text(struct conditions *to, const char *text, const char *value)
 	to->values[to->count++].text = value;
 }
 
+/* Nothing is left to spend, of the key's own or of its account. */
+#define EXHAUSTED                                                                                  \
+	"((quota IS NOT NULL AND spent >= quota) OR (account IS NOT NULL AND account IN "          \
+	"(SELECT id FROM account WHERE unlimited = 0 AND account.spent >= granted)))"
+
 static void add_status(struct conditions *to, const struct kf_key_query *query)
 {
 	switch (query->filter) {
 	case KF_KEYS_ENABLED:
-		add_number(to, " AND disabled = 0 AND (expires IS NULL OR expires > ?)",
+		add_number(to,
+			   " AND disabled = 0 AND (expires IS NULL OR expires > ?) "
+			   "AND NOT " EXHAUSTED,
+			   query->now);
+		break;
+	case KF_KEYS_EXHAUSTED:
+		add_number(to,
+			   " AND " EXHAUSTED
+			   " AND disabled = 0 AND (expires IS NULL OR expires > ?)",
 			   query->now);
 		break;
 	case KF_KEYS_DISABLED:
@@ -124,6 +137,8 @@ static int make_conditions(struct conditions *to, const struct kf_key_query *que
 	add_labels(to, query);
 	if (query->group)
 		add_number(to, " AND in_group = ?", query->group);
+	if (query->account)
+		add_number(to, " AND account IS NOT NULL AND account = ?", query->account);
 	if (query->owner)
 		add_text(to, " AND owner <> '' AND owner = ?", query->owner);
 	if (is_searched(query)) {
@@ -149,7 +164,7 @@ static void bind_values(struct kf_sql *q, const struct conditions *conditions)
 int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, kf_key_fn fn,
 		      void *context)
 {
-	char text[CONDITIONS_SIZE + 512];
+	char text[CONDITIONS_SIZE + 1024];
 	struct conditions conditions;
 	struct kf_key_row row;
 	int err = 0;
@@ -249,6 +264,7 @@ int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts
 {
 	const struct kf_key_query disabled = { .filter = KF_KEYS_DISABLED };
 	const struct kf_key_query expired = { .filter = KF_KEYS_EXPIRED, .now = now };
+	const struct kf_key_query exhausted = { .filter = KF_KEYS_EXHAUSTED, .now = now };
 	struct kf_key_counts found;
 	int err;
 
@@ -257,9 +273,11 @@ int kf_store_key_count(struct kf_store *store, int64_t now, struct kf_key_counts
 		err = count_matches(store, &disabled, &found.disabled);
 	if (!err)
 		err = count_matches(store, &expired, &found.expired);
+	if (!err)
+		err = count_matches(store, &exhausted, &found.exhausted);
 	if (err)
 		return err;
-	found.enabled = found.total - found.disabled - found.expired;
+	found.enabled = found.total - found.disabled - found.expired - found.exhausted;
 	*counts = found;
 	return 0;
 }
@@ -285,15 +303,16 @@ int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query,
 	struct kf_key_counts counts;
 	int err;
 
-	if (query->filter >= KF_KEYS_NONE || is_searched(query) || query->group || query->owner ||
-	    query->label_count)
+	if (query->filter >= KF_KEYS_NONE || is_searched(query) || query->group || query->account ||
+	    query->owner || query->label_count)
 		return count_matches(store, query, total);
 	err = kf_store_key_count(store, query->now, &counts);
 	if (err)
 		return err;
-	*total = query->filter == KF_KEYS_ENABLED    ? counts.enabled
-		 : query->filter == KF_KEYS_DISABLED ? counts.disabled
-		 : query->filter == KF_KEYS_EXPIRED  ? counts.expired
-						     : counts.total;
+	*total = query->filter == KF_KEYS_ENABLED     ? counts.enabled
+		 : query->filter == KF_KEYS_DISABLED  ? counts.disabled
+		 : query->filter == KF_KEYS_EXPIRED   ? counts.expired
+		 : query->filter == KF_KEYS_EXHAUSTED ? counts.exhausted
+						      : counts.total;
 	return 0;
 }

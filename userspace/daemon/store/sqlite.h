@@ -26,7 +26,7 @@
 #include "cleanup.h"
 #include "store/store.h"
 
-#define KF_SQL_STATEMENTS 160
+#define KF_SQL_STATEMENTS 192
 #define KF_STORE_FILE	  "keyfilter.db"
 #define KF_STORE_FILES	  3 /* itself, -wal, -shm */
 
@@ -128,7 +128,12 @@ void kf_sql_cidr(struct kf_sql *q, struct kf_cidr *cidr);
 #define KF_SQL_KEY                                                                                 \
 	"seq, id, name, mask_head, mask_tail, disabled, created, expires, past_admitted, "         \
 	"past_refused, past_used, rpm, rpm_burst, revision, coalesce(in_group, 0), "               \
-	"(SELECT g.name FROM key_group g WHERE g.idx = in_group), coalesce(models, 0), owner"
+	"(SELECT g.name FROM key_group g WHERE g.idx = in_group), coalesce(models, 0), owner, "    \
+	"coalesce(api_key.account, 0), coalesce(api_key.wallet, 0), coalesce(quota, 0), "          \
+	"api_key.spent, (SELECT a.name FROM account a WHERE a.id = api_key.account), "             \
+	"coalesce((SELECT a.wallet FROM account a WHERE a.id = api_key.account), 0), "             \
+	"coalesce((SELECT a.unlimited = 0 AND a.spent >= a.granted FROM account a "                \
+	"WHERE a.id = api_key.account), 0)"
 int kf_sql_key(struct kf_sql *q, struct kf_key_row *row);
 
 #define KF_SQL_WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"

@@ -24,7 +24,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 7 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 8 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -282,6 +282,75 @@ int kf_store_group_each(struct kf_store *store, kf_group_fn fn, void *context); 
 /* How many keys are in it, those of a batch included; no more than @most are counted. */
 int kf_store_group_keys(struct kf_store *store, uint32_t index, uint32_t most, uint64_t *count);
 
+/* ---- money ----------------------------------------------------------------------------------- */
+
+#define KF_AMOUNT_TOP	     1000000000000000ll /* micro-units, as schema_8.sql has it */
+#define KF_ACCOUNT_NAME_SIZE 64			/* 63 of KF_SQL_WORD + NUL */
+#define KF_CURRENCY_SIZE     9			/* 8 of KF_SQL_WORD + NUL */
+#define KF_ACCOUNT_DEFAULT   0			/* the id of the account that has no row */
+#define KF_NO_QUOTA	     -1ll
+
+struct kf_account_row {
+	int64_t id; /* 1 and above, never another's; chosen by kf_store_account_add() */
+	char name[KF_ACCOUNT_NAME_SIZE];
+	char currency[KF_CURRENCY_SIZE];
+	uint32_t wallet;	/* its place in kf_wallets */
+	bool unlimited;		/* its keys may spend more than the balance */
+	int64_t granted, spent; /* in all; the balance is what lies between */
+	int64_t created;
+	uint64_t revision; /* another with each change of the others but spent; the store's */
+};
+typedef int (*kf_account_fn)(void *context, const struct kf_account_row *row);
+
+/* Sets row->id and revision. -EEXIST: the name is taken. */
+int kf_store_account_add(struct kf_store *store, struct kf_account_row *row);
+/* By id; all but currency, spent and created. */
+int kf_store_account_update(struct kf_store *store, const struct kf_account_row *row);
+int kf_store_account_get(struct kf_store *store, const char *name, struct kf_account_row *row);
+int kf_store_account_at(struct kf_store *store, int64_t id, struct kf_account_row *row);
+int kf_store_account_each(struct kf_store *store, kf_account_fn fn, void *context); /* by name */
+/* How many keys draw on it, those of a batch included. */
+int kf_store_account_keys(struct kf_store *store, int64_t id, uint64_t *count);
+
+/* A place of kf_wallets, 1 to @most. -E2BIG: all are taken. One that is a key's goes with it. */
+int kf_store_wallet_take(struct kf_store *store, uint32_t most, uint32_t *wallet);
+int kf_store_wallet_drop(struct kf_store *store, uint32_t wallet);
+
+/* As schema_8.sql has them. */
+enum kf_ledger_kind { KF_LEDGER_GRANT, KF_LEDGER_QUOTA, KF_LEDGER_CHARGE, KF_LEDGER_KINDS };
+#define KF_LEDGER_NOTE_SIZE 129
+
+struct kf_ledger_row {
+	int64_t seq; /* chosen by the store */
+	int64_t time;
+	enum kf_ledger_kind kind;
+	int64_t account;
+	char key[16]; /* the ID of one; "": none */
+	int64_t amount;
+	int64_t total; /* of a quota; KF_NO_QUOTA */
+	char note[KF_LEDGER_NOTE_SIZE];
+};
+typedef int (*kf_ledger_fn)(void *context, const struct kf_ledger_row *row);
+
+struct kf_ledger_query {
+	int64_t account; /* -1: all */
+	const char *key; /* an ID; NULL: all */
+	int64_t since;	 /* wall clock */
+	int64_t after;	 /* seq of the last row seen */
+	uint32_t limit;
+};
+int kf_store_ledger_add(struct kf_store *store, const struct kf_ledger_row *row);
+int kf_store_ledger_list(struct kf_store *store, const struct kf_ledger_query *query,
+			 kf_ledger_fn fn, void *context);
+
+/* An account or a key whose figures are not those that the ledger adds up to. */
+struct kf_ledger_difference {
+	char what[80]; /* "account NAME: granted", "key ID: spent" */
+	int64_t has, ledger;
+};
+typedef int (*kf_ledger_difference_fn)(void *context, const struct kf_ledger_difference *found);
+int kf_store_ledger_verify(struct kf_store *store, kf_ledger_difference_fn fn, void *context);
+
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 #define KF_KEY_ID_SIZE	  15  /* "k_" + 12 characters + NUL */
@@ -315,6 +384,13 @@ struct kf_key_row {
 	char group_name[KF_GROUP_NAME_SIZE]; /* read with it, never written; "": none */
 	uint32_t models;		     /* the index of a set; 0: all */
 	char owner[KF_KEY_OWNER_SIZE];	     /* whose it is; "": not said */
+	int64_t account;		     /* an id; KF_ACCOUNT_DEFAULT */
+	uint32_t wallet;		     /* its own place in kf_wallets; 0: it has no quota */
+	int64_t quota;			     /* granted in all; 0 without a wallet */
+	int64_t spent; /* changed by kf_store_key_spend() alone; read with it, never written: */
+	char account_name[KF_ACCOUNT_NAME_SIZE]; /* "": default */
+	uint32_t account_wallet;		 /* 0: default */
+	bool account_exhausted;
 };
 typedef int (*kf_key_fn)(void *context, const struct kf_key_row *row);
 
@@ -332,6 +408,7 @@ enum kf_key_filter {
 	KF_KEYS_ENABLED,
 	KF_KEYS_DISABLED,
 	KF_KEYS_EXPIRED,
+	KF_KEYS_EXHAUSTED, /* it, or its account */
 	KF_KEYS_NONE
 };
 
@@ -348,6 +425,7 @@ struct kf_key_query {
 	enum kf_key_filter filter;
 	const char *search; /* part of the name, or beginning of the id; NULL or "": all */
 	uint32_t group;	    /* in this one only; 0: all */
+	int64_t account;    /* of this one only; KF_ACCOUNT_DEFAULT: all */
 	const char *owner;  /* with this one only; NULL: all */
 	struct kf_label labels[KF_KEY_LABELS_MAX]; /* with all of these */
 	uint32_t label_count;
@@ -359,9 +437,10 @@ struct kf_key_query {
 
 struct kf_key_counts {
 	uint64_t total;
-	uint64_t enabled; /* neither disabled nor expired */
+	uint64_t enabled; /* none of the others */
 	uint64_t disabled;
-	uint64_t expired; /* not disabled, but past its time */
+	uint64_t expired;   /* not disabled, but past its time */
+	uint64_t exhausted; /* neither, and nothing left to spend */
 };
 
 /* Sets row->seq and revision; add_at keeps the seq. */
@@ -370,6 +449,8 @@ int kf_store_key_add_at(struct kf_store *store, struct kf_key_row *row);
 /* By seq; the revision becomes another. counts: past_* alone, and the revision stays. */
 int kf_store_key_update(struct kf_store *store, const struct kf_key_row *row);
 int kf_store_key_counts(struct kf_store *store, const struct kf_key_row *row);
+/* The key, and its account, have spent @amount more. */
+int kf_store_key_spend(struct kf_store *store, const struct kf_key_row *row, int64_t amount);
 int kf_store_key_remove(struct kf_store *store, int64_t seq); /* with all that hangs on it */
 int kf_store_key_get(struct kf_store *store, const char *id, struct kf_key_row *row);
 int kf_store_key_of_slot(struct kf_store *store, uint32_t slot, struct kf_key_row *row);
@@ -438,6 +519,9 @@ struct kf_slot_row {
 	uint32_t rate_slot; /* of the key's current credential */
 	uint32_t group;	    /* of the key; 0: none */
 	uint32_t models;    /* of the key; 0: all */
+	uint32_t wallet;    /* as in struct kf_key_row */
+	uint32_t account_wallet;
+	int64_t quota, spent;
 };
 typedef int (*kf_slot_fn)(void *context, const struct kf_slot_row *row);
 /* Of the credentials in the places from @first to @last (KF_SLOT_NONE: to the end), in order. */

@@ -254,13 +254,7 @@ bool kf_traffic_events_copy(struct kf_events *events, uint64_t seq, struct kf_ev
 
 bool kf_traffic_events_reason_occurs(unsigned int reason)
 {
-	switch (reason) {
-	case KF_REASON_KEY_EXHAUSTED:
-	case KF_REASON_ACCOUNT_EXHAUSTED:
-		return false;
-	default:
-		return reason < KF_REASON_COUNT;
-	}
+	return reason < KF_REASON_COUNT;
 }
 
 const char *kf_traffic_events_reason_name(unsigned int reason)
