@@ -4,9 +4,9 @@
  *
  * Owns the maps below <pin-dir>/maps, which outlive the process: the programs go on with them while
  * no controller runs. One controller per pin directory, by a lock on the directory. kf_config,
- * kf_slots, kf_groups, kf_wallets and kf_penalties are memory-mapped, so that a write there is a store and no
- * system call. Changed in the daemon's one thread; other threads may read. Times are CLOCK_BOOTTIME
- * nanoseconds. 0 or -errno.
+ * kf_slots, kf_groups, kf_wallets and kf_penalties are memory-mapped, so that a write there is a
+ * store and no system call. Changed in the daemon's one thread; other threads may read. Times are
+ * CLOCK_BOOTTIME nanoseconds. 0 or -errno.
  */
 #ifndef KEYFILTER_DAEMON_MAPS_MAPS_H
 #define KEYFILTER_DAEMON_MAPS_MAPS_H

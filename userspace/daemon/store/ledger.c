@@ -101,7 +101,8 @@ static int run_check(struct kf_store *store, const char *text, kf_ledger_differe
 	while (!err && kf_sql_step(&q)) {
 		struct kf_ledger_difference found;
 
-		kf_sql_text(&q, found.what, sizeof(found.what));
+		kf_sql_name(&q, "a sum of the ledger");
+		kf_sql_text_in(&q, "what", found.what, sizeof(found.what), NULL);
 		found.has = kf_sql_int(&q);
 		found.ledger = kf_sql_int(&q);
 		err = fn(context, &found);
