@@ -48,7 +48,7 @@ echo "  ok    a test may have long functions"
 expect_refused 'userspace/a.c: 605 lines' userspace/a.c $(yes 10 | head -n 55)
 # shellcheck disable=SC2046
 expect_refused 'tests/a.c: 605 lines' tests/a.c $(yes 10 | head -n 55)
-expect_refused 'userspace/a.c:62: a function of 61 lines' userspace/a.c 61
+expect_refused 'userspace/a.c:82: a function of 81 lines' userspace/a.c 81
 expect_refused '5 of 100 functions have 45 lines' userspace/a.c 45 45
 start
 add bpf/b.h 10 > /dev/null
