@@ -43,6 +43,8 @@ key disable [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--ow
 key delete [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired|exhausted] [--search TEXT] [--dry-run] [--if-match REVISION]
 key topup ID AMOUNT [--if-match REVISION]
 key rotate ID [--grace T] [--if-match REVISION]
+usage report [--key-id ID] [--model M] [--prompt N] [--completion N] [--cached N] [--cache-write N] --request-id R
+usage list [--key ID] [--model M] [--since 30d|RFC3339] [--limit N] [--after CURSOR]
 ledger list [--account A] [--key ID] [--since 30d|RFC3339] [--limit N] [--after CURSOR]
 ledger verify
 stats

@@ -358,6 +358,11 @@ static int ignore_account(void *context, const struct kf_account_row *row)
 	return 0;
 }
 
+static int ignore_day(void *context, const struct kf_usage_day_row *row)
+{
+	return 0;
+}
+
 static int ignore_entry(void *context, const struct kf_ledger_row *row)
 {
 	return 0;
@@ -368,6 +373,8 @@ static int read_all(struct kf_store *store)
 {
 	const struct kf_key_query query = { .limit = 100 };
 	const struct kf_ledger_query entries = { .account = -1, .limit = 100 };
+	const struct kf_usage_query days = { .limit = 100 };
+	struct kf_usage_row usage;
 	struct kf_label labels[KF_KEY_LABELS_MAX];
 	uint32_t label_count;
 	int count = 0, err;
@@ -378,6 +385,8 @@ static int read_all(struct kf_store *store)
 	err = err ?: kf_store_group_each(store, ignore_group, NULL);
 	err = err ?: kf_store_account_each(store, ignore_account, NULL);
 	err = err ?: kf_store_ledger_list(store, &entries, ignore_entry, NULL);
+	err = err ?: kf_store_usage_days(store, &days, ignore_day, NULL);
+	err = err ?: kf_store_usage_find(store, "k_one", "r", &usage);
 	err = err ?: kf_store_model_each(store, "", ignore_model, NULL);
 	err = err ?: kf_store_model_rows(store, ignore_model_row, NULL);
 	err = err ?: kf_store_model_set_each(store, ignore_set, NULL);
@@ -458,6 +467,12 @@ static const struct {
 	{ "UPDATE account SET unlimited = 2", "account team: unlimited is 2" },
 	{ "UPDATE account SET granted = -1", "account team: granted is -1" },
 	{ "UPDATE account SET spent = -1", "account team: spent is -1" },
+	{ "UPDATE usage SET prompt = -1", "a request of key k_one: prompt is -1" },
+	{ "UPDATE usage SET cost = -1", "cost is -1" },
+	{ "UPDATE usage SET model = printf('%.256c', 'a')", "model has 256 bytes" },
+	{ "UPDATE usage_day SET day = -1", "the day's usage 1: day is -1" },
+	{ "UPDATE usage_day SET requests = -1", "requests is -1" },
+	{ "UPDATE usage_day SET key = ''", "key is empty" },
 	{ "UPDATE ledger SET kind = 3", "the ledger's entry 1: kind is 3" },
 	{ "UPDATE ledger SET total = -2", "the ledger's entry 1: total is -2" },
 	{ "UPDATE ledger SET key = printf('%.16c', 'a')",
@@ -483,6 +498,8 @@ static void fill(const struct fixture *f)
 			     "INSERT INTO key_group VALUES (3, 'staff', 1, 7, 4, 1000000);"
 			     "INSERT INTO wallet VALUES (1), (2);"
 			     "INSERT INTO account VALUES (6, 'team', 'USD', 1, 0, 100, 10, 1, 7);"
+			     "INSERT INTO usage VALUES (1, 1, 'k_one', 'r', 'm', 1, 0, 0, 2, 3);"
+			     "INSERT INTO usage_day VALUES (1, 0, 'k_one', 'm', 1, 1, 0, 0, 2, 3);"
 			     "INSERT INTO ledger VALUES (1, 1, 1, 6, 'k_one', 50, 50, '');"
 			     "INSERT INTO api_key VALUES (5, 'k_one', 'one', 'ab', 'wxyz', 0, 1, "
 			     "NULL, 0, 0, 0, 0, 0, 7, 3, 4, 'me', 6, 2, 50, 10);"
@@ -522,6 +539,7 @@ static void bad_rows_are_named(void **state)
 			 "DELETE FROM key_label; DELETE FROM key_allow; DELETE FROM credential; "
 			 "DELETE FROM api_key;"
 			 "DELETE FROM account; DELETE FROM wallet; DELETE FROM ledger; "
+			 "DELETE FROM usage; DELETE FROM usage_day; "
 			 "DELETE FROM key_group; DELETE FROM model_set; DELETE FROM model;");
 		fill(f);
 		spoil(f, bad_rows[i].sql);

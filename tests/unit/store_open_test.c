@@ -72,6 +72,7 @@ static void version_0_is_migrated(void **state)
 		   "DROP TABLE iface; DROP TABLE service; DROP TABLE state; DROP TABLE key_batch;"
 		   "DROP TABLE key_group; DROP TABLE model; DROP TABLE model_set;"
 		   "DROP TABLE account; DROP TABLE wallet; DROP TABLE ledger;"
+		   "DROP TABLE usage; DROP TABLE usage_day;"
 		   "PRAGMA user_version = 0");
 	reopen(f);
 	assert_int_equal(kf_store_key_count(f->store, 1, &counts), 0);
@@ -93,7 +94,8 @@ static void failing_migration_changes_nothing(void **state)
 		   "DROP TABLE credential; DROP TABLE api_key; DROP TABLE state;"
 		   "DROP TABLE key_batch; DROP TABLE key_group;"
 		   "DROP TABLE model; DROP TABLE model_set; DROP TABLE account;"
-		   "DROP TABLE wallet; DROP TABLE ledger");
+		   "DROP TABLE wallet; DROP TABLE ledger; DROP TABLE usage;"
+		   "DROP TABLE usage_day");
 	reopen(f);
 }
 

@@ -109,7 +109,7 @@ struct kf_noun {
 };
 
 extern const struct kf_noun kf_noun_service, kf_noun_iface, kf_noun_source, kf_noun_account,
-	kf_noun_ledger, kf_noun_group, kf_noun_model, kf_noun_key, kf_noun_stats, kf_noun_events,
-	kf_noun_status, kf_noun_version;
+	kf_noun_ledger, kf_noun_usage, kf_noun_group, kf_noun_model, kf_noun_key, kf_noun_stats,
+	kf_noun_events, kf_noun_status, kf_noun_version;
 
 #endif

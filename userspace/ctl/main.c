@@ -15,19 +15,13 @@
 #include "help.h"
 
 static const struct kf_noun *const nouns[] = {
-	&kf_noun_service,
-	&kf_noun_iface,
-	&kf_noun_source,
-	&kf_noun_group,
-	&kf_noun_model,
-	&kf_noun_account,
-	&kf_noun_key,
-	&kf_noun_ledger,
-	&kf_noun_stats,
-	&kf_noun_events,
-	&kf_noun_status,
-	&kf_noun_version,
-	NULL,
+	&kf_noun_service, &kf_noun_iface,
+	&kf_noun_source,  &kf_noun_group,
+	&kf_noun_model,	  &kf_noun_account,
+	&kf_noun_key,	  &kf_noun_usage,
+	&kf_noun_ledger,  &kf_noun_stats,
+	&kf_noun_events,  &kf_noun_status,
+	&kf_noun_version, NULL,
 };
 
 /* With a standard stream closed, the socket would take its number, and our text its bytes. */

@@ -237,20 +237,6 @@ static int set_status(struct kf_api_request *request, const char *text, struct k
 			     "`status` cannot be '%.40s'", text);
 }
 
-/* A cursor is the number of the last key. */
-static int read_after(struct kf_api_request *request, const char *text, struct kf_key_query *query)
-{
-	char *end;
-
-	if (!text)
-		return 0;
-	errno = 0;
-	query->after = strtoll(text, &end, 10);
-	if (!errno && *text >= '0' && *text <= '9' && !*end)
-		return 0;
-	return kf_api_refuse_after(request);
-}
-
 static int set_group(struct kf_api_request *request, const char *name, struct kf_key_query *query)
 {
 	struct kf_group_row row;
@@ -323,7 +309,6 @@ static int read_labels(struct kf_api_request *request, struct kf_key_query *quer
 
 int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *query)
 {
-	const char *after;
 	int err = set_status(request, kf_api_parameter(request, "status"), query);
 
 	if (!err)
@@ -336,9 +321,7 @@ int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *q
 		err = read_labels(request, query);
 	if (!err)
 		err = set_search(request, kf_api_parameter(request, "search"), query);
-	if (!err)
-		err = kf_api_page(request, &after, &query->limit);
-	return err ? err : read_after(request, after, query);
+	return err ? err : kf_api_page_number(request, &query->after, &query->limit);
 }
 
 int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <microhttpd.h>
@@ -13,7 +12,6 @@
 #include "api/route.h"
 #include "cleanup.h"
 #include "policy/policy.h"
-#include "timetext.h"
 
 static const char *const kinds[KF_LEDGER_KINDS] = {
 	[KF_LEDGER_GRANT] = "grant",
@@ -65,21 +63,6 @@ static int append_entry(void *context, const struct kf_ledger_row *row)
 	return json_array_append_new(page->array, entry_json(page->store, row)) ? -ENOMEM : 0;
 }
 
-/* A cursor is the number of the last entry. */
-static int read_after(struct kf_api_request *request, const char *text,
-		      struct kf_ledger_query *query)
-{
-	char *end;
-
-	if (!text)
-		return 0;
-	errno = 0;
-	query->after = strtoll(text, &end, 10);
-	if (!errno && *text >= '0' && *text <= '9' && !*end)
-		return 0;
-	return kf_api_refuse_after(request);
-}
-
 static int read_account(struct kf_api_request *request, struct kf_ledger_query *query)
 {
 	const char *name = kf_api_parameter(request, "account");
@@ -100,30 +83,12 @@ static int read_account(struct kf_api_request *request, struct kf_ledger_query *
 	return err;
 }
 
-/* A duration back from now, or a point in time. */
-static int read_since(struct kf_api_request *request, struct kf_ledger_query *query)
-{
-	const char *text = kf_api_parameter(request, "since");
-	int64_t ago;
-
-	if (!text || !kf_timetext_parse(text, &query->since))
-		return 0;
-	if (kf_timetext_duration(text, &ago))
-		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
-				     "give a duration such as 30d, or a point in time such as "
-				     "2030-01-01T00:00:00Z",
-				     "`since` cannot be '%.60s'", text);
-	query->since = kf_policy_time(request->daemon->policy).wall_ns - ago;
-	return 0;
-}
-
 static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "account", "key", "since", "after", "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .store = request->daemon->store, .array = array };
 	struct kf_ledger_query query = { .account = -1 };
-	const char *after = NULL;
 	char cursor[24];
 	int err = kf_api_parameters(request, known);
 
@@ -132,11 +97,10 @@ static int handle_list(struct kf_api_request *request)
 	if (!err)
 		err = read_account(request, &query);
 	if (!err)
-		err = read_since(request, &query);
+		err = kf_api_parameter_since(
+			request, kf_policy_time(request->daemon->policy).wall_ns, &query.since);
 	if (!err)
-		err = kf_api_page(request, &after, &query.limit);
-	if (!err)
-		err = read_after(request, after, &query);
+		err = kf_api_page_number(request, &query.after, &query.limit);
 	if (err)
 		return err;
 	query.key = kf_api_parameter(request, "key");

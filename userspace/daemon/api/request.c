@@ -458,3 +458,16 @@ int kf_api_refuse_after(struct kf_api_request *request)
 			     "give what the page before has as next", "`after` cannot be '%.80s'",
 			     kf_api_parameter(request, "after"));
 }
+
+int kf_api_page_number(struct kf_api_request *request, int64_t *after, unsigned int *limit)
+{
+	const char *text;
+	char *end;
+	int err = kf_api_page(request, &text, limit);
+
+	if (err || !text)
+		return err;
+	errno = 0;
+	*after = strtoll(text, &end, 10);
+	return !errno && *text >= '0' && *text <= '9' && !*end ? 0 : kf_api_refuse_after(request);
+}

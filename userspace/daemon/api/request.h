@@ -221,6 +221,8 @@ int kf_api_parameter_flag(struct kf_api_request *request, const char *name, bool
 #define KF_API_PAGE_MAX 1000
 int kf_api_page(struct kf_api_request *request, const char **after, unsigned int *limit);
 int kf_api_refuse_after(struct kf_api_request *request);
+/* The same where the cursor is the number of the last entry; without one *after stays. */
+int kf_api_page_number(struct kf_api_request *request, int64_t *after, unsigned int *limit);
 
 /* ---- times and durations, as JSON; the texts are in timetext.h ------------------------------- */
 
@@ -242,6 +244,12 @@ int kf_api_seconds(struct kf_api_request *request, const char *member, const jso
 		   int64_t *ns);
 int kf_api_end(struct kf_api_request *request, const char *member, const json_t *value, int64_t now,
 	       int64_t *wall_ns);
+
+/*
+ * ?since=: a duration back from @now, or a point in time; absent, *since stays. 0 or -EBADMSG,
+ * answered.
+ */
+int kf_api_parameter_since(struct kf_api_request *request, int64_t now, int64_t *since);
 
 /* ---- money ----------------------------------------------------------------------------------- */
 

@@ -220,6 +220,22 @@ int kf_api_end(struct kf_api_request *request, const char *member, const json_t 
 	return 0;
 }
 
+int kf_api_parameter_since(struct kf_api_request *request, int64_t now, int64_t *since)
+{
+	const char *text = kf_api_parameter(request, "since");
+	int64_t ago;
+
+	if (!text || !kf_timetext_parse(text, since))
+		return 0;
+	if (kf_timetext_duration(text, &ago))
+		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+				     "give a duration such as 30d, or a point in time such as "
+				     "2030-01-01T00:00:00Z",
+				     "`since` cannot be '%.60s'", text);
+	*since = now > ago ? now - ago : 0;
+	return 0;
+}
+
 /* ---- money ----------------------------------------------------------------------------------- */
 
 json_t *kf_api_money(int64_t micro)

@@ -11,6 +11,7 @@ static const struct kf_api_route *const nouns[] = {
 	kf_api_service_routes, kf_api_iface_routes,   kf_api_source_routes,  kf_api_group_routes,
 	kf_api_model_routes,   kf_api_key_routes,     kf_api_stats_routes,   kf_api_events_routes,
 	kf_api_status_routes,  kf_api_metrics_routes, kf_api_account_routes, kf_api_ledger_routes,
+	kf_api_usage_routes,
 };
 
 static void add_method(char allow[static KF_API_ALLOW_SIZE], const char *method)

@@ -24,6 +24,7 @@ extern const struct kf_api_route kf_api_group_routes[];
 extern const struct kf_api_route kf_api_model_routes[];
 extern const struct kf_api_route kf_api_account_routes[];
 extern const struct kf_api_route kf_api_ledger_routes[];
+extern const struct kf_api_route kf_api_usage_routes[];
 extern const struct kf_api_route kf_api_key_routes[];
 extern const struct kf_api_route kf_api_stats_routes[];
 extern const struct kf_api_route kf_api_events_routes[];

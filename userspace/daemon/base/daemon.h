@@ -33,6 +33,7 @@ struct kf_ask;
 struct kf_load;
 struct kf_loop;
 struct kf_work;
+struct kf_api_usage;
 struct kf_cut;
 struct kf_flows;
 struct sd_event;
@@ -58,6 +59,7 @@ struct kf_daemon {
 	struct sd_event *event;		   /* the loop's, for sources of one's own */
 	struct kf_attach_queue *attaching; /* interfaces that are attached beside the loop */
 	struct kf_work *work;		   /* what takes long */
+	struct kf_api_usage *usage;	   /* reports that wait to be booked; NULL: none does */
 	struct kf_flows *flows;		   /* the sweep over connections */
 	struct kf_cut *cut;		   /* the walk over revoked requests */
 	struct kf_load *load;		   /* the start's long part */

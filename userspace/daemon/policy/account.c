@@ -42,6 +42,14 @@ void kf_policy_account_key(struct kf_policy *policy, const struct kf_slot_row *r
 	kf_maps_wallet_write(policy->maps, row->wallet, &want);
 }
 
+int kf_policy_account_apply(struct kf_policy *policy, int64_t id)
+{
+	struct kf_account_row row;
+	int err = kf_store_account_at(policy->store, id, &row);
+
+	return err ? err : write_wallet(policy, &row);
+}
+
 int kf_policy_account_reconcile(struct kf_policy *policy)
 {
 	return kf_store_account_each(policy->store, write_wallet, policy);

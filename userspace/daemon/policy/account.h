@@ -24,6 +24,8 @@ int kf_policy_account_grant(struct kf_policy *policy, struct kf_account_row *row
 /* The same of its limit. */
 int kf_policy_account_edit(struct kf_policy *policy, struct kf_account_row *row, bool unlimited,
 			   struct kf_why *why);
+/* The wallet of the account @id says what the store says. */
+int kf_policy_account_apply(struct kf_policy *policy, int64_t id);
 /* Every account's wallet says what the store says. */
 int kf_policy_account_reconcile(struct kf_policy *policy);
 

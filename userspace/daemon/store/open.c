@@ -41,6 +41,9 @@ __asm__(".section .rodata\n"
 	"kf_store_schema_8:\n"
 	".incbin \"userspace/daemon/store/schema_8.sql\"\n"
 	".byte 0\n"
+	"kf_store_schema_9:\n"
+	".incbin \"userspace/daemon/store/schema_9.sql\"\n"
+	".byte 0\n"
 	".previous\n");
 extern const char kf_store_schema[] __attribute__((visibility("hidden")));
 extern const char kf_store_schema_2[] __attribute__((visibility("hidden")));
@@ -50,11 +53,13 @@ extern const char kf_store_schema_5[] __attribute__((visibility("hidden")));
 extern const char kf_store_schema_6[] __attribute__((visibility("hidden")));
 extern const char kf_store_schema_7[] __attribute__((visibility("hidden")));
 extern const char kf_store_schema_8[] __attribute__((visibility("hidden")));
+extern const char kf_store_schema_9[] __attribute__((visibility("hidden")));
 
 /* migrations[N] leads from version N to N + 1. */
 static const char *const migrations[] = {
-	kf_store_schema,   kf_store_schema_2, kf_store_schema_3, kf_store_schema_4,
-	kf_store_schema_5, kf_store_schema_6, kf_store_schema_7, kf_store_schema_8,
+	kf_store_schema,   kf_store_schema_2, kf_store_schema_3,
+	kf_store_schema_4, kf_store_schema_5, kf_store_schema_6,
+	kf_store_schema_7, kf_store_schema_8, kf_store_schema_9,
 };
 _Static_assert(sizeof(migrations) / sizeof(migrations[0]) == KF_STORE_VERSION,
 	       "a version without its migration");

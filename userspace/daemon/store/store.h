@@ -24,7 +24,7 @@
 
 #include "cidr.h"
 
-#define KF_STORE_VERSION 8 /* PRAGMA user_version that this program writes */
+#define KF_STORE_VERSION 9 /* PRAGMA user_version that this program writes */
 #define KF_WALL_NEVER	 INT64_MAX
 
 struct kf_store;
@@ -350,6 +350,52 @@ struct kf_ledger_difference {
 };
 typedef int (*kf_ledger_difference_fn)(void *context, const struct kf_ledger_difference *found);
 int kf_store_ledger_verify(struct kf_store *store, kf_ledger_difference_fn fn, void *context);
+
+/* ---- usage ----------------------------------------------------------------------------------- */
+
+#define KF_USAGE_TOKENS_TOP   1000000000 /* of a request, as schema_9.sql has it */
+#define KF_USAGE_REQUEST_SIZE 129	 /* 128 bytes of UTF-8 + NUL */
+
+/* Tokens. cached and cache_write are parts of prompt. */
+struct kf_usage_counts {
+	int64_t prompt, cached, cache_write, completion;
+};
+
+struct kf_usage_row {
+	int64_t time;
+	char key[16]; /* the ID of one */
+	char request[KF_USAGE_REQUEST_SIZE];
+	char model[KF_MODEL_NAME_SIZE];
+	struct kf_usage_counts counts;
+	int64_t cost; /* micro-units */
+};
+/* -ENOENT: it was not reported. */
+int kf_store_usage_find(struct kf_store *store, const char *key, const char *request,
+			struct kf_usage_row *row);
+/* The request, and the sums of its day. -EEXIST: it is there. */
+int kf_store_usage_add(struct kf_store *store, const struct kf_usage_row *row);
+
+/* What a key has used of a model on a day. */
+struct kf_usage_day_row {
+	int64_t seq;
+	int64_t day; /* wall clock, when it began in UTC */
+	char key[16];
+	char model[KF_MODEL_NAME_SIZE];
+	int64_t requests;
+	struct kf_usage_counts counts;
+	int64_t cost;
+};
+typedef int (*kf_usage_day_fn)(void *context, const struct kf_usage_day_row *row);
+
+struct kf_usage_query {
+	const char *key, *model; /* NULL: all */
+	int64_t since;		 /* wall clock; the whole day that it is in */
+	int64_t after;		 /* seq of the last row seen */
+	uint32_t limit;
+};
+/* In the order in which the first request of each was reported. */
+int kf_store_usage_days(struct kf_store *store, const struct kf_usage_query *query,
+			kf_usage_day_fn fn, void *context);
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
