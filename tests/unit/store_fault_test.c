@@ -470,7 +470,7 @@ static const struct {
 	{ "UPDATE usage SET prompt = -1", "a request of key k_one: prompt is -1" },
 	{ "UPDATE usage SET cost = -1", "cost is -1" },
 	{ "UPDATE usage SET model = printf('%.256c', 'a')", "model has 256 bytes" },
-	{ "UPDATE usage_day SET day = -1", "the day's usage 1: day is -1" },
+	{ "UPDATE usage_day SET day = 1 << 60", "the day's usage 1: day is" },
 	{ "UPDATE usage_day SET requests = -1", "requests is -1" },
 	{ "UPDATE usage_day SET key = ''", "key is empty" },
 	{ "UPDATE ledger SET kind = 3", "the ledger's entry 1: kind is 3" },
