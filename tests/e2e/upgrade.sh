@@ -28,6 +28,11 @@ old_store() {
 		"ALTER TABLE api_key DROP COLUMN rpm_burst" "ALTER TABLE api_key DROP COLUMN rpm" \
 		"ALTER TABLE service DROP COLUMN revision" "ALTER TABLE api_key DROP COLUMN revision" \
 		"ALTER TABLE service DROP COLUMN methods" \
+		"DROP TABLE usage" "DROP TABLE usage_day" "DROP TABLE ledger" "DROP TRIGGER api_key_wallet_gone" \
+		"DROP INDEX api_key_wallet" "DROP INDEX api_key_exhausted" "DROP INDEX api_key_account" \
+		"ALTER TABLE api_key DROP COLUMN quota" "ALTER TABLE api_key DROP COLUMN wallet" \
+		"ALTER TABLE api_key DROP COLUMN account" "ALTER TABLE api_key DROP COLUMN spent" \
+		"DROP TABLE account" "DROP TABLE wallet" \
 		"DROP TABLE key_label" "DROP INDEX api_key_owner" "ALTER TABLE api_key DROP COLUMN owner" \
 		"DROP INDEX api_key_models" "ALTER TABLE api_key DROP COLUMN models" \
 		"DROP INDEX api_key_group" "ALTER TABLE api_key DROP COLUMN in_group" "DROP TABLE key_group" \
@@ -68,6 +73,6 @@ ok "--unload takes off what another layout left"
 start_daemon
 [ "$(ctl --json service show api | json 'd["penalty_failures"]')" = 0 ] ||
 	fail "a service from before penalties got them: $(ctl service show api)"
-[ "$(store 'PRAGMA user_version')" = 7 ] || fail "the store was not migrated"
+[ "$(store 'PRAGMA user_version')" = 9 ] || fail "the store was not migrated"
 served "after" -H "$(bearer "$KEY")"
 refused "after" unknown_key -H "$(bearer "$UNKNOWN")"
