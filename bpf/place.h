@@ -107,9 +107,11 @@ static __always_inline bool kf_place_give_back(struct kf_flow *flow, __u32 taken
 }
 
 /* Gives the flow's place in kf_heads back, whatever is in it. */
-static __always_inline void kf_place_release(struct kf_flow *flow)
+__noinline int kf_place_release(struct kf_flow *flow)
 {
-	kf_place_give_back(flow, *(volatile __u32 *)&flow->head);
+	if (!flow)
+		return 0;
+	return kf_place_give_back(flow, *(volatile __u32 *)&flow->head);
 }
 
 struct kf_place_search {

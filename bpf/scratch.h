@@ -87,7 +87,8 @@ struct kf_walk {
 	__u8 content;  /* the request's content is to be read, and judged then */
 	__u8 detail;   /* enum kf_detail, of what the policy refuses */
 	__u8 placed;   /* the head that was read stands in the flow's place */
-	__u8 pad[2];
+	__u8 allowed;  /* the request judged last may pass */
+	__u8 pad;
 	__u32 retry_after; /* seconds */
 	__u32 came_seq;	   /* what came ahead of this segment: from this number */
 	__u32 came_end;	   /* up to this one; the same: nothing did */

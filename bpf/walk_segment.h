@@ -74,31 +74,6 @@ static __always_inline bool kf_walk_upgrade(const struct kf_walk *w, const struc
 	       (http1->upgrade_len > 2 && kf_walk_neutralise(w, p, flow, seq + http1->upgrade_off));
 }
 
-/* An admitted request: where does the next one begin? @prior bytes of it came earlier. */
-static __always_inline int kf_walk_admit(struct kf_walk *w, struct kf_packet *p,
-					 struct kf_flow *flow, struct kf_head *head, __u32 prior)
-{
-	const struct kf_http1 *http1 = &head->http1;
-
-	if (!kf_walk_upgrade(w, p, flow, head, p->seq + w->at - prior))
-		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
-	if (w->content && kf_content_begin(p, flow, w, head))
-		return 1;
-	if (http1->upgrade == KF_UPGRADE_WEBSOCKET && w->websocket)
-		flow->state = KF_FLOW_UPGRADING;
-	kf_walk_read(w, p, flow, http1->head_len - prior);
-	w->head = prior ? 0 : http1->head_len;
-	if (w->content)
-		return 0;
-	if (http1->chunked) {
-		flow->state = KF_FLOW_CHUNKS;
-		kf_chunk_begin((struct kf_chunk *)flow->in.chunk);
-	} else {
-		kf_walk_skip(w, p, flow, http1->content_length);
-	}
-	return 0;
-}
-
 /* The backend gets a request that it will respond to. */
 static __always_inline void kf_walk_expect(struct kf_flow *flow, __u8 method)
 {
@@ -134,7 +109,10 @@ static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct
 	return reason;
 }
 
-/* The head in @head is complete. Apart from the reading of it: the stack cannot hold both. */
+/*
+ * The head in @head is complete, of which @prior bytes came earlier: may the request pass? Apart from
+ * the reading of it: the stack cannot hold both.
+ */
 __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 prior)
 {
@@ -146,22 +124,45 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 	w->slot = KF_SLOT_NONE;
 	w->content = 0;
 	reason = kf_walk_judge(p, flow, w, head, &detail);
-	if (reason != KF_REASON_ADMITTED) {
+	w->allowed = reason == KF_REASON_ADMITTED;
+	if (!w->allowed) {
 		kf_walk_refuse(w, p, reason, detail);
 		if (!w->monitor)
 			return 1;
 		/* it passes all the same, and what follows is framed by it */
 	}
+	if (!kf_walk_upgrade(w, p, flow, head, p->seq + w->at - prior))
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, KF_DETAIL_UPGRADE_SPLIT);
 	flow->slot = w->slot;
 	flow->slot_check = kf_key_slot_check(w->slot);
-	if (kf_walk_admit(w, p, flow, head, prior))
+	return 0;
+}
+
+/* It may. Where does the next one begin? */
+__noinline int kf_walk_admit(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
+			     struct kf_head *head, __u32 prior)
+{
+	const struct kf_http1 *http1;
+
+	if (!p || !flow || !w || !head)
 		return 1;
-	kf_walk_expect(flow, head->http1.method);
-	flow->answer.protocol = head->http1.protocol;
+	http1 = &head->http1;
+	if (http1->upgrade == KF_UPGRADE_WEBSOCKET && w->websocket)
+		flow->state = KF_FLOW_UPGRADING;
+	kf_walk_read(w, p, flow, http1->head_len - prior);
+	w->head = prior ? 0 : http1->head_len;
+	if (http1->chunked && !w->content) {
+		flow->state = KF_FLOW_CHUNKS;
+		kf_chunk_begin((struct kf_chunk *)flow->in.chunk);
+	} else if (!w->content) {
+		kf_walk_skip(w, p, flow, http1->content_length);
+	}
+	kf_walk_expect(flow, http1->method);
+	flow->answer.protocol = http1->protocol;
 	flow->in.empty_lines = 0;
 	flow->flags &= ~KF_FLOW_HELD;
 	flow->answer.seq = p->ack;
-	w->admitted += reason == KF_REASON_ADMITTED && !w->content;
+	w->admitted += w->allowed && !w->content;
 	return 0;
 }
 
@@ -172,11 +173,14 @@ static __always_inline int kf_walk_result(struct kf_walk *w, struct kf_packet *p
 {
 	w->protocol = head->http1.protocol;
 	w->method = head->http1.method;
-	if (result == KF_HTTP1_REQUEST)
-		return kf_walk_request(p, flow, w, head, prior);
 	if (result == KF_HTTP1_TOO_LARGE)
 		return kf_walk_refuse(w, p, KF_REASON_HEAD_TOO_LARGE, 0);
-	return kf_walk_refuse(w, p, KF_REASON_MALFORMED, head->http1.detail);
+	if (result != KF_HTTP1_REQUEST)
+		return kf_walk_refuse(w, p, KF_REASON_MALFORMED, head->http1.detail);
+	if (kf_walk_request(p, flow, w, head, prior) ||
+	    (w->content && kf_content_begin(p, flow, w, head)))
+		return 1;
+	return kf_walk_admit(p, flow, w, head, prior);
 }
 
 /*
