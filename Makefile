@@ -189,6 +189,8 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c
 		-fno-sanitize-recover=undefined -Iinclude -MMD -MP $< -ljansson -o $@
 
 lint: ## check the rules of the house, clang-format and clang-tidy among them (scripts/lint.sh)
+	@$(SUDO) scripts/deps.sh build lint
+	@$(MAKE) --no-print-directory all
 	@scripts/lint.sh $(O)
 
 include scripts/install.mk

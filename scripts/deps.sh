@@ -7,6 +7,7 @@
 #
 #   build  to compile; the default                   demo  to run the demonstration
 #   run    what an installed keyfilterd needs        vm    for the tests in emulated machines
+#   lint   for the rules of the house
 #   check  for the tests, with other people's        boot  for the tests under a real systemd
 #          clients and servers, beside build
 #
@@ -29,6 +30,7 @@ command -v javac > /dev/null || check+=(default-jdk-headless)
 vm=(qemu-system-x86 busybox-static cpio xz-utils kmod python3 curl iproute2 nftables xdp-tools bpftool
 	util-linux ethtool)
 boot=(debootstrap systemd-container)
+lint=(clang-format clang-tidy python3)
 
 list=
 if [ "${1:-}" = list ]; then
@@ -46,7 +48,8 @@ for what in "${@:-build}"; do
 	check) wanted+=("${build[@]}" "${network[@]}" "${check[@]}" "${boot[@]}") runs=1 nginx=1 ;;
 	boot) wanted+=("${boot[@]}" "${network[@]}" python3) ;;
 	vm) wanted+=("${vm[@]}") ;;
-	*) echo "usage: deps.sh [list] [build|run|check|demo|boot|vm]..." >&2; exit 2 ;;
+	lint) wanted+=("${lint[@]}") ;;
+	*) echo "usage: deps.sh [list] [build|run|check|demo|boot|lint|vm]..." >&2; exit 2 ;;
 	esac
 done
 

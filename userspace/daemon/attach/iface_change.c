@@ -175,10 +175,14 @@ static int begin_remove(struct kf_attach_task *task)
 	const char *dev = change->row.dev;
 	struct kf_iface_row other;
 	char name[IFNAMSIZ];
+	int err = kf_store_iface_get(daemon->store, dev, &change->row);
 
-	if (kf_store_iface_get(daemon->store, dev, &change->row))
-		return kf_why_set(&change->why, -ENOENT,
+	if (err == -ENOENT)
+		return kf_why_set(&change->why, err,
 				  "%s is not attached; see `keyfilterctl iface list`", dev);
+	if (err)
+		return kf_why_set(&change->why, err, "cannot read what is attached: %s; %s",
+				  kf_store_error(daemon->store), kf_store_mend(err));
 	if (kf_attach_iface_is_renamed(kf_attach_iface_find(daemon, dev), name) &&
 	    kf_store_iface_get(daemon->store, name, &other) == -ENOENT)
 		memcpy(change->name, name, sizeof(change->name));

@@ -153,7 +153,7 @@ bool kf_store_is_behind(struct kf_store *store)
 
 	if (!checkpoint)
 		return false;
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += WAIT_NS;
 	if (until.tv_nsec >= NS_PER_S) {
 		until.tv_nsec -= NS_PER_S;
@@ -162,7 +162,8 @@ bool kf_store_is_behind(struct kf_store *store)
 	pthread_mutex_lock(&checkpoint->lock);
 	behind = checkpoint->pages >= PAGES_LONG && (checkpoint->wanted || checkpoint->busy);
 	if (behind)
-		pthread_cond_timedwait(&checkpoint->change, &checkpoint->lock, &until);
+		pthread_cond_clockwait(&checkpoint->change, &checkpoint->lock, CLOCK_MONOTONIC,
+				       &until);
 	pthread_mutex_unlock(&checkpoint->lock);
 	return behind;
 }
