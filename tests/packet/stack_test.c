@@ -6,11 +6,13 @@
  *   stack_test [OBJECT_DIR STREAMS SEED]
  *
  * A stream is up to three requests, each in two versions of the same length: with the key and
- * without, with a body that looks like a request, in chunks. Its client sends pieces of both, cut
+ * without, with a body that looks like a request, in chunks; or of a key that may call one model,
+ * with bodies that name it and others. Its client sends pieces of both, cut
  * anywhere, in any order, again and again. A stack takes some of what passes, the first copy of
  * each byte, and throws the rest away, as it does for a wrong checksum. The server behind it reads
- * what is there in order; it must not find a head without the key, a sound `Upgrade`, or the end of
- * the stream in the middle of a request. Without arguments: the objects of $KF_BUILD (build).
+ * what is there in order; it must not find a head without the key, a sound `Upgrade`, a whole body
+ * with another model, or the end of the stream in the middle of a request. Without arguments: the
+ * objects of $KF_BUILD (build).
  */
 #include <err.h>
 #include <stdarg.h>
@@ -20,6 +22,7 @@
 #include <string.h>
 
 #include <keyfilter/abi.h>
+#include <keyfilter/body.h>
 #include <keyfilter/http1.h>
 
 #include "frame.h"
@@ -65,6 +68,27 @@ static const struct kf_text {
 };
 #define KF_TEXTS (sizeof(kf_texts) / sizeof(kf_texts[0]))
 
+/* Of a key that may call `m` alone. */
+#define KF_JSON(name) "{\"a\":[{\"model\":\"n\",\"x\":\"a \\\" \\u4f60\"}],\"model\":\"" name "\"}"
+#define KF_JSON_HEAD  "POST /json HTTP/1.1\r\nHost: a\r\nx-api-key: K\r\n"
+static const struct kf_text kf_held_texts[] = {
+	{ "GET /key HTTP/1.1\r\nHost: a\r\nx-api-key: K\r\n", "" },
+	{ KF_JSON_HEAD "Content-Length: 51\r\n", KF_JSON("m") },
+	{ KF_JSON_HEAD "Content-Length: 51\r\n", KF_JSON("n") },
+	{ KF_JSON_HEAD "Content-Length: 56\r\n", KF_JSON("m") "  \r\n " },
+	{ KF_JSON_HEAD "Content-Length: 56\r\n", KF_JSON("n") "  \r\n " },
+	{ KF_JSON_HEAD "Content-Length: 14\r\n", "{\"model\": \"m\"}" },
+	{ KF_JSON_HEAD "Content-Length: 14\r\n", "{\"model\": \"n\"}" },
+	{ KF_JSON_HEAD "Content-Length: 25\r\n", "{\"model\":\"m\",\"model\":\"n\"}" },
+	{ KF_JSON_HEAD "Transfer-Encoding: chunked\r\n",
+	  "7\r\n{\"model\r\n1\r\n\"\r\n5\r\n:\"m\"}\r\n0\r\n\r\n" },
+	{ KF_JSON_HEAD "Transfer-Encoding: chunked\r\n",
+	  "7\r\n{\"model\r\n1\r\n\"\r\n5\r\n:\"n\"}\r\n0\r\n\r\n" },
+	{ KF_JSON_HEAD "Transfer-Encoding: chunked\r\n", "33\r\n" KF_JSON("m") "\r\n0\r\n\r\n" },
+	{ KF_JSON_HEAD "Transfer-Encoding: chunked\r\n", "33\r\n" KF_JSON("n") "\r\n0\r\n\r\n" },
+};
+#define KF_HELD_TEXTS (sizeof(kf_held_texts) / sizeof(kf_held_texts[0]))
+
 /* What there is of one stream, on both sides of the filter. */
 struct kf_stream {
 	uint8_t version[2][KF_STREAM_MAX + 1];
@@ -78,6 +102,9 @@ struct kf_stream {
 	/* the server */
 	uint32_t read, body; /* bytes behind it, and of the body that follows them */
 	bool chunks;
+	char content[KF_STREAM_MAX + 1]; /* of the request, without framing */
+	uint32_t content_len;
+	bool held, json; /* the key is held to a model; the request names one in its body */
 	uint32_t requests, responses, sent;
 	/* the client */
 	uint32_t acked;
@@ -157,6 +184,40 @@ static void text_make(uint8_t *to, uint32_t len, const struct kf_text *text)
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
+/*
+ * What the server has of the content, and the @more bytes at @at behind that: what is a whole JSON
+ * object asks for the model that is allowed; @ended: and it is whole.
+ */
+static void server_check(const char *at, uint32_t more, bool ended)
+{
+	static __u8 buf[KF_BODY_BUFFER];
+	const __u64 *secret = (const __u64 *)kf_world_config(world)->secret;
+	uint32_t len = s.content_len + more;
+	enum kf_body_result result;
+	__u8 allowed[16];
+	struct kf_body body;
+
+	if (!s.json)
+		return;
+	memcpy(buf, s.content, s.content_len);
+	if (more)
+		memcpy(buf + s.content_len, at, more);
+	kf_body_begin(&body);
+	result = kf_body_parse(&body, secret, buf, 0, len);
+	kf_keyhash(secret, (const __u8 *)"m", 1, allowed);
+	if (result == KF_BODY_WHOLE && memcmp(body.tag, allowed, sizeof(allowed)) != 0)
+		fault("a whole body with another model");
+	if (ended && result != KF_BODY_WHOLE)
+		fault("a body that cannot be read");
+}
+
+static void server_keep(const char *at, uint32_t len)
+{
+	server_check(at, len, false);
+	memcpy(s.content + s.content_len, at, len);
+	s.content_len += len;
+}
+
 static bool server_chunk(void)
 {
 	char *line = strstr(s.got + s.read, "\r\n"), *end;
@@ -166,7 +227,8 @@ static bool server_chunk(void)
 		return false;
 	size = strtoul(s.got + s.read, NULL, 16);
 	if (size) {
-		s.body = line + 2 - (s.got + s.read) + size + 2;
+		s.read = line + 2 - s.got;
+		s.body = size + 2;
 		return true;
 	}
 	end = strstr(line, "\r\n\r\n");
@@ -175,6 +237,8 @@ static bool server_chunk(void)
 	s.read = end + 4 - s.got;
 	s.chunks = false;
 	s.requests++;
+	server_check(NULL, 0, true);
+	s.json = false;
 	return true;
 }
 
@@ -204,18 +268,33 @@ static bool server_head(void)
 	s.body = length ? strtoul(length, NULL, 10) : 0;
 	s.chunks = server_field(head, "\r\nTransfer-Encoding:");
 	s.requests += !s.chunks && !s.body;
+	s.json = s.held && strncmp(head, "POST", 4) == 0;
+	s.content_len = 0;
+	if (s.json && !s.chunks && !s.body)
+		fault("a request that names no model");
 	return true;
 }
 
 static bool server_step(void)
 {
+	uint32_t data;
+
 	if (!s.body)
 		return s.chunks ? server_chunk() : server_head();
-	if (s.read + s.body > s.next)
+	data = s.body - (s.chunks ? 2 : 0);
+	if (s.read + s.body > s.next) {
+		server_check(s.got + s.read, s.next - s.read < data ? s.next - s.read : data,
+			     false);
 		return false;
+	}
+	server_keep(s.got + s.read, data);
 	s.read += s.body;
 	s.body = 0;
-	s.requests += !s.chunks;
+	if (s.chunks)
+		return true;
+	s.requests++;
+	server_check(NULL, 0, true);
+	s.json = false;
 	return true;
 }
 
@@ -311,6 +390,7 @@ static void client_handshake(uint16_t port)
 struct kf_manner {
 	uint32_t first, ordered, taken, acks, responds, fins, thieves;
 	uint32_t size, span;
+	bool held; /* the key is, to a model */
 };
 
 /* One segment, and what becomes of it. */
@@ -352,12 +432,16 @@ static void stream_begin(const struct kf_manner *m)
 	s.port = port < 10000 ? 10000 : port;
 	s.len = len * requests;
 	told_len = 0;
+	s.held = m->held;
 	for (uint32_t i = 0; i < requests; i++) {
-		uint32_t first = any(KF_TEXTS), second = chance(50) ? first : any(KF_TEXTS);
+		const struct kf_text *texts = m->held ? kf_held_texts : kf_texts;
+		uint32_t count = m->held ? KF_HELD_TEXTS : KF_TEXTS;
+		uint32_t first = any(count), second = chance(50) ? first : any(count);
 
-		text_make(s.version[0] + i * len, len, &kf_texts[first]);
-		text_make(s.version[1] + i * len, len, &kf_texts[second]);
+		text_make(s.version[0] + i * len, len, &texts[first]);
+		text_make(s.version[1] + i * len, len, &texts[second]);
 	}
+	kf_world_slot(world)->models = m->held;
 	kf_world_config(world)->head_timeout_ns = m->thieves ? 0 : 10000000000ull;
 	kf_world_heads(world, m->thieves ? 1 : 8);
 	client_handshake(s.port);
@@ -375,6 +459,7 @@ static void stream_run(void)
 		.thieves = chance(25) ? 20 : 0,
 		.size = chance(50) ? 300 : 5 + any(chance(40) ? 700 : 80),
 		.span = chance(50) ? 300 : 1500,
+		.held = chance(40),
 	};
 	uint32_t steps = 40 + any(120), refused = 0;
 
@@ -396,9 +481,15 @@ static void stream_run(void)
 	}
 }
 
+static void world_renew(void)
+{
+	kf_world_reset(world, KF_MODE_ENFORCE, 0, KF_KEY_ANY);
+	kf_world_model(world, 1, "m");
+}
+
 int main(int argc, char **argv)
 {
-	unsigned long streams = argc > 2 ? strtoul(argv[2], NULL, 0) : 3000, requests = 0;
+	unsigned long streams = argc > 2 ? strtoul(argv[2], NULL, 0) : 3000, requests = 0, held = 0;
 	uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
 	const char *build = getenv("KF_BUILD");
 	char objects[4096];
@@ -408,11 +499,13 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < streams; i++) {
 		seed = (first << 32 | (i + 1)) * 0x9e3779b97f4a7c15ull | 1;
 		if (i % KF_STREAMS_ONCE == 0)
-			kf_world_reset(world, KF_MODE_ENFORCE, 0, KF_KEY_ANY);
+			world_renew();
 		stream_run();
 		requests += s.requests;
+		held += s.held ? s.requests : 0;
 	}
 	kf_world_free(world);
-	fprintf(stderr, "stack_test: %lu streams, %lu requests served\n", streams, requests);
-	return requests ? 0 : 1; /* a server that is asked nothing has nothing to find */
+	fprintf(stderr, "stack_test: %lu streams, %lu requests served, %lu of them of a held key\n",
+		streams, requests, held);
+	return requests && held ? 0 : 1; /* a server that is asked nothing has nothing to find */
 }
