@@ -110,8 +110,8 @@ static __always_inline int kf_walk_judge(const struct kf_packet *p, const struct
 }
 
 /*
- * The head in @head is complete, of which @prior bytes came earlier: may the request pass? Apart from
- * the reading of it: the stack cannot hold both.
+ * The head in @head is complete, of which @prior bytes came earlier: may the request pass? Apart
+ * from the reading of it: the stack cannot hold both.
  */
 __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct kf_walk *w,
 			       struct kf_head *head, __u32 prior)
