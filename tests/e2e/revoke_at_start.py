@@ -50,6 +50,17 @@ while True:
         time.sleep(0.001)
 begun = time.monotonic()
 times, inside, admitted, states, enforced = [], [], [], set(), 0
+longest = {"use": 0, "status": 0}
+
+
+def timed(name, call, *args):
+    """What call(*args) returns; its time counts for the longest of NAME."""
+    at = time.monotonic()
+    result = call(*args)
+    longest[name] = max(longest[name], time.monotonic() - at)
+    return result
+
+
 for number, (ident, key) in enumerate(keys):
     since = time.monotonic()
     if since - begun > SECONDS:
@@ -60,13 +71,13 @@ for number, (ident, key) in enumerate(keys):
     if status != 200:
         die("a revocation in the first seconds: HTTP status %d, %s" % (status, answer))
     if number % 7 == 0:
-        status, body = use(key, "revoked")
+        status, body = timed("use", use, key, "revoked")
         if status == 401 and b"api_key_disabled" in body:
             enforced += 1
         else:
             admitted.append((ident, status, body))
     if number % 20 == 0:
-        status, answer = admin.call("GET", "/v1/status")
+        status, answer = timed("status", admin.call, "GET", "/v1/status")
         states.add(answer["state"])
     time.sleep(0.004)
 ended.set()
@@ -74,10 +85,11 @@ values = sorted(took for took, _ in times)
 inside.sort()
 slow = sorted(times)[-3:]
 print("  ok    %d revoked in the first %.1f s: p50 %.2f ms, p99 %.2f ms, longest %s; %d tried, "
-      "%d good requests; states %s; from call to disk p50 %.2f p99 %.2f"
+      "%d good requests; states %s; from call to disk p50 %.2f p99 %.2f; longest use %.0f, status %.0f"
       % (len(times), SECONDS, values[len(values) // 2] * 1000, values[len(values) * 99 // 100] * 1000,
          " ".join("%.1f (at %.2f s)" % (took * 1000, at) for took, at in slow), enforced + len(admitted), served[0],
-         "+".join(sorted(states)), inside[len(inside) // 2], inside[len(inside) * 99 // 100]))
+         "+".join(sorted(states)), inside[len(inside) // 2], inside[len(inside) * 99 // 100],
+         longest["use"] * 1000, longest["status"] * 1000))
 if os.environ.get("FILTERED") and admitted:
     die("admitted behind the answer that it is revoked: %s" % admitted[:3])
 if refused:

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "store/sqlite.h"
 #include "store_fixture.h"
 
 #define NOW 1000
@@ -230,6 +231,38 @@ static void total_follows_changes(void **state)
 	assert_int_equal(counts.expired, 0);
 }
 
+static int count_step(void *context)
+{
+	++*(unsigned int *)context;
+	return 0;
+}
+
+/* What a status asks for. The work is with the keys that it tells apart, not with all there are. */
+static unsigned int steps_to_count(struct fixture *f)
+{
+	struct kf_key_counts counts;
+	unsigned int steps = 0;
+
+	assert_int_equal(kf_store_key_count(f->store, NOW, &counts), 0); /* the total is kept */
+	sqlite3_progress_handler(f->store->db, 1, count_step, &steps);
+	assert_int_equal(kf_store_key_count(f->store, NOW, &counts), 0);
+	sqlite3_progress_handler(f->store->db, 0, NULL, NULL);
+	assert_true(steps);
+	return steps;
+}
+
+static void counts_by_indexes(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int before = steps_to_count(f);
+
+	kf_store_begin(f->store);
+	for (int i = 0; i < 1000; i++)
+		add_key(f, "a", false, KF_WALL_NEVER);
+	assert_int_equal(kf_store_commit(f->store), 0);
+	assert_int_equal(steps_to_count(f), before);
+}
+
 /* A reader counts once for many lists; what others have written since counts all the same. */
 static void readers_see_what_others_wrote(void **state)
 {
@@ -257,9 +290,8 @@ static void readers_see_what_others_wrote(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(pages_are_what_matches),
-		TEST(total_follows_changes),
-		TEST(readers_see_what_others_wrote),
+		TEST(pages_are_what_matches),	  TEST(total_follows_changes),
+		TEST(counts_by_indexes),	  TEST(readers_see_what_others_wrote),
 		TEST(batch_is_there_all_at_once),
 	};
 

@@ -61,10 +61,11 @@ static void add_text(struct conditions *to, const char *text, const char *value)
 	to->values[to->count++].text = value;
 }
 
-/* Nothing is left to spend, of the key's own or of its account. */
-#define EXHAUSTED                                                                                  \
-	"((quota IS NOT NULL AND spent >= quota) OR (account IS NOT NULL AND account IN "          \
-	"(SELECT id FROM account WHERE unlimited = 0 AND account.spent >= granted)))"
+/* Nothing is left to spend: of the key's own, of its account. An index leads to each. */
+#define QUOTA_SPENT "quota IS NOT NULL AND spent >= quota"
+#define ACCOUNT_SPENT                                                                              \
+	"account IS NOT NULL AND account IN "                                                      \
+	"(SELECT id FROM account WHERE unlimited = 0 AND account.spent >= granted)"
 
 static void add_status(struct conditions *to, const struct kf_key_query *query)
 {
@@ -72,12 +73,13 @@ static void add_status(struct conditions *to, const struct kf_key_query *query)
 	case KF_KEYS_ENABLED:
 		add_number(to,
 			   " AND disabled = 0 AND (expires IS NULL OR expires > ?) "
-			   "AND NOT " EXHAUSTED,
+			   "AND NOT ((" QUOTA_SPENT ") OR (" ACCOUNT_SPENT "))",
 			   query->now);
 		break;
 	case KF_KEYS_EXHAUSTED:
 		add_number(to,
-			   " AND " EXHAUSTED
+			   " AND seq IN (SELECT seq FROM api_key WHERE " QUOTA_SPENT
+			   " UNION SELECT seq FROM api_key WHERE " ACCOUNT_SPENT ")"
 			   " AND disabled = 0 AND (expires IS NULL OR expires > ?)",
 			   query->now);
 		break;
