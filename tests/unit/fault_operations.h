@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * fault_operations.h - what fault_test.c makes fail: each operation on keys, groups, models,
- * sources and services, on rows that are there for it; for tests that include it once, after
- * maps_fixture.h.
+ * accounts, sources and services, on rows that are there for it; for tests that include it once,
+ * after maps_fixture.h.
  */
 #ifndef KEYFILTER_TEST_FAULT_OPERATIONS_H
 #define KEYFILTER_TEST_FAULT_OPERATIONS_H
 
+#include "policy/account.h"
 #include "policy/expire.h"
 #include "policy/group.h"
 #include "policy/key_many.h"
 #include "policy/key_slot.h"
 #include "policy/model.h"
 #include "policy/service.h"
+#include "policy/usage.h"
 
 #define HOUR 3600000000000ll
 
@@ -20,6 +22,8 @@ struct world {
 	struct fixture *f;
 	/* openai and anthropic, anthropic and gemini, all; the second one is held to models */
 	struct kf_group_row one, two, three;
+	/* the last key draws on the first one, by a quota of its own; the second one has nothing */
+	struct kf_account_row rich, poor;
 	/* 0 plain, 1 with an allow list, a rate and an end, 2 disabled, 3 rotated, in group one */
 	struct made keys;
 };
@@ -103,6 +107,30 @@ static void make_groups(struct world *w)
 	group.group = w->one.index;
 	OK(f, kf_policy_model_take(f->policy, "gpt*", &group.models, &f->why));
 	OK(f, kf_policy_key_edit(f->policy, w->keys.id[3], &group, &f->why));
+}
+
+static void make_account(struct fixture *f, struct kf_account_row *row, const char *name,
+			 int64_t granted)
+{
+	*row = (struct kf_account_row){ .currency = "USD", .granted = granted };
+	snprintf(row->name, sizeof(row->name), "%s", name);
+	OK(f, kf_policy_account_add(f->policy, row, "", &f->why));
+}
+
+static void make_accounts(struct world *w)
+{
+	struct kf_policy_key_edit edit = {
+		.set_account = true, .account = &w->rich, .set_quota = true, .quota = 500
+	};
+	struct fixture *f = w->f;
+	struct kf_model_row row = model("priced");
+
+	make_account(f, &w->rich, "rich", 1000);
+	make_account(f, &w->poor, "poor", 0);
+	for (int i = 0; i < KF_PRICE_REQUEST; i++)
+		row.price[i] = 1000000; /* 1 of a token */
+	OK(f, kf_policy_model_add(f->policy, &row, &f->why));
+	OK(f, kf_policy_key_edit(f->policy, w->keys.id[3], &edit, &f->why));
 }
 
 static void make_sources(struct fixture *f)
@@ -368,6 +396,110 @@ static int remove_allowance(struct world *w)
 	return remove_source(w, "10.1.0.0/16");
 }
 
+static int add_account(struct world *w)
+{
+	struct kf_account_row row = { .name = "new", .currency = "EUR", .granted = 5 };
+
+	return kf_policy_account_add(w->f->policy, &row, "a note", &w->f->why);
+}
+
+static int grant(struct world *w, int64_t amount)
+{
+	struct kf_account_row row;
+
+	OK(w->f, kf_store_account_get(w->f->store, "rich", &row));
+	return kf_policy_account_grant(w->f->policy, &row, amount, "", &w->f->why);
+}
+
+static int grant_more(struct world *w)
+{
+	return grant(w, 7);
+}
+
+static int grant_less(struct world *w)
+{
+	struct kf_account_row row;
+
+	OK(w->f, kf_store_account_get(w->f->store, "rich", &row));
+	return grant(w, -row.granted);
+}
+
+static int free_account(struct world *w)
+{
+	return kf_policy_account_edit(w->f->policy, &w->poor, true, &w->f->why);
+}
+
+static int draw_on(struct world *w, const struct kf_account_row *account, int key)
+{
+	const struct kf_policy_key_edit edit = { .set_account = true, .account = account };
+
+	return edit_key(w, &edit, key);
+}
+
+static int draw_on_poor(struct world *w)
+{
+	return draw_on(w, &w->poor, 0);
+}
+
+static int draw_on_poorer(struct world *w)
+{
+	return draw_on(w, &w->poor, 3);
+}
+
+static int draw_on_none(struct world *w)
+{
+	return draw_on(w, NULL, 3);
+}
+
+static int set_quota(struct world *w, int key, int64_t quota)
+{
+	const struct kf_policy_key_edit edit = { .set_quota = true, .quota = quota };
+
+	return edit_key(w, &edit, key);
+}
+
+static int set_first_quota(struct world *w)
+{
+	return set_quota(w, 0, 0);
+}
+
+static int set_less_quota(struct world *w)
+{
+	return set_quota(w, 3, 0);
+}
+
+static int set_no_quota(struct world *w)
+{
+	return set_quota(w, 3, KF_NO_QUOTA);
+}
+
+static int top_up_quota(struct world *w)
+{
+	const struct kf_policy_key_edit edit = { .add_quota = true, .quota = 11 };
+
+	return edit_key(w, &edit, 3);
+}
+
+/* Of one report, which is booked once however often it comes. */
+static int report_usage(struct world *w)
+{
+	struct kf_usage_row usage = { .request = "r",
+				      .model = "priced",
+				      .counts = { .prompt = 500 } };
+	struct kf_policy *policy = w->f->policy;
+	int err = kf_store_begin(policy->store);
+
+	memcpy(usage.key, w->keys.id[3], KF_KEY_ID_SIZE);
+	if (!err)
+		err = kf_policy_usage_book(policy, &usage, &w->f->why);
+	if (err >= 0)
+		err = kf_store_commit(policy->store);
+	if (!err)
+		return kf_policy_usage_apply(policy, usage.key);
+	kf_store_rollback(policy->store);
+	return kf_why_set(&w->f->why, err, "cannot book it; report it again");
+}
+
 static int add_service(struct world *w)
 {
 	struct kf_service_row row = { .name = "c", .any = true, .port = 82 };
@@ -431,7 +563,7 @@ static int label_all(struct world *w)
 }
 
 /* What a closing operation has closed, failed or not, is closed from its answer on. */
-enum closing { OPENS, CLOSES_KEY, CLOSES_OPENAI, CLOSES_MODEL, CLOSES_SOURCE };
+enum closing { OPENS, CLOSES_KEY, CLOSES_OPENAI, CLOSES_MODEL, CLOSES_MONEY, CLOSES_SOURCE };
 
 static const struct operation {
 	const char *name;
@@ -460,6 +592,18 @@ static const struct operation {
 	{ "group create", add_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "group edit, narrower", narrow_group, KF_MEND_GROUPS, CLOSES_OPENAI, 3 },
 	{ "group delete", remove_group, KF_MEND_GROUPS, OPENS, 0 },
+	{ "account create", add_account, KF_MEND_ACCOUNTS, OPENS, 0 },
+	{ "account topup", grant_more, KF_MEND_ACCOUNTS, OPENS, 0 },
+	{ "account topup, all of it back", grant_less, KF_MEND_ACCOUNTS, CLOSES_MONEY, 3 },
+	{ "account edit --unlimited", free_account, KF_MEND_ACCOUNTS, OPENS, 0 },
+	{ "edit --account, the first", draw_on_poor, KF_MEND_KEYS, CLOSES_MONEY, 0 },
+	{ "edit --account, another", draw_on_poorer, KF_MEND_KEYS, CLOSES_MONEY, 3 },
+	{ "edit --account default", draw_on_none, KF_MEND_KEYS, OPENS, 0 },
+	{ "edit --quota, the first", set_first_quota, KF_MEND_KEYS, CLOSES_MONEY, 0 },
+	{ "edit --quota, less", set_less_quota, KF_MEND_KEYS, CLOSES_MONEY, 3 },
+	{ "edit --quota none", set_no_quota, KF_MEND_KEYS, OPENS, 0 },
+	{ "topup a quota", top_up_quota, KF_MEND_KEYS, OPENS, 0 },
+	{ "report usage", report_usage, KF_MEND_KEYS | KF_MEND_ACCOUNTS, CLOSES_MONEY, 3 },
 	{ "rotate --grace 0", rotate_now, KF_MEND_KEYS, CLOSES_KEY, 1 },
 	{ "rotate one in its grace", rotate_rotated, KF_MEND_KEYS, CLOSES_KEY, 3 },
 	{ "rotate --grace", rotate_later, KF_MEND_KEYS, CLOSES_KEY, 1 },

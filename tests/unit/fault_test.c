@@ -21,6 +21,7 @@
 #include "failing_kernel.h"
 #include "failing_vfs.h"
 #include "policy/reconcile.h"
+#include "store/sqlite.h"
 #include "maps_fixture.h"
 #include "fault_operations.h"
 
@@ -65,6 +66,18 @@ static bool may_call_gpt(struct world *w, int key)
 	       is_in(w, kf_maps_group(w->f->maps, slot->group)->models, "gpt-a");
 }
 
+/* As the kernel asks. */
+static bool may_spend(struct world *w, int key)
+{
+	const struct kf_slot *slot = find_slot(w->f, w->keys.text[key]);
+	const struct kf_wallet *wallet = slot ? kf_maps_wallet(w->f->maps, slot->wallet) : NULL;
+
+	for (; wallet; wallet = kf_maps_wallet(w->f->maps, wallet->parent))
+		if (wallet->limit <= (int64_t)wallet->taken)
+			return false;
+	return slot != NULL;
+}
+
 static bool is_denied(struct world *w, const char *address)
 {
 	struct kf_prefix prefix = { .prefix_len = 128 };
@@ -100,6 +113,8 @@ static void assert_closed(struct world *w, const struct operation *o, const char
 		fail_msg("%s: may use openai %s (%s)", o->name, when, w->f->why.text);
 	if (o->closing == CLOSES_MODEL && may_call_gpt(w, o->key))
 		fail_msg("%s: may call gpt-a %s (%s)", o->name, when, w->f->why.text);
+	if (o->closing == CLOSES_MONEY && may_spend(w, o->key))
+		fail_msg("%s: may spend %s (%s)", o->name, when, w->f->why.text);
 	if (o->closing == CLOSES_SOURCE && !is_denied(w, o->key ? "2001:db8::9" : "192.0.2.9"))
 		fail_msg("%s: not denied %s (%s)", o->name, when, w->f->why.text);
 }
@@ -112,21 +127,39 @@ static void mend(struct fixture *f)
 		;
 }
 
-/* What is in the kernel is what is stored, and what is held beyond it. */
+static int reconcile(struct fixture *f, unsigned int parts)
+{
+	int err = 0;
+
+	if (parts & KF_MEND_ACCOUNTS)
+		err = kf_policy_account_reconcile(f->policy);
+	if (!err && parts & KF_MEND_KEYS)
+		err = kf_policy_reconcile_keys(f->policy, &f->why);
+	if (!err && parts & KF_MEND_MODELS)
+		err = kf_policy_model_reconcile(f->policy);
+	if (!err && parts & KF_MEND_GROUPS)
+		err = kf_policy_group_reconcile(f->policy);
+	if (!err && parts & KF_MEND_SOURCES)
+		err = kf_policy_reconcile_sources(f->policy);
+	if (!err && parts & KF_MEND_SERVICES)
+		err = kf_policy_reconcile_services(f->policy);
+	return err;
+}
+
+static int tell_difference(void *context, const struct kf_ledger_difference *found)
+{
+	fail_msg("%s: the ledger has %lld, not %lld for %s", (const char *)context,
+		 (long long)found->ledger, (long long)found->has, found->what);
+	return 0;
+}
+
+/* What is in the kernel is what is stored, and what is held beyond it; no money is lost. */
 static void assert_agreed(struct fixture *f, const struct operation *o)
 {
 	char *before = snapshot_of(f, o->part), *after;
-	int err;
+	int err = reconcile(f, o->part);
 
-	if (o->part == KF_MEND_KEYS)
-		err = kf_policy_reconcile_keys(f->policy, &f->why);
-	else if (o->part == KF_MEND_MODELS)
-		err = kf_policy_model_reconcile(f->policy);
-	else if (o->part == KF_MEND_GROUPS)
-		err = kf_policy_group_reconcile(f->policy);
-	else
-		err = o->part == KF_MEND_SOURCES ? kf_policy_reconcile_sources(f->policy)
-						 : kf_policy_reconcile_services(f->policy);
+	OK(f, kf_store_ledger_verify(f->store, tell_difference, (void *)o->name));
 	if (err)
 		fail_msg("%s: cannot compare: %s", o->name, f->why.text);
 	after = snapshot_of(f, o->part);
@@ -214,6 +247,11 @@ static bool needs_groups(const struct operation *o)
 	return strstr(o->name, "group") || strstr(o->name, "model");
 }
 
+static bool needs_accounts(const struct operation *o)
+{
+	return strstr(o->name, "account") || strstr(o->name, "quota") || strstr(o->name, "usage");
+}
+
 /* True: the operation went through without meeting the fault. */
 static bool try_once(struct fixture *f, const struct operation *o, const struct fault *fault,
 		     unsigned long at)
@@ -226,11 +264,13 @@ static bool try_once(struct fixture *f, const struct operation *o, const struct 
 		make_services(f);
 	else
 		make_sources(f);
-	if (o->part & (KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_MODELS) ||
+	if (o->part & (KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_MODELS | KF_MEND_ACCOUNTS) ||
 	    o->closing == CLOSES_SOURCE)
 		make_keys(&w);
 	if (needs_groups(o))
 		make_groups(&w);
+	if (needs_accounts(o))
+		make_accounts(&w);
 	met = inject(&w, o, fault, at, &err);
 	if (err)
 		check_failed(&w, o, !fault->kernel);
@@ -293,6 +333,12 @@ static void clear(struct fixture *f)
 		OK(f, kf_policy_group_remove(f->policy, group.name, &f->why));
 	while (kf_store_model_each(f->store, "", keep_model, model))
 		OK(f, kf_policy_model_remove(f->policy, model, &f->why));
+	/* what operators cannot: accounts stay, as their money does */
+	assert_int_equal(sqlite3_exec(f->store->db,
+				      "DELETE FROM account; DELETE FROM wallet;"
+				      "DELETE FROM ledger",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
 	while (kf_store_source_each(f->store, keep_source, &source))
 		OK(f, kf_policy_source_remove(f->policy, &source.cidr, &f->why));
 	while (kf_store_service_each(f->store, keep_service, &service))
@@ -333,6 +379,7 @@ static void run_until_killed(struct fixture *f, unsigned int seed)
 		_exit(1);
 	make_keys(&w);
 	make_groups(&w);
+	make_accounts(&w);
 	make_sources(f);
 	make_services(f);
 	for (;;) {

@@ -223,6 +223,15 @@ static void take_map(FILE *out, struct kf_maps *maps, enum kf_map map, size_t ke
 	free(lines.line);
 }
 
+/* The chain of those that are drawn on, without what the kernel has taken. */
+static void take_wallets(FILE *out, struct fixture *f, uint32_t first)
+{
+	const struct kf_wallet *wallet = kf_maps_wallet(f->maps, first);
+
+	for (; wallet; wallet = kf_maps_wallet(f->maps, wallet->parent))
+		fprintf(out, " %lld %u", (long long)wallet->limit, wallet->reason);
+}
+
 /* Free slots are alike, whoever had them. */
 static void take_keys(FILE *out, struct fixture *f)
 {
@@ -237,6 +246,8 @@ static void take_keys(FILE *out, struct fixture *f)
 				slot->expires_ns == KF_NEVER, slot->tag[0], slot->tag[1],
 				slot->tag[2], slot->tag[3], slot->rate_interval_ns,
 				slot->rate_burst_ns, slot->rate_slot, slot->group, slot->models);
+		if (slot->status != KF_KEY_FREE)
+			take_wallets(out, f, slot->wallet);
 		fputc('\n', out);
 	}
 }
@@ -263,6 +274,27 @@ static void take_groups(FILE *out, struct fixture *f)
 				kf_maps_group(f->maps, i)->models);
 }
 
+struct accounts {
+	FILE *out;
+	struct fixture *f;
+};
+
+static int take_account(void *context, const struct kf_account_row *row)
+{
+	struct accounts *accounts = context;
+
+	fprintf(accounts->out, "account %s", row->name);
+	take_wallets(accounts->out, accounts->f, row->wallet);
+	fputc('\n', accounts->out);
+	return 0;
+}
+
+static void take_accounts(FILE *out, struct fixture *f)
+{
+	assert_int_equal(
+		kf_store_account_each(f->store, take_account, &(struct accounts){ out, f }), 0);
+}
+
 /* What the controller writes of @parts (KF_MEND_*), as text. */
 static char *snapshot_of(struct fixture *f, unsigned int parts)
 {
@@ -274,6 +306,8 @@ static char *snapshot_of(struct fixture *f, unsigned int parts)
 		take_keys(out, f);
 	if (parts & KF_MEND_GROUPS)
 		take_groups(out, f);
+	if (parts & KF_MEND_ACCOUNTS)
+		take_accounts(out, f);
 	if (parts & KF_MEND_MODELS)
 		take_map(out, f->maps, KF_MAP_kf_models, sizeof(struct kf_set_model), 1);
 	if (parts & KF_MEND_SOURCES)
@@ -286,8 +320,8 @@ static char *snapshot_of(struct fixture *f, unsigned int parts)
 
 static char *snapshot(struct fixture *f)
 {
-	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_MODELS | KF_MEND_SOURCES |
-				      KF_MEND_SERVICES);
+	return snapshot_of(f, KF_MEND_KEYS | KF_MEND_GROUPS | KF_MEND_MODELS | KF_MEND_ACCOUNTS |
+				      KF_MEND_SOURCES | KF_MEND_SERVICES);
 }
 
 static void assert_maps_equal(const char *a, const char *b)
