@@ -23,20 +23,28 @@ class Admin(http.client.HTTPConnection):
         answer = self.getresponse()
         text = answer.read()
         if answer.status >= 300:
-            sys.exit("revoke.py: %s: %s" % (target, text.decode()))
+            sys.exit("%s: %s" % (target, text.decode()))
         return json.loads(text)
+
+
+def say(bench, metric, value, unit):
+    print(json.dumps({"bench": bench, "metric": metric, "value": round(value, 3), "unit": unit},
+                     separators=(",", ":")))
 
 
 def show(bench, values, unit):
     values.sort()
     for name, place in (("p50", 0.5), ("p99", 0.99)):
-        value = values[int(place * (len(values) - 1))]
-        print(json.dumps({"bench": bench, "metric": name, "value": round(value, 3), "unit": unit},
-                         separators=(",", ":")))
+        say(bench, name, values[int(place * (len(values) - 1))], unit)
 
 
-admin = Admin(sys.argv[1])
-keys = admin.post("/v1/keys", {"name": "bench", "quantity": COUNT})["keys"]
-answers = [admin.post("/v1/keys/%s/disable" % key["id"]) for key in keys]
-show("revoke_kernel_us", [a["kernel_us"] for a in answers], "us")
-show("revoke_durable_ms", [a["durable_ms"] for a in answers], "ms")
+def main():
+    admin = Admin(sys.argv[1])
+    keys = admin.post("/v1/keys", {"name": "bench", "quantity": COUNT})["keys"]
+    answers = [admin.post("/v1/keys/%s/disable" % key["id"]) for key in keys]
+    show("revoke_kernel_us", [a["kernel_us"] for a in answers], "us")
+    show("revoke_durable_ms", [a["durable_ms"] for a in answers], "ms")
+
+
+if __name__ == "__main__":
+    main()

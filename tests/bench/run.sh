@@ -6,6 +6,7 @@
 # packet_bench: nanoseconds a packet, next to the empty program and xdp-filter in the same run, and
 # scan_body_*: nanoseconds for 1,024 bytes of a JSON body, by what it is made of;
 # revoke_*: 1,000 keys disabled one by one through the admin socket, as the answers tell it;
+# usage_reports: reports of usage that are durable, a second, and revocations beside them (usage.py);
 # flood: good requests a second beside a flood of junk, filter on and off (flood.sh);
 # cut_stream_*: how soon a stream ends when its key is disabled (cut.sh);
 # load_keys_1m: from the start of keyfilterd with 1,000,000 keys in its store, and no maps yet, until
@@ -63,6 +64,7 @@ mkdir -p "$work/state" "$work/run"
 chmod 0700 "$work/state"
 start
 python3 "$root/tests/bench/revoke.py" "$work/run/admin.sock"
+PYTHONDONTWRITEBYTECODE=1 python3 "$root/tests/bench/usage.py" "$work/run/admin.sock"
 stop
 "$build/keyfilterd" --state-dir "$work/state" --run-dir "$work/run" --pin-dir "$pins" --unload \
 	> /dev/null 2>&1

@@ -81,8 +81,18 @@ refused_with 429 insufficient_quota "the account is used up" -H "$auth"
 refused_with 429 insufficient_quota "... for all its keys" -H "$(bearer "$GROUP")"
 must "topup" ctl account topup books 100
 served "put in" -H "$auth"
+# An answer may get lost: what was booked stays so, whatever became of its price and its key since.
+must "no prices" ctl model set m --input none --output none --cached none --request none
+costs "the same again, without a price" 0.010013 "${id[@]}" --prompt 1 --completion 1 --request-id r1
+usage "... a new one" "has no price" usage report "${id[@]}" --model m --prompt 1 --completion 1 --request-id r9
+must "prices" ctl model set m --input 2.5 --cached 0.25 --output 10 --request 0.01
+make_key GONE gone --account books
+costs "of a key that is deleted then" 0.01 --key-id "$GONE_ID" --prompt 0 --completion 0 --request-id r1
+must "key delete" ctl key delete "$GONE_ID"
+costs "the same again, of a key that is gone" 0.01 --key-id "$GONE_ID" --prompt 0 --completion 0 --request-id r1
+usage "... a new one" "there is no key" usage report --key-id "$GONE_ID" --model m --prompt 0 --completion 0 --request-id r2
 verified
-shows "by day" 10 'sum(x["requests"] for x in d["days"])' usage list --since 2d
+shows "by day" 11 'sum(x["requests"] for x in d["days"])' usage list --since 2d
 shows "by key" 3 'sum(x["requests"] for x in d["days"])' usage list --key "$GROUP_ID"
 shows "by model" 1 'sum(x["requests"] for x in d["days"])' usage list --model free
 

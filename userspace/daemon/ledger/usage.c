@@ -61,18 +61,25 @@ static bool is_same(const struct kf_usage_row *a, const struct kf_usage_row *b)
 	       a->counts.completion == b->counts.completion;
 }
 
-int kf_ledger_usage_book(struct kf_store *store, struct kf_key_row *row, struct kf_usage_row *usage)
+int kf_ledger_usage_repeated(struct kf_store *store, struct kf_usage_row *usage)
 {
 	struct kf_usage_row before;
 	int err = kf_store_usage_find(store, usage->key, usage->request, &before);
 
-	if (!err) {
-		usage->cost = before.cost;
-		return is_same(usage, &before) ? 1 : -EEXIST;
-	}
-	if (err != -ENOENT)
-		return err;
-	err = kf_store_usage_add(store, usage);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (!is_same(usage, &before))
+		return -EEXIST;
+	usage->cost = before.cost;
+	return 1;
+}
+
+int kf_ledger_usage_book(struct kf_store *store, struct kf_key_row *row, struct kf_usage_row *usage)
+{
+	int err = kf_store_usage_add(store, usage);
+
+	if (err == -EEXIST)
+		return kf_ledger_usage_repeated(store, usage);
 	if (!err && usage->cost)
 		err = kf_ledger_charge(store, row, usage->cost, usage->time, usage->request);
 	return err;

@@ -16,9 +16,13 @@ int kf_ledger_usage_cost(const struct kf_model_row *model, int64_t multiplier,
 			 const struct kf_usage_counts *counts, int64_t *cost);
 
 /*
+ * Was the request of @usage booked before? 0: no; 1: yes, with the same figures, and usage->cost is
+ * what it was then; -EEXIST: with other figures; or as store.h has it.
+ */
+int kf_ledger_usage_repeated(struct kf_store *store, struct kf_usage_row *usage);
+/*
  * Books @usage, whose cost is known, to the key of @row, which has its ID, in the caller's
- * transaction; row->spent follows. 0; 1: it was booked before, with the same figures, and
- * usage->cost is what it was then; -EEXIST: with other figures; or as store.h has it.
+ * transaction; row->spent follows. 0; or as kf_ledger_usage_repeated() where it was booked before.
  */
 int kf_ledger_usage_book(struct kf_store *store, struct kf_key_row *row,
 			 struct kf_usage_row *usage);

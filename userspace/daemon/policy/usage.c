@@ -108,28 +108,46 @@ static int find_cost(struct kf_policy *policy, const struct kf_key_row *row,
 		   : 0;
 }
 
-int kf_policy_usage_book(struct kf_policy *policy, struct kf_usage_row *usage, struct kf_why *why)
+/* @err, of a booking, in words. */
+static int explain(struct kf_policy *policy, int err, const struct kf_usage_row *usage,
+		   struct kf_why *why)
 {
-	struct kf_model_row model;
-	struct kf_key_row row;
-	int err = read_key(policy, usage->key, &row, why);
-
-	if (!err)
-		err = read_model(policy, usage->model, &model, why);
-	if (!err)
-		err = check_counts(usage, &model, why);
-	if (!err)
-		err = find_cost(policy, &row, &model, usage, why);
-	if (err)
-		return err;
-	usage->time = kf_policy_time(policy).wall_ns;
-	err = kf_ledger_usage_book(policy->store, &row, usage);
 	if (err == -EEXIST)
 		return kf_why_set(why, err,
 				  "the request %s of key %s was reported before, with other "
 				  "figures; give each request an ID of its own",
 				  usage->request, usage->key);
 	return err < 0 ? explain_store(policy, err, why) : err;
+}
+
+static int find_price(struct kf_policy *policy, struct kf_usage_row *usage, struct kf_key_row *row,
+		      struct kf_why *why)
+{
+	struct kf_model_row model;
+	int err = read_key(policy, usage->key, row, why);
+
+	if (!err)
+		err = read_model(policy, usage->model, &model, why);
+	if (!err)
+		err = check_counts(usage, &model, why);
+	return err ? err : find_cost(policy, row, &model, usage, why);
+}
+
+int kf_policy_usage_book(struct kf_policy *policy, struct kf_usage_row *usage, struct kf_why *why)
+{
+	struct kf_key_row row;
+	int err = find_price(policy, usage, &row, why), repeated;
+
+	if (!err) {
+		usage->time = kf_policy_time(policy).wall_ns;
+		return explain(policy, kf_ledger_usage_book(policy->store, &row, usage), usage,
+			       why);
+	}
+	if (!kf_policy_usage_is_refused(err))
+		return err;
+	/* it may have been booked before its key, its model or the price went */
+	repeated = kf_ledger_usage_repeated(policy->store, usage);
+	return repeated ? explain(policy, repeated, usage, why) : err;
 }
 
 int kf_policy_usage_apply(struct kf_policy *policy, const char *key)

@@ -52,7 +52,9 @@ static int add_row(struct kf_store *store, const struct kf_usage_row *row)
 {
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin(
 		store, "INSERT INTO usage (time, key, request, model, prompt, cached, "
-		       "cache_write, completion, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		       "cache_write, completion, cost) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+		       "ON CONFLICT DO NOTHING");
+	int err;
 
 	kf_sql_bind_int(&q, row->time);
 	kf_sql_bind_text(&q, row->key);
@@ -60,7 +62,8 @@ static int add_row(struct kf_store *store, const struct kf_usage_row *row)
 	kf_sql_bind_text(&q, row->model);
 	bind_counts(&q, &row->counts);
 	kf_sql_bind_int(&q, row->cost);
-	return kf_sql_run(&q);
+	err = kf_sql_run(&q);
+	return err ? err : sqlite3_changes64(store->db) ? 0 : -EEXIST;
 }
 
 static int add_to_day(struct kf_store *store, const struct kf_usage_row *row)
