@@ -249,7 +249,7 @@ static long kf_model_name_step(unsigned int index, void *context)
 }
 
 /* The name from @off to @end becomes a tag. */
-KF_INLINE enum kf_model_found kf_model_take(struct kf_model_run *run, const __u64 secret[2],
+KF_INLINE enum kf_model_found kf_model_hash(struct kf_model_run *run, const __u64 secret[2],
 					    __u32 off, __u32 end)
 {
 	struct kf_model *m = run->m;
@@ -293,8 +293,8 @@ KF_INLINE enum kf_model_found kf_model_find(struct kf_model *m, const struct kf_
 		return KF_MODEL_UNCLEAR;
 	run.query = !!m->query_off;
 	if (m->query_off)
-		return kf_model_take(&run, secret, m->query_off, m->query_name_end);
-	return path ? kf_model_take(&run, secret, m->path_off, m->path_name_end) : KF_MODEL_NONE;
+		return kf_model_hash(&run, secret, m->query_off, m->query_name_end);
+	return path ? kf_model_hash(&run, secret, m->path_off, m->path_name_end) : KF_MODEL_NONE;
 }
 
 #endif /* KEYFILTER_MODEL_H */
