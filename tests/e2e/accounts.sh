@@ -46,6 +46,8 @@ served "a key of default" -H "$(bearer "$FREE")"
 refused_with 429 insufficient_quota "of an account with nothing in it" -H "$team"
 [[ $ANSWERED == *"x-should-retry: false"* ]] || fail "a client would try again: $ANSWERED"
 shows "its status" exhausted 'd["status"]' key show "$TEAM_ID"
+usage "a top-up of nothing" "it is 0" account topup team 0
+usage "a withdrawal of nothing" "it is 0" account withdraw team 0.000
 must "topup" ctl account topup team 5.25 --note invoice-7
 served "with the answer of the top-up" -H "$team"
 shows "the balance" 5.25 'd["balance"]' account show team
@@ -66,6 +68,7 @@ must "topup" ctl account topup team 10
 make_key QUOTA quota --quota 0 --account team
 quota=$(bearer "$QUOTA")
 refused_with 429 insufficient_quota "a quota of nothing" -H "$quota"
+usage "a key's top-up of nothing" "it is 0" key topup "$QUOTA_ID" 0
 must "key topup" ctl key topup "$QUOTA_ID" 1.5
 served "with the answer of the top-up" -H "$quota"
 shows "its figures" "1.5 0 1.5 enabled" '" ".join([d["quota"], d["spent"], d["left"], d["status"]])' key show "$QUOTA_ID"

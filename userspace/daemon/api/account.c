@@ -251,7 +251,7 @@ static int grant(struct kf_api_request *request, bool less)
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	if (!err)
-		err = kf_api_amount(request, "amount", amount, KF_AMOUNT_TOP, &micro);
+		err = kf_api_sum(request, "amount", amount, &micro);
 	if (!err)
 		err = kf_api_account_read_note(request, note, &text);
 	if (!err)

@@ -130,7 +130,7 @@ int kf_api_key_topup(struct kf_api_request *request)
 	int err = kf_api_members(request, members, KF_API_COUNT(members));
 
 	if (!err)
-		err = kf_api_amount(request, "amount", amount, KF_AMOUNT_TOP, &edit.quota);
+		err = kf_api_sum(request, "amount", amount, &edit.quota);
 	if (!err)
 		err = kf_api_key_match(request);
 	if (err)

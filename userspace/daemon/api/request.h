@@ -262,6 +262,9 @@ json_t *kf_api_money(int64_t micro);
  */
 int kf_api_amount(struct kf_api_request *request, const char *member, const json_t *value,
 		  int64_t most, int64_t *out);
+/* The same of what is put in or taken out: over 0, and up to KF_AMOUNT_TOP. */
+int kf_api_sum(struct kf_api_request *request, const char *member, const json_t *value,
+	       int64_t *out);
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 

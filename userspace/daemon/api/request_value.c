@@ -271,6 +271,16 @@ int kf_api_amount(struct kf_api_request *request, const char *member, const json
 	return 0;
 }
 
+int kf_api_sum(struct kf_api_request *request, const char *member, const json_t *value,
+	       int64_t *out)
+{
+	int err = kf_api_amount(request, member, value, KF_AMOUNT_TOP, out);
+
+	return err || *out ? err
+			   : kf_api_refuse_value(request, member, "give more than 0",
+						 "it is 0, and would change nothing");
+}
+
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /* The address before the slash. */
