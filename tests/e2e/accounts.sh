@@ -104,6 +104,7 @@ start_daemon
 refused_with 429 insufficient_quota "the controller back" -H "$(bearer "$last")"
 must "many at once" ctl key edit --where-account team --quota 3
 served "one of many" -H "$(bearer "$last")"
+shows "the keys of default" "$(ctl --json key list | json 'sum(k["account"] in (None, "default") for k in d["keys"])')" 'd["total"]' key list --account default
 must "delete" ctl key delete --account team
 shows "the entries of a key that is gone" quota 'd["entries"][0]["kind"]' ledger list --key "$QUOTA_ID"
 shows "the note" invoice-7 '[e["note"] for e in d["entries"] if e["note"]][0]' ledger list --account team

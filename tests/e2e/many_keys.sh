@@ -70,7 +70,7 @@ must "the owner goes" ctl key edit "$A_ID" --owner none --label env=prod --label
 usage "set and removed at once" "given twice" key edit "$A_ID" --label a=1 --remove-label a
 
 # All of them for another program: in pages here, never a secret.
-must "a name to be quoted" ctl key edit "$D_ID" --name 'd "x", =y'
+must "a name to be quoted" ctl key edit "$D_ID" --name '=d "x", =y'
 for options in "" "--label env=prod" "--status disabled"; do
 	# shellcheck disable=SC2086 # words, on purpose
 	ctl key export $options > "$WORK/export.json" && ctl key export --csv $options > "$WORK/export.csv" || fail "key export $options"
@@ -84,7 +84,8 @@ for options in "" "--label env=prod" "--status disabled"; do
 	rows = list(csv.DictReader(open(sys.argv[1] + "/export.csv", newline="")))
 	assert len(rows) == len(keys) and not any(None in row for row in rows), rows
 	for row, key in zip(rows, keys):
-	    assert row["id"] == key["id"] and row["name"] == key["name"] and row["group"] == (key["group"] or ""), (row, key)
+	    name = ("'" if key["name"].startswith("=") else "") + key["name"]  # no formula in a spreadsheet
+    assert row["id"] == key["id"] and row["name"] == name and row["group"] == (key["group"] or ""), (row, key)
 	    assert dict(pair.split("=") for pair in row["labels"].split()) == key["labels"], (row, key)
 	assert not any("sk-" in value and "..." not in value for row in rows for value in row.values()), rows
 	END
@@ -99,6 +100,12 @@ usage "--dry-run of one" "--dry-run is for filters" key disable "$A_ID" --dry-ru
 usage "--all and more" "which keys is not clear" key disable --all --label team=blue
 usage "a group that is not there" "there is no group 'h'" key disable --group h
 usage "--if-match of many" "is for one" key disable --all --if-match 1
+usage "a filter that is empty" "--search is empty" key delete --search ''
+usage "one to look only" "--owner is empty" key delete --owner= --dry-run
+for where in '{"search":""}' '{"owner":""}' '{"labels":{}}' '{"group":"g","search":""}'; do
+	curl -s --unix-socket "$SOCKET" -d '{"action":"delete","where":'"$where"'}' http://localhost/v1/keys/bulk |
+		grep -q 'is empty' || fail "keys/bulk where $where"
+done
 usage "an edit of nothing" "nothing to change is given" key edit --all
 changed "a dry run" "2 keys would be concerned" key disable --label team=blue --dry-run
 served "which changes nothing" -H "$(bearer "$A")" "$base"

@@ -133,6 +133,14 @@ static int parse_global(struct parser *parser, const struct kf_option *option, c
 	return 0;
 }
 
+static bool is_filter(const struct kf_option *option)
+{
+	const size_t len = strlen(KF_FILTERS_MEMBER);
+
+	return option->member && strncmp(option->member, KF_FILTERS_MEMBER, len) == 0 &&
+	       option->member[len] == '.';
+}
+
 /* What must be a JSON number or boolean is checked here; texts are the daemon's to judge. */
 static int check_value(struct parser *parser, const struct kf_option *option, const char *value)
 {
@@ -145,7 +153,7 @@ static int check_value(struct parser *parser, const struct kf_option *option, co
 	    (!*value || strlen(value) > 9 || value[strspn(value, "0123456789")]))
 		return wrong(parser, "--%s takes a number%s, not \"%.32s\"", option->name,
 			     limit ? " or none" : "", value);
-	if (option == kf_args_match && !*value)
+	if ((option == kf_args_match || is_filter(option)) && !*value)
 		return wrong(parser, "--%s is empty", option->name);
 	if (option->type == KF_OPTION_PAIR && (!strchr(value, '=') || *value == '='))
 		return wrong(parser, "--%s takes NAME=VALUE, not \"%.32s\"", option->name, value);
@@ -310,14 +318,6 @@ int kf_args_parse(struct kf_args *out, const struct kf_noun *const nouns[], int 
 void kf_args_drop(struct kf_args *args)
 {
 	free(args->given);
-}
-
-static bool is_filter(const struct kf_option *option)
-{
-	const size_t len = strlen(KF_FILTERS_MEMBER);
-
-	return option->member && strncmp(option->member, KF_FILTERS_MEMBER, len) == 0 &&
-	       option->member[len] == '.';
 }
 
 const struct kf_option *kf_args_filter(const struct kf_args *args)

@@ -52,14 +52,25 @@ static void print_objects(void *context, const json_t *rows)
 
 /* ---- CSV ------------------------------------------------------------------------------------- */
 
+/*
+ * A text that a spreadsheet would take for a formula has a ' before it; amounts and dates do not
+ * begin so, but for a '-' before digits. See OWASP, CSV Injection.
+ */
+static bool is_formula(const char *text)
+{
+	return strchr("=+-@\t", *text) && text[strspn(text, "-.0123456789")];
+}
+
 /* Quoted where it has to be; a quote is two. */
 static void put_field(const char *text)
 {
+	const char *guard = is_formula(text) ? "'" : "";
+
 	if (!text[strcspn(text, "\",\r\n")]) {
-		fputs(text, stdout);
+		printf("%s%s", guard, text);
 		return;
 	}
-	putchar('"');
+	printf("\"%s", guard);
 	for (; *text; text++) {
 		if (*text == '"')
 			putchar('"');

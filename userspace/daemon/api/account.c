@@ -87,10 +87,9 @@ int kf_api_account_read_note(struct kf_api_request *request, const json_t *value
 		return kf_api_refuse_value(request, "note", "give a shorter one",
 					   "it has %zu bytes, at most %d are possible",
 					   strlen(text), KF_LEDGER_NOTE_SIZE - 1);
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			return kf_api_refuse_value(request, "note", "give another one",
-						   "it has control characters");
+	if (kf_api_has_control(text))
+		return kf_api_refuse_value(request, "note", "give another one",
+					   "it has control characters");
 	*note = text;
 	return kf_api_no_secret(request, "note", text);
 }

@@ -7,17 +7,9 @@
 
 #include <microhttpd.h>
 
+#include "api/account.h"
 #include "clock.h"
 #include "policy/policy.h"
-
-/* ASCII controls, DEL, and U+0080 to U+009F, which terminals may obey as well. */
-static bool has_control(const char *text)
-{
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
-			return true;
-	return false;
-}
 
 int kf_api_key_read_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
 			 const char **name)
@@ -34,7 +26,7 @@ int kf_api_key_read_name(struct kf_api_request *request, const json_t *value, ui
 					   "it has %zu bytes and must have 1 to %zu%s",
 					   strlen(text), room,
 					   quantity > 1 ? " beside the number" : "");
-	if (has_control(text))
+	if (kf_api_has_control(text))
 		return kf_api_refuse_value(request, "name", "give another name",
 					   "it has control characters");
 	*name = text;
@@ -48,7 +40,7 @@ static int check_text(struct kf_api_request *request, const char *member, const 
 		return kf_api_refuse_value(request, member, "give another one",
 					   "%s has %zu bytes and must have %zu to %zu", what,
 					   strlen(text), least, most);
-	if (has_control(text))
+	if (kf_api_has_control(text))
 		return kf_api_refuse_value(request, member, "give another one",
 					   "%s has control characters", what);
 	return kf_api_no_secret(request, member, text);
@@ -261,6 +253,9 @@ static int set_account(struct kf_api_request *request, const char *name, struct 
 
 	if (!name)
 		return 0;
+	query->no_account = !strcmp(name, KF_API_ACCOUNT_DEFAULT);
+	if (query->no_account)
+		return 0;
 	err = kf_store_account_get(request->daemon->store, name, &row);
 	if (err == -ENOENT)
 		return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
@@ -324,6 +319,20 @@ int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *q
 	return err ? err : kf_api_page_number(request, &query->after, &query->limit);
 }
 
+/* Of what is to say which keys are changed: does a member say nothing? It is not every key then. */
+static bool has_empty(const json_t *where)
+{
+	const char *name, *text;
+	json_t *value;
+
+	json_object_foreach((json_t *)where, name, value) {
+		text = json_string_value(value);
+		if (text ? !*text : json_is_object(value) && !json_object_size(value))
+			return true;
+	}
+	return false;
+}
+
 int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
 			  struct kf_key_query *query)
 {
@@ -343,6 +352,10 @@ int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
 					  "name some of `status`, `group`, `account`, `owner`, "
 					  "`labels`, `search`, or `all` alone for every key",
 					  "which keys is not clear");
+	if (!err && has_empty(object))
+		err = kf_api_refuse_value(request, "where",
+					  "give it a value, or `all` alone for every key",
+					  "one of its members is empty");
 	if (!err)
 		err = set_status(request, json_string_value(status), query);
 	if (!err)

@@ -27,9 +27,8 @@ static const char *name_fault(const char *name, bool pattern)
 
 	if (!len || len >= KF_MODEL_NAME_SIZE)
 		return "has not 1 to 255 bytes";
-	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			return "has control characters";
+	if (kf_api_has_control(name))
+		return "has control characters";
 	if (star && !pattern)
 		return "is a pattern";
 	return star && star[1] ? "has a '*' that is not its end" : NULL;

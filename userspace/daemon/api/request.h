@@ -174,6 +174,10 @@ int kf_api_number(struct kf_api_request *request, const char *member, const json
 int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
 			const char *cause, ...) __attribute__((format(printf, 4, 5)));
 
+/* Has @text, which is UTF-8, control characters: U+0001 to U+001F, U+007F to U+009F? Terminals
+ * may obey the latter as well. */
+bool kf_api_has_control(const char *text);
+
 /*
  * 400 secret: "`@member`: ..." without the text, where @text looks like a key or another secret; 0
  * where it does not. For all that is stored, listed or logged.

@@ -22,6 +22,14 @@
 #define EPOCH_MOST  9214646399ll /* seconds: 2261 */
 #define MILLI	    1000ll	 /* JavaScript counts an epoch in milliseconds */
 
+bool kf_api_has_control(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
+			return true;
+	return false;
+}
+
 int kf_api_no_secret(struct kf_api_request *request, const char *member, const char *text)
 {
 	if (!kf_secrettext_has(text))

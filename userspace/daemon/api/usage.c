@@ -284,10 +284,9 @@ static int read_text(struct kf_api_request *request, const char *member, const j
 		return kf_api_refuse_value(request, member, "give another one",
 					   "it has %zu bytes and must have 1 to %zu", len,
 					   size - 1);
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			return kf_api_refuse_value(request, member, "give another one",
-						   "it has control characters");
+	if (kf_api_has_control(text))
+		return kf_api_refuse_value(request, member, "give another one",
+					   "it has control characters");
 	memcpy(out, text, len + 1);
 	return kf_api_no_secret(request, member, text);
 }

@@ -141,6 +141,8 @@ static int make_conditions(struct conditions *to, const struct kf_key_query *que
 		add_number(to, " AND in_group = ?", query->group);
 	if (query->account)
 		add_number(to, " AND account IS NOT NULL AND account = ?", query->account);
+	if (query->no_account)
+		add(to, " AND account IS NULL");
 	if (query->owner)
 		add_text(to, " AND owner <> '' AND owner = ?", query->owner);
 	if (is_searched(query)) {
@@ -306,7 +308,7 @@ int kf_store_key_total(struct kf_store *store, const struct kf_key_query *query,
 	int err;
 
 	if (query->filter >= KF_KEYS_NONE || is_searched(query) || query->group || query->account ||
-	    query->owner || query->label_count)
+	    query->no_account || query->owner || query->label_count)
 		return count_matches(store, query, total);
 	err = kf_store_key_count(store, query->now, &counts);
 	if (err)

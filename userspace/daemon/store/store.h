@@ -471,7 +471,8 @@ struct kf_key_query {
 	enum kf_key_filter filter;
 	const char *search; /* part of the name, or beginning of the id; NULL or "": all */
 	uint32_t group;	    /* in this one only; 0: all */
-	int64_t account;    /* of this one only; KF_ACCOUNT_DEFAULT: all */
+	int64_t account;    /* of this one only; KF_ACCOUNT_DEFAULT: all, */
+	bool no_account;    /* or those of the default account only */
 	const char *owner;  /* with this one only; NULL: all */
 	struct kf_label labels[KF_KEY_LABELS_MAX]; /* with all of these */
 	uint32_t label_count;
