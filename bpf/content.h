@@ -33,6 +33,7 @@
 #define KF_CONTENT_CHUNKED 0x1u
 #define KF_CONTENT_ENDED   0x2u /* chunked: the last chunk is behind us */
 #define KF_CONTENT_ALLOWED 0x4u /* the JSON is complete, and its model allowed */
+#define KF_CONTENT_NAMED   0x8u /* the path has named a model; the JSON need not */
 
 /* The order in which a fault of body.h becomes a detail. */
 KF_STATIC_ASSERT(KF_DETAIL_BODY_COUNT - KF_DETAIL_BODY_NOT_OBJECT ==
@@ -73,10 +74,10 @@ __noinline int kf_content_begin(struct kf_packet *p, struct kf_flow *flow, struc
 	flow->in.ahead = 0;
 	place->ahead_to = w->ahead_to > head->http1.head_len ? w->ahead_to : 0;
 	place->content = head->http1.content_length;
-	place->content_state = 0;
+	place->content_state = w->named ? KF_CONTENT_NAMED : 0;
 	if (head->http1.chunked) {
 		place->content = 0;
-		place->content_state = KF_CONTENT_CHUNKED;
+		place->content_state |= KF_CONTENT_CHUNKED;
 		kf_chunk_begin((struct kf_chunk *)flow->in.chunk);
 	}
 	place->pages_first = 1;
@@ -146,7 +147,8 @@ __noinline int kf_content_refuse(struct kf_packet *p, struct kf_flow *flow, stru
 /* May the flow's key call the model of the JSON in @head? A cause to refuse it, or 0. */
 static __always_inline __u32 kf_content_judge(struct kf_flow *flow, struct kf_head *head)
 {
-	enum kf_body_fault fault = kf_body_end(&head->body, 1);
+	bool named = head->content_state & KF_CONTENT_NAMED;
+	enum kf_body_fault fault = kf_body_end(&head->body, !named);
 	struct kf_slot *slot;
 
 	if (fault)
@@ -156,6 +158,8 @@ static __always_inline __u32 kf_content_judge(struct kf_flow *flow, struct kf_he
 	slot = kf_key_slot(flow->slot, flow->slot_check);
 	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;
+	if (!kf_body_has(&head->body, KF_BODY_MODEL))
+		return 0;
 	return kf_group_has_model(slot, head->body.tag) ? 0 : KF_REASON_MODEL_NOT_ALLOWED;
 }
 

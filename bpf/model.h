@@ -45,7 +45,7 @@ static __always_inline int kf_model_in_content(const struct kf_http1 *http1, str
 		w->detail = KF_DETAIL_BODY_EMPTY;
 	else if (http1->content_encoded)
 		w->detail = KF_DETAIL_BODY_ENCODED;
-	else if (http1->media == KF_MEDIA_OTHER || http1->upgrade == KF_UPGRADE_WEBSOCKET)
+	else if (http1->media > KF_MEDIA_JSON || http1->upgrade == KF_UPGRADE_WEBSOCKET)
 		w->detail = KF_DETAIL_BODY_MEDIA;
 	else
 		w->content = 1;
@@ -69,6 +69,7 @@ __noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, stru
 	case KF_MODEL_NAMED:
 		if (!kf_model_is_in(own, m->name.tag) || !kf_model_is_in(group, m->name.tag))
 			return KF_REASON_MODEL_NOT_ALLOWED;
+		w->named = !m->query_off;
 		return kf_model_is_sure(m, &head->http1) ? KF_REASON_ADMITTED
 							 : kf_model_in_content(&head->http1, w);
 	case KF_MODEL_NONE:

@@ -123,6 +123,7 @@ __noinline int kf_walk_request(struct kf_packet *p, struct kf_flow *flow, struct
 		return 1;
 	w->slot = KF_SLOT_NONE;
 	w->content = 0;
+	w->named = 0;
 	reason = kf_walk_judge(p, flow, w, head, &detail);
 	w->allowed = reason == KF_REASON_ADMITTED;
 	if (!w->allowed) {

@@ -38,6 +38,18 @@ KF_INLINE _Bool kf_http1_media_utf8(const __u8 *buf, __u32 off, __u32 end)
 	       (end == off + 7 && (word & kf_swar_low(7)) == quoted);
 }
 
+/* Is it `multipart/form-data`, with whatever parameters? */
+KF_INLINE _Bool kf_http1_media_form(const __u8 *buf, __u32 off)
+{
+	const __u64 first = KF_SWAR_TEXT('m', 'u', 'l', 't', 'i', 'p', 'a', 'r');
+	const __u64 second = KF_SWAR_TEXT('t', '/', 'f', 'o', 'r', 'm', '-', 'd');
+	const __u64 third = KF_SWAR_TEXT('a', 't', 'a', 0, 0, 0, 0, 0);
+
+	return (kf_http1_word(buf, off) | KF_HTTP1_LOWER) == first &&
+	       (kf_http1_word(buf, off + 8) | KF_HTTP1_LOWER) == second &&
+	       ((kf_http1_word(buf, off + 16) | KF_HTTP1_LOWER) & kf_swar_low(3)) == third;
+}
+
 KF_INLINE long kf_http1_value_type(struct kf_http1 *h, const __u8 *buf, struct kf_http1_text t)
 {
 	const __u64 first = KF_SWAR_TEXT('a', 'p', 'p', 'l', 'i', 'c', 'a', 't');
@@ -47,6 +59,10 @@ KF_INLINE long kf_http1_value_type(struct kf_http1 *h, const __u8 *buf, struct k
 		     (kf_http1_word(buf, t.off + 8) | KF_HTTP1_LOWER) == second &&
 		     (len == 16 || kf_http1_media_utf8(buf, t.off + 16, t.end));
 
+	if (h->media == KF_MEDIA_NONE && len >= 19 && kf_http1_media_form(buf, t.off)) {
+		h->media = KF_MEDIA_FORM;
+		return KF_HTTP1_ON;
+	}
 	h->media = json && h->media == KF_MEDIA_NONE ? KF_MEDIA_JSON : KF_MEDIA_OTHER;
 	return KF_HTTP1_ON;
 }

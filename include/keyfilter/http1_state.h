@@ -114,6 +114,7 @@ enum kf_media {
 	KF_MEDIA_NONE,	/* nothing: the field is not there */
 	KF_MEDIA_JSON,	/* application/json, in UTF-8 as far as it says */
 	KF_MEDIA_OTHER, /* anything else, and a field that stands twice */
+	KF_MEDIA_FORM,	/* multipart/form-data */
 };
 
 struct kf_http1 {

@@ -16,13 +16,17 @@
  * path: GET of /v1beta/models/M tells what M is.
  *
  * A name in the query decides where the request has no content. Where it has, servers go by its
- * body, and kf_model_is_sure() is false.
+ * body, and kf_model_is_sure() is false. It is false for a name in the path, too: a server that
+ * finds its endpoint by how a path begins or ends goes by the body. That may name a model as well,
+ * and then both are judged.
  *
  * What two servers could read differently is KF_MODEL_UNCLEAR: two names, a name without a value,
  * a parameter whose own name is encoded, an encoded '/' behind `models`, `deployments` or
  * `engines`, a last ':' that is encoded behind one that is not, a '+' in a name in the query, ';'
- * beside it, an encoding that is none, a control byte, an empty name, one over KF_BODY_MODEL_MAX
- * bytes.
+ * beside it, `model[`, an encoding that is none, a control byte, an empty name, one over
+ * KF_BODY_MODEL_MAX bytes; in the path `deployments` or `engines` behind an encoded '/', a name
+ * behind `models` that no ':' ends (/v2/models/M/infer), segments behind the method that follows
+ * the ':'.
  */
 #ifndef KEYFILTER_MODEL_H
 #define KEYFILTER_MODEL_H
@@ -53,12 +57,13 @@ struct kf_model {
 	__u32 path_name_end;
 	__u32 colon;	 /* the path's last one, encoded or not */
 	__u32 raw_colon; /* ... the last that is not encoded */
+	__u32 slash;	 /* its last '/', encoded or not */
 	__u32 query_off;
 	__u32 query_name_end; /* 0: it has not ended */
 	__u8 place;	      /* enum kf_model_place */
 	__u8 in_name;	      /* in the query: no '=' yet in this parameter */
 	__u8 unclear;
-	__u8 pad;
+	__u8 hidden; /* an encoded '/' stands before the segment that is read */
 };
 
 struct kf_model_run {
@@ -74,28 +79,41 @@ KF_INLINE _Bool kf_model_is_called(const struct kf_http1 *h)
 	return !(KF_METHODS_BARE >> (h->method & 31) & 1) || h->upgrade == KF_UPGRADE_WEBSOCKET;
 }
 
-/* Of what is KF_MODEL_NAMED: is it the model that the server will take, whatever the body says? */
+/*
+ * Of what is KF_MODEL_NAMED: is it the model that the server will take, whatever the body says? A
+ * form is no JSON to any server; those that are sent one at such a path (Azure's transcriptions) go
+ * by the path.
+ */
 KF_INLINE _Bool kf_model_is_sure(const struct kf_model *m, const struct kf_http1 *h)
 {
-	return !m->query_off || !(h->chunked || h->content_length);
+	return !(h->chunked || h->content_length) ||
+	       (!m->query_off && h->media == KF_MEDIA_FORM && !h->content_encoded);
 }
 
 /* ---- where it stands ------------------------------------------------------------------------- */
+
+/* Does a segment of the path begin at @off, behind a '/', encoded or not? */
+KF_INLINE _Bool kf_model_begins(const struct kf_http1 *h, const __u8 *buf, __u32 off)
+{
+	return kf_http1_byte(buf, off - 1) == '/' ||
+	       kf_http1_path_ends(h, buf, off, KF_SWAR_TEXT('%', '2', 'f', 0, 0, 0, 0, 0), 3);
+}
 
 /* What the segment that ends before @off says of the one behind it. */
 KF_INLINE enum kf_model_place kf_model_announced(const struct kf_http1 *h, const __u8 *buf,
 						 __u32 off)
 {
 	const __u64 models = KF_SWAR_TEXT('m', 'o', 'd', 'e', 'l', 's', 0, 0);
-	const __u64 engines = KF_SWAR_TEXT('/', 'e', 'n', 'g', 'i', 'n', 'e', 's');
-	const __u64 before = KF_SWAR_TEXT('/', 'd', 'e', 'p', 0, 0, 0, 0);
+	const __u64 engines = KF_SWAR_TEXT('e', 'n', 'g', 'i', 'n', 'e', 's', 0);
+	const __u64 before = KF_SWAR_TEXT('d', 'e', 'p', 0, 0, 0, 0, 0);
 	const __u64 deployments = KF_SWAR_TEXT('l', 'o', 'y', 'm', 'e', 'n', 't', 's');
 
 	if (kf_http1_path_ends(h, buf, off, models, 6))
 		return KF_MODEL_BEFORE_COLON;
-	if (kf_http1_path_ends(h, buf, off, engines, 8) ||
-	    (kf_http1_path_ends(h, buf, off, deployments, 8) &&
-	     kf_http1_path_ends(h, buf, off - 8, before, 4)))
+	if (kf_http1_path_ends(h, buf, off, engines, 7))
+		return kf_model_begins(h, buf, off - 7) ? KF_MODEL_SEGMENT : KF_MODEL_NOWHERE;
+	if (kf_http1_path_ends(h, buf, off, deployments, 8) &&
+	    kf_http1_path_ends(h, buf, off - 8, before, 3) && kf_model_begins(h, buf, off - 11))
 		return KF_MODEL_SEGMENT;
 	return KF_MODEL_NOWHERE;
 }
@@ -104,12 +122,17 @@ KF_INLINE enum kf_model_place kf_model_announced(const struct kf_http1 *h, const
 KF_INLINE void kf_model_slash(struct kf_model *m, const struct kf_http1 *h, const __u8 *buf,
 			      __u32 off)
 {
+	_Bool hidden = m->hidden;
 	enum kf_model_place place;
 
+	m->slash = off;
+	m->hidden = 0;
 	if (m->place == KF_MODEL_BEFORE_COLON)
 		return;
 	place = kf_model_announced(h, buf, off);
-	if (m->place && place) /* a second name follows */
+	/* a second name follows, or one that is none to servers that do not decode the path first
+	 */
+	if (place && (m->place || hidden))
 		m->unclear = 1;
 	if (m->place && m->path_name_end > off)
 		m->path_name_end = off;
@@ -127,7 +150,11 @@ KF_INLINE void kf_model_path_escape(struct kf_model *m, const struct kf_http1 *h
 
 	if (byte == ':')
 		m->colon = off;
-	if (byte == '/' && m->place != KF_MODEL_BEFORE_COLON && kf_model_announced(h, buf, off))
+	if (byte != '/')
+		return;
+	m->slash = off;
+	m->hidden = 1;
+	if (m->place != KF_MODEL_BEFORE_COLON && kf_model_announced(h, buf, off))
 		m->unclear = 1;
 }
 
@@ -160,7 +187,8 @@ KF_INLINE void kf_model_parameter(struct kf_model *m, const __u8 *buf, __u32 off
 	else
 		return;
 	end = kf_http1_byte(buf, at);
-	if (end != '=' && end != '&' && end != ';' && end != ' ')
+	/* to some servers `model[]` is `model` */
+	if (end != '=' && end != '&' && end != ';' && end != ' ' && end != '[')
 		return; /* another name, which begins so */
 	if (end != '=' || c == ';' || m->query_off)
 		m->unclear = 1;
@@ -264,11 +292,19 @@ KF_INLINE enum kf_model_found kf_model_hash(struct kf_model_run *run, const __u6
 	return m->name.state == KF_BODY_AT_FAULT ? KF_MODEL_UNCLEAR : KF_MODEL_NAMED;
 }
 
-/* Would servers that decode the path first find another last ':' than those that do not? */
+/*
+ * Of a name behind `models`: could a server find another one? Where there is no ':' behind it;
+ * where those that decode the path first find another last ':' than those that do not; where more
+ * follows the method.
+ */
 KF_INLINE _Bool kf_model_is_split(const struct kf_model *m)
 {
-	return m->place == KF_MODEL_BEFORE_COLON && m->raw_colon >= m->path_off &&
-	       m->raw_colon != m->colon;
+	if (m->place != KF_MODEL_BEFORE_COLON)
+		return 0;
+	if (m->colon < m->path_off)
+		return m->path_off < m->path_end;
+	return (m->raw_colon >= m->path_off && m->raw_colon != m->colon) ||
+	       (m->slash > m->colon && m->slash + 1 < m->path_end);
 }
 
 /* @h: of the request whose head is in @buf. @secret is that of the models' tags. */
@@ -289,7 +325,7 @@ KF_INLINE enum kf_model_found kf_model_find(struct kf_model *m, const struct kf_
 	if (m->place == KF_MODEL_BEFORE_COLON)
 		m->path_name_end = m->colon;
 	path = m->place && m->path_name_end >= m->path_off && kf_model_is_called(h);
-	if (m->unclear || (path && m->query_off) || (path && kf_model_is_split(m)))
+	if (m->unclear || (path && m->query_off) || (kf_model_is_called(h) && kf_model_is_split(m)))
 		return KF_MODEL_UNCLEAR;
 	run.query = !!m->query_off;
 	if (m->query_off)
