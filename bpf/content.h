@@ -2,10 +2,11 @@
 /*
  * content.h - a part of stages 5 to 7: the content of a request whose key is judged by it.
  *
- * A key that may call some models only is judged by the model that the request's JSON names. Its
- * head is admitted first, and passes; then each segment of content is read as it passes, whatever
- * its framing. The one that completes the JSON does not pass before the model was found in the sets
- * of the key and its group: so a backend never holds the whole content of a refused request.
+ * A key that may call some models only, or draws on money, is judged by the model that the
+ * request's JSON names. Its head is admitted first, and passes; then each segment of content is
+ * read as it passes, whatever its framing. The one that completes the JSON does not pass before the
+ * model was found in the sets of the key and its group: so a backend never holds the whole content
+ * of a refused request.
  *
  * All that was read is kept, in pages (pages.h): it may come again, in segments that begin and end
  * anywhere, and must be the same. What comes behind a gap is kept there, too, and passes unread;
@@ -150,6 +151,7 @@ static __always_inline __u32 kf_content_judge(struct kf_flow *flow, struct kf_he
 	bool named = head->content_state & KF_CONTENT_NAMED;
 	enum kf_body_fault fault = kf_body_end(&head->body, !named);
 	struct kf_slot *slot;
+	int reason;
 
 	if (fault)
 		return KF_CONTENT_CAUSE(KF_REASON_BODY_NOT_READABLE, kf_content_detail(fault));
@@ -160,7 +162,8 @@ static __always_inline __u32 kf_content_judge(struct kf_flow *flow, struct kf_he
 		return KF_REASON_UNKNOWN_KEY;
 	if (!kf_body_has(&head->body, KF_BODY_MODEL))
 		return 0;
-	return kf_group_has_model(slot, head->body.tag) ? 0 : KF_REASON_MODEL_NOT_ALLOWED;
+	reason = kf_group_judge_tag(slot, head->body.tag);
+	return reason == KF_REASON_ADMITTED ? 0 : reason;
 }
 
 /* All that is there was read, and is sound so far. 1: the walk ends here. */

@@ -35,6 +35,12 @@ static __always_inline __u32 kf_group_models(const struct kf_slot *slot)
 	return index && group ? *(volatile __u32 *)&group->models : 0;
 }
 
+/* The set of models with a price, where the key of @slot draws on money; 0: it does not. */
+static __always_inline __u32 kf_group_priced(const struct kf_slot *slot)
+{
+	return *(volatile __u32 *)&slot->wallet ? KF_MODELS_PRICED : 0;
+}
+
 /*
  * May the key of @slot call the model that the request in @head asks for? With w->content where its
  * content has to tell.
@@ -43,15 +49,20 @@ static __always_inline int kf_group_judge_model(const struct kf_slot *slot, stru
 						struct kf_walk *w)
 {
 	__u32 own = *(volatile __u32 *)&slot->models, of_group = kf_group_models(slot);
+	__u32 priced = kf_group_priced(slot);
 
-	return own | of_group ? kf_model_judge(head, own, of_group, w) : KF_REASON_ADMITTED;
+	return own | of_group | priced ? kf_model_judge(head, own, of_group, priced, w)
+				       : KF_REASON_ADMITTED;
 }
 
-/* May it call the model of @tag? */
-static __always_inline bool kf_group_has_model(const struct kf_slot *slot, const __u64 tag[2])
+/* May it call the model of @tag? KF_REASON_ADMITTED or why not. */
+static __always_inline int kf_group_judge_tag(const struct kf_slot *slot, const __u64 tag[2])
 {
-	return kf_model_is_in(*(volatile __u32 *)&slot->models, tag) &&
-	       kf_model_is_in(kf_group_models(slot), tag);
+	if (!kf_model_is_in(*(volatile __u32 *)&slot->models, tag) ||
+	    !kf_model_is_in(kf_group_models(slot), tag))
+		return KF_REASON_MODEL_NOT_ALLOWED;
+	return kf_model_is_in(kf_group_priced(slot), tag) ? KF_REASON_ADMITTED
+							  : KF_REASON_MODEL_NOT_PRICED;
 }
 
 #endif /* KEYFILTER_GROUP_H */

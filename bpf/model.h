@@ -2,7 +2,8 @@
 /*
  * model.h - a part of stage 7: may the key call the model that the head asks for?
  *
- * A key may be held to a set of models, and so may its group: the model must be in both. The sets
+ * A key may be held to a set of models, and so may its group: the model must be in both. A key that
+ * draws on money calls those with a price only, which are a set of their own. The sets
  * are resolved by the controller; here a name is its tag. A key without a set is asked nothing.
  * Where the head names no model, or one that the server does not go by, the content does
  * (content.h).
@@ -54,9 +55,11 @@ static __always_inline int kf_model_in_content(const struct kf_http1 *http1, str
 
 /*
  * KF_REASON_ADMITTED, or why the request in @head may not pass: one of the sets does not have its
- * model, or it cannot be seen which one it asks for. Global, so that the verifier reads it once.
+ * model, or it cannot be seen which one it asks for. @priced is the set of those with a price, or
+ * 0. Global, so that the verifier reads it once.
  */
-__noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, struct kf_walk *w)
+__noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, __u32 priced,
+			      struct kf_walk *w)
 {
 	struct kf_config *config = kf_config_get();
 	struct kf_model *m;
@@ -69,6 +72,8 @@ __noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, stru
 	case KF_MODEL_NAMED:
 		if (!kf_model_is_in(own, m->name.tag) || !kf_model_is_in(group, m->name.tag))
 			return KF_REASON_MODEL_NOT_ALLOWED;
+		if (!kf_model_is_in(priced, m->name.tag))
+			return KF_REASON_MODEL_NOT_PRICED;
 		w->named = !m->query_off;
 		return kf_model_is_sure(m, &head->http1) ? KF_REASON_ADMITTED
 							 : kf_model_in_content(&head->http1, w);

@@ -21,6 +21,7 @@
  *   6  kf_flow in named parts
  *   7  content is read: kf_flow.state, struct kf_head in kf_heads, details of body_not_readable
  *   8  kf_wallets is new; kf_slot.wallet
+ *   9  kf_models has the set KF_MODELS_PRICED; reason model_not_priced
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H
@@ -29,7 +30,7 @@
 
 #include "detail.h"
 
-#define KF_ABI_VERSION 8u
+#define KF_ABI_VERSION 9u
 #define KF_ABI_MAGIC   0x6b66696c74657231ull /* "kfilter1" */
 
 #define KF_NEVER       ((__u64)-1) /* a time that does not come */
@@ -80,7 +81,8 @@
 	X(FLOWS_FULL, "flows_full", DROP, 0)                                                       \
 	X(HEADS_FULL, "heads_full", DROP, 0)                                                       \
 	X(SYN_RATE, "syn_rate", DROP, 0)                                                           \
-	X(HEAD_TIMEOUT, "head_timeout", REFUSE, 408)
+	X(HEAD_TIMEOUT, "head_timeout", REFUSE, 408)                                               \
+	X(MODEL_NOT_PRICED, "model_not_priced", REFUSE, 403)
 
 enum kf_reason {
 #define X(symbol, name, class, status) KF_REASON_##symbol,
@@ -361,7 +363,8 @@ KF_ABI_SIZE(struct kf_group, 64);
  * kf_models: HASH to __u8 1. The models of each set that slots and groups name, resolved: patterns
  * are the controller's. Equal sets are one set, however many keys have it.
  */
-#define KF_MODELS_MAX 65536 /* in all sets together */
+#define KF_MODELS_MAX	 65536	     /* in all sets together */
+#define KF_MODELS_PRICED 0xffffffffu /* the set of those that keys with a wallet may call */
 
 struct kf_set_model {
 	__u32 set; /* 1 and above */

@@ -42,6 +42,24 @@ make_key OPEN open
 id=(--key-id "$KEY_ID")
 auth=$(bearer "$KEY")
 
+# What has no price is not free of charge.
+post() { printf '{"messages":[{"role":"user","content":"hi"}],"model":"%s"}' "$1"; }
+chat=http://$SERVER:$PORT/v1/chat/completions json_type='Content-Type: application/json'
+served "a model with a price" -H "$auth" -H "$json_type" -d "$(post m)" "$chat"
+refused_with 403 model_not_priced "one without" -H "$auth" -H "$json_type" -d "$(post free)" "$chat"
+refused_with 403 model_not_priced "one that is not known" -H "$auth" -H "$json_type" -d "$(post M)" "$chat"
+refused_with 415 unsupported_body "one that is not named" -H "$auth" -H "$json_type" -d '{"prompt":"hi"}' "$chat"
+refused_with 403 model_not_priced "of the account" -H "$(bearer "$GROUP")" -H "$json_type" -d "$(post free)" "$chat"
+served "a key that draws on nothing" -H "$(bearer "$OPEN")" -H "$json_type" -d "$(post free)" "$chat"
+must "a price" ctl model set free --input 0
+served "0 is a price" -H "$auth" -H "$json_type" -d "$(post free)" "$chat"
+kill_daemon
+served "the controller dead" -H "$auth" -H "$json_type" -d "$(post free)" "$chat"
+start_daemon
+served "the controller back" -H "$auth" -H "$json_type" -d "$(post free)" "$chat"
+must "no price" ctl model set free --input none
+refused_with 403 model_not_priced "the price is gone" -H "$auth" -H "$json_type" -d "$(post free)" "$chat"
+
 usage "no price" "has no price" usage report "${id[@]}" --model free --prompt 1 --completion 1 --request-id r
 usage "no model" "there is no model x" usage report "${id[@]}" --model x --prompt 1 --completion 1 --request-id r
 usage "no key" "there is no key k_none" usage report --key-id k_none --model m --prompt 1 --completion 1 --request-id r

@@ -55,6 +55,8 @@ static const struct told {
 	  "invalid_request_error", "permission_error", "PERMISSION_DENIED" },
 	{ KF_REASON_MODEL_NOT_ALLOWED, "HTTP/1.1 403 Forbidden", "model_not_allowed",
 	  "invalid_request_error", "permission_error", "PERMISSION_DENIED" },
+	{ KF_REASON_MODEL_NOT_PRICED, "HTTP/1.1 403 Forbidden", "model_not_priced",
+	  "invalid_request_error", "permission_error", "PERMISSION_DENIED" },
 	{ KF_REASON_KEY_EXHAUSTED, "HTTP/1.1 429 Too Many Requests", "insufficient_quota",
 	  "insufficient_quota", "rate_limit_error", "RESOURCE_EXHAUSTED" },
 	{ KF_REASON_ACCOUNT_EXHAUSTED, "HTTP/1.1 429 Too Many Requests", "insufficient_quota",

@@ -154,6 +154,13 @@ static int add_model(struct world *w)
 	return kf_policy_model_add(w->f->policy, &row, &w->f->why);
 }
 
+static int unprice_model(struct world *w)
+{
+	const struct kf_model_row row = model("priced");
+
+	return kf_policy_model_edit(w->f->policy, &row, &w->f->why);
+}
+
 static int remove_model(struct world *w)
 {
 	return kf_policy_model_remove(w->f->policy, "qwen-a", &w->f->why);
@@ -452,6 +459,7 @@ static const struct operation {
 	{ "group edit --model", hold_group, KF_MEND_GROUPS, CLOSES_MODEL, 3 },
 	{ "group edit --any-model", free_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "model set", add_model, KF_MEND_MODELS, OPENS, 0 },
+	{ "model set --input none", unprice_model, KF_MEND_MODELS, OPENS, 0 },
 	{ "model delete", remove_model, KF_MEND_MODELS, OPENS, 0 },
 	{ "group create", add_group, KF_MEND_GROUPS, OPENS, 0 },
 	{ "group edit, narrower", narrow_group, KF_MEND_GROUPS, CLOSES_OPENAI, 3 },

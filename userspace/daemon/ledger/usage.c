@@ -25,6 +25,12 @@ static bool add_price(unsigned __int128 *sum, int64_t tokens, int64_t price)
 	return true;
 }
 
+bool kf_ledger_usage_is_priced(const struct kf_model_row *model)
+{
+	return model->price[KF_PRICE_INPUT] != KF_NO_PRICE ||
+	       model->price[KF_PRICE_REQUEST] != KF_NO_PRICE;
+}
+
 int kf_ledger_usage_cost(const struct kf_model_row *model, int64_t multiplier,
 			 const struct kf_usage_counts *counts, int64_t *cost)
 {

@@ -7,6 +7,9 @@
 
 #include "store/store.h"
 
+/* Has @model a price by which its requests can be booked: one for input, or for a request? */
+bool kf_ledger_usage_is_priced(const struct kf_model_row *model);
+
 /*
  * What @counts cost: each kind of tokens at its price, cached and written ones at that of input
  * where they have none, together with @multiplier, and the price of a request; exact, and rounded

@@ -43,6 +43,10 @@ static const struct words words[KF_REASON_COUNT] = {
 	[KF_REASON_MODEL_NOT_ALLOWED] = { "model_not_allowed",
 					  "This API key may not use this model; choose one that it "
 					  "allows, or ask for this one to be added." },
+	[KF_REASON_MODEL_NOT_PRICED] = { "model_not_priced",
+					 "This API key draws on a balance, and this model has no "
+					 "price here; choose another one, or ask for it to be "
+					 "given a price." },
 	[KF_REASON_KEY_EXHAUSTED] = { "insufficient_quota", "The quota of this API key is used up; "
 							    "ask for more, or use another key." },
 	[KF_REASON_ACCOUNT_EXHAUSTED] = { "insufficient_quota",
@@ -63,8 +67,9 @@ static const struct words words[KF_REASON_COUNT] = {
 				     "This request came in pieces that could not be kept until all "
 				     "of them had arrived; send it again." },
 	[KF_REASON_BODY_NOT_READABLE] = { "unsupported_body",
-					  "This API key may use some models only, and the body of "
-					  "this request does not tell which one it asks for; send "
+					  "This API key may use some models only, or draws on a "
+					  "balance, and the body of this request does not tell "
+					  "which one it asks for; send "
 					  "plain JSON with a 'model' in it, not compressed." },
 };
 KF_STATIC_ASSERT(KF_HEAD_MAX == 16384 && KF_HTTP1_FIELDS_MAX == 100 && KF_HTTP1_LINE_MAX == 8190,

@@ -8,6 +8,7 @@
 #include <keyfilter/keyhash.h>
 
 #include "cleanup.h"
+#include "ledger/usage.h"
 #include "maps/diff.h"
 #include "policy/group.h"
 #include "policy/key_batch.h"
@@ -170,6 +171,14 @@ static void wanted_end(struct wanted_models *wanted)
 	kf_maps_diff_end(&wanted->diff);
 }
 
+static int want_priced(void *context, const struct kf_model_row *row)
+{
+	struct wanted_models *wanted = context;
+
+	wanted->set = KF_MODELS_PRICED;
+	return kf_ledger_usage_is_priced(row) ? want_model(wanted, row->name) : 0;
+}
+
 int kf_policy_model_reconcile(struct kf_policy *policy)
 {
 	_cleanup_(wanted_end) struct wanted_models wanted = { .policy = policy };
@@ -178,6 +187,8 @@ int kf_policy_model_reconcile(struct kf_policy *policy)
 	kf_maps_diff_begin(&wanted.diff, policy->maps, KF_MAP_kf_models,
 			   sizeof(struct kf_set_model), sizeof(one));
 	err = kf_store_model_set_each(policy->store, want_set, &wanted);
+	if (!err)
+		err = kf_store_model_rows(policy->store, want_priced, &wanted);
 	if (!err)
 		err = kf_maps_diff_read(&wanted.diff);
 	if (!err)
@@ -245,6 +256,14 @@ static int spread(struct kf_policy *policy, const char *name, kf_model_fn change
 	return kf_store_model_set_each(policy->store, spread_to_set, &spreading);
 }
 
+/* Keys that draw on money may call the model @name, or no longer. */
+static int set_priced(struct kf_policy *policy, const char *name, bool priced)
+{
+	struct target target = { .policy = policy, .set = KF_MODELS_PRICED };
+
+	return priced ? put_model(&target, name) : delete_model(&target, name);
+}
+
 /* Durable first: a crash in between is mended by the next start. */
 int kf_policy_model_add(struct kf_policy *policy, const struct kf_model_row *row,
 			struct kf_why *why)
@@ -256,8 +275,11 @@ int kf_policy_model_add(struct kf_policy *policy, const struct kf_model_row *row
 		return explain(policy, err, name, why);
 	err = spread(policy, name, put_model);
 	if (!err)
+		err = set_priced(policy, name, kf_ledger_usage_is_priced(row));
+	if (!err)
 		return 0;
-	if (kf_store_model_remove(policy->store, name) || spread(policy, name, delete_model))
+	if (kf_store_model_remove(policy->store, name) || spread(policy, name, delete_model) ||
+	    set_priced(policy, name, false))
 		kf_policy_mend_note(policy, KF_MEND_MODELS, err);
 	return explain_maps(err, why);
 }
@@ -265,18 +287,32 @@ int kf_policy_model_add(struct kf_policy *policy, const struct kf_model_row *row
 int kf_policy_model_edit(struct kf_policy *policy, const struct kf_model_row *row,
 			 struct kf_why *why)
 {
-	int err = kf_store_model_update(policy->store, row);
+	struct kf_model_row before;
+	int err = kf_store_model_get(policy->store, row->name, &before);
 
-	return err ? explain(policy, err, row->name, why) : 0;
+	if (!err)
+		err = kf_store_model_update(policy->store, row);
+	if (err)
+		return explain(policy, err, row->name, why);
+	err = set_priced(policy, row->name, kf_ledger_usage_is_priced(row));
+	if (!err)
+		return 0;
+	if (kf_store_model_update(policy->store, &before) ||
+	    set_priced(policy, row->name, kf_ledger_usage_is_priced(&before)))
+		kf_policy_mend_note(policy, KF_MEND_MODELS, err);
+	return explain_maps(err, why);
 }
 
 int kf_policy_model_remove(struct kf_policy *policy, const char *name, struct kf_why *why)
 {
-	int err = kf_store_model_remove(policy->store, name);
+	int err = kf_store_model_remove(policy->store, name), unpriced;
 
 	if (err)
 		return explain(policy, err, name, why);
 	err = spread(policy, name, delete_model);
+	unpriced = set_priced(policy, name, false);
+	if (!err)
+		err = unpriced;
 	if (err)
 		kf_policy_mend_note(policy, KF_MEND_MODELS, err);
 	return err ? kf_why_set(why, err,
