@@ -112,6 +112,20 @@ usage "... a new one" "there is no key" usage report --key-id "$GONE_ID" --model
 verified
 shows "by day" 11 'sum(x["requests"] for x in d["days"])' usage list --since 2d
 shows "by key" 3 'sum(x["requests"] for x in d["days"])' usage list --key "$GROUP_ID"
+metric() { curl -sm 5 --unix-socket "$SOCKET" http://localhost/metrics | sed -n "s/^keyfilter_usage_reports_total{result=\"$1\"} //p"; }
+before=$(metric refused)
+curl -sfm 5 --unix-socket "$SOCKET" -d '{"key_id":"'"$KEY_ID"'","model":"m","request_id":"n","prompt":-1,"completion":1}' http://localhost/v1/usage &&
+	fail "a negative count is taken"
+[ "$(metric refused)" = $((before + 1)) ] && [ "$(metric booked)" -gt 0 ] && [ "$(metric repeated)" -gt 0 ] || fail "the reports in the metrics"
+ok "refused reports are counted: $(metric refused)"
+ctl usage list --csv > "$WORK/usage.csv" && ctl --json usage list > "$WORK/usage.json" || fail "usage list --csv"
+"$PYTHON" - "$WORK" <<-'END' || fail "usage list --csv: $(cat "$WORK/usage.csv")"
+import csv, json, sys
+rows = list(csv.DictReader(open(sys.argv[1] + "/usage.csv", newline="")))
+days = json.load(open(sys.argv[1] + "/usage.json"))["days"]
+assert rows and rows == [{name: str(value) for name, value in day.items() if name in rows[0]} for day in days], (rows, days)
+END
+ok "usage list --csv"
 shows "by model" 1 'sum(x["requests"] for x in d["days"])' usage list --model free
 
 # Many at once, and the daemon killed in the middle of them: each is repeated until it is answered.

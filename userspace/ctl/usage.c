@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* keyfilterctl usage: what requests have used, and what that cost. */
-#include "call.h"
+#include "csv.h"
 
 static const struct kf_output_column report_record[] = {
 	{ "Request", .member = "request_id" },
@@ -50,11 +50,21 @@ static const struct kf_option list_options[] = {
 	TEXT("model", "M", "model", "only of this model"),
 	TEXT("since", "30d|RFC3339", "since", "only days from then on, in UTC"),
 	KF_OPTIONS_PAGE,
+	{ .name = "csv",
+	  .type = KF_OPTION_FLAG,
+	  .help = "as CSV (RFC 4180), with a line of headings" },
 	{ 0 },
+};
+
+static const char *const csv_columns[] = {
+	"day",	  "key",	 "model",      "requests", "prompt",
+	"cached", "cache_write", "completion", "cost",	   NULL,
 };
 
 static int list(struct kf_call *call)
 {
+	if (kf_args_value(call->args, "csv"))
+		return kf_csv_print(call, "days", csv_columns);
 	return kf_call_pages(call, "days", list_columns);
 }
 

@@ -190,6 +190,19 @@ static int write_keys(struct writer *writer)
 	return 0;
 }
 
+static void write_usage(struct writer *writer)
+{
+	const struct kf_daemon_usage *used = &writer->daemon->used;
+
+	begin(writer->out, "keyfilter_usage_reports_total", "counter",
+	      "Reports of what requests have used, since keyfilterd started.");
+	fprintf(writer->out,
+		"keyfilter_usage_reports_total{result=\"booked\"} %" PRIu64 "\n"
+		"keyfilter_usage_reports_total{result=\"repeated\"} %" PRIu64 "\n"
+		"keyfilter_usage_reports_total{result=\"refused\"} %" PRIu64 "\n",
+		used->booked, used->repeated, used->refused);
+}
+
 static void write_penalised(struct writer *writer)
 {
 	begin(writer->out, "keyfilter_sources_penalised", "gauge",
@@ -215,6 +228,7 @@ int kf_api_metrics_write(struct kf_daemon *daemon, FILE *out)
 	if (err)
 		return err;
 	write_penalised(&writer);
+	write_usage(&writer);
 	begin(out, "keyfilter_iface_attached", "gauge",
 	      "1 where the programs are in place on an interface that is to be filtered.");
 	return kf_store_iface_each(daemon->store, write_iface, &writer);

@@ -115,6 +115,9 @@ static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_p
 		.events = daemon->events,
 		.ask = reader->reading->api->ask,
 	};
+	view->used.booked = __atomic_load_n(&daemon->used.booked, __ATOMIC_RELAXED);
+	view->used.repeated = __atomic_load_n(&daemon->used.repeated, __ATOMIC_RELAXED);
+	view->used.refused = __atomic_load_n(&daemon->used.refused, __ATOMIC_RELAXED);
 	if (kf_ask(view, ask_time, policy))
 		policy->clock = kf_clock_now(); /* the daemon ends, and so does the job */
 }

@@ -38,6 +38,13 @@ struct kf_cut;
 struct kf_flows;
 struct sd_event;
 
+/* Reports of what requests have used. Written by the loop, read in any thread. */
+struct kf_daemon_usage {
+	uint64_t booked;
+	uint64_t repeated; /* booked before */
+	uint64_t refused;
+};
+
 struct kf_daemon {
 	struct kf_config_settings settings; /* defaults filled in; read only after the start */
 	const char *state_dir;		    /* 0700: store and secret */
@@ -60,6 +67,7 @@ struct kf_daemon {
 	struct kf_attach_queue *attaching; /* interfaces that are attached beside the loop */
 	struct kf_work *work;		   /* what takes long */
 	struct kf_api_usage *usage;	   /* reports that wait to be booked; NULL: none does */
+	struct kf_daemon_usage used;	   /* reports since the start */
 	struct kf_flows *flows;		   /* the sweep over connections */
 	struct kf_cut *cut;		   /* the walk over revoked requests */
 	struct kf_load *load;		   /* the start's long part */
