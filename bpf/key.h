@@ -94,6 +94,21 @@ static __always_inline void kf_key_count(struct kf_slot *slot, int reason, __u64
 }
 
 /*
+ * The tag of a key of another length than that of ours, into w->tag. Global, so that the verifier
+ * reads its loop once.
+ */
+__noinline int kf_key_hash_imported(struct kf_head *head, struct kf_walk *w)
+{
+	struct kf_config *config = kf_config_get();
+
+	if (!head || !w || !config)
+		return 0;
+	kf_keyhash_most(config->secret, head->buf + kf_http1_bound(head->http1.key_off),
+			head->http1.key_len & 127, (__u8 *)w->tag);
+	return 0;
+}
+
+/*
  * Judges the request whose head is in @head; leaves the key's slot, where there is one, and when to
  * come again, where that helps, in @w; and whether the content has to be judged, too: it is counted
  * then.
@@ -117,7 +132,13 @@ static __always_inline int kf_key_judge(struct kf_head *head, const __u8 *client
 	config = kf_config_get();
 	if (!config)
 		return KF_REASON_UNKNOWN_KEY;
-	kf_keyhash_51(config->secret, key, (__u8 *)tag);
+	if (http1->key_len == KF_KEY_LEN) {
+		kf_keyhash_51(config->secret, key, (__u8 *)tag);
+	} else {
+		kf_key_hash_imported(head, w);
+		tag[0] = w->tag[0];
+		tag[1] = w->tag[1];
+	}
 	found = bpf_map_lookup_elem(&kf_tags, tag);
 	if (!found)
 		return KF_REASON_UNKNOWN_KEY;

@@ -13,6 +13,8 @@
 #include "swar.h"
 
 #define KF_KEY_LEN     51 /* "sk-" and 48 characters of base62 */
+#define KF_KEY_LEAST   20 /* bytes of a key that others have made, "sk-" and ... */
+#define KF_KEY_MOST    120
 #define KF_KEY_PREFIX  3
 #define KF_KEY_TAG_LEN 16
 
@@ -31,6 +33,26 @@ KF_INLINE void kf_keyhash_51(const __u64 secret[2], const __u8 *key, __u8 tag[KF
 		kf_sip_word(&s, kf_swar_load(key + 8 * i));
 	kf_sip_word(&s, (kf_swar_load(key + KF_KEY_LEN / 8 * 8) & kf_swar_low(KF_KEY_LEN % 8)) |
 				(__u64)KF_KEY_LEN << 56);
+	kf_sip_end(&s, (__u64 *)tag);
+}
+
+/*
+ * The tag of a key of at most KF_KEY_MOST bytes, for the kernel. Reads KF_KEY_MOST + 8 bytes at
+ * @key; those behind the first @len do not count. @tag: as above.
+ */
+KF_INLINE void kf_keyhash_most(const __u64 secret[2], const __u8 *key, __u32 len,
+			       __u8 tag[KF_KEY_TAG_LEN])
+{
+	struct kf_sip s;
+	__u32 i;
+
+	kf_sip_begin(&s, secret);
+#ifdef __bpf__
+#pragma clang loop unroll(disable)
+#endif
+	for (i = 0; i < KF_KEY_MOST / 8 && 8 * i + 8 <= len; i++)
+		kf_sip_word(&s, kf_swar_load(key + 8 * i));
+	kf_sip_word(&s, (kf_swar_load(key + 8 * i) & kf_swar_low(len & 7)) | (__u64)len << 56);
 	kf_sip_end(&s, (__u64 *)tag);
 }
 
@@ -55,14 +77,14 @@ static inline void kf_keyhash(const __u64 secret[2], const __u8 *key, __u32 len,
 #endif
 
 /*
- * Whether this can be one of our keys: its length and its prefix. Reads 8 bytes at @key if the
- * length is right. The base62 of the rest is not checked: a key that holds anything else has no
- * tag in the maps.
+ * Whether this can be one of our keys, or an imported one: its length and its prefix. Reads 8 bytes
+ * at @key if the length is right. The rest is not checked: what is no key has no tag in the maps.
  */
 KF_INLINE _Bool kf_key_shape(const __u8 *key, __u32 len)
 {
-	return len == KF_KEY_LEN && (kf_swar_load(key) & kf_swar_low(KF_KEY_PREFIX)) ==
-					    KF_SWAR_TEXT('s', 'k', '-', 0, 0, 0, 0, 0);
+	return len >= KF_KEY_LEAST && len <= KF_KEY_MOST &&
+	       (kf_swar_load(key) & kf_swar_low(KF_KEY_PREFIX)) ==
+		       KF_SWAR_TEXT('s', 'k', '-', 0, 0, 0, 0, 0);
 }
 
 #endif /* KEYFILTER_KEYHASH_H */

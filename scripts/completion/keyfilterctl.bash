@@ -33,6 +33,7 @@ account edit NAME [--unlimited yes|no] [--if-match REVISION]
 account list
 account show NAME
 key create --name NAME [--owner OWNER] [--label NAME=VALUE]... [--quantity N] [--group G] [--model M]... [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
+key import --name NAME [--owner OWNER] [--label NAME=VALUE]... [--group G] [--model M]... [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
 key list [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--limit N] [--after CURSOR]
 key show ID
 key export [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--csv]
@@ -44,7 +45,7 @@ key delete [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--own
 key topup ID AMOUNT [--if-match REVISION]
 key rotate ID [--grace T] [--if-match REVISION]
 usage report [--key-id ID] [--model M] [--prompt N] [--completion N] [--cached N] [--cache-write N] --request-id R
-usage list [--key ID] [--model M] [--since 30d|RFC3339] [--limit N] [--after CURSOR]
+usage list [--key ID] [--model M] [--since 30d|RFC3339] [--limit N] [--after CURSOR] [--csv]
 ledger list [--account A] [--key ID] [--since 30d|RFC3339] [--limit N] [--after CURSOR]
 ledger verify
 stats

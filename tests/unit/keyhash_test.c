@@ -78,6 +78,22 @@ static void agrees_with_itself(void **state)
 		}
 }
 
+/* Keys of each length, with nothing of what lies behind them. */
+static void agrees_at_any_length(void **state)
+{
+	__u8 room[KF_KEY_MOST + 16], general[16];
+	__u64 fixed[2];
+
+	for (__u32 len = 0; len <= KF_KEY_MOST; len++) {
+		for (__u32 i = 0; i < sizeof(room); i++)
+			room[i] = (__u8)(i < len ? i * 7 + len : 0);
+		kf_keyhash(reference, room, len, general);
+		memset(room + len, 0xa5, sizeof(room) - len);
+		kf_keyhash_most(reference, room, len, (__u8 *)fixed);
+		assert_memory_equal(fixed, general, 16);
+	}
+}
+
 static void depends_on_the_secret(void **state)
 {
 	__u8 key[KF_KEY_LEN] = "sk-", tag[16], other[16];
@@ -100,8 +116,11 @@ static void knows_the_shape(void **state)
 		_Bool key;
 	} shapes[] = {
 		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 51, 1 },
-		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 50, 0 },
-		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefghi", 52, 0 },
+		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 50, 1 },
+		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 20, 1 },
+		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 19, 0 },
+		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 120, 1 },
+		{ "sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 121, 0 },
 		{ "Sk-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 51, 0 },
 		{ "sx-0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 51, 0 },
 		{ "sk_0123456789abcdefghijABCDEFGHIJ0123456789abcdefgh", 51, 0 },
@@ -117,8 +136,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_the_vectors), cmocka_unit_test(hashes_a_key),
-		cmocka_unit_test(agrees_with_itself),	   cmocka_unit_test(depends_on_the_secret),
-		cmocka_unit_test(knows_the_shape),
+		cmocka_unit_test(agrees_with_itself),	   cmocka_unit_test(agrees_at_any_length),
+		cmocka_unit_test(depends_on_the_secret),   cmocka_unit_test(knows_the_shape),
 	};
 
 	return cmocka_run_group_tests_name("keyhash", tests, NULL, NULL);

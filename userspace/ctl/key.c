@@ -89,6 +89,14 @@ static int render_created(struct kf_call *call, const json_t *answer)
 	return KF_EXIT_DONE;
 }
 
+static int render_imported(struct kf_call *call, const json_t *answer)
+{
+	struct kf_output_table table = { .columns = made_columns };
+
+	kf_output_rows(stdout, &table, json_object_get(answer, "keys"));
+	return KF_EXIT_DONE;
+}
+
 static const char *id_at(const json_t *keys, size_t at)
 {
 	const char *id = kf_json_string(json_array_get(keys, at), "id");
@@ -191,13 +199,14 @@ static int list(struct kf_call *call)
  * One line of standard input, so that the secret stands in no process list and no shell's history;
  * without the blanks around it.
  */
-static int find(struct kf_call *call)
+static int run_with_key(struct kf_call *call)
 {
-	char line[128] = "", *text = line, *end;
+	char line[256] = "", *text = line, *end;
 
 	if (!fgets(line, sizeof(line), stdin))
 		return kf_call_fail("there is no key on the standard input; give it there, such as "
-				    "by keyfilterctl key find < FILE");
+				    "by keyfilterctl key %s < FILE",
+				    call->args->command->verb);
 	text += strspn(text, " \t\r\n");
 	end = text + strcspn(text, " \t\r\n");
 	*end = '\0';
@@ -298,21 +307,27 @@ static int find(struct kf_call *call)
 		.help = "with filters: tell which these are, and change nothing"                   \
 	}
 
+#define CREATE_LIMITS                                                                              \
+	GROUP("G", KF_OPTION_TEXT, "uses what this group may; everything unless given"),           \
+		KF_OPTION_MODEL("may call only those given, names or patterns such as qwen*"),     \
+		ACCOUNT("draws on this account; on default, which has no limit, unless given"),    \
+		QUOTA("may spend so much in all; what its account has unless given"), EXPIRES,     \
+		ADDRESSES("allow-ip", "allow_ips",                                                 \
+			  "served from these addresses only; anywhere unless given"),              \
+		LIMIT("rpm", "so many requests a minute; no limit unless given"),                  \
+		NUMBER("burst", "so many of them at once; as many as --rpm unless given")
+
 static const struct kf_option create_options[] = {
 	NAME,
 	OWNER("OWNER", KF_OPTION_TEXT),
 	LABEL("to find it by"),
 	NUMBER("quantity", "so many keys, named NAME-1 to NAME-N"),
-	GROUP("G", KF_OPTION_TEXT, "uses what this group may; everything unless given"),
-	KF_OPTION_MODEL("may call only those given, names or patterns such as qwen*"),
-	ACCOUNT("draws on this account; on default, which has no limit, unless given"),
-	QUOTA("may spend so much in all; what its account has unless given"),
-	EXPIRES,
-	ADDRESSES("allow-ip", "allow_ips",
-		  "served from these addresses only; anywhere unless given"),
-	LIMIT("rpm", "so many requests a minute; no limit unless given"),
-	NUMBER("burst", "so many of them at once; as many as --rpm unless given"),
+	CREATE_LIMITS,
 	{ 0 },
+};
+
+static const struct kf_option import_options[] = {
+	NAME, OWNER("OWNER", KF_OPTION_TEXT), LABEL("to find it by"), CREATE_LIMITS, { 0 },
 };
 
 static const struct kf_option filters[] = { FILTERS(""), { 0 } };
@@ -397,6 +412,14 @@ static const struct kf_command commands[] = {
 	  .render = render_created,
 	  .lost = lost_created,
 	  .help = "Makes keys and prints them, this once, alone on stdout, one a line." },
+	{ .verb = "import",
+	  .options = import_options,
+	  .required = "name",
+	  .method = "POST",
+	  .path = "/v1/keys",
+	  .render = render_imported,
+	  .run = run_with_key,
+	  .help = "Takes in the key on the standard input, so that its clients go on with it." },
 	{ .verb = "list",
 	  .options = list_options,
 	  .method = "GET",
@@ -419,7 +442,7 @@ static const struct kf_command commands[] = {
 	  .method = "POST",
 	  .path = "/v1/keys/find",
 	  .record = record,
-	  .run = find,
+	  .run = run_with_key,
 	  .help = "Shows the key whose secret is on the standard input." },
 	{ .verb = "edit",
 	  .operand = "ID",

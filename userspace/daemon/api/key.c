@@ -61,7 +61,7 @@ static int append_made(void *context, const struct kf_key_row *row, const char *
 
 	memcpy(key.allow, creation->allow, sizeof(key.allow));
 	object = kf_api_key_json(&key, creation->model_list);
-	if (!object || json_object_set_new(object, "key", json_string(text))) {
+	if (!object || (*text && json_object_set_new(object, "key", json_string(text)))) {
 		json_decref(object);
 		return -ENOMEM;
 	}
@@ -153,10 +153,11 @@ static int read_quantity(struct kf_api_request *request, const json_t *value, ui
 
 static int handle_create(struct kf_api_request *request)
 {
-	json_t *name, *quantity, *owner, *labels, *group, *models, *account, *quota, *expires,
-		*allow, *rpm, *burst;
+	json_t *name, *text, *quantity, *owner, *labels, *group, *models, *account, *quota,
+		*expires, *allow, *rpm, *burst;
 	const struct kf_api_member members[] = {
 		{ "name", KF_API_STRING | KF_API_REQUIRED, &name },
+		{ "key", KF_API_STRING, &text },
 		{ "quantity", KF_API_INTEGER, &quantity },
 		{ "owner", KF_API_STRING | KF_API_NULL, &owner },
 		{ "labels", KF_API_OBJECT, &labels },
@@ -185,6 +186,8 @@ static int handle_create(struct kf_api_request *request)
 	err = kf_api_members(request, members, KF_API_COUNT(members));
 	if (!err)
 		err = read_quantity(request, quantity, &count);
+	if (!err)
+		err = kf_api_key_read_text(request, text, count, &wish.text);
 	if (!err)
 		err = kf_api_key_read_name(request, name, count, &wish.name);
 	if (!err)
@@ -311,8 +314,9 @@ static int handle_find(struct kf_api_request *request)
 	if (err == -ENOENT)
 		return kf_api_refuse(
 			request, MHD_HTTP_NOT_FOUND, "not_found",
-			"see that it is whole, 51 characters that begin with sk-; one "
-			"that was deleted, or rotated and over its grace, is not known",
+			"see that it is whole, 51 characters that begin with sk- unless it "
+			"was imported; one that was deleted, or rotated and over its grace, is not "
+			"known",
 			"no key has this secret");
 	if (err)
 		return kf_api_refuse_internal(request, err, "reading the key");

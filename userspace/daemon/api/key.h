@@ -30,6 +30,9 @@ int kf_api_key_refuse(struct kf_api_request *request, int err, const struct kf_w
 
 /* ---- members --------------------------------------------------------------------------------- */
 
+/* A key to import: 0, *text stays where none is given; or as kf_api_refuse_value(), without it. */
+int kf_api_key_read_text(struct kf_api_request *request, const json_t *value, uint32_t quantity,
+			 const char **text);
 /* 1..128 bytes, room for "-@quantity" included, no control characters. */
 int kf_api_key_read_name(struct kf_api_request *request, const json_t *value, uint32_t quantity,
 			 const char **name);

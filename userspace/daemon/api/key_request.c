@@ -33,6 +33,23 @@ int kf_api_key_read_name(struct kf_api_request *request, const json_t *value, ui
 	return kf_api_no_secret(request, "name", text);
 }
 
+int kf_api_key_read_text(struct kf_api_request *request, const json_t *value, uint32_t quantity,
+			 const char **text)
+{
+	if (!value)
+		return 0;
+	if (quantity != 1)
+		return kf_api_refuse_value(request, "quantity", "import keys one by one",
+					   "a given key is one");
+	if (!kf_policy_key_is_text(json_string_value(value)))
+		return kf_api_refuse_value(
+			request, "key",
+			"give sk- and letters, digits, '-', '_', '.' and '~', 20 to 120 in all",
+			"it cannot be imported");
+	*text = json_string_value(value);
+	return 0;
+}
+
 static int check_text(struct kf_api_request *request, const char *member, const char *what,
 		      const char *text, size_t least, size_t most)
 {

@@ -56,17 +56,25 @@ void kf_policy_key_masked(const struct kf_key_mask *mask, char text[static 16])
 	snprintf(text, 16, "sk-%s...%s", mask->head, mask->tail);
 }
 
-void kf_policy_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask)
+bool kf_policy_key_is_text(const char *text)
+{
+	size_t len = strlen(text);
+
+	return kf_key_shape((const __u8 *)text, (__u32)(len < UINT32_MAX ? len : 0)) &&
+	       len == strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				   "0123456789-_.~");
+}
+
+void kf_policy_key_mask_of(const char *text, struct kf_key_mask *mask)
 {
 	memset(mask, 0, sizeof(*mask));
 	memcpy(mask->head, text + KF_KEY_PREFIX, sizeof(mask->head) - 1);
-	memcpy(mask->tail, text + KF_KEY_LEN - 4, sizeof(mask->tail) - 1);
+	memcpy(mask->tail, text + strlen(text) - 4, sizeof(mask->tail) - 1);
 }
 
-void kf_policy_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
-		       uint8_t tag[static 16])
+void kf_policy_key_tag(const struct kf_secret *secret, const char *text, uint8_t tag[static 16])
 {
-	kf_keyhash(secret->key, (const __u8 *)text, KF_KEY_LEN, tag);
+	kf_keyhash(secret->key, (const __u8 *)text, (__u32)strlen(text), tag);
 }
 
 /* ---- view ------------------------------------------------------------------------------------ */
@@ -115,7 +123,7 @@ int kf_policy_key_find(struct kf_policy *policy, const char *text, struct kf_key
 	uint8_t tag[16];
 	int err;
 
-	if (strlen(text) != KF_KEY_LEN)
+	if (!kf_policy_key_is_text(text))
 		return -ENOENT;
 	kf_policy_key_tag(policy->secret, text, tag);
 	err = kf_store_credential_find(policy->store, tag, &credential);

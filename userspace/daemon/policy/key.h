@@ -7,8 +7,9 @@
  * process dies at, the kernel admits nothing that the store forbids for longer than it takes to
  * acknowledge, and kf_policy_open() makes the two agree again. Wall-clock times are nanoseconds
  * since the epoch, KF_WALL_NEVER where there is none. 0 or -errno, with @why filled where there is
- * one: -ENOENT no such key, -ENOSPC no room for a secret or an allow list, -EINVAL, -EAGAIN while
- * the keys are loaded (kf_policy_load()). Key texts are the caller's to wipe.
+ * one: -ENOENT no such key, -ENOSPC no room for a secret or an allow list, -EINVAL, -EEXIST the key
+ * to import is one already, -EAGAIN while the keys are loaded (kf_policy_load()). Key texts are the
+ * caller's to wipe.
  */
 #ifndef KEYFILTER_DAEMON_POLICY_KEY_H
 #define KEYFILTER_DAEMON_POLICY_KEY_H
@@ -51,13 +52,19 @@ struct kf_key {
 int kf_policy_key_text(char text[static KF_KEY_TEXT_SIZE]);
 int kf_policy_key_id(char id[static KF_KEY_ID_SIZE]); /* "k_" + 12 of the same characters */
 /* What may be shown of it, and what stands for it in store and maps. */
-void kf_policy_key_mask_of(const char text[static KF_KEY_TEXT_SIZE], struct kf_key_mask *mask);
-void kf_policy_key_tag(const struct kf_secret *secret, const char text[static KF_KEY_TEXT_SIZE],
-		       uint8_t tag[static 16]);
+void kf_policy_key_mask_of(const char *text, struct kf_key_mask *mask);
+void kf_policy_key_tag(const struct kf_secret *secret, const char *text, uint8_t tag[static 16]);
+
+/*
+ * May a key that others have made be imported: "sk-" and letters, digits, '-', '_', '.' and '~',
+ * KF_KEY_LEAST to KF_KEY_MOST in all? Such a one needs no encoding in a header or a query.
+ */
+bool kf_policy_key_is_text(const char *text);
 
 /* What is asked for a new key. */
 struct kf_key_wish {
 	const char *name;
+	const char *text; /* the key itself, kf_policy_key_is_text(); NULL: a new one is made */
 	int64_t expires;
 	const struct kf_cidr *allow;
 	uint32_t allow_count;
@@ -74,7 +81,8 @@ struct kf_key_wish {
 };
 
 /*
- * @text: the new key, shown once; called for each key after all of them are durable and enforced.
+ * @text: the new key, shown once, "" where it was given; called for each key after all of them are
+ * durable and enforced.
  */
 typedef int (*kf_key_made_fn)(void *context, const struct kf_key_row *row, const char *text);
 

@@ -29,6 +29,7 @@ struct kf_key_batch {
 	struct kf_policy *policy;
 	struct kf_key_wish wish;
 	char name[KF_KEY_NAME_SIZE];
+	char text[KF_KEY_MOST + 1]; /* of the one key that is imported; "": they are made */
 	char group_name[KF_GROUP_NAME_SIZE];
 	char owner[KF_KEY_OWNER_SIZE];
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
@@ -87,6 +88,7 @@ static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf
 	batch->now = kf_policy_time(policy).wall_ns;
 	batch->wish = *wish;
 	snprintf(batch->name, sizeof(batch->name), "%s", wish->name);
+	snprintf(batch->text, sizeof(batch->text), "%s", wish->text ?: "");
 	if (wish->allow_count)
 		memcpy(batch->allow, wish->allow, wish->allow_count * sizeof(*wish->allow));
 	snprintf(batch->group_name, sizeof(batch->group_name), "%s", wish->group_name ?: "");
@@ -99,6 +101,7 @@ static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf
 	batch->wish.labels = &batch->labels;
 	batch->wish.owner = batch->owner;
 	batch->wish.name = batch->name;
+	batch->wish.text = NULL;
 	batch->wish.group_name = batch->group_name;
 	batch->wish.allow = batch->allow;
 	return batch;
@@ -145,6 +148,7 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 {
 	const struct kf_key_wish *wish = &batch->wish;
 	struct fresh *fresh = &batch->keys[index];
+	const char *text = *batch->text ? batch->text : fresh->text;
 	int n, err;
 
 	err = kf_maps_slotpool_take(batch->policy->slots, &fresh->credential.slot);
@@ -152,7 +156,7 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 		return err;
 	batch->taken++;
 	err = kf_policy_key_id(fresh->row.id);
-	if (!err)
+	if (!err && !*batch->text)
 		err = kf_policy_key_text(fresh->text);
 	if (err)
 		return err;
@@ -172,8 +176,8 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 	fresh->row.account = batch->account.id;
 	fresh->row.account_wallet = batch->account.wallet;
 	memcpy(fresh->row.account_name, batch->account.name, sizeof(fresh->row.account_name));
-	kf_policy_key_mask_of(fresh->text, &fresh->row.mask);
-	kf_policy_key_tag(batch->policy->secret, fresh->text, fresh->credential.tag);
+	kf_policy_key_mask_of(text, &fresh->row.mask);
+	kf_policy_key_tag(batch->policy->secret, text, fresh->credential.tag);
 	fresh->credential.until = KF_WALL_NEVER;
 	return 0;
 }
@@ -373,6 +377,7 @@ void kf_policy_key_batch_close(struct kf_key_batch *batch)
 		take_back(batch);
 		end_making(batch);
 	}
+	explicit_bzero(batch->text, sizeof(batch->text));
 	explicit_bzero(batch->keys, batch->quantity * sizeof(*batch->keys));
 	free(batch->keys);
 	free(batch);
@@ -439,6 +444,9 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
 	if (err == -ENAMETOOLONG)
 		return kf_why_set(why, err,
 				  "the name is empty or longer than 128 bytes; give another");
+	if (err == -EEXIST && *batch->text)
+		return kf_why_set(why, err,
+				  "this key is one already; `keyfilterctl key find` shows which");
 	if (batch->phase != STORE)
 		return kf_why_set(
 			why, err,
