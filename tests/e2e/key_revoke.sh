@@ -56,7 +56,9 @@ at=$(date +%s%N)
 fresh=$(json 'd["key"]' <<< "$answer")
 [ "$fresh" != "$KEY" ] || fail "rotate gave the same key"
 served "the new one" -H "$(bearer "$fresh")"
+sleep 0.01
 served "the old one, in its grace" -H "$(bearer "$KEY")"
+[ "$(ctl --json key show "$KEY_ID" | json 'd["grace_last_used_at"] == d["last_used_at"] > d["created_at"]')" = True ] || fail "that the old one is used is not told"
 left=$((2200 - ($(date +%s%N) - at) / 1000000))
 [ "$left" -le 0 ] || sleep "$(printf '%d.%03d' $((left / 1000)) $((left % 1000)))"
 denied "the old one, after its grace" -H "$(bearer "$KEY")"

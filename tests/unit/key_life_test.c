@@ -85,6 +85,11 @@ static void rotated_secret_has_its_grace(void **state)
 	kf_policy_key_get(f->policy, made.id[0], &key);
 	assert_true(key.grace_until > kf_clock_now().wall_ns);
 	assert_int_equal(key.requests_admitted, 5);
+	assert_int_equal(key.grace_used, 0);
+	slot->last_used_ns = kf_clock_boot();
+	((struct kf_slot *)find_slot(f, first))->last_used_ns = slot->last_used_ns + 5000000000;
+	kf_policy_key_get(f->policy, made.id[0], &key);
+	assert_int_equal(key.last_used - key.grace_used, 5000000000); /* of the old one alone */
 	assert_memory_equal(key.row.mask.tail, first + KF_KEY_LEN - 4, 4);
 	OK(f, kf_policy_expire(f->policy));
 	assert_non_null(find_slot(f, made.text[0])); /* not yet */
@@ -93,6 +98,7 @@ static void rotated_secret_has_its_grace(void **state)
 	assert_null(find_slot(f, made.text[0]));
 	kf_policy_key_get(f->policy, made.id[0], &key);
 	assert_int_equal(key.grace_until, 0);
+	assert_int_equal(key.grace_used, 0);
 	assert_int_equal(key.requests_admitted, 5); /* not lost with the slot */
 	OK(f, kf_policy_key_rotate(f->policy, made.id[0], 0, second, &f->why));
 	assert_null(find_slot(f, first));

@@ -31,6 +31,8 @@ static const struct kf_output_column record[] = {
 	{ "Last used", .member = "last_used_at", .format = KF_OUTPUT_SINCE, .absent = "never" },
 	{ "This secret until", .member = "secret_until", .format = KF_OUTPUT_SINCE, .absent = "" },
 	{ "Old secret until", .member = "grace_until", .format = KF_OUTPUT_SINCE, .absent = "" },
+	{ "Old secret used", .member = "grace_last_used_at", .format = KF_OUTPUT_SINCE,
+	  .absent = "" },
 	{ "Revision", .member = "revision" },
 	{ 0 },
 };

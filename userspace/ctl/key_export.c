@@ -27,6 +27,7 @@ static const char *const columns[] = {
 	"requests_refused",
 	"last_used_at",
 	"grace_until",
+	"grace_last_used_at",
 	"revision",
 	NULL,
 };

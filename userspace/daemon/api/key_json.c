@@ -44,10 +44,11 @@ static json_t *limit_json(uint32_t limit)
 /* What requests with it have done. */
 static json_t *use_json(const struct kf_key *key)
 {
-	return json_pack("{s:I, s:I, s:o, s:o}", "requests_admitted",
+	return json_pack("{s:I, s:I, s:o, s:o, s:o}", "requests_admitted",
 			 (json_int_t)key->requests_admitted, "requests_refused",
 			 (json_int_t)key->requests_refused, "last_used_at",
-			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until));
+			 kf_api_time(key->last_used), "grace_until", kf_api_time(key->grace_until),
+			 "grace_last_used_at", kf_api_time(key->grace_used));
 }
 
 static json_t *labels_json(const struct kf_key *key)

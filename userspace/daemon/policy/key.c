@@ -82,6 +82,7 @@ void kf_policy_key_tag(const struct kf_secret *secret, const char *text, uint8_t
 int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, struct kf_key *key)
 {
 	int64_t now = kf_policy_time(policy).wall_ns;
+	struct kf_key_row graced = { 0 };
 	struct kf_key_state state;
 	int err = kf_policy_key_slot_state(policy, row, &state);
 
@@ -96,10 +97,13 @@ int kf_policy_key_view(struct kf_policy *policy, const struct kf_key_row *row, s
 		const struct kf_credential_row *credential = &state.credentials[i];
 
 		kf_policy_key_slot_keep_counts(policy, credential, &state.row);
-		if (credential->until != KF_WALL_NEVER && credential->until > now &&
-		    credential->until > key->grace_until)
+		if (credential->until == KF_WALL_NEVER || credential->until <= now)
+			continue;
+		kf_policy_key_slot_keep_counts(policy, credential, &graced);
+		if (credential->until > key->grace_until)
 			key->grace_until = credential->until;
 	}
+	key->grace_used = graced.past_used;
 	key->requests_admitted = state.row.past_admitted;
 	key->requests_refused = state.row.past_refused;
 	key->last_used = state.row.past_used;

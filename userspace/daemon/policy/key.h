@@ -45,6 +45,7 @@ struct kf_key {
 	uint64_t requests_refused;
 	int64_t last_used;   /* wall clock; 0: never */
 	int64_t grace_until; /* of the latest of its older secrets that still works; 0: none */
+	int64_t grace_used;  /* by one of these, wall clock; 0: never */
 	struct kf_key_labels labels;
 };
 
