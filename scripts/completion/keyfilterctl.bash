@@ -34,9 +34,9 @@ account list
 account show NAME
 key create --name NAME [--owner OWNER] [--label NAME=VALUE]... [--quantity N] [--group G] [--model M]... [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
 key import --name NAME [--owner OWNER] [--label NAME=VALUE]... [--group G] [--model M]... [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--rpm N|none] [--burst N]
-key list [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--limit N] [--after CURSOR]
+key list [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--order oldest|newest] [--limit N] [--after CURSOR]
 key show ID
-key export [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--csv]
+key export [--status enabled|disabled|expired|exhausted] [--group G] [--account A] [--owner OWNER] [--label NAME=VALUE]... [--search TEXT] [--order oldest|newest] [--csv]
 key find
 key edit [ID] [--all] [--where-group G] [--where-account A] [--where-label NAME=VALUE]... [--where-owner OWNER] [--where-status enabled|disabled|expired|exhausted] [--where-search TEXT] [--dry-run] [--name NAME] [--owner OWNER|none] [--label NAME=VALUE]... [--remove-label NAME]... [--group G|none] [--model M]... [--any-model] [--account A] [--quota AMOUNT|unlimited] [--expires never|30d|RFC3339] [--allow-ip CIDR]... [--add-allow-ip CIDR]... [--remove-allow-ip CIDR]... [--allow-any] [--rpm N|none] [--burst N|none] [--if-match REVISION]
 key enable [ID] [--all] [--group G] [--account A] [--label NAME=VALUE]... [--owner OWNER] [--status enabled|disabled|expired|exhausted] [--search TEXT] [--dry-run] [--if-match REVISION]

@@ -6,11 +6,14 @@
 # packet_bench: nanoseconds a packet, next to the empty program and xdp-filter in the same run, and
 # scan_body_*: nanoseconds for 1,024 bytes of a JSON body, by what it is made of;
 # revoke_*: 1,000 keys disabled one by one through the admin socket, as the answers tell it;
-# usage_reports: reports of usage that are durable, a second, and revocations beside them (usage.py);
+# usage_reports_per_s, revoke_under_load_ms: reports of usage that are durable, and revocations beside
+# them, as their client sees them (usage.py);
 # flood: good requests a second beside a flood of junk, filter on and off (flood.sh);
 # cut_stream_*: how soon a stream ends when its key is disabled (cut.sh);
 # load_keys_1m: from the start of keyfilterd with 1,000,000 keys in its store, and no maps yet, until
-# it answers; `restart` is the same over maps that are there. Needs root; leaves nothing behind.
+# it answers; `restart` is the same over maps that are there;
+# list_keys_ms_at_1m: a page of 100 of these keys, and of what filters find (list_keys.py).
+# Needs root; leaves nothing behind.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -74,3 +77,7 @@ json load_keys_1m seconds "$took" s
 stop
 start
 json load_keys_1m_restart seconds "$took" s
+until [[ $(curl -sf --unix-socket "$work/run/admin.sock" http://localhost/v1/status) == *'"state": "running"'* ]]; do
+	sleep 0.1
+done
+PYTHONDONTWRITEBYTECODE=1 python3 "$root/tests/bench/list_keys.py" "$work/run/admin.sock"

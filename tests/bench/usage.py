@@ -47,8 +47,8 @@ def main():
         process.join()
         if process.exitcode:
             sys.exit(1)
-    say("usage_reports", "per_s", total / SECONDS, "1/s")
-    show("revoke_beside_reports", times, "ms")
+    say("usage_reports_per_s", "durable", total / SECONDS, "1/s")
+    show("revoke_under_load_ms", times, "ms")
 
 
 main()

@@ -58,6 +58,7 @@ static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
 	if ((q->filter == KF_KEYS_ENABLED && (row->disabled || expired || exhausted)) ||
 	    (q->filter == KF_KEYS_EXHAUSTED && (row->disabled || expired || !exhausted)) ||
 	    (q->account && row->account != q->account) ||
+	    (q->no_account && row->account != KF_ACCOUNT_DEFAULT) ||
 	    (q->filter == KF_KEYS_DISABLED && !row->disabled) ||
 	    (q->filter == KF_KEYS_EXPIRED && (row->disabled || !expired)))
 		return false;
@@ -68,7 +69,7 @@ static bool matches(const struct kf_key_row *row, const struct kf_key_query *q)
 	       !strncmp(row->id, q->search, strlen(q->search));
 }
 
-static void compare_pages(struct fixture *f, struct kf_key_query *q, const struct kf_key_row *rows,
+static void compare_order(struct fixture *f, struct kf_key_query *q, const struct kf_key_row *rows,
 			  int count)
 {
 	struct seen seen = { 0 };
@@ -81,12 +82,24 @@ static void compare_pages(struct fixture *f, struct kf_key_query *q, const struc
 		assert_int_equal(kf_store_key_list(f->store, q, see, &seen), 0);
 		assert_true(seen.count - before <= 7);
 	} while (seen.count != before);
-	for (int i = 0; i < count; i++)
-		if (matches(&rows[i], q))
-			assert_int_equal(seen.seq[expected++], rows[i].seq);
+	for (int i = 0; i < count; i++) {
+		const struct kf_key_row *row = &rows[q->newest ? count - 1 - i : i];
+
+		if (matches(row, q))
+			assert_int_equal(seen.seq[expected++], row->seq);
+	}
 	assert_int_equal(seen.count, expected);
 	assert_int_equal(kf_store_key_total(f->store, q, &total), 0);
 	assert_int_equal(total, expected);
+}
+
+static void compare_pages(struct fixture *f, struct kf_key_query *q, const struct kf_key_row *rows,
+			  int count)
+{
+	compare_order(f, q, rows, count);
+	q->newest = true;
+	compare_order(f, q, rows, count);
+	q->newest = false;
 }
 
 /* It has spent 7. */
@@ -146,6 +159,9 @@ static void pages_are_what_matches(void **state)
 				q.account = account.id;
 				compare_pages(f, &q, rows, 300);
 				q.account = KF_ACCOUNT_DEFAULT;
+				q.no_account = true;
+				compare_pages(f, &q, rows, 300);
+				q.no_account = false;
 				q.owner = "us";
 				compare_pages(f, &q, rows, 300);
 				q.labels[q.label_count++] = (struct kf_label){ "n", "2" };

@@ -382,9 +382,13 @@ static const struct kf_option edit_options[] = {
 		  .member = "label",                                                               \
 		  .type = KF_OPTION_LIST,                                                          \
 		  .help = "only those with this label, and each other one given" },                \
+		{ .name = "search",                                                                \
+		  .placeholder = "TEXT",                                                           \
+		  .member = "search",                                                              \
+		  .help = "with TEXT in the name, or at the beginning of the ID" },                \
 	{                                                                                          \
-		.name = "search", .placeholder = "TEXT", .member = "search",                       \
-		.help = "with TEXT in the name, or at the beginning of the ID"                     \
+		.name = "order", .placeholder = "oldest|newest", .member = "order",                \
+		.help = "which come first; the oldest unless given"                                \
 	}
 
 static const struct kf_option list_options[] = { LIST_FILTERS, KF_OPTIONS_PAGE, { 0 } };

@@ -257,9 +257,11 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 	int err;
 
 	page->limit = query->limit++;
-	err = kf_store_key_total(store, query, &total);
-	if (!err)
-		err = kf_store_key_list(store, query, append_listed, page);
+	err = kf_store_key_list(store, query, append_listed, page);
+	total = json_array_size(page->array);
+	/* one page that is all need not be counted: a search reads every name */
+	if (!err && (page->more || query->after))
+		err = kf_store_key_total(store, query, &total);
 	if (err)
 		return kf_api_refuse_internal(request, err, "reading the keys");
 	snprintf(cursor, sizeof(cursor), "%" PRId64, page->last);
@@ -271,7 +273,7 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 static int handle_list(struct kf_api_request *request)
 {
 	static const char *const known[] = { "status", "group", "account", "owner", "label*",
-					     "search", "after", "limit",   NULL };
+					     "search", "order", "after",   "limit", NULL };
 	_cleanup_json_ json_t *array = json_array();
 	struct page page = { .policy = request->daemon->policy,
 			     .store = request->daemon->store,

@@ -295,6 +295,15 @@ static int set_owner(struct kf_api_request *request, const char *text, struct kf
 	return text ? kf_api_no_secret(request, "owner", text) : 0;
 }
 
+static int set_order(struct kf_api_request *request, const char *text, struct kf_key_query *query)
+{
+	query->newest = text && !strcmp(text, "newest");
+	if (!text || query->newest || !strcmp(text, "oldest"))
+		return 0;
+	return kf_api_refuse(request, MHD_HTTP_BAD_REQUEST, "bad_parameter",
+			     "give oldest or newest", "`order` cannot be '%.40s'", text);
+}
+
 /* ?label=NAME=VALUE */
 static int read_labels(struct kf_api_request *request, struct kf_key_query *query)
 {
@@ -333,6 +342,8 @@ int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *q
 		err = read_labels(request, query);
 	if (!err)
 		err = set_search(request, kf_api_parameter(request, "search"), query);
+	if (!err)
+		err = set_order(request, kf_api_parameter(request, "order"), query);
 	return err ? err : kf_api_page_number(request, &query->after, &query->limit);
 }
 

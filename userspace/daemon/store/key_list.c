@@ -175,13 +175,14 @@ int kf_store_key_list(struct kf_store *store, const struct kf_key_query *query, 
 
 	if (make_conditions(&conditions, query))
 		return 0;
-	snprintf(text, sizeof(text), "SELECT " KF_SQL_KEY "%s AND %s > ? ORDER BY %s LIMIT ?",
-		 conditions.text, order_of(query), order_of(query));
+	snprintf(text, sizeof(text), "SELECT " KF_SQL_KEY "%s AND %s %s ? ORDER BY %s %s LIMIT ?",
+		 conditions.text, order_of(query), query->newest ? "<" : ">", order_of(query),
+		 query->newest ? "DESC" : "ASC");
 
 	_cleanup_(kf_sql_end) struct kf_sql q = kf_sql_begin_once(store, text);
 
 	bind_values(&q, &conditions);
-	kf_sql_bind_int(&q, query->after);
+	kf_sql_bind_int(&q, query->newest && !query->after ? INT64_MAX : query->after);
 	kf_sql_bind_int(&q, query->limit);
 	while (!err && kf_sql_step(&q)) {
 		err = kf_sql_key(&q, &row);

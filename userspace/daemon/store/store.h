@@ -476,6 +476,7 @@ struct kf_key_query {
 	const char *owner;  /* with this one only; NULL: all */
 	struct kf_label labels[KF_KEY_LABELS_MAX]; /* with all of these */
 	uint32_t label_count;
+	bool newest;   /* these come first */
 	int64_t after; /* seq of the last row seen; 0: from the start */
 	int64_t last;  /* seq of the last row wanted; 0: to the end */
 	uint32_t limit;
