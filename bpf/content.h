@@ -76,6 +76,8 @@ __noinline int kf_content_begin(struct kf_packet *p, struct kf_flow *flow, struc
 	place->ahead_to = w->ahead_to > head->http1.head_len ? w->ahead_to : 0;
 	place->content = head->http1.content_length;
 	place->content_state = w->named ? KF_CONTENT_NAMED : 0;
+	place->named[0] = w->tag[0];
+	place->named[1] = w->tag[1];
 	if (head->http1.chunked) {
 		place->content = 0;
 		place->content_state |= KF_CONTENT_CHUNKED;
@@ -161,6 +163,8 @@ static __always_inline __u32 kf_content_judge(struct kf_flow *flow, struct kf_he
 	if (!slot)
 		return KF_REASON_UNKNOWN_KEY;
 	if (!kf_body_has(&head->body, KF_BODY_MODEL))
+		return 0;
+	if (named && kf_key_tag_equal((const __u8 *)head->body.tag, (const __u8 *)head->named))
 		return 0;
 	reason = kf_group_judge_tag(slot, head->body.tag);
 	return reason == KF_REASON_ADMITTED ? 0 : reason;

@@ -50,9 +50,14 @@ static __always_inline int kf_group_judge_model(const struct kf_slot *slot, stru
 {
 	__u32 own = *(volatile __u32 *)&slot->models, of_group = kf_group_models(slot);
 	__u32 priced = kf_group_priced(slot);
+	int reason;
 
-	return own | of_group | priced ? kf_model_judge(head, own, of_group, priced, w)
-				       : KF_REASON_ADMITTED;
+	if (!(own | of_group | priced))
+		return KF_REASON_ADMITTED;
+	reason = kf_model_judge(head, own, of_group, priced, w);
+	if (w->content && w->named)
+		kf_model_name_again(head, w);
+	return reason;
 }
 
 /* May it call the model of @tag? KF_REASON_ADMITTED or why not. */

@@ -35,11 +35,12 @@ struct kf_head {
 	__u32 ahead_from; /* bytes from here in buf */
 	__u32 ahead_to;	  /* to here came before a gap in front of them, see ahead.h; 0: none */
 	struct kf_http1 http1;
-	struct kf_body body;   /* of content that is read, see content.h */
-	__u64 content;	       /* bytes that follow of it, or of its chunk */
-	__u32 content_state;   /* KF_CONTENT_* */
-	__u32 pages_first;     /* the first page that may be in pages[] */
-	__u32 pages_end;       /* behind the last one */
+	struct kf_body body; /* of content that is read, see content.h */
+	__u64 named[2];	     /* tag of the model that the path named, as Gemini's bodies name it */
+	__u64 content;	     /* bytes that follow of it, or of its chunk */
+	__u32 content_state; /* KF_CONTENT_* */
+	__u32 pages_first;   /* the first page that may be in pages[] */
+	__u32 pages_end;     /* behind the last one */
 	__u32 pages[KF_PAGES]; /* places of kf_heads, by number of the page; 0: none */
 	__u8 buf[KF_HTTP1_BUFFER];
 };

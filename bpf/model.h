@@ -85,4 +85,26 @@ __noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, __u3
 	}
 }
 
+/*
+ * kf_model_judge() has found the model in the path of @head, and the content is read, too: the tag
+ * by which that may name the same model goes into w->tag. Apart from it: the stack cannot hold
+ * both.
+ */
+__noinline int kf_model_name_again(struct kf_head *head, struct kf_walk *w)
+{
+	struct kf_config *config = kf_config_get();
+	struct kf_model *m;
+	__u32 zero = 0;
+
+	m = bpf_map_lookup_elem(&kf_model_scratch, &zero);
+	if (!head || !config || !m || !w)
+		return 0;
+	w->tag[0] = w->tag[1] = 0;
+	if (!kf_model_find_resource(m, &head->http1, head->buf, config->secret))
+		return 0;
+	w->tag[0] = m->name.tag[0];
+	w->tag[1] = m->name.tag[1];
+	return 0;
+}
+
 #endif /* KEYFILTER_BPF_MODEL_H */

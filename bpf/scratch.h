@@ -89,7 +89,7 @@ struct kf_walk {
 	__u8 placed;	   /* the head that was read stands in the flow's place */
 	__u8 allowed;	   /* the request judged last may pass */
 	__u8 named;	   /* ... and its path has named a model: its content need not */
-	__u64 tag[2];	   /* of an imported key */
+	__u64 tag[2];	   /* of an imported key; then as kf_head.named */
 	__u32 retry_after; /* seconds */
 	__u32 came_seq;	   /* what came ahead of this segment: from this number */
 	__u32 came_end;	   /* up to this one; the same: nothing did */

@@ -18,7 +18,7 @@
  * A name in the query decides where the request has no content. Where it has, servers go by its
  * body, and kf_model_is_sure() is false. It is false for a name in the path, too: a server that
  * finds its endpoint by how a path begins or ends goes by the body. That may name a model as well,
- * and then both are judged.
+ * and then both are judged, unless it is the same one (kf_model_find_resource()).
  *
  * What two servers could read differently is KF_MODEL_UNCLEAR: two names, a name without a value,
  * a parameter whose own name is encoded, an encoded '/' behind `models`, `deployments` or
@@ -276,15 +276,18 @@ static long kf_model_name_step(unsigned int index, void *context)
 	return kf_body_model_add(&m->name, word & kf_swar_low(count), count);
 }
 
-/* The name from @off to @end becomes a tag. */
+/* The name from @off to @end becomes a tag; with `models/` before it where @prefix says so. */
 KF_INLINE enum kf_model_found kf_model_hash(struct kf_model_run *run, const __u64 secret[2],
-					    __u32 off, __u32 end)
+					    __u32 off, __u32 end, _Bool prefix)
 {
+	const __u64 models = KF_SWAR_TEXT('m', 'o', 'd', 'e', 'l', 's', '/', 0);
 	struct kf_model *m = run->m;
 
 	m->cursor = off;
 	m->end = end;
 	kf_body_model_begin(&m->name, secret);
+	if (prefix)
+		kf_body_model_add(&m->name, models, 7);
 	kf_loop(KF_BODY_MODEL_MAX + 8, kf_model_name_step, run);
 	if (m->name.state == KF_BODY_AT_FAULT || m->cursor < end)
 		return KF_MODEL_UNCLEAR;
@@ -329,8 +332,22 @@ KF_INLINE enum kf_model_found kf_model_find(struct kf_model *m, const struct kf_
 		return KF_MODEL_UNCLEAR;
 	run.query = !!m->query_off;
 	if (m->query_off)
-		return kf_model_hash(&run, secret, m->query_off, m->query_name_end);
-	return path ? kf_model_hash(&run, secret, m->path_off, m->path_name_end) : KF_MODEL_NONE;
+		return kf_model_hash(&run, secret, m->query_off, m->query_name_end, 0);
+	return path ? kf_model_hash(&run, secret, m->path_off, m->path_name_end, 0) : KF_MODEL_NONE;
+}
+
+/*
+ * Gemini's clients name the model of a path once more in the body of some requests (embedContent),
+ * as `models/M`: the tag of that, in m->name.tag. For what kf_model_find() has found last, in a
+ * path behind `models`; otherwise it makes no tag, and is false.
+ */
+KF_INLINE _Bool kf_model_find_resource(struct kf_model *m, const struct kf_http1 *h,
+				       const __u8 *buf, const __u64 secret[2])
+{
+	struct kf_model_run run = { .m = m, .h = h, .buf = buf };
+
+	return !m->query_off && m->place == KF_MODEL_BEFORE_COLON &&
+	       kf_model_hash(&run, secret, m->path_off, m->path_name_end, 1) == KF_MODEL_NAMED;
 }
 
 #endif /* KEYFILTER_MODEL_H */
