@@ -76,8 +76,8 @@ __noinline int kf_content_begin(struct kf_packet *p, struct kf_flow *flow, struc
 	place->ahead_to = w->ahead_to > head->http1.head_len ? w->ahead_to : 0;
 	place->content = head->http1.content_length;
 	place->content_state = w->named ? KF_CONTENT_NAMED : 0;
-	place->named[0] = w->tag[0];
-	place->named[1] = w->tag[1];
+	place->named[0] = w->named_tag[0];
+	place->named[1] = w->named_tag[1];
 	if (head->http1.chunked) {
 		place->content = 0;
 		place->content_state |= KF_CONTENT_CHUNKED;

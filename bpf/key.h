@@ -94,8 +94,9 @@ static __always_inline void kf_key_count(struct kf_slot *slot, int reason, __u64
 }
 
 /*
- * The tag of a key of another length than that of ours, into w->tag. Global, so that the verifier
- * reads its loop once.
+ * The tag of a key of another length than that of ours, into w->tag. Its length was compared with
+ * KF_KEY_MOST before (kf_key_shape()), and is masked for the verifier. Global, so that the loop is
+ * verified once.
  */
 __noinline int kf_key_hash_imported(struct kf_head *head, struct kf_walk *w)
 {

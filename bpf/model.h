@@ -3,10 +3,9 @@
  * model.h - a part of stage 7: may the key call the model that the head asks for?
  *
  * A key may be held to a set of models, and so may its group: the model must be in both. A key that
- * draws on money calls those with a price only, which are a set of their own. The sets
- * are resolved by the controller; here a name is its tag. A key without a set is asked nothing.
- * Where the head names no model, or one that the server does not go by, the content does
- * (content.h).
+ * draws on money calls those with a price only, which are a set of their own. The sets are resolved
+ * by the controller; here a name is its tag. A key without a set is asked nothing. Where the head
+ * names no model, or one that the server does not go by, the content does (content.h).
  */
 #ifndef KEYFILTER_BPF_MODEL_H
 #define KEYFILTER_BPF_MODEL_H
@@ -87,8 +86,8 @@ __noinline int kf_model_judge(struct kf_head *head, __u32 own, __u32 group, __u3
 
 /*
  * kf_model_judge() has found the model in the path of @head, and the content is read, too: the tag
- * by which that may name the same model goes into w->tag. Apart from it: the stack cannot hold
- * both.
+ * by which that may name the same model goes into w->named_tag. Apart from it: the stack cannot
+ * hold both.
  */
 __noinline int kf_model_name_again(struct kf_head *head, struct kf_walk *w)
 {
@@ -99,11 +98,11 @@ __noinline int kf_model_name_again(struct kf_head *head, struct kf_walk *w)
 	m = bpf_map_lookup_elem(&kf_model_scratch, &zero);
 	if (!head || !config || !m || !w)
 		return 0;
-	w->tag[0] = w->tag[1] = 0;
+	w->named_tag[0] = w->named_tag[1] = 0;
 	if (!kf_model_find_resource(m, &head->http1, head->buf, config->secret))
 		return 0;
-	w->tag[0] = m->name.tag[0];
-	w->tag[1] = m->name.tag[1];
+	w->named_tag[0] = m->name.tag[0];
+	w->named_tag[1] = m->name.tag[1];
 	return 0;
 }
 

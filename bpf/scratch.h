@@ -80,20 +80,21 @@ struct kf_walk {
 	__u8 partial; /* a head goes on in the next segment */
 	__u8 monitor; /* refusals are noted and do not end it */
 	__u8 websocket;
-	__u16 refused;	   /* requests; in monitor mode there may be several */
-	__u8 protocol;	   /* of the refused one, enum kf_protocol */
-	__u8 method;	   /* enum kf_method */
-	__u8 kept;	   /* the judged bytes are in the flow's place */
-	__u8 content;	   /* the request's content is to be read, and judged then */
-	__u8 detail;	   /* enum kf_detail, of what the policy refuses */
-	__u8 placed;	   /* the head that was read stands in the flow's place */
-	__u8 allowed;	   /* the request judged last may pass */
-	__u8 named;	   /* ... and its path has named a model: its content need not */
-	__u64 tag[2];	   /* of an imported key; then as kf_head.named */
-	__u32 retry_after; /* seconds */
-	__u32 came_seq;	   /* what came ahead of this segment: from this number */
-	__u32 came_end;	   /* up to this one; the same: nothing did */
-	__u32 ahead_to;	   /* so far reached what came ahead of the head that was read */
+	__u16 refused;	    /* requests; in monitor mode there may be several */
+	__u8 protocol;	    /* of the refused one, enum kf_protocol */
+	__u8 method;	    /* enum kf_method */
+	__u8 kept;	    /* the judged bytes are in the flow's place */
+	__u8 content;	    /* the request's content is to be read, and judged then */
+	__u8 detail;	    /* enum kf_detail, of what the policy refuses */
+	__u8 placed;	    /* the head that was read stands in the flow's place */
+	__u8 allowed;	    /* the request judged last may pass */
+	__u8 named;	    /* ... and its path has named a model: its content need not */
+	__u64 tag[2];	    /* of an imported key */
+	__u64 named_tag[2]; /* where it is named: as kf_head.named */
+	__u32 retry_after;  /* seconds */
+	__u32 came_seq;	    /* what came ahead of this segment: from this number */
+	__u32 came_end;	    /* up to this one; the same: nothing did */
+	__u32 ahead_to;	    /* so far reached what came ahead of the head that was read */
 };
 
 struct kf_scratch {

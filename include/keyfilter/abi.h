@@ -21,7 +21,8 @@
  *   6  kf_flow in named parts
  *   7  content is read: kf_flow.state, struct kf_head in kf_heads, details of body_not_readable
  *   8  kf_wallets is new; kf_slot.wallet
- *   9  kf_models has the set KF_MODELS_PRICED; reason model_not_priced
+ *   9  kf_models has the set KF_MODELS_PRICED; reason model_not_priced;
+ *      struct kf_head in kf_heads
  */
 #ifndef KEYFILTER_ABI_H
 #define KEYFILTER_ABI_H

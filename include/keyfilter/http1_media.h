@@ -4,8 +4,8 @@
  *
  * A body is read for keys that may use some models only, and a server reads it as Content-Type
  * says: a form, or JSON in a character set in which other bytes are quotes (UTF-7), holds other
- * members than the JSON that body.h reads. So what is not plainly JSON in UTF-8 is KF_MEDIA_OTHER,
- * and nothing is read into it.
+ * members than the JSON that body.h reads. So what is not plainly JSON in UTF-8 is KF_MEDIA_FORM
+ * or KF_MEDIA_OTHER, and nothing is read into it.
  */
 #ifndef KEYFILTER_HTTP1_MEDIA_H
 #define KEYFILTER_HTTP1_MEDIA_H

@@ -130,8 +130,7 @@ KF_INLINE void kf_model_slash(struct kf_model *m, const struct kf_http1 *h, cons
 	if (m->place == KF_MODEL_BEFORE_COLON)
 		return;
 	place = kf_model_announced(h, buf, off);
-	/* a second name follows, or one that is none to servers that do not decode the path first
-	 */
+	/* a second name, or one that only servers which decode the path first see */
 	if (place && (m->place || hidden))
 		m->unclear = 1;
 	if (m->place && m->path_name_end > off)

@@ -70,10 +70,10 @@ must "the owner goes" ctl key edit "$A_ID" --owner none --label env=prod --label
 usage "set and removed at once" "given twice" key edit "$A_ID" --label a=1 --remove-label a
 
 # All of them for another program: in pages here, never a secret.
-found_newest() { ctl --json key list "$@" | json '" ".join(k["name"] for k in d["keys"])'; }
-[ "$(found_newest --order newest)" = "$(found_newest | tr ' ' '\n' | tac | xargs)" ] || fail "the newest first: $(found_newest --order newest)"
+names_of() { ctl --json key list "$@" | json '" ".join(k["name"] for k in d["keys"])'; }
+[ "$(names_of --order newest)" = "$(names_of | tr ' ' '\n' | tac | xargs)" ] || fail "the newest first: $(names_of --order newest)"
 next=$(ctl --json key list --order newest --limit 1 | json 'd["next"]')
-[ "$(found_newest --order newest --limit 1 --after "$next")" = "$(found_newest --order newest | cut -d' ' -f2)" ] || fail "the second page of the newest first"
+[ "$(names_of --order newest --limit 1 --after "$next")" = "$(names_of --order newest | cut -d' ' -f2)" ] || fail "the second page of the newest first"
 usage "another order" "cannot be 'name'" key list --order name
 must "a name to be quoted" ctl key edit "$D_ID" --name '=d "x", =y'
 for options in "" "--label env=prod" "--status disabled"; do

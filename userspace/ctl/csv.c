@@ -6,8 +6,8 @@
 #include "json.h"
 
 /*
- * A text that a spreadsheet would take for a formula has a ' before it; amounts and dates do not
- * begin so, but for a '-' before digits. See OWASP, CSV Injection.
+ * Would a spreadsheet take it for a formula? A negative amount is none. Source: OWASP, CSV
+ * Injection.
  */
 static bool is_formula(const char *text)
 {

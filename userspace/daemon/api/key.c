@@ -259,7 +259,7 @@ static int list_keys(struct kf_api_request *request, struct kf_key_query *query,
 	page->limit = query->limit++;
 	err = kf_store_key_list(store, query, append_listed, page);
 	total = json_array_size(page->array);
-	/* one page that is all need not be counted: a search reads every name */
+	/* a first page that has all of them is its own total; counting reads every name again */
 	if (!err && (page->more || query->after))
 		err = kf_store_key_total(store, query, &total);
 	if (err)

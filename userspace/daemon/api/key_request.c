@@ -347,8 +347,11 @@ int kf_api_key_read_query(struct kf_api_request *request, struct kf_key_query *q
 	return err ? err : kf_api_page_number(request, &query->after, &query->limit);
 }
 
-/* Of what is to say which keys are changed: does a member say nothing? It is not every key then. */
-static bool has_empty(const json_t *where)
+/*
+ * The member of @where that is empty; NULL: none is. Such a filter finds every key, which nobody
+ * means who gives one.
+ */
+static const char *empty_member(const json_t *where)
 {
 	const char *name, *text;
 	json_t *value;
@@ -356,9 +359,9 @@ static bool has_empty(const json_t *where)
 	json_object_foreach((json_t *)where, name, value) {
 		text = json_string_value(value);
 		if (text ? !*text : json_is_object(value) && !json_object_size(value))
-			return true;
+			return name;
 	}
-	return false;
+	return NULL;
 }
 
 int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
@@ -380,10 +383,10 @@ int kf_api_key_read_where(struct kf_api_request *request, const json_t *object,
 					  "name some of `status`, `group`, `account`, `owner`, "
 					  "`labels`, `search`, or `all` alone for every key",
 					  "which keys is not clear");
-	if (!err && has_empty(object))
+	if (!err && empty_member(object))
 		err = kf_api_refuse_value(request, "where",
 					  "give it a value, or `all` alone for every key",
-					  "one of its members is empty");
+					  "its member `%s` is empty", empty_member(object));
 	if (!err)
 		err = set_status(request, json_string_value(status), query);
 	if (!err)

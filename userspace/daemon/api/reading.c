@@ -85,12 +85,13 @@ static struct kf_api_job *pick(struct kf_api_reading *reading)
 }
 
 /* The time as the loop has it, which decides what has expired. */
-static int ask_time(struct kf_daemon *daemon, void *context)
+static int ask_now(struct kf_daemon *daemon, void *context)
 {
-	struct kf_policy *policy = context;
+	struct kf_daemon *view = context;
 
-	policy->walltime = daemon->policy->walltime;
-	policy->clock = daemon->policy->clock;
+	view->policy->walltime = daemon->policy->walltime;
+	view->policy->clock = daemon->policy->clock;
+	view->used = daemon->used;
 	return 0;
 }
 
@@ -115,10 +116,7 @@ static void make_view(struct reader *reader, struct kf_daemon *view, struct kf_p
 		.events = daemon->events,
 		.ask = reader->reading->api->ask,
 	};
-	view->used.booked = __atomic_load_n(&daemon->used.booked, __ATOMIC_RELAXED);
-	view->used.repeated = __atomic_load_n(&daemon->used.repeated, __ATOMIC_RELAXED);
-	view->used.refused = __atomic_load_n(&daemon->used.refused, __ATOMIC_RELAXED);
-	if (kf_ask(view, ask_time, policy))
+	if (kf_ask(view, ask_now, view))
 		policy->clock = kf_clock_now(); /* the daemon ends, and so does the job */
 }
 

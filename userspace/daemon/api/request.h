@@ -174,8 +174,10 @@ int kf_api_number(struct kf_api_request *request, const char *member, const json
 int kf_api_refuse_value(struct kf_api_request *request, const char *member, const char *mend,
 			const char *cause, ...) __attribute__((format(printf, 4, 5)));
 
-/* Has @text, which is UTF-8, control characters: U+0001 to U+001F, U+007F to U+009F? Terminals
- * may obey the latter as well. */
+/*
+ * Has @text, which is UTF-8, control characters: U+0001 to U+001F, U+007F to U+009F? Terminals may
+ * obey the latter, too.
+ */
 bool kf_api_has_control(const char *text);
 
 /*

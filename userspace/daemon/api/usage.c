@@ -109,17 +109,14 @@ static int answer_list(struct kf_api_request *request, const struct waiting *wai
 				      array));
 }
 
-static void count(uint64_t *total, uint64_t more)
-{
-	__atomic_fetch_add(total, more, __ATOMIC_RELAXED);
-}
-
 static void count_reports(struct kf_daemon_usage *used, const struct waiting *waiting)
 {
 	for (size_t i = 0; i < waiting->count; i++) {
 		int err = waiting->reports[i].err;
 
-		count(!err ? &used->booked : err > 0 ? &used->repeated : &used->refused, 1);
+		used->booked += !err;
+		used->repeated += err > 0;
+		used->refused += err < 0;
 	}
 }
 
@@ -372,27 +369,27 @@ static int handle_report(struct kf_api_request *request)
 {
 	_cleanup_free_ struct waiting *waiting = NULL;
 	json_t *list = json_object_get(request->body, "reports");
-	size_t reports = list ? json_array_size(list) : 1;
+	size_t count = list ? json_array_size(list) : 1;
 	const struct kf_api_member members[] = {
 		{ "reports", KF_API_ARRAY | KF_API_REQUIRED, &list },
 	};
 	int err = list ? kf_api_members(request, members, KF_API_COUNT(members)) : 0;
 
-	if (!err && (!reports || reports > REPORTS_MAX))
+	if (!err && (!count || count > REPORTS_MAX))
 		err = kf_api_refuse_value(request, "reports", "give 1 to 1000",
-					  "there are %zu of them", reports);
+					  "there are %zu of them", count);
 	if (err)
 		return err;
-	waiting = calloc(1, sizeof(*waiting) + reports * sizeof(waiting->reports[0]));
+	waiting = calloc(1, sizeof(*waiting) + count * sizeof(waiting->reports[0]));
 	if (!waiting)
 		return -ENOMEM;
 	waiting->request = request;
 	waiting->single = !list;
-	waiting->count = reports;
+	waiting->count = count;
 	err = list ? read_reports(request, list, waiting)
 		   : read_report(request, request->body, &waiting->reports[0].usage);
 	if (err && err != -ENOMEM)
-		count(&request->daemon->used.refused, waiting->count);
+		request->daemon->used.refused += waiting->count;
 	if (err)
 		return err;
 	err = enqueue(request->daemon, waiting);

@@ -38,7 +38,7 @@ struct kf_cut;
 struct kf_flows;
 struct sd_event;
 
-/* Reports of what requests have used. Written by the loop, read in any thread. */
+/* Reports of what requests have used. The loop's thread; others have a copy. */
 struct kf_daemon_usage {
 	uint64_t booked;
 	uint64_t repeated; /* booked before */

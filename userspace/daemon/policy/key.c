@@ -60,7 +60,7 @@ bool kf_policy_key_is_text(const char *text)
 {
 	size_t len = strlen(text);
 
-	return kf_key_shape((const __u8 *)text, (__u32)(len < UINT32_MAX ? len : 0)) &&
+	return len <= KF_KEY_MOST && kf_key_shape((const __u8 *)text, (__u32)len) &&
 	       len == strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				   "0123456789-_.~");
 }

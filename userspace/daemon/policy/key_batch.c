@@ -29,7 +29,7 @@ struct kf_key_batch {
 	struct kf_policy *policy;
 	struct kf_key_wish wish;
 	char name[KF_KEY_NAME_SIZE];
-	char text[KF_KEY_MOST + 1]; /* of the one key that is imported; "": they are made */
+	char text[KF_KEY_MOST + 1]; /* of the one key that is imported */
 	char group_name[KF_GROUP_NAME_SIZE];
 	char owner[KF_KEY_OWNER_SIZE];
 	struct kf_cidr allow[KF_KEY_ALLOW_MAX];
@@ -101,7 +101,7 @@ static struct kf_key_batch *make_batch(struct kf_policy *policy, const struct kf
 	batch->wish.labels = &batch->labels;
 	batch->wish.owner = batch->owner;
 	batch->wish.name = batch->name;
-	batch->wish.text = NULL;
+	batch->wish.text = wish->text ? batch->text : NULL;
 	batch->wish.group_name = batch->group_name;
 	batch->wish.allow = batch->allow;
 	return batch;
@@ -148,7 +148,7 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 {
 	const struct kf_key_wish *wish = &batch->wish;
 	struct fresh *fresh = &batch->keys[index];
-	const char *text = *batch->text ? batch->text : fresh->text;
+	const char *text = wish->text ?: fresh->text;
 	int n, err;
 
 	err = kf_maps_slotpool_take(batch->policy->slots, &fresh->credential.slot);
@@ -156,7 +156,7 @@ static int make_one(struct kf_key_batch *batch, uint32_t index)
 		return err;
 	batch->taken++;
 	err = kf_policy_key_id(fresh->row.id);
-	if (!err && !*batch->text)
+	if (!err && !wish->text)
 		err = kf_policy_key_text(fresh->text);
 	if (err)
 		return err;
@@ -444,7 +444,7 @@ static int explain(const struct kf_key_batch *batch, int err, struct kf_why *why
 	if (err == -ENAMETOOLONG)
 		return kf_why_set(why, err,
 				  "the name is empty or longer than 128 bytes; give another");
-	if (err == -EEXIST && *batch->text)
+	if (err == -EEXIST && batch->wish.text)
 		return kf_why_set(why, err,
 				  "this key is one already; `keyfilterctl key find` shows which");
 	if (batch->phase != STORE)
